@@ -1,0 +1,42 @@
+"""How typed cells become text: one table for every format, so that one catalog has one set of fingerprints.
+
+Text stays as it stands. Everything else becomes what Python, and pandas when it writes CSV, write for it:
+
+    missing (null, NaN)   empty text            float      shortest text that reads back (19.9, 10.0, 1e+20)
+    whole number          its digits            decimal    its digits and point, no exponent
+    true, false           True, False           date       2026-01-31
+    list, object          JSON                  timestamp  2026-01-31 08:00:00, with +00:00 where it has a zone
+"""
+
+import json
+import math
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+
+def cell_text(value: Any) -> str:
+    """One cell as text. Raises ValueError for bytes that are not UTF-8."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool | int):
+        return str(value)
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(value)
+    if isinstance(value, np.floating):  # float32 keeps its own shortest text
+        return "" if np.isnan(value) else str(value)
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if isinstance(value, list | dict | tuple):
+        return json.dumps(value, ensure_ascii=False, default=cell_text)
+    return str(value)

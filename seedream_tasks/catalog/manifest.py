@@ -1,0 +1,240 @@
+"""The manifest: every record of a run joined back to its catalog row, streamed, and reconciled before anyone sees it."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import fsspec
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..core.errors import SeedreamError
+from ..core.money import ZERO, plain
+from ..core.states import COMPLETE, RecordStatus
+from ..ledger import facts
+from ..ledger.store import Ledger
+from ..ledger.views import JobView, admissions_of, job_views, known_jobs
+from ..media.archive import Archive
+from ..version import __version__
+from .frozen import FROZEN, RECORD, FrozenRun
+from .records import RunFacts, may_be_stale, record
+
+MANIFEST_SCHEMA_VERSION = "1"
+_FAILURES_SHOWN = 200
+
+
+@dataclass
+class GatewayTotals:
+    """What one gateway contributed to a run."""
+
+    jobs: int = 0
+    images: int = 0
+    quoted_usd: Decimal = ZERO
+    billed_usd: Decimal = ZERO
+    at_risk_usd: Decimal = ZERO
+
+
+@dataclass
+class Summary:
+    """A run in figures, as its manifest adds up."""
+
+    run_id: str
+    simulated: bool
+    rows: int = 0
+    records: int = 0
+    jobs: int = 0
+    by_status: Counter[str] = field(default_factory=Counter)
+    images: int = 0
+    reused: int = 0
+    quoted_usd: Decimal = ZERO
+    billed_usd: Decimal = ZERO
+    cost_usd: Decimal = ZERO
+    at_risk_usd: Decimal = ZERO
+    deferred_usd: Decimal = ZERO
+    by_gateway: dict[str, GatewayTotals] = field(default_factory=dict)
+    failures: list[dict[str, Any]] = field(default_factory=list)  # the first of those that are not archived or skipped
+
+    @property
+    def complete(self) -> bool:
+        """Whether every record is archived or skipped."""
+        return all(RecordStatus(status) in COMPLETE for status in self.by_status)
+
+    def add(self, values: dict[str, Any], deferred_usd: Decimal) -> None:
+        """Count one record."""
+        status = values["status"]
+        self.records += 1
+        self.jobs += values["job_key"] is not None and status not in (RecordStatus.INVALID, RecordStatus.SKIPPED)
+        self.by_status[str(status)] += 1
+        self.images += values["image_count"]
+        self.reused += values["reused"]
+        for name in ("quoted_usd", "billed_usd", "cost_usd", "at_risk_usd"):
+            setattr(self, name, getattr(self, name) + values[name])
+        self.deferred_usd += deferred_usd
+        if values["gateway"]:
+            totals = self.by_gateway.setdefault(values["gateway"], GatewayTotals())
+            totals.jobs += 1
+            totals.images += values["image_count"]
+            totals.quoted_usd += values["quoted_usd"]
+            totals.billed_usd += values["billed_usd"]
+            totals.at_risk_usd += values["at_risk_usd"]
+        if RecordStatus(status) not in COMPLETE and len(self.failures) < _FAILURES_SHOWN:
+            shown = ("row_number", "row_key", "shot", "status", "reason", "gateway", "error_code", "error_message")
+            self.failures.append({name: values[name] for name in shown})
+
+    def as_json(self) -> dict[str, Any]:
+        """Figures with money as decimal strings."""
+        return {
+            "run_id": self.run_id,
+            "rows": self.rows,
+            "jobs": self.jobs,
+            "by_status": dict(sorted(self.by_status.items())),
+            "images": self.images,
+            "reused": self.reused,
+            "quoted_usd": plain(self.quoted_usd),
+            "billed_usd": plain(self.billed_usd),
+            "cost_usd": plain(self.cost_usd),
+            "at_risk_usd": plain(self.at_risk_usd),
+            "deferred_usd": plain(self.deferred_usd),
+            "simulated": self.simulated,
+        }
+
+
+def manifest_path(run_id: str) -> str:
+    """Where a run's manifest stands below the archive's root."""
+    return f"runs/{run_id}/manifest.parquet"
+
+
+class ManifestMismatch(SeedreamError):
+    """The manifest does not add up to the ledger; it is not published."""
+
+    code = "manifest_mismatch"
+
+
+def write_manifest(ledger: Ledger, archive: Archive, run_id: str, newest: bool = True) -> Summary:
+    """Compute every record of a run, check the sums, publish. Blocks; memory does not grow with the catalog.
+
+    `newest`: also replace the archive's own manifest.parquet. Raises ManifestMismatch, ArchiveFault or LedgerFault.
+    """
+    run = ledger.read_now(lambda connection: facts.find_run(connection, run_id))
+    if run is None:
+        raise SeedreamError(f"the ledger knows no run {run_id}")
+    frozen = FrozenRun(archive, run_id)
+    try:
+        with tempfile.TemporaryDirectory(prefix="seedream-") as folder:
+            target = Path(folder, "manifest.parquet")
+            # Somebody else may settle an attempt of this run while it is read: then the sums differ once, not twice.
+            for last_try in (False, True):
+                summary = _write(ledger, frozen, target, RunFacts(run_id, run.simulated, archive.root))
+                problem = _reconcile(ledger, frozen, summary)
+                if problem is None:
+                    break
+                if last_try:
+                    raise ManifestMismatch(f"run {run_id}: {problem}")
+            archive.publish(manifest_path(run_id), target)
+            if newest:
+                archive.publish("manifest.parquet", target)
+    finally:
+        frozen.close()
+    return summary
+
+
+def summarize(
+    ledger: Ledger, frozen: FrozenRun, run: RunFacts, start: int, stop: int
+) -> tuple[Summary, list[dict[str, Any]]]:
+    """The figures and records of a part of a run, as its manifest would have them now."""
+    summary = Summary(run.run_id, run.simulated)
+    rows = frozen.rows(start, stop)
+    return summary, _records(ledger, rows, run, summary)
+
+
+def _reconcile(ledger: Ledger, frozen: FrozenRun, summary: Summary) -> str | None:
+    if summary.records != len(frozen):
+        return f"{summary.records} records for {len(frozen)} frozen ones"
+    spent = ledger.read_now(lambda connection: facts.spent(connection, frozen.run_id))
+    if spent["billed_usd"] != summary.billed_usd:
+        return f"the records are billed {plain(summary.billed_usd)} USD, the ledger says {plain(spent['billed_usd'])}"
+    return None
+
+
+def _write(ledger: Ledger, frozen: FrozenRun, target: Path, run: RunFacts) -> Summary:
+    catalog = [frozen.schema.field(name) for name in frozen.catalog_columns]
+    stated = frozen.metadata()
+    metadata = {
+        "seedream_tasks.schema_version": MANIFEST_SCHEMA_VERSION,
+        "run_id": run.run_id,
+        "parent_run_id": stated.get("parent_run_id", ""),
+        "catalog_uri": stated.get("catalog_uri", ""),
+        "catalog_sha256": stated.get("catalog_sha256", ""),
+        "shots_sha256": stated.get("shots_sha256", ""),
+        "prices_sha256": stated.get("prices_sha256", ""),
+        "plugin_version": __version__,
+    }
+    schema = pa.schema([*catalog, *RECORD], metadata=metadata)
+    summary = Summary(run.run_id, run.simulated, rows=int(stated.get("rows", "0")))
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        for batch in frozen.batches():
+            rows = batch.select(FROZEN.names).to_pylist()
+            records = _records(ledger, rows, run, summary)
+            columns = [batch.column(name) for name in frozen.catalog_columns]
+            columns += [
+                pa.array([each[name] for each in records], type=RECORD.field(name).type) for name in RECORD.names
+            ]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+    return summary
+
+
+def _records(ledger: Ledger, rows: Sequence[dict[str, Any]], run: RunFacts, summary: Summary) -> list[dict[str, Any]]:
+    keys = [row["job_key"] for row in rows if row["job_key"] is not None and row["_settled"] is None]
+
+    def look(connection: Any) -> tuple[dict[str, JobView], Any, dict[tuple[str, str], JobView]]:
+        views = job_views(connection, keys)
+        pending = [
+            (row["row_key"], row["shot"])
+            for row in rows
+            if may_be_stale(row, views.get(row["job_key"]) if row["_settled"] is None else None)
+        ]
+        known = known_jobs(connection, pending)
+        others = job_views(connection, [job.job_key for jobs in known.values() for job in jobs])
+        earlier = {
+            name: found
+            for name, jobs in known.items()
+            if (
+                found := next(
+                    (others[job.job_key] for job in _newest(jobs, others) if others[job.job_key].standing()), None
+                )
+            )
+        }
+        return views, admissions_of(connection, run.run_id, keys), earlier
+
+    views, put_off, earlier = ledger.read_now(look)
+    records = []
+    for row in rows:
+        is_job = row["_settled"] is None
+        view = views.get(row["job_key"]) if is_job else None
+        admission = put_off.get(row["job_key"]) if is_job else None
+        values = record(row, run, view, admission, earlier.get((row["row_key"], row["shot"])))
+        deferred = values["status"] in (RecordStatus.DEFERRED, RecordStatus.PARTIAL) and admission is not None
+        summary.add(values, admission.usd if deferred and admission else ZERO)
+        records.append(values)
+    return records
+
+
+def _newest(jobs: Sequence[Any], views: dict[str, JobView]) -> list[Any]:
+    """Jobs by the time their last picture was archived, newest first."""
+
+    def when(job: Any) -> Any:
+        times = [each.archived_at for each in views[job.job_key].standing() if each.archived_at]
+        return (max(times) if times else job.created_at, job.job_key)
+
+    return sorted(jobs, key=when, reverse=True)
+
+
+def read_manifest(uri: str) -> pd.DataFrame:
+    """A manifest as a pandas DataFrame: amounts as Decimal, images as lists of dicts."""
+    with fsspec.open(uri, "rb") as file:
+        return cast(pd.DataFrame, pq.read_table(file).to_pandas())

@@ -1,0 +1,67 @@
+"""`seedream attempts`: what the ledger knows."""
+
+from collections import Counter
+from typing import Any
+
+import click
+
+from ..core.errors import InputError
+from ..core.money import plain
+from ..core.states import AttemptState
+from ..engine.context import open_pair
+from ..engine.settings import locations
+from ..ledger import facts, views
+from . import options
+from .main import print_json
+
+
+@click.command()
+@click.option("--state", metavar="STATE", help="Only attempts in this state.")
+@click.option("--run", "run_id", metavar="ID", help="Only attempts of this run.")
+@options.places
+@options.as_json
+def attempts(state: str | None, run_id: str | None, archive: str | None, ledger: str | None, json_: bool) -> int:
+    """List attempts: what was paid for, where, and what became of it."""
+    if state is not None and state not in set(AttemptState):
+        raise InputError(f"--state takes {', '.join(AttemptState)}, not {state!r}", field="state")
+    place = locations(archive, ledger, simulated=False)
+    store = open_pair(place, create=False)
+    try:
+        simulated = store.read_now(facts.kind) == facts.SIMULATED
+        found = store.read_now(lambda connection: list(views.list_attempts(connection, state, run_id)))
+    finally:
+        store.close()
+    rows = [_row(attempt, row_key, shot, simulated) for attempt, row_key, shot in found]
+    by_state = Counter(str(row["state"]) for row in rows)
+    if json_:
+        print_json({"attempts": rows, "by_state": dict(sorted(by_state.items()))})
+        return 0
+    for row in rows:
+        slots = ",".join(str(slot) for slot in row["slots"])
+        click.echo(
+            f"{row['attempt_id']}  {row['state']:<9} {row['gateway']:<8} {row['row_key']} {row['shot']} [{slots}]"
+            f"  quoted {row['quoted_usd']} billed {row['billed_usd']} at risk {row['at_risk_usd']}  {row['task_id'] or '-'}"
+        )
+    click.echo(", ".join(f"{count} {name}" for name, count in sorted(by_state.items())) or "no attempts")
+    return 0
+
+
+def _row(attempt: views.Attempt, row_key: str, shot: str, simulated: bool) -> dict[str, Any]:
+    return {
+        "attempt_id": attempt.attempt_id,
+        "job_key": attempt.job_key,
+        "row_key": row_key,
+        "shot": shot,
+        "slots": list(attempt.slots),
+        "gateway": attempt.gateway,
+        "account": attempt.account,
+        "task_id": attempt.task_id,
+        "state": attempt.state,
+        "quoted_usd": plain(attempt.quoted_usd),
+        "billed_usd": plain(attempt.billed_usd),
+        "at_risk_usd": plain(attempt.at_risk_usd),
+        "submitted_at": attempt.submitted_at.isoformat() if attempt.submitted_at else None,
+        "expires_at": attempt.expires_at.isoformat() if attempt.expires_at else None,
+        "run_id": attempt.run_id,
+        "simulated": simulated,
+    }

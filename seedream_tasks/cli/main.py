@@ -1,0 +1,80 @@
+"""`seedream`: the console script. Exit codes: 0 complete, 3 incomplete, 2 wrong input and nothing spent, 1 a fault."""
+
+import importlib
+import json
+import logging
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from ..core.errors import InputError, SeedreamError
+from ..version import __version__
+
+# Command -> module that holds it. Loaded when it is called: only `run` needs Prefect, which takes seconds to import.
+_COMMANDS = {
+    "run": "seedream_tasks.cli.run",
+    "plan": "seedream_tasks.cli.plan",
+    "attempts": "seedream_tasks.cli.attempts",
+    "gateways": "seedream_tasks.cli.gateways",
+    "ledger": "seedream_tasks.cli.ledger",
+    "sandbox": "seedream_tasks.sandbox.command",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="seedream")
+def seedream() -> None:
+    """Turn a product catalog into Seedream pictures; never pay twice, lose nothing, know the cost."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
+
+
+def main() -> NoReturn:
+    """Run the command line. Errors become one line (with --json one object) and an exit code."""
+    as_json = "--json" in sys.argv
+    try:
+        result = seedream.main(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        if not as_json:
+            error.show()
+        else:
+            _print_error(InputError(error.format_message(), code="usage"))
+        sys.exit(2)
+    except SeedreamError as error:
+        if as_json:
+            _print_error(error)
+        else:
+            hint = error.facts.get("hint")
+            click.echo(f"Error: {error.message}" + (f"\n  {hint}" if hint else ""), err=True)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _print_error(error: SeedreamError) -> None:
+    print_json({"error": error.as_json()})
+
+
+def print_json(value: Any) -> None:
+    """One object on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+if __name__ == "__main__":
+    main()

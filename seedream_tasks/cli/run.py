@@ -1,0 +1,185 @@
+"""`seedream run`: the Prefect flow, with its progress on the terminal."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+# Prefect reads these when it is imported. Its recorder writes one task run at a time by default and would lag far behind.
+for _name, _value in {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+from ..core.errors import SeedreamError  # noqa: E402
+from ..core.money import dollars  # noqa: E402
+from ..engine.progress import Happening, Progress, listen  # noqa: E402
+from ..engine.settings import amount, configured, locations, read_prices, retry_words  # noqa: E402
+from . import options  # noqa: E402
+from .main import print_json  # noqa: E402
+
+
+@click.command()
+@options.catalog
+@options.places
+@options.as_json
+def run(
+    catalog: str,
+    shots: str | None,
+    preset: str | None,
+    key: str | None,
+    archive: str | None,
+    ledger: str | None,
+    gateway: tuple[str, ...],
+    model: str | None,
+    sandbox: bool,
+    prices: str | None,
+    max_usd: str | None,
+    max_premium: str | None,
+    only: tuple[str, ...],
+    retry: tuple[str, ...],
+    edition: str | None,
+    wait: float,
+    granularity: str,
+    json_: bool,
+) -> int:
+    """Buy what is new or changed, archive it, and write the manifest."""
+    # What can be wrong with the options is said before Prefect is started for them.
+    chosen = configured(gateway, sandbox, fall_back=True)
+    locations(archive, ledger, chosen.embedded)
+    read_prices(prices)
+    retry_words(retry)
+    amount(max_usd, "max_usd")
+    amount(max_premium, "max_premium")
+    if chosen.embedded and not chosen.asked_for_sandbox:
+        click.echo(
+            "no gateway is configured: this run is simulated with the embedded sandbox, nothing is charged", err=True
+        )
+    result = _started(
+        catalog=catalog,
+        shots=shots,
+        preset=preset,
+        key=key,
+        archive=archive,
+        ledger=ledger,
+        gateways=list(gateway) or None,
+        model=model,
+        max_usd=max_usd,
+        max_premium=max_premium,
+        prices=prices,
+        only=list(only) or None,
+        retry=list(retry) or None,
+        edition=edition,
+        wait_s=wait,
+        granularity=granularity,
+        sandbox=chosen.embedded,
+    )
+    if json_:
+        print_json(result)
+    else:
+        _tell(result)
+    return int(result["exit_status"])
+
+
+def _started(**parameters: Any) -> dict[str, Any]:
+    """Run the flow with progress and signals wired; returns its result. Raises SeedreamError."""
+    stop_listening = listen(_bar() if sys.stderr.isatty() else _lines)
+    signals: list[int] = []
+    try:
+        return asyncio.run(_flow(signals, parameters))
+    except asyncio.CancelledError:
+        click.echo("stopped; what is in flight stands in the ledger and is taken up by the next run", err=True)
+        raise SystemExit(128 + (signals[0] if signals else signal.SIGINT)) from None
+    finally:
+        stop_listening()
+
+
+async def _flow(signals: list[int], parameters: dict[str, Any]) -> dict[str, Any]:
+    from ..orchestration.flows import catalog_images
+
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        signals.append(number)
+        if len(signals) > 1:
+            click.echo("leaving at once; calls without an answer become unknown", err=True)
+            os._exit(128 + number)
+        click.echo("stopping: no new purchases; waiting for open calls (once more to leave at once)", err=True)
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    state = await catalog_images(**parameters, return_state=True)
+    result = await state.aresult(raise_on_failure=False)
+    if isinstance(result, SeedreamError):
+        raise result
+    if isinstance(result, asyncio.CancelledError) or signals:
+        raise asyncio.CancelledError
+    if isinstance(result, dict):
+        return result
+    if isinstance(result, BaseException):
+        raise SeedreamError(f"the run failed: {type(result).__name__}: {result}") from result
+    raise SeedreamError(f"the run ended without a result: {state.message}")
+
+
+_QUIET = frozenset({"archived"})
+
+
+def _lines(progress: Progress, happening: Happening | None) -> None:
+    """Without a terminal: one line for each thing that matters."""
+    if happening is not None and happening.kind not in _QUIET:
+        click.echo(f"{happening.kind}: {happening.row_key} {happening.shot} {happening.text}".strip(), err=True)
+
+
+def _bar() -> Callable[[Progress, Happening | None], None]:
+    """On a terminal: a bar, with the same lines above it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        TextColumn("jobs"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )  # fmt: skip
+    job = bar.add_task("", total=None)
+
+    def show(progress: Progress, happening: Happening | None) -> None:
+        bar.start()
+        what = f"{progress.pictures} pictures, {dollars(progress.billed_usd)}"
+        bar.update(job, total=progress.total, completed=progress.done, description=what)
+        if happening is not None and happening.kind not in _QUIET:
+            bar.console.print(
+                f"{happening.kind}: {happening.row_key} {happening.shot} {happening.text}",
+                highlight=False,
+                markup=False,
+            )
+        if progress.done >= progress.total:
+            bar.stop()
+
+    return show
+
+
+def _tell(result: dict[str, Any]) -> None:
+    counts = ", ".join(f"{count} {name}" for name, count in result["by_status"].items())
+    simulated = " (simulated, nothing was charged)" if result["simulated"] else ""
+    click.echo(f"{result['rows']} rows, {result['jobs']} jobs: {counts}")
+    click.echo(f"pictures   {result['images']} ({result['reused']} records reused)")
+    click.echo(f"billed     ${result['billed_usd']}{simulated}; the pictures shown cost ${result['cost_usd']}")
+    if result["at_risk_usd"] != "0":
+        click.echo(f"at risk    ${result['at_risk_usd']}")
+    if result["deferred_usd"] != "0":
+        click.echo(f"put off    ${result['deferred_usd']}")
+    click.echo(f"archive    {result['archive']}")
+    click.echo(f"manifest   {result['manifest']}")

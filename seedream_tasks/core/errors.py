@@ -1,0 +1,159 @@
+"""Every error of the project, as one tree.
+
+    SeedreamError
+    ├── InputError                 the catalog, shot list, price file or options are wrong: exit 2, nothing was spent
+    │   ├── ConfigurationError     gateways, keys, archive or ledger do not fit together
+    │   │   ├── KindMismatch       real and simulated would mix
+    │   │   └── LedgerMismatch     an archive names another ledger, or a used archive has none
+    │   └── RowError               one catalog row cannot become a job: its record is `invalid`, the run goes on
+    ├── LedgerRefusal              the ledger says no before anything is written
+    │   ├── SlotsTaken             another attempt holds the slots: nothing to buy here
+    │   ├── OverCap                the reservation does not fit under a cap
+    │   ├── AttemptMoved           the attempt is no longer in a state that this record may follow
+    │   └── AdmissionClosed        this run no longer buys
+    ├── LedgerFault                the ledger cannot be read or written
+    ├── ArchiveFault               the archive cannot be read or written
+    ├── UndecodableImage           a paid picture's bytes are not a picture
+    ├── LinkExpired                a picture's link is dead
+    ├── ReferenceFault             a reference cannot be read or does not fit
+    └── GatewayFault               a gateway did not answer a question that costs nothing (status, balance, upload)
+        └── NotThisGateway         something answered, but it is not the gateway that was expected
+
+An outcome of a *paid* request is never an exception: it is a `SubmitOutcome` (see `core.outcomes`), which no handler can lose.
+"""
+
+from typing import Any
+
+
+class SeedreamError(Exception):
+    """Something went wrong that seedream_tasks knows about.
+
+    `code` is stable and machine-readable; the message says what happened and what to do next. Instances survive pickling.
+    """
+
+    code = "fault"
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.facts = facts
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.message, self.facts))
+
+    def as_json(self) -> dict[str, Any]:
+        """The `error` object of `--json`: code, message, row_number, line, field, hint."""
+        return {
+            "code": self.facts.get("code", self.code),
+            "message": self.message,
+            "row_number": self.facts.get("row_number"),
+            "line": self.facts.get("line"),
+            "field": self.facts.get("field"),
+            "hint": self.facts.get("hint"),
+        }
+
+
+def _rebuild(kind: type[SeedreamError], message: str, facts: dict[str, Any]) -> SeedreamError:
+    return kind(message, **facts)
+
+
+class InputError(SeedreamError):
+    """The input is wrong; nothing was spent. Facts: code, row_number, line, field, hint."""
+
+    code = "bad_input"
+
+
+class ConfigurationError(InputError):
+    """Gateways, keys, archive or ledger do not fit together; nothing was spent."""
+
+    code = "bad_configuration"
+
+
+class KindMismatch(ConfigurationError):
+    """Real and simulated would mix."""
+
+    code = "kind_mismatch"
+
+
+class LedgerMismatch(ConfigurationError):
+    """The archive belongs to another ledger, or was used without this one."""
+
+    code = "ledger_mismatch"
+
+
+class RowError(InputError):
+    """One row cannot become a job. Facts: field, error_code."""
+
+    code = "invalid"
+
+
+class LedgerRefusal(SeedreamError):
+    """The ledger says no; raised before anything is written, so a batch of records can go on."""
+
+    code = "refused"
+
+
+class SlotsTaken(LedgerRefusal):
+    """Another attempt holds one of the slots."""
+
+    code = "slots_taken"
+
+
+class OverCap(LedgerRefusal):
+    """The reservation does not fit. Facts: budget, cap_usd, held_usd, wanted_usd, reserved_usd."""
+
+    code = "over_cap"
+
+
+class AttemptMoved(LedgerRefusal):
+    """The attempt's state does not allow this record. Facts: attempt_id, state."""
+
+    code = "attempt_moved"
+
+
+class AdmissionClosed(LedgerRefusal):
+    """The run is stopping; it makes no new intents."""
+
+    code = "admission_closed"
+
+
+class LedgerFault(SeedreamError):
+    """The ledger cannot be read or written."""
+
+    code = "ledger_unusable"
+
+
+class ArchiveFault(SeedreamError):
+    """The archive cannot be read or written."""
+
+    code = "archive_unusable"
+
+
+class UndecodableImage(SeedreamError):
+    """The bytes behind a link are not a picture that can be decoded in full."""
+
+    code = "undecodable"
+
+
+class LinkExpired(SeedreamError):
+    """The link of a paid picture is dead."""
+
+    code = "expired"
+
+
+class ReferenceFault(SeedreamError):
+    """A reference image cannot be read, or is not an image. Facts: uri, error_code."""
+
+    code = "reference_unreadable"
+
+
+class GatewayFault(SeedreamError):
+    """A free question (status, balance, upload) got no usable answer. Facts: gateway, status, retry_after_s."""
+
+    code = "gateway_fault"
+
+
+class NotThisGateway(GatewayFault):
+    """A readable answer that is not the documented one: the base URL or the key belongs elsewhere."""
+
+    code = "not_this_gateway"

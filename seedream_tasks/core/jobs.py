@@ -1,0 +1,146 @@
+"""A job: one row and one shot, rendered; and the fingerprint of what decides its pictures."""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .sizes import asked_aspect
+
+FINGERPRINT_FORM = "v1"
+MOST_PICTURES = 15
+# Options that say how to ask, not what for: they never make a picture a different one.
+_WAYS_OF_ASKING = {("evolink", "size_form"), ("evolink", "prompt_hint"), ("gccai", "model_name")}
+# What a gateway does when the option is left out; spelled out or not, it is the same picture.
+_OPTION_DEFAULTS = {("gccai", "sequential_image_generation"): "disabled"}
+_SPACE = re.compile(r"\s+")
+
+
+def tidy_prompt(text: str) -> str:
+    """NFC, with every run of white space as one blank: the form that is sent, stored and fingerprinted."""
+    return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One reference image: where it is, and what its bytes are."""
+
+    uri: str  # without the signature of a signed link where it is kept; see `Job.references`
+    sha256: str | None  # of the source bytes; None in a forecast that fetched nothing
+    format: str | None = None  # Pillow's name
+    width: int | None = None  # px
+    height: int | None = None  # px
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobName:
+    """Enough of a job to follow its attempts and to file its pictures; the ledger can give it back by job_key."""
+
+    row_key: str
+    shot: str
+    fingerprint: str
+    aspect: float | None  # width/height asked for; None where the model decides
+
+    @classmethod
+    def from_ledger(cls, row_key: str, shot: str, fingerprint: str, decides: Mapping[str, Any]) -> "JobName":
+        """From what the ledger keeps of a job, see `Job.decides`."""
+        size = decides["size"]
+        return cls(row_key, shot, fingerprint, asked_aspect(size.get("ratio"), size.get("pixels")))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is asked for, wherever it is bought."""
+
+    row_key: str
+    shot: str
+    model: str
+    operation: str  # "generate" or "edit"
+    prompt: str  # tidy
+    ratio: str | None = "1:1"  # None when pixels are given
+    tier: str | None = "2K"
+    pixels: str | None = None  # WIDTHxHEIGHT, instead of ratio and tier
+    n: int = 1
+    references: tuple[Reference, ...] = ()
+    speed: str = "standard"
+    watermark: bool = False
+    output_format: str | None = None
+    edition: str | None = None
+    top_up: bool = False
+    gateways: tuple[str, ...] = ()  # only these; empty: any configured one
+    gateway_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> "JobName":
+        """What is left of a job once it is bought."""
+        return JobName(self.row_key, self.shot, self.fingerprint, asked_aspect(self.ratio, self.pixels))
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 (hex) over canonical JSON of what decides the pictures; see `decides`."""
+        return hashlib.sha256(canonical_json(self.decides())).hexdigest()
+
+    @property
+    def job_key(self) -> str:
+        """Row key, shot and fingerprint: the name under which the ledger knows this job."""
+        return job_key(self.row_key, self.shot, self.fingerprint)
+
+    def decides(self) -> dict[str, Any]:
+        """The values that decide the pictures, defaults left out. Changing one buys new pictures."""
+        values: dict[str, Any] = {
+            "form": FINGERPRINT_FORM,
+            "model": self.model,
+            "operation": self.operation,
+            "prompt": self.prompt,
+            "size": {"pixels": self.pixels} if self.pixels else {"ratio": self.ratio, "tier": self.tier},
+        }
+        if self.references:
+            values["references"] = [reference.sha256 or reference.uri for reference in self.references]
+        if self.edition:
+            values["edition"] = self.edition
+        if self.speed != "standard":
+            values["speed"] = self.speed
+        if self.watermark:
+            values["watermark"] = True
+        if self.output_format:
+            values["output_format"] = self.output_format
+        options = {
+            gateway: kept
+            for gateway, given in self.gateway_options.items()
+            if (
+                kept := {
+                    name: value
+                    for name, value in given.items()
+                    if (gateway, name) not in _WAYS_OF_ASKING and _OPTION_DEFAULTS.get((gateway, name)) != value
+                }
+            )
+        }
+        if options:
+            values["gateway_options"] = options
+        return values
+
+    def as_json(self) -> str:
+        """The whole job as it stands in the frozen run."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Job":
+        """The inverse of `as_json`."""
+        values = json.loads(text)
+        values["references"] = tuple(Reference(**each) for each in values["references"])
+        values["gateways"] = tuple(values["gateways"])
+        return cls(**values)
+
+
+def job_key(row_key: str, shot: str, fingerprint: str) -> str:
+    """The shot's name holds no slash, so the key reads back unambiguously from its end."""
+    return f"{row_key}/{shot}/{fingerprint}"
+
+
+def canonical_json(value: Any) -> bytes:
+    """One byte string per value: sorted keys, no blanks, UTF-8."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

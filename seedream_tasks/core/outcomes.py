@@ -1,0 +1,223 @@
+"""What an answer means for the money. One table for submits, one for the codes of failed tasks.
+
+The submit table errs to one side: only what provably was not accepted may be sent again. Everything else that is no clear
+acceptance becomes `unknown`, which nothing buys again by itself.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from .capabilities import Billing
+from .states import Closed, SlotState
+
+# Waits (s) where the gateway's own 429 or 503 names none.
+WAIT_AFTER_429_S = 60.0
+WAIT_AFTER_503_S = 30.0
+# After these with the gateway's own error body the job was certainly not accepted and not billed.
+REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 422})
+# Of those, the ones that say something about the account, not about the job.
+ACCOUNT_REFUSALS = frozenset({401, 402, 403})
+
+
+class Fate(StrEnum):
+    """What became of a submit."""
+
+    ACCEPTED = "accepted"  # a task id, or finished pictures from a synchronous gateway
+    NOT_SENT = "not_sent"  # provably not accepted; again after `retry_after_s`
+    REFUSED = "refused"  # certainly unbilled, by the gateway's own error
+    UNKNOWN = "unknown"  # no proof either way
+
+
+class ErrorClass(StrEnum):
+    """What kind of no it is; decides what may be tried next."""
+
+    ACCOUNT = "account"  # key, balance, permission: the account is out for this run
+    CONTENT = "content"  # refused for what it shows: never shopped around
+    PARAMETERS = "parameters"  # this gateway cannot do this job: another may
+    TRANSIENT = "transient"  # the same request may succeed later
+    CANCELLED = "cancelled"
+    RATE = "rate"  # too many requests
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """A gateway's own words for a no."""
+
+    code: str
+    message: str
+    kind: ErrorClass
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a finished picture can be fetched, and until when (None: not stated)."""
+
+    url: str
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a finished task made and what the gateway says it cost."""
+
+    links: tuple[Link, ...]
+    usd: Decimal | None = None  # reported charge
+    credits: Decimal | None = None  # reported charge of the finished task; a reservation never stands here
+    model: str | None = None  # as the gateway reports it
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOutcome:
+    """What one paid request led to. Exactly the fields of its fate are set."""
+
+    fate: Fate
+    task_id: str | None = None
+    finished: Finished | None = None  # synchronous gateways
+    estimate_s: float | None = None
+    model: str | None = None
+    error: ErrorInfo | None = None
+    retry_after_s: float | None = None
+    status: int | None = None  # HTTP, for the record
+
+
+class TaskState(StrEnum):
+    """Where a task stands at the gateway."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """A readable answer to a status request."""
+
+    state: TaskState
+    finished: Finished | None = None
+    error: ErrorInfo | None = None
+    remaining_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRule:
+    """A row of the submit table, for answers that are no acceptance."""
+
+    fate: Fate
+    wait_s: float | None = field(default=None)
+
+
+def judge_refusal(status: int, own_body: bool) -> SubmitRule:
+    """What an HTTP status (or the `code` inside a 200) means when it accepts nothing.
+
+    `own_body`: the body is the gateway's own error (a JSON object with `error`, or a `code` other than 200). A proxy in
+    between may answer with the same status after the gateway has already taken the job, so only its own words are proof.
+    """
+    if own_body and status == 429:
+        return SubmitRule(Fate.NOT_SENT, WAIT_AFTER_429_S)
+    if own_body and status == 503:
+        return SubmitRule(Fate.NOT_SENT, WAIT_AFTER_503_S)
+    if own_body and status in REFUSALS:
+        return SubmitRule(Fate.REFUSED)
+    return SubmitRule(Fate.UNKNOWN)
+
+
+def class_of_status(status: int) -> ErrorClass:
+    """The kind of no that an HTTP status stands for, where the gateway's code says nothing finer."""
+    if status in ACCOUNT_REFUSALS:
+        return ErrorClass.ACCOUNT
+    if status == 429:
+        return ErrorClass.RATE
+    return ErrorClass.TRANSIENT if status >= 500 else ErrorClass.PARAMETERS
+
+
+# Codes that gateways document for a refused request or a failed task, each with what kind of no it is. A code that stands
+# nowhere counts by its HTTP status, or, in a failed task, as PARAMETERS: closed until somebody asks for a retry.
+ERROR_CODES: dict[str, ErrorClass] = {
+    # EvoLink, error-codes page: failed tasks
+    "content_policy_violation": ErrorClass.CONTENT,
+    "invalid_parameters": ErrorClass.PARAMETERS,
+    "image_processing_error": ErrorClass.PARAMETERS,
+    "image_dimension_mismatch": ErrorClass.PARAMETERS,
+    "request_cancelled": ErrorClass.CANCELLED,
+    "service_error": ErrorClass.TRANSIENT,
+    "generation_timeout": ErrorClass.TRANSIENT,
+    "resource_exhausted": ErrorClass.TRANSIENT,
+    "quota_exceeded": ErrorClass.TRANSIENT,  # "rate or quota" there; at getimg's submit the 402 decides
+    "service_unavailable": ErrorClass.TRANSIENT,
+    "generation_failed_no_content": ErrorClass.CONTENT,  # its advice is a new prompt
+    "resource_not_found": ErrorClass.PARAMETERS,
+    "unknown_error": ErrorClass.PARAMETERS,
+    # EvoLink, published client
+    "model_unavailable": ErrorClass.PARAMETERS,
+    "upstream_error": ErrorClass.TRANSIENT,
+    "rate_limited": ErrorClass.TRANSIENT,
+    "rate_limit_exceeded": ErrorClass.RATE,
+    "invalid_task_id": ErrorClass.PARAMETERS,
+    # EvoLink, gccai, apiin: `type` of an HTTP error
+    "invalid_request_error": ErrorClass.PARAMETERS,
+    "invalid_request": ErrorClass.PARAMETERS,
+    "authentication_error": ErrorClass.ACCOUNT,
+    "insufficient_quota_error": ErrorClass.ACCOUNT,
+    "payment_required": ErrorClass.ACCOUNT,
+    "permission_error": ErrorClass.ACCOUNT,
+    "not_found_error": ErrorClass.PARAMETERS,
+    "request_too_large_error": ErrorClass.PARAMETERS,
+    "rate_limit_error": ErrorClass.RATE,
+    "internal_server_error": ErrorClass.TRANSIENT,
+    "server_error": ErrorClass.TRANSIENT,
+    "service_unavailable_error": ErrorClass.TRANSIENT,
+    # getimg, errors guide
+    "invalid_api_key": ErrorClass.ACCOUNT,
+    "parameter_missing": ErrorClass.PARAMETERS,
+    "invalid_parameter": ErrorClass.PARAMETERS,
+    "rate_limit": ErrorClass.RATE,
+}
+
+
+def classify(code: str, kind: str, status: int | None) -> ErrorClass:
+    """The class of an error: by the account statuses first, then by its code, its type, its HTTP status."""
+    if status in ACCOUNT_REFUSALS:
+        return ErrorClass.ACCOUNT
+    if status == 429:
+        return ErrorClass.RATE
+    for name in (code, kind):
+        if name in ERROR_CODES:
+            return ERROR_CODES[name]
+    if status is None and code.isdigit():
+        status = int(code)
+    return class_of_status(status) if status is not None else ErrorClass.PARAMETERS
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFate:
+    """What a failed attempt leaves of its slots."""
+
+    state: SlotState
+    closed: Closed | None
+    billing_unknown: bool  # the attempt's amount stays at risk
+    elsewhere: bool  # another gateway may be asked in this run
+
+
+def after_refusal(error: ErrorInfo) -> SlotFate:
+    """A refusal at submit: certainly unbilled."""
+    return _unbilled(error)
+
+
+def after_failed_task(error: ErrorInfo, billed: Billing) -> SlotFate:
+    """A task that failed or was cancelled at the gateway, by what its document says of billing."""
+    if billed is Billing.NO:
+        return _unbilled(error)
+    return SlotFate(SlotState.CLOSED, Closed.BILLED, billing_unknown=True, elsewhere=False)
+
+
+def _unbilled(error: ErrorInfo) -> SlotFate:
+    match error.kind:
+        case ErrorClass.ACCOUNT | ErrorClass.TRANSIENT | ErrorClass.RATE:
+            return SlotFate(SlotState.OPEN, None, billing_unknown=False, elsewhere=False)
+        case ErrorClass.CONTENT:
+            return SlotFate(SlotState.CLOSED, Closed.CONTENT, billing_unknown=False, elsewhere=False)
+        case ErrorClass.PARAMETERS | ErrorClass.CANCELLED:
+            return SlotFate(SlotState.CLOSED, Closed.REFUSED, billing_unknown=False, elsewhere=True)

@@ -1,0 +1,216 @@
+"""From a catalog row and a shot to a job: templates in Jinja's sandbox, then the field checks.
+
+The row's own text is data: it is put into templates, never read as one.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.filters import do_default
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from .errors import InputError, RowError
+from .jobs import Job, Reference, tidy_prompt
+from .shots import FIELDS, BadValue, Shot
+
+_NOT_WORD = re.compile(r"[^0-9a-z]+")
+_DEFAULTS: dict[str, Any] = {"operation": "generate", "model": "seedream-4.5", "n": 1}
+
+
+def snake_case(column: str) -> str:
+    """`Image Src` -> `image_src`; a leading digit gets an underscore so that the name can stand in a template."""
+    name = _NOT_WORD.sub("_", column.lower()).strip("_")
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+class Columns:
+    """The names under which a row's cells are reached in templates."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        short = [snake_case(name) for name in names]
+        # Two columns with one short name are reached by row['...'] only: guessing would put the wrong text into a picture.
+        self._short = tuple(name if name and short.count(name) == 1 else None for name in short)
+
+    def context(self, cells: Sequence[str], extra: Mapping[str, Any]) -> dict[str, Any]:
+        """Template variables of one row; `extra` (a preset's) wins over columns."""
+        values: dict[str, Any] = {name: cell for name, cell in zip(self._short, cells, strict=True) if name}
+        values.update(extra)
+        values["row"] = {**dict(zip(self.names, cells, strict=True)), **extra}
+        return values
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Undefined names are errors; `default` also stands in for an empty cell, which is what a table has instead of nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)
+        self.filters["default"] = self.filters["d"] = lambda value, text="", boolean=True: do_default(
+            value, text, boolean
+        )
+
+
+_ENVIRONMENT = _Environment()
+
+
+@lru_cache(maxsize=4096)
+def _template(text: str) -> Callable[[Mapping[str, Any]], str]:
+    return _ENVIRONMENT.from_string(text).render
+
+
+@lru_cache(maxsize=4096)
+def _expression(text: str) -> Callable[..., Any]:
+    return _ENVIRONMENT.compile_expression(text, undefined_to_none=False)
+
+
+def check_templates(shot: Shot, what: str = "shot list") -> None:
+    """Compile every template of a shot. Raises InputError naming the field: a typo is found before the first row."""
+    fields = [
+        (field, text)
+        for field, given in shot.templates.items()
+        for text in ([given] if isinstance(given, str) else given)
+    ]
+    for field, text in fields:
+        try:
+            _template(text)
+        except TemplateError as error:
+            raise InputError(f"{what}: shot {shot.name}: {field}: {error}", field=field) from None
+    if shot.when is not None:
+        try:
+            _expression(shot.when)
+        except TemplateError as error:
+            raise InputError(f"{what}: shot {shot.name}: when: {error}", field="when") from None
+
+
+def is_wanted(shot: Shot, context: Mapping[str, Any]) -> bool:
+    """Whether the shot's condition holds for a row. Raises RowError."""
+    if shot.when is None:
+        return True
+    with _Naming("when"):
+        value = _expression(shot.when)(**context)
+        if isinstance(value, StrictUndefined):
+            value._fail_with_undefined_error()
+        return bool(value)
+
+
+def render_job(shot: Shot, row_key: str, context: Mapping[str, Any]) -> Job:
+    """The job of one row and shot; its references carry only URIs yet. Raises RowError naming the field."""
+    fields = dict(shot.constants)
+    for field, given in shot.templates.items():
+        with _Naming(field):
+            fields[field] = (
+                _template(given)(context) if isinstance(given, str) else [_template(each)(context) for each in given]
+            )
+            if field not in ("prompt", "references"):
+                text = str(fields[field]).strip()
+                fields[field] = FIELDS[field](text) if text else None
+    return build_job(row_key, shot.name, fields)
+
+
+def build_job(row_key: str, shot: str, fields: Mapping[str, Any]) -> Job:
+    """A job from checked fields (`prompt` and `references` as rendered text). Raises RowError naming the field."""
+    values = {**_DEFAULTS, **{name: value for name, value in fields.items() if value is not None}}
+    prompt = tidy_prompt(str(values["prompt"])) if "prompt" in values else ""
+    if not prompt:
+        raise RowError("the prompt is empty", field="prompt", error_code="empty_prompt")
+    given = values.get("references", ())
+    uris = [uri for cell in ([given] if isinstance(given, str) else given) for uri in split_references(cell)]
+    if values["operation"] == "edit" and not uris:
+        raise RowError(
+            "an edit needs at least one reference, and this row has none", field="references", error_code="no_reference"
+        )
+    pixels = values.get("pixels")
+    return Job(
+        row_key=row_key,
+        shot=shot,
+        model=values["model"],
+        operation=values["operation"],
+        prompt=prompt,
+        ratio=None if pixels else values.get("ratio", "1:1"),
+        tier=None if pixels else values.get("tier", "2K"),
+        pixels=pixels,
+        n=values["n"],
+        references=tuple(Reference(uri, None) for uri in uris),
+        speed=values.get("speed", "standard"),
+        watermark=values.get("watermark", False),
+        output_format=values.get("output_format"),
+        edition=values.get("edition") or None,
+        top_up=values.get("top_up", False),
+        gateways=values.get("gateways", ()),
+        gateway_options=values.get("gateway_options", {}),
+    )
+
+
+def split_references(cell: str) -> list[str]:
+    """Several references in one cell: a JSON list, or split by | or newline. Empty parts are left out."""
+    text = cell.strip()
+    if text.startswith("["):
+        try:
+            items = json.loads(text)
+        except ValueError:
+            items = None
+        if isinstance(items, list) and all(isinstance(item, str) for item in items):
+            return [item.strip() for item in items if item.strip()]
+    if text.startswith("data:"):
+        return [text]
+    return [part.strip() for part in re.split(r"[|\n\r]", text) if part.strip()]
+
+
+def column_fields(cells: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Column mode: the shot fields among a row's own columns, checked. Empty cells count as not given. Raises RowError."""
+    fields: dict[str, Any] = dict(defaults)
+    given = {
+        name: cells[name].strip() for name in FIELDS if name not in ("name", "when") and cells.get(name, "").strip()
+    }
+    if "pixels" in given and ("ratio" in given or "tier" in given):
+        raise RowError(
+            "pixels stands instead of ratio and tier, not beside them", field="pixels", error_code="bad_field"
+        )
+    for name, text in given.items():
+        with _Naming(name):
+            fields[name] = text if name in ("prompt", "references") else FIELDS[name](_structured(name, text))
+    return fields
+
+
+def _structured(name: str, text: str) -> Any:
+    if name == "gateways":
+        return [part.strip() for part in re.split(r"[|,\n]", text) if part.strip()]
+    if name == "gateway_options":
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise BadValue(f"expected a JSON object, not {text[:60]!r}") from None
+    return text
+
+
+class _Naming:
+    """Turn what a template or check raises into a RowError that names the field."""
+
+    def __init__(self, field: str) -> None:
+        self._field = field
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        field = self._field
+        if error is None or isinstance(error, RowError):
+            return
+        if isinstance(error, BadValue):
+            raise RowError(f"{field}: {error}", field=field, error_code="bad_field") from None
+        if isinstance(error, UndefinedError):
+            raise RowError(
+                f"{field}: {error}; no column has that name", field=field, error_code="undefined_name"
+            ) from None
+        if isinstance(error, SecurityError):
+            raise RowError(
+                f"{field}: not allowed in a template: {error}", field=field, error_code="template_error"
+            ) from None
+        # Whatever an expression can raise on this row's text (a filter on the wrong type, a division by zero) is the row's error.
+        if isinstance(error, TemplateError | ArithmeticError | TypeError | ValueError | LookupError | AttributeError):
+            raise RowError(f"{field}: {error}", field=field, error_code="template_error") from None

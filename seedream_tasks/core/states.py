@@ -1,0 +1,144 @@
+"""The life of an attempt, what becomes of its slots, and the status of a record."""
+
+from enum import StrEnum
+
+
+class AttemptState(StrEnum):
+    """Where one paid submission stands."""
+
+    INTENT = "intent"  # claimed, reserved and on disk; the request may be leaving right now
+    ACCEPTED = "accepted"  # the gateway gave a task id
+    DELIVERED = "delivered"  # links are known, the bill is settled; the copies are being made
+    ARCHIVED = "archived"  # every picture it made is copied and verified
+    NOT_SENT = "not_sent"  # provably not accepted: slots and money are back
+    UNKNOWN = "unknown"  # sent, no proof either way: never bought again by itself
+    FAILED = "failed"  # the gateway said no, or what it delivered cannot be decoded
+    EXPIRED = "expired"  # links died before the copies were made
+    CANCELLED = "cancelled"  # cancelled at the gateway
+    LOST = "lost"  # paid for, perhaps, and given up
+
+
+# What may follow what. `unknown` and `not_sent` can still become `accepted`: whoever holds a task id may record it.
+FOLLOWS: dict[AttemptState, frozenset[AttemptState]] = {
+    AttemptState.INTENT: frozenset(
+        {
+            AttemptState.ACCEPTED,
+            AttemptState.DELIVERED,
+            AttemptState.NOT_SENT,
+            AttemptState.FAILED,
+            AttemptState.UNKNOWN,
+        }
+    ),
+    AttemptState.ACCEPTED: frozenset(
+        {
+            AttemptState.DELIVERED,
+            AttemptState.ARCHIVED,
+            AttemptState.FAILED,
+            AttemptState.CANCELLED,
+            AttemptState.LOST,
+        }
+    ),
+    AttemptState.DELIVERED: frozenset({AttemptState.ARCHIVED, AttemptState.FAILED, AttemptState.EXPIRED}),
+    AttemptState.UNKNOWN: frozenset(
+        {
+            AttemptState.ACCEPTED,
+            AttemptState.DELIVERED,
+            AttemptState.FAILED,
+            AttemptState.NOT_SENT,
+            AttemptState.LOST,
+        }
+    ),
+    AttemptState.NOT_SENT: frozenset({AttemptState.ACCEPTED, AttemptState.DELIVERED}),
+    AttemptState.LOST: frozenset({AttemptState.ACCEPTED}),
+    AttemptState.ARCHIVED: frozenset(),
+    AttemptState.FAILED: frozenset(),
+    AttemptState.EXPIRED: frozenset(),
+    AttemptState.CANCELLED: frozenset(),
+}
+
+# A slot with an attempt in one of these is never bought.
+LIVE = frozenset({AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.DELIVERED, AttemptState.UNKNOWN})
+# These are followed until their pictures are archived or the gateway says why not.
+FOLLOWED = frozenset({AttemptState.ACCEPTED, AttemptState.DELIVERED})
+
+
+class SlotState(StrEnum):
+    """Whether one wanted picture may be bought."""
+
+    OPEN = "open"  # the next admission may buy it
+    TAKEN = "taken"  # a live attempt is to deliver it
+    FILLED = "filled"  # a picture is archived, or paid for and being copied
+    CLOSED = "closed"  # only a named --retry, top_up or another gateway may
+
+
+class Closed(StrEnum):
+    """Why a slot is closed: decides what opens it again."""
+
+    REFUSED = "refused"  # certainly unbilled, by a gateway that will not: another gateway may
+    CONTENT = "content"  # refused for its content: not shopped around
+    BILLED = "billed"  # failed and billed, or nobody knows
+    FEWER = "fewer"  # the gateway finished with fewer pictures
+    EXPIRED = "expired"
+    LOST = "lost"
+
+
+# Which --retry opens what.
+RETRY_OPENS: dict[str, frozenset[Closed]] = {
+    "failed": frozenset({Closed.REFUSED, Closed.CONTENT, Closed.BILLED}),
+    "expired": frozenset({Closed.EXPIRED}),
+    "lost": frozenset({Closed.LOST}),
+}
+
+
+class RecordStatus(StrEnum):
+    """What became of one (row, shot), as the manifest says it."""
+
+    ARCHIVED = "archived"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    IN_FLIGHT = "in_flight"
+    EXPIRED = "expired"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+    DEFERRED = "deferred"
+    INVALID = "invalid"
+    SKIPPED = "skipped"
+
+
+# A record without any picture shows the worst of its slots, in this order.
+WORST_FIRST = (
+    RecordStatus.UNKNOWN,
+    RecordStatus.IN_FLIGHT,
+    RecordStatus.EXPIRED,
+    RecordStatus.LOST,
+    RecordStatus.FAILED,
+    RecordStatus.CANCELLED,
+    RecordStatus.DEFERRED,
+)
+
+# A run whose records all ended like this is complete (exit 0).
+COMPLETE = frozenset({RecordStatus.ARCHIVED, RecordStatus.SKIPPED})
+
+
+class Reason(StrEnum):
+    """Why a record was bought, or was not."""
+
+    NEW = "new"
+    PROMPT_CHANGED = "prompt_changed"
+    REFERENCE_CHANGED = "reference_changed"
+    OPTIONS_CHANGED = "options_changed"
+    EDITION_CHANGED = "edition_changed"
+    MORE_IMAGES = "more_images"
+    REJECTED = "rejected"
+    RETRIED = "retried"
+    UNCHANGED = "unchanged"
+    CONDITION_FALSE = "condition_false"
+    NOT_SELECTED = "not_selected"
+    DUPLICATE_ROW = "duplicate_row"
+    DUPLICATE_KEY = "duplicate_key"
+    MISSING_KEY = "missing_key"
+    OVER_CAP = "over_cap"
+    NO_PRICE = "no_price"
+    NO_GATEWAY = "no_gateway"
+    INVALID = "invalid"

@@ -1,0 +1,1 @@
+"""Runs many jobs at once: admit, submit, wait, archive, on one event loop."""

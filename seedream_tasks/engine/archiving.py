@@ -1,0 +1,232 @@
+"""Copies of paid pictures: downloaded, decoded in full, stored, recorded. The link that dies first is copied first."""
+
+import asyncio
+import hashlib
+import heapq
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+
+from ..core.errors import UndecodableImage
+from ..core.jobs import JobName
+from ..core.states import AttemptState
+from ..gateways.http import HttpClients
+from ..ledger import pictures as records
+from ..ledger.pictures import Stored
+from ..ledger.store import Ledger
+from ..ledger.views import Attempt, Picture
+from ..media.archive import Archive, safe_key
+from ..media.images import EXTENSIONS, decode
+from ..media.images import Picture as Decoded
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+MOST_BYTES = 100 * 1024 * 1024
+AT_ONCE = 24
+# A picture that does not decode is fetched again, in case the transfer was at fault.
+TRIES_TO_DECODE = 3
+# Answers that say the link is dead, as opposed to a store that has a bad moment.
+_DEAD = frozenset({401, 403, 404, 410})
+_TRIES = 6
+_RATIO_TOLERANCE = 0.02
+_UNDATED = datetime.max.replace(tzinfo=UTC)
+
+FreshLinks = Callable[[Attempt], Awaitable[list[str]]]
+
+
+class _Dead(Exception):
+    pass
+
+
+class _NotNow(Exception):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a picture in this run."""
+
+    state: str  # archived, quarantined, expired, or delivered (not copied yet: it stays to be done)
+    attempt_state: AttemptState | None = None
+    why: str = ""
+
+
+class Archiver:
+    """Copies pictures into one archive; at most AT_ONCE at a time, by the earliest expiry."""
+
+    def __init__(self, http: HttpClients, ledger: Ledger, archive: Archive, fresh_links: FreshLinks) -> None:
+        self._http = http
+        self._ledger = ledger
+        self._archive = archive
+        self._fresh_links = fresh_links
+        self._free = AT_ONCE
+        self._waiting: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._number = 0
+        # Decoding and fsync leave the event loop; more threads than cores so that one waiting for the disk idles nobody.
+        self._threads = ThreadPoolExecutor((os.cpu_count() or 2) + 2, "seedream-archive")
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    async def save(self, name: JobName, attempt: Attempt, picture: Picture) -> Outcome:
+        """Copy one picture, or say why it cannot be. Every end but "not yet" is recorded. Raises ArchiveFault, LedgerFault."""
+        await self._enter(picture.expires_at or _UNDATED)
+        try:
+            return await self._save(name, attempt, picture)
+        finally:
+            self._leave()
+
+    async def _enter(self, expires_at: datetime) -> None:
+        if self._free > 0:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._number += 1
+        heapq.heappush(self._waiting, (expires_at, self._number, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        while self._waiting:
+            turn = heapq.heappop(self._waiting)[2]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+    async def _save(self, name: JobName, attempt: Attempt, picture: Picture) -> Outcome:
+        url, undecodable, fresh = picture.url, 0, False
+        for number in range(_TRIES):
+            try:
+                content = await self._download(url)
+            except _Dead as dead:
+                # The same task may give out another link; asking is free.
+                other = None if fresh else await self._another_link(attempt, picture, url)
+                fresh = True
+                if other:
+                    url = other
+                    continue
+                return await self._expired(name, attempt, picture, str(dead))
+            except _NotNow as moment:
+                logger.info("%s picture %s: %s; again", picture.attempt_id, picture.ordinal, moment)
+                await asyncio.sleep(min(8.0, 0.25 * 2**number))
+                continue
+            try:
+                decoded = await self._in_thread(decode, content)
+            except UndecodableImage as error:
+                undecodable += 1
+                if undecodable >= TRIES_TO_DECODE:
+                    return await self._quarantine(attempt, picture, content, error.message)
+                continue
+            return await self._store(name, attempt, picture, content, decoded)
+        return Outcome("delivered", why="its store does not answer")
+
+    async def _in_thread(self, work: Callable[..., Decoded], content: bytes) -> Decoded:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, content)
+
+    async def _download(self, url: str) -> bytes:
+        try:
+            async with self._http.stream(url) as response:
+                if response.status_code in _DEAD:
+                    raise _Dead(f"the link answers HTTP {response.status_code}")
+                if response.status_code != 200:
+                    raise _NotNow(f"HTTP {response.status_code}")
+                content = bytearray()
+                async for part in response.aiter_bytes():
+                    content += part
+                    if len(content) > MOST_BYTES:
+                        break  # no picture of this model is that large: what is here is kept as undecodable
+                return bytes(content)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise _NotNow(f"{type(error).__name__}: {error}") from None
+
+    async def _another_link(self, attempt: Attempt, picture: Picture, url: str) -> str | None:
+        links = await self._fresh_links(attempt)
+        other = links[picture.ordinal] if picture.ordinal < len(links) else None
+        return other if other and other != url else None
+
+    def _path(self, name: JobName, picture: Picture, extension: str) -> str:
+        if picture.slot is None:
+            return f"quarantine/{picture.attempt_id}-{picture.ordinal}.{extension}"
+        return f"images/{safe_key(name.row_key)}/{name.shot}-{name.fingerprint[:8]}-{picture.slot}.{extension}"
+
+    async def _store(
+        self, name: JobName, attempt: Attempt, picture: Picture, content: bytes, decoded: Decoded
+    ) -> Outcome:
+        path = self._path(name, picture, EXTENSIONS.get(decoded.format, "img"))
+        stored = await self._put(path, content, decoded, _size_warnings(name, decoded))
+        state = await self._ledger.write(
+            lambda connection: records.archived(connection, picture.attempt_id, picture.ordinal, stored)
+        )
+        return Outcome("archived", state)
+
+    async def _put(self, path: str, content: bytes, decoded: Decoded | None, warnings: tuple[str, ...] = ()) -> Stored:
+        def work() -> Stored:
+            placed = self._archive.store(path, content)
+            return Stored(
+                self._archive.root,
+                placed,
+                hashlib.sha256(content).hexdigest(),
+                len(content),
+                decoded.mime_type if decoded else None,
+                decoded.width if decoded else None,
+                decoded.height if decoded else None,
+                warnings,
+            )
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def _quarantine(self, attempt: Attempt, picture: Picture, content: bytes, why: str) -> Outcome:
+        stored = await self._put(f"quarantine/{picture.attempt_id}-{picture.ordinal}.bin", content, None)
+        state = await self._ledger.write(
+            lambda connection: records.quarantined(connection, picture.attempt_id, picture.ordinal, stored, why)
+        )
+        return Outcome("quarantined", state, why)
+
+    async def _expired(self, name: JobName, attempt: Attempt, picture: Picture, why: str) -> Outcome:
+        # The copy may have been made by a process that died before it could say so.
+        for extension in EXTENSIONS.values():
+            path = self._path(name, picture, extension)
+            if await asyncio.to_thread(self._archive.exists, path):
+                content = await asyncio.to_thread(self._archive.read, path)
+                try:
+                    decoded = await self._in_thread(decode, content)
+                except UndecodableImage:
+                    continue
+                return await self._store(name, attempt, picture, content, decoded)
+        state = await self._ledger.write(
+            lambda connection: records.expired(connection, picture.attempt_id, picture.ordinal, why)
+        )
+        return Outcome("expired", state, why)
+
+    async def copy_here(self, name: JobName, picture: Picture) -> None:
+        """Bring an archived picture into this archive from another one. Raises ArchiveFault when it is not there any more."""
+        root, path = next(iter(picture.copies.items()))
+
+        def work() -> bytes:
+            return Archive(root).read(path)
+
+        content = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        decoded = await self._in_thread(decode, content)
+        path = self._path(name, picture, EXTENSIONS.get(decoded.format, "img"))
+        stored = await self._put(path, content, decoded, picture.warnings)
+        await self._ledger.write(
+            lambda connection: records.copied(connection, picture.attempt_id, picture.ordinal, stored)
+        )
+
+
+def _size_warnings(name: JobName, decoded: Decoded) -> tuple[str, ...]:
+    if name.aspect is None:
+        return ()
+    got = decoded.width / decoded.height
+    return ("ratio_off",) if abs(got / name.aspect - 1) > _RATIO_TOLERANCE else ()

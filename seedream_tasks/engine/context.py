@@ -1,0 +1,292 @@
+"""Opening a run: archive and ledger that belong together, accounts that are what they should be, prices in force."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from ..core.capabilities import BY_OFFER, MODELS, Capability, Limit
+from ..core.errors import ConfigurationError, GatewayFault, KindMismatch, LedgerMismatch, NotThisGateway, SeedreamError
+from ..core.pricing import PriceBook, PriceRow
+from ..gateways.client import Account, GatewayClient, Probe
+from ..gateways.getimg import ModelInForce
+from ..gateways.http import HttpClients
+from ..ledger import facts, records
+from ..ledger.rescue import rescued, take_in
+from ..ledger.store import Ledger, exists, open_ledger, parse_url, shown_url
+from ..media.archive import MARKER, Archive
+from ..media.references import References
+from .lanes import Lane, Limits
+from .settings import Locations
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+# A gateway that does not answer the check is asked again for this long, then it is out for the run.
+PROBE_FOR_S = 30.0
+_MODELS_SOURCE = "getimg.ai models endpoint, at run time"
+
+
+@dataclass
+class RunContext:
+    """Everything a run's engine works with."""
+
+    run_id: str
+    ledger: Ledger
+    archive: Archive
+    lanes: dict[str, Lane]
+    prices: PriceBook
+    references: References
+    simulated: bool
+    rescue_folder: Path
+    max_usd: Decimal | None = None
+    max_premium: Decimal | None = None
+    retry: tuple[str, ...] = ()
+    wait_s: float = 1800.0
+    callback_base: str | None = None
+    balances: dict[str, str] = field(default_factory=dict)
+
+
+def rescue_folder(place: Locations) -> Path:
+    """Where rescue files stand: beside an SQLite ledger, else in the working folder."""
+    url = parse_url(place.ledger_url)
+    return Path(str(url.database)).parent if url.get_backend_name() == "sqlite" else Path.cwd()
+
+
+def open_pair(place: Locations, create: bool = True) -> Ledger:
+    """Open the ledger that belongs to an archive. Raises LedgerMismatch (exit 2) when they do not belong together."""
+    marker = place.archive.marker()
+    there = exists(place.ledger_url)
+    way_out = f"seedream ledger rebuild --archive {place.archive.root} --ledger {shown_url(place.ledger_url)}"
+    used = marker is not None or bool(place.archive.list_runs())
+    if used and not there:
+        raise LedgerMismatch(
+            f"the archive {place.archive.root} was used with a ledger that is not at {shown_url(place.ledger_url)};"
+            " a new one would buy its pictures again",
+            field="ledger",
+            hint=f"give the right --ledger, or restore it: {way_out}",
+        )
+    if not there and not create:
+        raise ConfigurationError(f"there is no ledger at {shown_url(place.ledger_url)}", field="ledger")
+    ledger = open_ledger(place.ledger_url, create=not there)
+    try:
+        _belong_together(ledger, place, marker, used, way_out)
+        for path, answers in rescued(rescue_folder(place)):
+            ledger.write_now(lambda connection, kept=answers: take_in(connection, kept))  # type: ignore[misc]
+            path.rename(path.with_suffix(".taken-in"))
+            logger.warning("%s: %s rescued acceptances are in the ledger now", path, len(answers))
+        ledger.write_now(records.overdue_intents)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def _belong_together(
+    ledger: Ledger, place: Locations, marker: Mapping[str, object] | None, used: bool, way_out: str
+) -> None:
+    own = ledger.read_now(facts.ledger_id)
+    if used and (marker is None or marker["ledger_id"] != own):
+        other = marker["ledger_id"] if marker else "unknown"
+        raise LedgerMismatch(
+            f"the archive {place.archive.root} belongs to the ledger {other}, not to {shown_url(place.ledger_url)} ({own})",
+            field="ledger",
+            hint=f"give the right --ledger, or restore it: {way_out}",
+        )
+
+
+def settle_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
+    """Give ledger and archive their kind, or refuse to mix. Raises KindMismatch."""
+    kind = facts.SIMULATED if simulated else facts.REAL
+    marker = archive.marker()
+    if marker is not None and marker.get("kind") != kind:
+        raise KindMismatch(
+            f"this run is {kind}, but the archive {archive.root} holds {marker.get('kind')} pictures",
+            field="archive",
+            hint="give another --archive" + ("" if simulated else ", or --sandbox"),
+        )
+    has = ledger.write_now(lambda connection: facts.set_kind(connection, kind))
+    if has != kind:
+        raise KindMismatch(
+            f"this run is {kind}, but the ledger {shown_url(ledger.url)} is {has}",
+            field="ledger",
+            hint="give another --ledger",
+        )
+    if marker is None:
+        archive.publish_json(
+            MARKER,
+            {
+                "ledger_id": ledger.read_now(facts.ledger_id),
+                "kind": kind,
+                "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+
+
+async def check_accounts(
+    clients: Sequence[GatewayClient], ledger: Ledger, simulated: bool | None
+) -> tuple[bool, dict[str, str], dict[str, str]]:
+    """Find out what each account is, asking only those the ledger does not know.
+
+    `simulated` is True where the run was started as a simulation, else None. Returns the run's kind, gateway -> why it is out,
+    and gateway -> balance as text. Raises KindMismatch, ConfigurationError (key refused, not this gateway), or SeedreamError
+    when no gateway is left.
+    """
+    known = ledger.read_now(facts.known_accounts)
+    unknown = [client for client in clients if client.account.name not in known]
+    answers = await asyncio.gather(*(_probe(client) for client in unknown))
+    kinds: dict[str, bool] = {
+        client.gateway: known[client.account.name] for client in clients if client.account.name in known
+    }
+    out: dict[str, str] = {}
+    balances: dict[str, str] = {}
+    for client, answer in zip(unknown, answers, strict=True):
+        if isinstance(answer, str):
+            out[client.gateway] = answer
+            logger.warning("%s is out for this run: %s", client.gateway, answer)
+            continue
+        kinds[client.gateway] = answer.simulated
+        if answer.balance and (answer.balance.usd is not None or answer.balance.credits is not None):
+            balances[client.gateway] = (
+                f"${answer.balance.usd}" if answer.balance.usd is not None else f"{answer.balance.credits} credits"
+            )
+    if not kinds:
+        raise SeedreamError(
+            "no gateway answers: " + "; ".join(f"{name}: {why}" for name, why in out.items()), code="no_gateway"
+        )
+    found = simulated if simulated is not None else next(iter(kinds.values()))
+    odd = sorted(name for name, kind in kinds.items() if kind != found)
+    if odd:
+        raise KindMismatch(
+            f"{', '.join(odd)} is {'real' if found else 'the sandbox'}, the other gateways of this run are not",
+            field="gateway",
+            hint="real and simulated gateways cannot serve one run; see --gateway",
+        )
+    for client in unknown:
+        if client.gateway in kinds:
+            ledger.write_now(
+                lambda connection, client=client: facts.know_account(  # type: ignore[misc]
+                    connection, client.account.name, client.gateway, kinds[client.gateway]
+                )
+            )
+    return found, out, balances
+
+
+async def _probe(client: GatewayClient) -> Probe | str:
+    """The answer of an account, or why it is out. Raises ConfigurationError."""
+    until = time.monotonic() + PROBE_FOR_S
+    wait = 0.5
+    while True:
+        try:
+            return await client.probe()
+        except NotThisGateway as fault:
+            raise ConfigurationError(
+                fault.message, code="not_this_gateway", field="gateway", hint=fault.facts.get("hint")
+            ) from None
+        except GatewayFault as fault:
+            if fault.facts.get("status") in (401, 403):
+                raise ConfigurationError(
+                    f"{client.gateway} refuses the key: {fault.message}",
+                    code="key_refused",
+                    field=f"SEEDREAM_{client.gateway.upper()}_API_KEY",
+                ) from None
+            if time.monotonic() + wait > until:
+                return fault.message
+            await asyncio.sleep(min(wait, fault.facts.get("retry_after_s") or wait))
+            wait = min(wait * 2, 8.0)
+
+
+def _in_force(row: Capability, found: ModelInForce) -> Capability:
+    """A capability row narrowed to what the gateway itself says right now."""
+    references = row.references
+    if found.references is not None:
+        references = replace(references, count=Limit(found.references, _MODELS_SOURCE))
+    return replace(
+        row,
+        ratios=Limit(found.ratios, _MODELS_SOURCE) if found.ratios else row.ratios,
+        tiers=Limit(found.tiers, _MODELS_SOURCE) if found.tiers else row.tiers,
+        references=references,
+    )
+
+
+async def make_lanes(
+    clients: Mapping[str, GatewayClient], out: Mapping[str, str], limits: Limits
+) -> tuple[dict[str, Lane], list[PriceRow]]:
+    """A lane per account with its capabilities in force, and the prices that gateways state at run time."""
+    lanes: dict[str, Lane] = {}
+    stated: list[PriceRow] = []
+    today = datetime.now(UTC).date()
+    for name, client in clients.items():
+        rows = {model: BY_OFFER[name, model] for model in MODELS if (name, model) in BY_OFFER}
+        lane = lanes[name] = Lane(client, rows, limits)
+        lane.out = out.get(name)
+        for model, row in rows.items():
+            try:
+                found = None if lane.out else await client.model_in_force(row)
+            except GatewayFault as fault:
+                logger.warning("%s does not describe its model now, its documents count: %s", name, fault)
+                continue
+            if found is not None:
+                lane.capabilities[model] = _in_force(row, found)
+                stated += [
+                    PriceRow(name, model, tier, usd, None, _MODELS_SOURCE, today) for tier, usd in found.usd.items()
+                ]
+    return lanes, stated
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run's surroundings, before anything is frozen."""
+
+    ledger: Ledger
+    archive: Archive
+    http: HttpClients
+    lanes: dict[str, Lane]
+    prices: PriceBook
+    simulated: bool
+    rescue_folder: Path
+    balances: dict[str, str]
+
+
+@asynccontextmanager
+async def opened(
+    place: Locations,
+    accounts: Mapping[str, Account],
+    simulated: bool | None,
+    user_prices: Sequence[PriceRow],
+    limits: Limits | None = None,
+) -> AsyncIterator[Opened]:
+    """Open everything a run needs and check that it fits together, before the first claim or reuse."""
+    ledger = await asyncio.to_thread(open_pair, place)
+    try:
+        async with HttpClients() as http:
+            clients = {name: GatewayClient(account, http) for name, account in accounts.items()}
+            found, out, balances = await check_accounts(list(clients.values()), ledger, simulated)
+            await asyncio.to_thread(settle_kind, ledger, place.archive, found)
+            await asyncio.to_thread(place.archive.prove_writable)
+            lanes, stated = await make_lanes(clients, out, limits or limits_from_environment())
+            prices = PriceBook.for_run(found, [*stated, *user_prices])
+            yield Opened(ledger, place.archive, http, lanes, prices, found, rescue_folder(place), balances)
+    finally:
+        await asyncio.to_thread(ledger.close)
+
+
+def limits_from_environment() -> Limits:
+    """Bounds per account; SEEDREAM_IN_FLIGHT, SEEDREAM_SUBMITS_PER_MINUTE and SEEDREAM_POLLS_PER_SECOND narrow them."""
+    values: dict[str, int] = {}
+    for variable, name in (
+        ("SEEDREAM_IN_FLIGHT", "in_flight"),
+        ("SEEDREAM_SUBMITS_PER_MINUTE", "submits_per_minute"),
+        ("SEEDREAM_POLLS_PER_SECOND", "polls_per_second"),
+    ):
+        text = os.environ.get(variable, "").strip()
+        if text:
+            if not text.isdigit() or int(text) < 1:
+                raise ConfigurationError(f"{variable} is no number above zero: {text!r}", field=variable)
+            values[name] = int(text)
+    return Limits(**values)

@@ -1,0 +1,90 @@
+"""What a run would buy and cost: the figures of `plan`, and the forecast shown before a run."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from ..core.money import ZERO, plain
+from ..core.pricing import quote
+from ..core.states import AttemptState, SlotState
+from .planning import Planned
+
+
+@dataclass
+class GatewayForecast:
+    """What one gateway would be asked for."""
+
+    jobs: int = 0
+    images: int = 0
+    usd: Decimal = ZERO
+
+
+@dataclass
+class Forecast:
+    """New purchases only; `max_usd` puts off what the reservations would not fit under."""
+
+    max_usd: Decimal | None = None
+    rows: int = 0
+    jobs: int = 0
+    by_status: Counter[str] = field(default_factory=Counter)
+    by_gateway: dict[str, GatewayForecast] = field(default_factory=dict)
+    usd: Decimal = ZERO
+    reserved_usd: Decimal = ZERO
+    unpriced_jobs: int = 0
+    unchecked_references: int = 0
+
+    def add(self, planned: Planned) -> str:
+        """Count one record; returns its status in the forecast."""
+        status = self._status(planned)
+        record = planned.record
+        self.by_status[status] += 1
+        self.jobs += record.job is not None and record.settled is None and status != "skipped"
+        self.unpriced_jobs += planned.unpriced
+        if planned.unchecked and record.job is not None:
+            self.unchecked_references += sum(each.sha256 is None for each in record.job.references)
+        if status == "planned" and planned.route is not None:
+            quoted = quote(planned.route.price, len(planned.slots))
+            self.usd += quoted.usd
+            self.reserved_usd += quoted.reserved_usd
+            totals = self.by_gateway.setdefault(planned.route.offer.gateway, GatewayForecast())
+            totals.jobs += 1
+            totals.images += len(planned.slots)
+            totals.usd += quoted.usd
+        return status
+
+    def _status(self, planned: Planned) -> str:
+        record, view = planned.record, planned.view
+        if record.settled is not None:
+            return record.settled
+        if planned.slots:
+            if planned.route is None:
+                return "deferred"
+            quoted = quote(planned.route.price, len(planned.slots))
+            fits = self.max_usd is None or self.reserved_usd + quoted.reserved_usd <= self.max_usd
+            return "planned" if fits else "deferred"
+        slots = view.slots if view else []
+        attempts = {each.attempt_id: each for each in (view.attempts if view else [])}
+        taken = [attempts.get(each.attempt_id or "") for each in slots if each.state is SlotState.TAKEN]
+        if any(each is not None and each.state is AttemptState.UNKNOWN for each in taken):
+            return "unknown"
+        if taken:
+            return "in_flight"
+        if any(each.state is SlotState.FILLED for each in slots):
+            return "archived"
+        return "skipped" if not record.selected else "deferred"
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `plan --json`."""
+        return {
+            "rows": self.rows,
+            "jobs": self.jobs,
+            "by_status": dict(sorted(self.by_status.items())),
+            "by_gateway": {
+                name: {"jobs": each.jobs, "images": each.images, "usd": plain(each.usd)}
+                for name, each in sorted(self.by_gateway.items())
+            },
+            "usd": plain(self.usd),
+            "unpriced_jobs": self.unpriced_jobs,
+            "unchecked_references": self.unchecked_references,
+        }

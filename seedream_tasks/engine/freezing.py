@@ -1,0 +1,130 @@
+"""Writing the frozen run: the planner's records into `runs/<run_id>/jobs.parquet`, in one step, before anything is bought."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from ..catalog.frozen import FrozenRun, FrozenWriter, frozen_path
+from ..catalog.tables import open_table
+from ..core.capabilities import BY_OFFER, MODELS, Capability
+from ..core.errors import InputError
+from ..core.pricing import PriceBook
+from ..core.shots import parse_shots
+from ..ledger.store import Ledger
+from ..media.archive import Archive
+from ..media.references import References
+from .forecast import Forecast
+from .planning import Planned, Planner, Wishes, digest
+from .settings import read_text
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for: the catalog, the shots, and how to read them."""
+
+    catalog: str
+    shots: str | None = None
+    preset: str | None = None
+    key: str | None = None
+    model: str | None = None
+    edition: str | None = None
+    only: tuple[str, ...] = ()
+    retry: tuple[str, ...] = ()
+    max_premium: Decimal | None = None
+
+    def wishes(self) -> tuple[Wishes, str]:
+        """The checked wishes and the shot list's text. Raises InputError."""
+        defaults: dict[str, Any] = {}
+        if self.model is not None:
+            if self.model not in MODELS:
+                raise InputError(f"--model: {self.model!r} is not one of {', '.join(MODELS)}", field="model")
+            defaults["model"] = self.model
+        if self.edition:
+            defaults["edition"] = self.edition
+        text = read_text(self.shots, "shots") if self.shots else ""
+        return (
+            Wishes(
+                shots=parse_shots(text, defaults, self.shots or "") if self.shots else None,
+                defaults=defaults,
+                preset=self.preset,
+                key=self.key,
+                only=frozenset(self.only),
+                retry=self.retry,
+                max_premium=self.max_premium,
+            ),
+            text,
+        )
+
+
+def documented(names: tuple[str, ...]) -> dict[str, dict[str, Capability]]:
+    """The capability rows of these gateways, by model."""
+    return {name: {model: BY_OFFER[name, model] for model in MODELS if (name, model) in BY_OFFER} for name in names}
+
+
+def forecast(
+    request: Request,
+    capabilities: Mapping[str, Mapping[str, Capability]],
+    prices: PriceBook,
+    ledger: Ledger | None,
+    max_usd: Decimal | None,
+    show: int = 0,
+) -> tuple[Forecast, list[Planned]]:
+    """Walk the catalog without fetching or writing anything; also the first `show` records. Raises InputError."""
+    wishes, _ = request.wishes()
+    references = References(request.catalog)
+    table = open_table(request.catalog)
+    planner = Planner(table, wishes, references, capabilities, prices, ledger, fetch=False)
+    figures = Forecast(max_usd)
+    first: list[Planned] = []
+    try:
+        for planned in planner.plan():
+            figures.add(planned)
+            if len(first) < show:
+                first.append(planned)
+    finally:
+        references.close()
+    figures.rows = planner.rows
+    return figures, first
+
+
+def freeze(
+    request: Request,
+    run_id: str,
+    archive: Archive,
+    ledger: Ledger,
+    references: References,
+    capabilities: Mapping[str, Mapping[str, Capability]],
+    prices: PriceBook,
+    prices_text: str,
+    max_usd: Decimal | None,
+) -> Forecast:
+    """Write the frozen run and return its forecast; a run that is frozen already stays as it is. Raises InputError."""
+    if archive.exists(frozen_path(run_id)):
+        frozen = FrozenRun(archive, run_id)
+        stated = frozen.metadata()
+        frozen.close()
+        return Forecast(max_usd, rows=int(stated.get("rows", "0")))
+    wishes, shots_text = request.wishes()
+    table = open_table(request.catalog)
+    planner = Planner(table, wishes, references, capabilities, prices, ledger, fetch=True)
+    figures = Forecast(max_usd)
+    with tempfile.TemporaryDirectory(prefix="seedream-") as folder:
+        target = Path(folder, "jobs.parquet")
+        with FrozenWriter(target, table.schema) as writer:
+            for planned in planner.plan():
+                figures.add(planned)
+                writer.write(planned.record)
+            figures.rows = planner.rows
+            writer.metadata = {
+                "run_id": run_id,
+                "rows": str(planner.rows),
+                "catalog_uri": request.catalog,
+                "catalog_sha256": table.sha256,
+                "shots_sha256": digest(shots_text),
+                "prices_sha256": digest(prices_text),
+            }
+        archive.publish(frozen_path(run_id), target)
+    return figures

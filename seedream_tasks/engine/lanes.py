@@ -1,0 +1,164 @@
+"""One account's traffic: how much may be in flight, when to hold back, and when to leave it alone."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from ..core.capabilities import Capability
+from ..core.errors import GatewayFault
+from ..core.outcomes import ErrorInfo
+from ..gateways.client import GatewayClient
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one account. No gateway publishes its own, so these are where a run begins; 429 lowers them by itself."""
+
+    in_flight: int = 400  # attempts at once
+    submits_per_minute: int | None = None  # None: no pacing
+    polls_per_second: float = 400.0
+
+
+class Breaker:
+    """Takes a gateway out after failures in a row, and lets one probe decide when it is back. Time is passed in (s)."""
+
+    def __init__(self, failures: int = 5, cool_s: float = 5.0, longest_s: float = 60.0) -> None:
+        self._most = failures
+        self._first_cool_s = cool_s
+        self._longest_s = longest_s
+        self._failures = 0
+        self._cool_s = cool_s
+        self._open_until: float | None = None
+
+    def failed(self, now: float) -> None:
+        """A submit or a probe got no usable answer."""
+        self._failures += 1
+        if self._open_until is not None:
+            self._cool_s = min(self._cool_s * 2, self._longest_s)
+            self._open_until = now + self._cool_s
+        elif self._failures >= self._most:
+            self._open_until = now + self._cool_s
+
+    def succeeded(self) -> None:
+        """The gateway answers."""
+        self._failures = 0
+        self._cool_s = self._first_cool_s
+        self._open_until = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the gateway is out."""
+        return self._open_until is not None
+
+    def probe_in(self, now: float) -> float:
+        """Seconds until it may be probed."""
+        return max(0.0, (self._open_until or now) - now)
+
+
+class Lane:
+    """An account and what is known of its health in this run."""
+
+    def __init__(self, client: GatewayClient, capabilities: dict[str, Capability], limits: Limits) -> None:
+        self.client = client
+        self.capabilities = capabilities  # by model, as in force
+        self.limits = limits
+        self.out: str | None = None  # why it is out for the rest of this run
+        self.breaker = Breaker()
+        self._most = float(limits.in_flight)
+        self._in_flight = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._paused_until = 0.0
+        self._next_submit = 0.0
+        self._probing: asyncio.Task[None] | None = None
+
+    @property
+    def gateway(self) -> str:
+        """The gateway's name."""
+        return self.client.gateway
+
+    @property
+    def account(self) -> str:
+        """The account's name."""
+        return self.client.account.name
+
+    def why_out(self) -> str | None:
+        """Why nothing may be bought here now; None when it may."""
+        if self.out:
+            return self.out
+        return "it does not answer" if self.breaker.is_open else None
+
+    async def enter(self) -> None:
+        """Wait for a place among the attempts in flight."""
+        if self._in_flight < int(self._most) and not self._waiting:
+            self._in_flight += 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self.leave()  # the place was ours already
+            raise
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._in_flight -= 1
+        while self._waiting and self._in_flight < int(self._most):
+            place = self._waiting.popleft()
+            if not place.done():
+                self._in_flight += 1
+                place.set_result(None)
+
+    async def ready(self) -> None:
+        """Wait until the account may be asked: after its Retry-After, and at its pace."""
+        while (pause := self._paused_until - time.monotonic()) > 0:  # noqa: ASYNC110 - it may be prolonged meanwhile
+            await asyncio.sleep(pause)
+        if self.limits.submits_per_minute:
+            now = time.monotonic()
+            at = max(now, self._next_submit)
+            self._next_submit = at + 60.0 / self.limits.submits_per_minute
+            await asyncio.sleep(at - now)
+
+    def accepted(self) -> None:
+        """A submit was taken: a little more may be in flight."""
+        self.breaker.succeeded()
+        self._most = min(float(self.limits.in_flight), self._most + 1.0 / max(self._most, 1.0))
+
+    def held_back(self, seconds: float, too_many: bool) -> None:
+        """The gateway asks for a pause; with `too_many` (429), for less at once as well."""
+        self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+        if too_many:
+            self._most = max(1.0, self._most / 2)
+
+    def failed(self) -> None:
+        """A submit got no usable answer."""
+        self.breaker.failed(time.monotonic())
+
+    def refused_account(self, error: ErrorInfo) -> None:
+        """Key, balance or permission: out for this run."""
+        if self.out is None:
+            self.out = f"{error.code}: {error.message}"
+            logger.warning("%s is out for this run: %s", self.gateway, self.out)
+
+    async def recover(self) -> None:
+        """Wait until one probe, shared by all who wait, has had its say. Does nothing while the breaker is closed."""
+        if not self.breaker.is_open:
+            return
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._probe())
+        await asyncio.shield(self._probing)
+
+    async def _probe(self) -> None:
+        await asyncio.sleep(self.breaker.probe_in(time.monotonic()))
+        try:
+            await self.client.probe()
+        except GatewayFault as fault:
+            logger.info("%s is still out: %s", self.gateway, fault)
+            self.breaker.failed(time.monotonic())
+        else:
+            self.breaker.succeeded()

@@ -1,0 +1,402 @@
+"""Planning: every row and shot becomes a frozen record, before anything is bought. A forecast is the same walk, kept nowhere."""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from ..catalog.frozen import FrozenRecord
+from ..catalog.presets import Product, find_preset
+from ..catalog.tables import Table
+from ..core.capabilities import Capability
+from ..core.decisions import Offer, Route, route, wanted
+from ..core.errors import InputError, ReferenceFault, RowError
+from ..core.jobs import Job, Reference
+from ..core.money import ZERO, money
+from ..core.preflight import obstacles
+from ..core.pricing import PriceBook
+from ..core.render import Columns, build_job, check_templates, column_fields, is_wanted, render_job
+from ..core.shots import SHOT_NAME, Shot
+from ..core.states import AttemptState, Reason, SlotState
+from ..ledger import facts
+from ..ledger.store import Ledger
+from ..ledger.views import JobView, KnownJob, job_views, known_jobs
+from ..media.references import References, Remembered, without_signature
+
+KEY_COLUMNS = ("sku", "id", "handle")
+_BATCH = 512
+_FETCHERS = 8
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is wanted of a catalog."""
+
+    shots: Sequence[Shot] | None  # None: column mode
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # of the command line, below everything else
+    preset: str | None = None
+    key: str | None = None
+    only: frozenset[str] = frozenset()
+    retry: tuple[str, ...] = ()
+    max_premium: Decimal | None = None
+
+
+@dataclass
+class _Draft:
+    """A record on its way: what is known before the ledger is looked at."""
+
+    product: Product
+    shot: str
+    row_key: str | None
+    job: Job | None = None
+    reason: Reason = Reason.NEW
+    settled: str | None = None
+    warnings: tuple[str, ...] = ()
+    error_code: str | None = None
+    error_message: str | None = None
+    unreachable: bool = False  # a reference counts as remembered: good for reuse, never for a purchase
+    unchecked: bool = False  # a reference was not looked at (forecasts fetch nothing)
+
+    def refuse(self, reason: Reason, settled: str, code: str, message: str) -> None:
+        self.reason, self.settled, self.error_code, self.error_message = reason, settled, code, message
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One record and what the forecast says of it."""
+
+    record: FrozenRecord
+    view: JobView | None
+    route: Route | None = None
+    slots: tuple[int, ...] = ()  # to be bought
+    unpriced: bool = False
+    unchecked: bool = False
+
+
+class Planner:
+    """Walks a catalog once. `ledger` is None for a forecast where there is none yet; `fetch` is False for a forecast."""
+
+    def __init__(
+        self,
+        table: Table,
+        wishes: Wishes,
+        references: References,
+        capabilities: Mapping[str, Mapping[str, Capability]],
+        prices: PriceBook,
+        ledger: Ledger | None,
+        fetch: bool,
+    ) -> None:
+        self.rows = 0
+        self._table = table
+        self._wishes = wishes
+        self._references = references
+        self._capabilities = capabilities
+        self._prices = prices
+        self._ledger = ledger
+        self._fetch = fetch
+        self._columns = Columns(table.columns)
+        self._key = self._key_column()
+        self._looked: dict[str, Reference | ReferenceFault] = {}
+        self._seen: dict[tuple[str, str], tuple[int | None, int, bytes]] = {}
+        self._unreachable: set[str] = set()
+        if wishes.shots is None and "prompt" not in table.columns:
+            raise InputError(
+                f"{table.uri}: without a shot list the catalog needs a column `prompt`; it has {_some(table.columns)}",
+                field="prompt",
+                hint="give --shots FILE",
+            )
+        for shot in wishes.shots or ():
+            check_templates(shot)
+
+    def _key_column(self) -> int | None:
+        """The index of the key column; None where the preset gives the key. Raises InputError."""
+        names = self._table.columns
+        if self._wishes.key is not None:
+            if self._wishes.key not in names:
+                raise InputError(
+                    f"--key: there is no column {self._wishes.key!r}; the catalog has {_some(names)}", field="key"
+                )
+            return names.index(self._wishes.key)
+        if self._wishes.preset is not None:
+            return None
+        lowered = [name.lower() for name in names]
+        for name in KEY_COLUMNS:
+            if name in lowered:
+                return lowered.index(name)
+        raise InputError(
+            f"{self._table.uri}: no column identifies a row (sku, id or handle); it has {_some(names)}",
+            field="key",
+            hint="name one with --key",
+        )
+
+    def plan(self) -> Iterator[Planned]:
+        """Every record, in the order of the catalog. Raises InputError for a catalog that cannot be read to its end."""
+        preset = find_preset(self._wishes.preset)
+        with ThreadPoolExecutor(_FETCHERS, "seedream-references") as fetchers:
+            batch: list[_Draft] = []
+            for product in preset(self._table.rows, self._table.columns):
+                self.rows += 1
+                batch += self._drafts(product)
+                if len(batch) >= _BATCH:
+                    yield from self._decided(batch, fetchers)
+                    batch = []
+            yield from self._decided(batch, fetchers)
+
+    # From a product to drafts
+
+    def _drafts(self, product: Product) -> Iterator[_Draft]:
+        row_key = (product.key if self._key is None else product.cells[self._key]) or ""
+        row_key = row_key.strip()
+        context = self._columns.context(product.cells, product.extra)
+        if self._wishes.shots is None:
+            cells = dict(zip(self._columns.names, product.cells, strict=True))
+            name = cells.get("shot", "").strip() or "image"
+            draft = _Draft(product, name, row_key or None)
+            if self._usable(draft):
+                self._render(draft, lambda: self._from_columns(name, row_key, cells))
+            yield draft
+            return
+        for shot in self._wishes.shots:
+            draft = _Draft(product, shot.name, row_key or None)
+            if self._usable(draft):
+                self._render(draft, lambda shot=shot: self._from_shot(shot, row_key, context))  # type: ignore[misc]
+            yield draft
+
+    def _usable(self, draft: _Draft) -> bool:
+        if draft.product.error:
+            draft.refuse(Reason.INVALID, "invalid", "ragged_row", draft.product.error)
+        elif draft.row_key is None:
+            draft.refuse(Reason.MISSING_KEY, "invalid", "missing_key", f"{_where(draft)}: the key is empty")
+        return draft.settled is None
+
+    def _from_columns(self, name: str, row_key: str, cells: Mapping[str, str]) -> Job:
+        if not SHOT_NAME.match(name):
+            raise RowError(f"shot: {name!r} is not 1 to 40 of a-z, 0-9 and -", field="shot", error_code="bad_field")
+        return build_job(row_key, name, column_fields(cells, self._wishes.defaults))
+
+    def _from_shot(self, shot: Shot, row_key: str, context: Mapping[str, Any]) -> Job | None:
+        return render_job(shot, row_key, context) if is_wanted(shot, context) else None
+
+    def _render(self, draft: _Draft, make: Callable[[], Job | None]) -> None:
+        try:
+            draft.job = make()
+        except RowError as error:
+            code = error.facts.get("error_code", "invalid")
+            draft.refuse(Reason.INVALID, "invalid", code, f"{_where(draft)}: {error.message}")
+            return
+        if draft.job is None:
+            draft.refuse(
+                Reason.CONDITION_FALSE, "skipped", "condition_false", f"{_where(draft)}: its condition is false"
+            )
+
+    # References
+
+    def _resolve(self, drafts: Sequence[_Draft], fetchers: ThreadPoolExecutor) -> None:
+        uris = {
+            reference.uri: None
+            for draft in drafts
+            if draft.job
+            for reference in draft.job.references
+            if draft.settled is None
+        }
+        new = [uri for uri in uris if uri not in self._looked]
+        for uri, found in zip(new, fetchers.map(self._look, new), strict=True):
+            self._looked[uri] = found
+        for draft in drafts:
+            if draft.job is None or draft.settled is not None or not draft.job.references:
+                continue
+            resolved = []
+            for reference in draft.job.references:
+                found = self._looked[reference.uri]
+                if isinstance(found, ReferenceFault):
+                    code = found.facts.get("error_code", "reference_unreadable")
+                    draft.refuse(Reason.INVALID, "invalid", code, f"{_where(draft)}: references: {found.message}")
+                    break
+                resolved.append(found)
+                draft.unchecked |= found.sha256 is None
+                if reference.uri in self._unreachable:
+                    draft.unreachable = True
+                    draft.warnings = ("reference_unreachable",)
+            else:
+                draft.job = replace(draft.job, references=tuple(resolved))
+
+    def _look(self, uri: str) -> Reference | ReferenceFault:
+        remembered = self._remembered(uri)
+        if not self._fetch and self._references.is_remote(uri):
+            # A forecast sends nothing: it takes what an earlier run found, and counts the rest as unchecked.
+            return replace(remembered.reference, uri=uri) if remembered else Reference(uri, None)
+        try:
+            found, etag = self._references.look(uri, remembered)
+        except ReferenceFault as fault:
+            if remembered is not None and self._references.is_remote(uri):
+                self._unreachable.add(uri)
+                return replace(remembered.reference, uri=uri)
+            return fault
+        if self._ledger is not None and self._references.is_remote(uri) and found.sha256:
+            kept = facts.Source(
+                etag or "", found.sha256, found.format or "", found.width or 0, found.height or 0, found.bytes or 0
+            )
+            self._ledger.write_now(lambda connection: facts.remember_source(connection, without_signature(uri), kept))
+        return found
+
+    def _remembered(self, uri: str) -> Remembered | None:
+        if self._ledger is None or not self._references.is_remote(uri):
+            return None
+        known = self._ledger.read_now(lambda connection: facts.source(connection, without_signature(uri)))
+        if known is None:
+            return None
+        return Remembered(
+            known.etag, Reference(uri, known.sha256, known.format, known.width, known.height, known.bytes)
+        )
+
+    # Against each other, the gateways and the ledger
+
+    def _decided(self, drafts: list[_Draft], fetchers: ThreadPoolExecutor) -> Iterator[Planned]:
+        self._resolve(drafts, fetchers)
+        for draft in drafts:
+            self._check_duplicate(draft)
+        jobs = [draft.job for draft in drafts if draft.job is not None and draft.settled is None]
+        views, known = self._looked_up(jobs)
+        for draft in drafts:
+            yield self._decide(draft, views, known)
+
+    def _check_duplicate(self, draft: _Draft) -> None:
+        """The first record of a (row key, shot) counts; the same again is skipped, another one is invalid."""
+        if draft.row_key is None or (draft.job is None and draft.reason is not Reason.CONDITION_FALSE):
+            return
+        name = (draft.row_key, draft.shot)
+        digest = bytes.fromhex(draft.job.fingerprint)[:16] + bytes([draft.job.n]) if draft.job else b""
+        first = self._seen.get(name)
+        if first is None:
+            self._seen[name] = (draft.product.line, draft.product.row_number, digest)
+            return
+        if draft.settled is not None and draft.reason is not Reason.CONDITION_FALSE:
+            return
+        at = f"line {first[0]}" if first[0] else f"row {first[1]}"
+        if first[2] == digest:
+            draft.refuse(
+                Reason.DUPLICATE_ROW, "skipped", "duplicate_row", f"{_where(draft)}: the same as {at}, which counts"
+            )
+        else:
+            draft.refuse(
+                Reason.DUPLICATE_KEY,
+                "invalid",
+                "duplicate_key",
+                f"{_where(draft)}: the key {draft.row_key!r} stands on {at} already, with another content",
+            )
+
+    def _looked_up(self, jobs: Sequence[Job]) -> tuple[dict[str, JobView], dict[tuple[str, str], list[KnownJob]]]:
+        keys = [job.job_key for job in jobs]
+        if self._ledger is None:
+            return {key: JobView(key) for key in keys}, {}
+        rows = [(job.row_key, job.shot) for job in jobs]
+        return self._ledger.read_now(lambda connection: (job_views(connection, keys), known_jobs(connection, rows)))
+
+    def _decide(
+        self, draft: _Draft, views: Mapping[str, JobView], known: Mapping[tuple[str, str], list[KnownJob]]
+    ) -> Planned:
+        job = draft.job
+        view = views.get(job.job_key) if job and draft.settled is None else None
+        if job is None or view is None:
+            return Planned(self._record(draft), None)
+        selected = not self._wishes.only or job.row_key in self._wishes.only
+        wants = wanted(job.n, view.slots, view.past, "", self._wishes.retry, job.top_up) if selected else []
+        slots = tuple(slot for want in wants for slot in want.slots)
+        draft.reason = _reason(job, view, known.get((job.row_key, job.shot), []), slots)
+        found: Route | None = None
+        unpriced = False
+        if slots:
+            rows = {name: models[job.model] for name, models in self._capabilities.items() if job.model in models}
+            against = {name: obstacles(job, row) for name, row in rows.items()}
+            able = [name for name in rows if not against[name]]
+            if draft.unreachable:
+                draft.refuse(
+                    Reason.INVALID,
+                    "invalid",
+                    "reference_unreachable",
+                    f"{_where(draft)}: references: a reference cannot be read, and the pictures would have to be bought",
+                )
+            elif not able:
+                self._no_gateway(draft, job, against)
+            else:
+                offers = [Offer(rows[name], self._prices.row(name, job.model, job.tier)) for name in able]
+                chosen = route(offers, (), self._wishes.max_premium)
+                found = chosen if isinstance(chosen, Route) else None
+                unpriced = found is None
+        forecast = money(found.price.usd * len(slots)) if found else (ZERO if not slots else None)
+        buys = slots if draft.settled is None else ()
+        record = self._record(draft, selected, forecast)
+        return Planned(
+            record, view if draft.settled is None else None, found, buys, unpriced and bool(buys), draft.unchecked
+        )
+
+    def _no_gateway(self, draft: _Draft, job: Job, against: Mapping[str, Sequence[Any]]) -> None:
+        if not against:
+            names = ", ".join(self._capabilities)
+            draft.refuse(
+                Reason.NO_GATEWAY,
+                "invalid",
+                "model",
+                f"{_where(draft)}: model: no configured gateway ({names}) sells {job.model}",
+            )
+            return
+        first = min(against.values(), key=len)[0]
+        all_of_them = "; ".join(str(found) for each in against.values() for found in each[:1])
+        draft.refuse(Reason.NO_GATEWAY, "invalid", first.limit, f"{_where(draft)}: {first.field}: {all_of_them}")
+
+    def _record(self, draft: _Draft, selected: bool = True, forecast: Decimal | None = None) -> FrozenRecord:
+        product = draft.product
+        return FrozenRecord(
+            row_number=product.row_number,
+            line=product.line,
+            row_key=draft.row_key,
+            shot=draft.shot,
+            values=product.values,
+            job=draft.job,
+            reason=draft.reason,
+            settled=draft.settled,
+            selected=selected,
+            warnings=draft.warnings,
+            error_code=draft.error_code,
+            error_message=draft.error_message,
+            forecast_usd=forecast,
+        )
+
+
+def _reason(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collection[int]) -> Reason:
+    """Why this job is bought, or is not."""
+    tried = [each for each in view.attempts if each.state is not AttemptState.NOT_SENT]
+    if not slots and (tried or view.slots):
+        return Reason.UNCHANGED
+    if tried:
+        filled = {each.slot for each in view.slots if each.state in (SlotState.FILLED, SlotState.TAKEN)}
+        never = set(slots) - {each.slot for each in view.slots}
+        return Reason.MORE_IMAGES if filled and never == set(slots) else Reason.RETRIED
+    others = [each for each in known if each.job_key != job.job_key]
+    if not others:
+        return Reason.NEW
+    before, now = others[-1].decides, json.loads(json.dumps(job.decides()))
+    if before.get("edition") != now.get("edition"):
+        return Reason.EDITION_CHANGED
+    if before.get("prompt") != now.get("prompt"):
+        return Reason.PROMPT_CHANGED
+    if before.get("references") != now.get("references"):
+        return Reason.REFERENCE_CHANGED
+    return Reason.OPTIONS_CHANGED
+
+
+def _where(draft: _Draft) -> str:
+    at = f"line {draft.product.line}" if draft.product.line else f"row {draft.product.row_number}"
+    return f"{at} ({draft.row_key or 'no key'}), shot {draft.shot}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+
+
+def digest(text: str) -> str:
+    """sha256 (hex) of a text; empty for none."""
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""

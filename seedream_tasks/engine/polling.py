@@ -1,0 +1,171 @@
+"""One scheduler for all attempts in flight at an account.
+
+The first look comes when the gateway's own estimate says (or what its finished tasks have taught); later looks are spaced by
+the time already waited, so that a long task costs few requests and a short one little delay. A status request costs nothing
+and is repeated whatever happens; it never ends an attempt by itself, except through the gateway's own word.
+"""
+
+import asyncio
+import heapq
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from ..core.errors import GatewayFault
+from ..core.outcomes import TaskState, TaskStatus
+from ..gateways.client import GatewayClient
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+FIRST_LOOK_S = 1.0
+SHORTEST_SPACING_S = 0.4
+LONGEST_SPACING_S = 30.0
+# Of the time already waited: 0.15 adds at most that much to the waiting, and about four looks to each doubling of it.
+SPACING = 0.15
+_AT_ONCE = 64
+
+
+class Gone(Exception):
+    """The gateway does not know the task any more."""
+
+
+@dataclass(order=True)
+class _Watch:
+    due: float
+    number: int
+    task_id: str = field(compare=False)
+    attempt_id: str = field(compare=False)
+    since: float = field(compare=False)
+    result: "asyncio.Future[TaskStatus]" = field(compare=False)
+    looks: int = field(compare=False, default=0)
+
+
+# Told of an own 404, or (True) that the task was seen again; answers whether the attempt is to be given up.
+NotFound = Callable[[str, bool], Awaitable[bool]]
+
+
+class Poller:
+    """Asks for tasks until they are done. Runs as long as it is used; `close` ends it."""
+
+    def __init__(self, client: GatewayClient, per_second: float, not_found: NotFound) -> None:
+        self._client = client
+        self._spacing = 1.0 / per_second
+        self._not_found = not_found
+        self._heap: list[_Watch] = []
+        self._watches: dict[str, _Watch] = {}
+        self._number = 0
+        self._changed = asyncio.Event()
+        self._open = asyncio.Semaphore(_AT_ONCE)
+        self._asking: set[asyncio.Task[None]] = set()
+        self._next_ask = 0.0
+        self._learned_s: float | None = None
+        self._missed: set[str] = set()
+        self._loop = asyncio.create_task(self._run())
+
+    async def done(self, attempt_id: str, task_id: str, estimate_s: float | None, age_s: float = 0.0) -> TaskStatus:
+        """Wait until the task has ended, well or not. `age_s`: how long it has been running already. Raises Gone."""
+        watch = self._watches.get(attempt_id)
+        if watch is None:
+            now = time.monotonic()
+            first = estimate_s if estimate_s is not None else self._learned_s
+            wait = max(0.0, (first if first is not None else FIRST_LOOK_S) - age_s)
+            self._number += 1
+            watch = _Watch(
+                now + wait, self._number, task_id, attempt_id, now - age_s, asyncio.get_running_loop().create_future()
+            )
+            self._watches[attempt_id] = watch
+            heapq.heappush(self._heap, watch)
+            self._changed.set()
+        return await asyncio.shield(watch.result)
+
+    def forget(self, attempt_id: str) -> None:
+        """Stop asking for an attempt; the ledger keeps it in flight."""
+        watch = self._watches.pop(attempt_id, None)
+        if watch and not watch.result.done():
+            watch.result.cancel()
+
+    async def close(self) -> None:
+        """Stop asking for anything."""
+        self._loop.cancel()
+        for task in list(self._asking):
+            task.cancel()
+        await asyncio.gather(self._loop, *self._asking, return_exceptions=True)
+        for watch in self._watches.values():
+            watch.result.cancel()
+        self._watches.clear()
+
+    async def _run(self) -> None:
+        while True:
+            self._changed.clear()
+            now = time.monotonic()
+            if not self._heap:
+                await self._changed.wait()
+                continue
+            # Not before the watch is due, and never faster than the bound on requests.
+            wait = max(self._heap[0].due, self._next_ask) - now
+            if wait > 0:
+                try:
+                    async with asyncio.timeout(wait):
+                        await self._changed.wait()
+                except TimeoutError:
+                    pass
+                continue
+            watch = heapq.heappop(self._heap)
+            if watch.result.done():
+                continue
+            self._next_ask = max(now, self._next_ask) + self._spacing
+            await self._open.acquire()
+            task = asyncio.create_task(self._ask(watch))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+
+    async def _ask(self, watch: _Watch) -> None:
+        try:
+            await self._look(watch)
+        finally:
+            self._open.release()
+
+    async def _look(self, watch: _Watch) -> None:
+        wait: float | None = None
+        watch.looks += 1
+        try:
+            status = await self._client.fetch(watch.task_id)
+        except GatewayFault as fault:
+            if fault.facts.get("status") == 404 and fault.facts.get("own_body"):
+                self._missed.add(watch.attempt_id)
+                if await self._not_found(watch.attempt_id, False):
+                    self._end(watch, Gone(str(fault)))
+                    return
+            elif fault.facts.get("status") in (401, 403):
+                logger.warning("%s refuses the key %s: %s", watch.attempt_id, self._client.account.name, fault)
+            wait = fault.facts.get("retry_after_s")
+        else:
+            if watch.attempt_id in self._missed:
+                self._missed.discard(watch.attempt_id)
+                await self._not_found(watch.attempt_id, True)
+            if status.state is not TaskState.RUNNING:
+                if status.state is TaskState.FINISHED:
+                    self._learn(time.monotonic() - watch.since)
+                self._end(watch, status)
+                return
+        if watch.result.done():
+            return
+        waited = time.monotonic() - watch.since
+        spacing = min(LONGEST_SPACING_S, max(SHORTEST_SPACING_S, SPACING * waited))
+        watch.due = time.monotonic() + max(spacing, wait or 0.0)
+        heapq.heappush(self._heap, watch)
+        self._changed.set()
+
+    def _learn(self, took_s: float) -> None:
+        # A running mean that leans early: looking a little too soon costs a request, too late costs everyone's time.
+        self._learned_s = took_s * 0.9 if self._learned_s is None else 0.9 * self._learned_s + 0.1 * took_s * 0.9
+
+    def _end(self, watch: _Watch, end: TaskStatus | Gone) -> None:
+        self._watches.pop(watch.attempt_id, None)
+        if watch.result.done():
+            return
+        if isinstance(end, Gone):
+            watch.result.set_exception(end)
+        else:
+            watch.result.set_result(end)

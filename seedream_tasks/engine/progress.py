@@ -1,0 +1,56 @@
+"""What happens in a run, told as it happens, to whoever listens in this process."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ..core.money import ZERO
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One thing worth telling. `kind`: archived, reused, failed, unknown, expired, lost, deferred, surplus, price_drift, out."""
+
+    kind: str
+    row_key: str
+    shot: str
+    text: str
+
+
+Listener = Callable[["Progress", Happening | None], None]
+_listeners: list[Listener] = []
+
+
+def listen(listener: Listener) -> Callable[[], None]:
+    """Be told of every happening; returns how to stop. Listeners must be quick and must not raise."""
+    _listeners.append(listener)
+    return lambda: _listeners.remove(listener)
+
+
+@dataclass
+class Progress:
+    """Figures of a run under way."""
+
+    total: int = 0  # jobs
+    done: int = 0
+    pictures: int = 0
+    billed_usd: Decimal = ZERO
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def tell(self, kind: str, row_key: str, shot: str, text: str) -> None:
+        """Count and pass on a happening."""
+        self.kinds[kind] += 1
+        self._pass_on(Happening(kind, row_key, shot, text))
+
+    def job_done(self) -> None:
+        """One more job is as far as this run takes it."""
+        self.done += 1
+        self._pass_on(None)
+
+    def _pass_on(self, happening: Happening | None) -> None:
+        for listener in list(_listeners):
+            listener(self, happening)

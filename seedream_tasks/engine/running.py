@@ -1,0 +1,95 @@
+"""A run from the frozen file's point of view: ranges of records through one engine."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import islice
+
+from ..catalog.frozen import FrozenRun
+from ..core.errors import SeedreamError
+from ..core.jobs import Job
+from ..gateways.http import HttpClients
+from ..ledger.views import JobView, job_views
+from .context import RunContext
+from .engine import Engine
+from .progress import Progress
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+_LOOK_AHEAD = 256
+# Jobs in hand at once: enough to keep every lane full, few enough that memory does not grow with the catalog.
+_IN_HAND = 1200
+
+
+class Runner:
+    """Takes ranges of a frozen run's records through one engine. Ranges may run at the same time."""
+
+    def __init__(self, engine: Engine, frozen: FrozenRun) -> None:
+        self.engine = engine
+        self.frozen = frozen
+        self._in_hand = asyncio.Semaphore(_IN_HAND)
+        self._reading = asyncio.Lock()  # the file's reader is not made for two at once
+
+    async def run(self, start: int, stop: int) -> None:
+        """Take the records from `start` to before `stop` as far as they go. Raises what stopped the run (LedgerFault, ...)."""
+        ledger = self.engine.context.ledger
+        tasks: set[asyncio.Task[None]] = set()
+        jobs = self.frozen.jobs(start, stop)
+        try:
+            while self.engine.fault is None and not self.engine.stopping:
+                async with self._reading:
+                    batch = await asyncio.to_thread(lambda: list(islice(jobs, _LOOK_AHEAD)))
+                if not batch:
+                    break
+                keys = [job.job_key for _, job, _ in batch]
+                views = await ledger.read(lambda connection, keys=keys: job_views(connection, keys))  # type: ignore[misc]
+                for _, job, selected in batch:
+                    view = views[job.job_key]
+                    if self.engine.idle(job, selected, view):
+                        self.engine.progress.job_done()
+                        continue
+                    await self._in_hand.acquire()
+                    task = asyncio.create_task(self._one(job, selected, view))
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+            if tasks:
+                await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+        if self.engine.fault is not None:
+            raise self.engine.fault
+
+    async def _one(self, job: Job, selected: bool, view: JobView) -> None:
+        try:
+            await self.engine.process(job, selected, view)
+        except SeedreamError as error:
+            # The ledger or the archive failed: nobody buys anything more, what is open is still recorded.
+            if self.engine.fault is None:
+                self.engine.fault = error
+                logger.critical("the run stops: %s", error)
+        finally:
+            self._in_hand.release()
+            self.engine.progress.job_done()
+
+
+@asynccontextmanager
+async def engine_for(context: RunContext, http: HttpClients) -> AsyncIterator[Engine]:
+    """A run's engine; on leaving it waits for what must not be left."""
+    engine = Engine(context, http, Progress())
+    try:
+        yield engine
+    finally:
+        left = await engine.close()
+        if left:
+            logger.warning("left without an answer, so unknown: %s", ", ".join(left))
+
+
+async def open_frozen(engine: Engine) -> Runner:
+    """A runner on the frozen run of an engine. Raises ArchiveFault."""
+    frozen = await asyncio.to_thread(FrozenRun, engine.context.archive, engine.context.run_id)
+    engine.progress.total = len(frozen)
+    return Runner(engine, frozen)

@@ -1,0 +1,183 @@
+"""What a run is told: gateways and keys from the environment, archive, ledger, caps. Checked before anything is opened."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import fsspec
+
+from ..core.capabilities import GATEWAYS
+from ..core.errors import ConfigurationError, InputError
+from ..core.money import money
+from ..core.pricing import PriceRow, read_price_file
+from ..core.states import RETRY_OPENS
+from ..gateways.client import DIALECTS, Account
+from ..media.archive import Archive
+
+DEFAULT_ARCHIVE = "seedream-out"
+DEFAULT_SANDBOX_ARCHIVE = "seedream-sandbox-out"
+SANDBOX_KEY = "sandbox"
+
+
+def key_variable(gateway: str) -> str:
+    """The environment variable that holds a gateway's key."""
+    return f"SEEDREAM_{gateway.upper()}_API_KEY"
+
+
+def base_variable(gateway: str) -> str:
+    """The environment variable that holds a gateway's base URL."""
+    return f"SEEDREAM_{gateway.upper()}_BASE_URL"
+
+
+@dataclass(frozen=True)
+class Gateways:
+    """Which gateways a run may use. `embedded`: all of `names`, on a sandbox that is still to be started."""
+
+    names: tuple[str, ...]
+    accounts: Mapping[str, Account]
+    embedded: bool
+    asked_for_sandbox: bool  # False with `embedded`: nothing is configured, and the user is told
+
+    def on(self, bases: Mapping[str, str]) -> dict[str, Account]:
+        """The accounts, once the embedded sandbox says where it is."""
+        if not self.embedded:
+            return dict(self.accounts)
+        return {name: Account(name, bases[name], SANDBOX_KEY) for name in self.names}
+
+
+def configured(
+    only: Sequence[str] = (),
+    sandbox: bool = False,
+    fall_back: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Gateways:
+    """The gateways that are configured, narrowed to `only`. `fall_back`: with nothing configured, take the embedded sandbox.
+
+    Raises ConfigurationError for settings that do not fit together.
+    """
+    env = os.environ if environment is None else environment
+    for name in only:
+        if name not in GATEWAYS:
+            raise ConfigurationError(f"unknown gateway {name!r}; known: {', '.join(GATEWAYS)}", field="gateway")
+    chosen = tuple(name for name in GATEWAYS if not only or name in only)
+    if sandbox:
+        return Gateways(chosen, {}, embedded=True, asked_for_sandbox=True)
+    accounts: dict[str, Account] = {}
+    for name in GATEWAYS:
+        key = env.get(key_variable(name), "").strip()
+        base = env.get(base_variable(name), "").strip().rstrip("/")
+        if base and not key:
+            raise ConfigurationError(
+                f"{base_variable(name)} is set but {key_variable(name)} is not",
+                field=key_variable(name),
+                hint="set the key, or unset the base URL",
+            )
+        if key:
+            accounts[name] = Account(name, _base_url(name, base), key)
+    if not accounts and not only and fall_back:
+        return Gateways(chosen, {}, embedded=True, asked_for_sandbox=False)
+    for name in only:
+        if name not in accounts:
+            raise ConfigurationError(
+                f"gateway {name} is not configured", field="gateway", hint=f"set {key_variable(name)}, or use --sandbox"
+            )
+    if not accounts:
+        raise ConfigurationError(
+            "no gateway is configured", field="gateway", hint=f"set {key_variable('evolink')} or another gateway's key"
+        )
+    kept = {name: account for name, account in accounts.items() if name in chosen}
+    return Gateways(tuple(kept), kept, embedded=False, asked_for_sandbox=False)
+
+
+def _base_url(gateway: str, given: str) -> str:
+    base = given or DIALECTS[gateway].default_base_url
+    if not base:
+        raise ConfigurationError(
+            f"{gateway} has no default base URL",
+            field=base_variable(gateway),
+            hint=f"set {base_variable(gateway)} to the address of your {gateway} account's API",
+        )
+    parts = urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"{base_variable(gateway)} is no http(s) address: {base!r}", field=base_variable(gateway)
+        )
+    return base
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where a run keeps things."""
+
+    archive: Archive
+    ledger_url: str
+
+
+def locations(archive: str | None, ledger: str | None, simulated: bool) -> Locations:
+    """Archive and ledger, from options, then environment, then defaults. Raises ConfigurationError."""
+    root = archive or os.environ.get("SEEDREAM_ARCHIVE") or (DEFAULT_SANDBOX_ARCHIVE if simulated else DEFAULT_ARCHIVE)
+    place = Archive(root)
+    url = ledger or os.environ.get("SEEDREAM_LEDGER")
+    if not url:
+        if not place.is_local:
+            raise ConfigurationError(
+                f"the archive {place.root} is not a local folder, so it has no default ledger",
+                field="ledger",
+                hint="give --ledger sqlite:///path/ledger.db or postgresql://user@host/name",
+            )
+        url = f"sqlite:///{place.local_path('ledger.db')}"
+    return Locations(place, url)
+
+
+def read_prices(uri: str | None) -> tuple[list[PriceRow], str]:
+    """The user's price rows and the file's text; empty without a file. Raises InputError."""
+    uri = uri or os.environ.get("SEEDREAM_PRICES")
+    if not uri:
+        return [], ""
+    text = read_text(uri, "prices")
+    return read_price_file(text, _date_of(uri), uri), text
+
+
+def _date_of(uri: str) -> date:
+    path = Path(uri.removeprefix("file://"))
+    if path.exists():
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
+    return datetime.now(UTC).date()
+
+
+def read_text(uri: str, field: str) -> str:
+    """A small text file from any fsspec URI. Raises InputError."""
+    try:
+        with fsspec.open(uri, "r", encoding="utf-8") as file:
+            return str(file.read())
+    except FileNotFoundError:
+        raise InputError(f"{uri}: there is no such file", field=field) from None
+    except UnicodeDecodeError:
+        raise InputError(f"{uri}: not UTF-8", field=field) from None
+    except (OSError, ImportError, ValueError) as error:
+        raise InputError(f"{uri}: cannot be read: {type(error).__name__}: {error}", field=field) from None
+
+
+def amount(value: object, field: str) -> Decimal | None:
+    """An option's amount or fraction, not below zero. Raises ConfigurationError."""
+    if value is None:
+        return None
+    try:
+        number = money(str(value))
+    except (ValueError, InvalidOperation):
+        raise ConfigurationError(f"{value!r} is no amount", field=field) from None
+    if number < 0:
+        raise ConfigurationError(f"{value} is below zero", field=field)
+    return number
+
+
+def retry_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Checked --retry words. Raises ConfigurationError."""
+    for word in words:
+        if word not in RETRY_OPENS:
+            raise ConfigurationError(f"--retry takes {', '.join(RETRY_OPENS)}, not {word!r}", field="retry")
+    return tuple(dict.fromkeys(words))

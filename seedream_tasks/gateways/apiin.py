@@ -1,0 +1,101 @@
+"""API in One: Seedream 4.5. Asynchronous tasks, one picture a call; the thinnest document of the four.
+
+Its status body is nowhere documented, so the reader accepts every shape that its clients and its upstream are known to use.
+The sub-model follows from whether there are references: text-to-image would ignore them and charge all the same.
+"""
+
+import json
+from collections.abc import Sequence
+
+from ..core.capabilities import Capability
+from ..core.jobs import Job
+from ..core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
+from .dialect import JSON, Balance, Unreadable, Uploaded, find_links, has_error, read_error, text_at
+
+_STATES = {
+    **dict.fromkeys(
+        ("pending", "queued", "waiting", "queuing", "in_progress", "processing", "generating", "running"),
+        TaskState.RUNNING,
+    ),
+    **dict.fromkeys(("completed", "success", "succeeded"), TaskState.FINISHED),
+    **dict.fromkeys(("failed", "fail", "error"), TaskState.FAILED),
+    **dict.fromkeys(("cancelled", "canceled"), TaskState.CANCELLED),
+}
+_QUALITY = {"2K": "basic", "4K": "high"}
+# A task id that cannot exist: asking for it is free and shows whether the key is good.
+_MADE_UP_TASK = "seedream-tasks-key-check"
+
+
+class ApiIn:
+    """The dialect."""
+
+    name = "apiin"
+    default_base_url: str | None = "https://apiin.one"
+    synchronous = False
+    submit_path = "/api/v1/images/generations"
+
+    def encode(
+        self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
+    ) -> JSON:
+        text_to_image, edit = row.wire_models.value
+        body: JSON = {
+            "model": edit if references else text_to_image,
+            "prompt": job.prompt,
+            "aspect_ratio": job.ratio,
+            "quality": _QUALITY[job.tier or "2K"],
+        }
+        if references:
+            body["image_urls"] = list(references)
+        if callback_url:
+            body["callback_url"] = callback_url
+        return body
+
+    def read_accepted(self, body: JSON) -> SubmitOutcome:
+        data = body.get("data")
+        for holder in (data, body):
+            if isinstance(holder, dict) and (holder.get("task_id") or holder.get("id")):
+                return SubmitOutcome(Fate.ACCEPTED, task_id=text_at(holder, "task_id", "id", "taskId"))
+        raise Unreadable("no task_id or id")
+
+    def status_path(self, task_id: str) -> str:
+        return f"/api/v1/tasks/{task_id}"
+
+    def read_status(self, body: JSON) -> TaskStatus:
+        inner = body.get("data")
+        task = inner if isinstance(inner, dict) else body
+        word = text_at(task, "status", "state").lower()
+        if word not in _STATES:
+            raise Unreadable(f"unknown status {word!r}")
+        state = _STATES[word]
+        if state is TaskState.FINISHED:
+            links = find_links(task) or find_links(_decoded(task.get("resultJson")))
+            model = task.get("model")
+            return TaskStatus(state, Finished(tuple(links), model=model if isinstance(model, str) else None))
+        if state is TaskState.RUNNING:
+            return TaskStatus(state)
+        return TaskStatus(state, error=read_error(task, None))
+
+    def probe_path(self) -> str:
+        return self.status_path(_MADE_UP_TASK)
+
+    def read_probe(self, status: int, body: JSON) -> bool:
+        # It has no balance endpoint: with a good key, a task that does not exist is refused in the gateway's own words.
+        return (status in (400, 404) and has_error(body)) or (status == 200 and has_error(body))
+
+    def read_balance(self, body: JSON) -> Balance | None:
+        return None
+
+    def upload_url(self, base_url: str) -> str | None:
+        return None
+
+    def read_upload(self, body: JSON) -> Uploaded:
+        raise Unreadable("API in One has no file service")
+
+
+def _decoded(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None

@@ -1,0 +1,185 @@
+"""One account at one gateway: submit, fetch, probe, balance, upload, with every error mapped."""
+
+import asyncio
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from ..core.capabilities import SEEDREAM_45, Capability
+from ..core.errors import GatewayFault, NotThisGateway
+from ..core.outcomes import ErrorInfo, Fate, SubmitOutcome, TaskStatus, class_of_status
+from .apiin import ApiIn
+from .dialect import Balance, Dialect, Unreadable, Uploaded, has_error, named_status, read_error, read_submit, unknown
+from .evolink import EvoLink
+from .gccai import Gccai
+from .getimg import GetImg, ModelInForce, read_model
+from .http import Answer, HttpClients, SendWitness
+
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (EvoLink(), Gccai(), GetImg(), ApiIn())}
+SUBMIT_TIMEOUT_S = 60.0
+# A synchronous gateway draws the picture before it answers; its own SDK waits this long.
+SYNCHRONOUS_TIMEOUT_S = 300.0
+# A connection that could not be made is tried again after this.
+RECONNECT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who is billed: a gateway, where it is, and whose key. The key itself is in no text form of this."""
+
+    gateway: str
+    base_url: str
+    key: str
+
+    @property
+    def name(self) -> str:
+        """Gateway, base URL and the first 8 hex digits of the key's sha256: safe to store and to show."""
+        return f"{self.gateway}@{self.base_url}#{hashlib.sha256(self.key.encode()).hexdigest()[:8]}"
+
+    def __repr__(self) -> str:
+        return f"Account({self.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a free request said about an account."""
+
+    simulated: bool
+    balance: Balance | None
+
+
+class GatewayClient:
+    """Speaks one dialect with one account's key. Safe for concurrent use."""
+
+    def __init__(self, account: Account, http: HttpClients) -> None:
+        self.account = account
+        self.dialect = DIALECTS[account.gateway]
+        self._http = http
+
+    @property
+    def gateway(self) -> str:
+        """The gateway's name."""
+        return self.account.gateway
+
+    @property
+    def submit_timeout_s(self) -> float:
+        """How long a submit may stay open."""
+        return SYNCHRONOUS_TIMEOUT_S if self.dialect.synchronous else SUBMIT_TIMEOUT_S
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.account.key}", "Accept": "application/json"}
+
+    async def submit(self, body: dict[str, Any]) -> SubmitOutcome:
+        """Send one paid request, once. Always an outcome; the only exception is cancellation (then its fate is unknown)."""
+        witness = SendWitness()
+        content = json.dumps(body, ensure_ascii=False).encode()
+        headers = {**self._headers(), "Content-Type": "application/json"}
+        url = self.account.base_url + self.dialect.submit_path
+        try:
+            async with asyncio.timeout(self.submit_timeout_s):
+                answer = await self._http.send_paid(url, content, headers, self.submit_timeout_s, witness)
+        except (httpx.HTTPError, OSError, ValueError, RuntimeError) as error:
+            # The kind of exception is no proof (see gateways.http); whether there was a connection is.
+            why = f"{type(error).__name__}: {error}"
+            if witness.connected:
+                return unknown(f"the connection broke after sending: {why}")
+            info = ErrorInfo("no_connection", why, class_of_status(503))
+            return SubmitOutcome(Fate.NOT_SENT, error=info, retry_after_s=RECONNECT_S)
+        return read_submit(self.dialect, answer)
+
+    async def fetch(self, task_id: str) -> TaskStatus:
+        """Where a task stands. Raises GatewayFault with `status` and `own_body` for anything but a readable answer."""
+        answer = await self._get(self.dialect.status_path(task_id))
+        body = answer.json_object()
+        if 200 <= answer.status < 300 and body is not None and not self._is_refusal(body):
+            try:
+                return self.dialect.read_status(body)
+            except Unreadable as error:
+                raise self._fault(f"an unreadable status: {error}", answer) from None
+        raise self._fault("no status", answer)
+
+    def _is_refusal(self, body: dict[str, Any]) -> bool:
+        # A failed task carries an `error` too; only an error without a task is a refusal to answer.
+        return has_error(body) and "status" not in body and not isinstance(body.get("data"), dict | list)
+
+    async def probe(self) -> Probe:
+        """Whether base URL and key are right, and whether it is the sandbox. Costs nothing.
+
+        Raises NotThisGateway (a readable answer of another kind), GatewayFault with status 401 or 403 (the key), or
+        GatewayFault for what may pass (no answer, 429, 5xx).
+        """
+        answer = await self._get(self.dialect.probe_path())
+        body = answer.json_object()
+        status = answer.status
+        if body is not None and status == 200 and has_error(body):
+            status = named_status(body) or status
+        if status in (401, 403, 429) or status >= 500:
+            raise self._fault("the check of the account failed", answer, status)
+        if body is None or not self.dialect.read_probe(status, body):
+            raise NotThisGateway(
+                f"{self.account.base_url} answers, but not as {self.gateway} does (HTTP {answer.status})",
+                gateway=self.gateway,
+                status=answer.status,
+                hint=f"check SEEDREAM_{self.gateway.upper()}_BASE_URL",
+            )
+        try:
+            balance = self.dialect.read_balance(body)
+        except Unreadable:
+            balance = None
+        return Probe(answer.simulated, balance)
+
+    async def model_in_force(self, row: Capability) -> ModelInForce | None:
+        """Limits and prices from a models endpoint, where the gateway has one. Raises GatewayFault."""
+        if not isinstance(self.dialect, GetImg) or row.model != SEEDREAM_45:
+            return None
+        answer = await self._get(self.dialect.model_path(row))
+        body = answer.json_object()
+        if answer.status != 200 or body is None:
+            raise self._fault("no model description", answer)
+        return read_model(body)
+
+    async def upload(self, content: bytes, name: str, mime_type: str) -> Uploaded:
+        """Put a reference into the gateway's file service. Raises GatewayFault."""
+        url = self.dialect.upload_url(self.account.base_url)
+        if url is None:
+            raise GatewayFault(f"{self.gateway} has no file service", gateway=self.gateway)
+        answer = await self._send("POST", url, timeout_s=120.0, files={"file": (name, content, mime_type)})
+        body = answer.json_object()
+        if answer.status not in (200, 201) or body is None or has_error(body):
+            raise self._fault("the upload of a reference was refused", answer)
+        try:
+            return self.dialect.read_upload(body)
+        except Unreadable as error:
+            raise self._fault(f"an unreadable answer to an upload: {error}", answer) from None
+
+    async def _get(self, path: str) -> Answer:
+        return await self._send("GET", self.account.base_url + path)
+
+    async def _send(self, method: str, url: str, timeout_s: float = 30.0, **more: Any) -> Answer:
+        try:
+            async with asyncio.timeout(timeout_s + 10):
+                return await self._http.send_free(method, url, timeout_s, headers=self._headers(), **more)
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            raise GatewayFault(
+                f"{self.gateway} did not answer: {type(error).__name__}: {error}", gateway=self.gateway, status=None
+            ) from error
+
+    def _fault(self, what: str, answer: Answer, status: int | None = None) -> GatewayFault:
+        body = answer.json_object()
+        own_body = body is not None and has_error(body)
+        detail = ""
+        if body is not None and own_body:
+            error = read_error(body, answer.status)
+            detail = f": {error.code}: {error.message}"
+            if answer.status == 200:
+                status = status or named_status(body)
+        return GatewayFault(
+            f"{self.gateway}: {what} (HTTP {answer.status}){detail}",
+            gateway=self.gateway,
+            status=status or answer.status,
+            own_body=own_body,
+            retry_after_s=answer.retry_after_s(),
+        )

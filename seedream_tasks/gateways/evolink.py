@@ -1,0 +1,132 @@
+"""EvoLink: Seedream 4.5 and 4.0. Asynchronous tasks, charged by the pictures made.
+
+Two generations of its document describe `size` for 4.5: a ratio with `quality` (the page), or a tier or pixels (the published
+API reference). The ratio form is sent unless `gateway_options: {evolink: {size_form: pixels}}`.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from ..core.capabilities import SEEDREAM_40, Capability
+from ..core.jobs import Job
+from ..core.money import reported
+from ..core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
+from ..core.preflight import prompt_for
+from ..core.sizes import AUTO, pixels_for
+from .dialect import (
+    JSON,
+    Balance,
+    Unreadable,
+    Uploaded,
+    find_links,
+    object_at,
+    read_error,
+    read_time,
+    seconds_at,
+    text_at,
+)
+
+_STATES = {
+    "pending": TaskState.RUNNING,
+    "processing": TaskState.RUNNING,
+    "completed": TaskState.FINISHED,
+    "failed": TaskState.FAILED,
+}
+# Names under which a finished task may report its charge. `credits_reserved` is a reservation and is not among them.
+_CHARGED = ("credits_used", "credits_consumed", "credits_charged", "credits")
+_FILES_HOST = "https://files-api.evolink.ai"
+
+
+class EvoLink:
+    """The dialect."""
+
+    name = "evolink"
+    default_base_url: str | None = "https://api.evolink.ai"
+    synchronous = False
+    submit_path = "/v1/images/generations"
+
+    def encode(
+        self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
+    ) -> JSON:
+        body: JSON = {
+            "model": row.wire_models.value[0],
+            "prompt": prompt_for(job, row, pictures),
+            "n": pictures,
+            "prompt_priority": job.speed,
+            **self._size(job),
+        }
+        if references:
+            body["image_urls"] = list(references)
+        if callback_url:
+            body["callback_url"] = callback_url
+        return body
+
+    def _size(self, job: Job) -> JSON:
+        if job.pixels:
+            return {"size": job.pixels}
+        ratio, tier = job.ratio or "1:1", job.tier or "2K"
+        form = job.gateway_options.get(self.name, {}).get("size_form", "ratio")
+        if job.model == SEEDREAM_40 or form == "pixels":
+            # A tier alone leaves the ratio to the model.
+            return {"size": tier if ratio == AUTO else "{}x{}".format(*pixels_for(ratio, tier))}
+        return {"size": ratio, "quality": tier}
+
+    def read_accepted(self, body: JSON) -> SubmitOutcome:
+        info = body.get("task_info")
+        return SubmitOutcome(
+            Fate.ACCEPTED,
+            task_id=text_at(body, "id"),
+            estimate_s=seconds_at(info, "estimated_time") if isinstance(info, dict) else None,
+            model=body.get("model") if isinstance(body.get("model"), str) else None,
+        )
+
+    def status_path(self, task_id: str) -> str:
+        return f"/v1/tasks/{task_id}"
+
+    def read_status(self, body: JSON) -> TaskStatus:
+        word = text_at(body, "status").lower()
+        if word not in _STATES:
+            raise Unreadable(f"unknown status {word!r}")
+        state = _STATES[word]
+        if state is TaskState.FINISHED:
+            links = find_links(body.get("results")) or find_links(body.get("result_data"))
+            model = body.get("model")
+            return TaskStatus(
+                state, Finished(tuple(links), credits=_charge(body), model=model if isinstance(model, str) else None)
+            )
+        if state is TaskState.FAILED:
+            error = read_error(body, None)
+            return TaskStatus(TaskState.CANCELLED if error.code == "request_cancelled" else state, error=error)
+        return TaskStatus(state)
+
+    def probe_path(self) -> str:
+        return "/v1/credits"
+
+    def read_probe(self, status: int, body: JSON) -> bool:
+        return status == 200 and isinstance(body.get("data"), dict) and "success" in body
+
+    def read_balance(self, body: JSON) -> Balance | None:
+        data = object_at(body, "data")
+        owners = [data[name] for name in ("user", "token") if isinstance(data.get(name), dict)]
+        left = [
+            amount
+            for owner in owners
+            if not owner.get("unlimited_credits") and (amount := reported(owner.get("remaining_credits"))) is not None
+        ]
+        # A token may be limited below its user: what can be spent is the smaller of the two.
+        return Balance(credits=min(left)) if left else Balance()
+
+    def upload_url(self, base_url: str) -> str | None:
+        host = _FILES_HOST if base_url == self.default_base_url else f"{base_url}/files"
+        return f"{host}/api/v1/files/upload/stream"
+
+    def read_upload(self, body: JSON) -> Uploaded:
+        data = object_at(body, "data")
+        return Uploaded(text_at(data, "file_url", "download_url"), read_time(data.get("expires_at")))
+
+
+def _charge(body: JSON) -> Decimal | None:
+    usage = body.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    return next((amount for name in _CHARGED if (amount := reported(usage.get(name))) is not None), None)

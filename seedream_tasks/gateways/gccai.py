@@ -1,0 +1,99 @@
+"""gccai: Seedream 4.5. Asynchronous tasks; several pictures in one call only with references.
+
+Its base URL differs between copies of its document, so it must be configured. `cost` and `credits_cost` in its answers have
+no stated unit and are not used as money.
+"""
+
+from collections.abc import Sequence
+
+from ..core.capabilities import Capability
+from ..core.jobs import Job
+from ..core.money import reported
+from ..core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
+from .dialect import JSON, Balance, Unreadable, Uploaded, find_links, object_at, read_error, seconds_at, text_at
+
+_STATES = {
+    "submitted": TaskState.RUNNING,
+    "pending": TaskState.RUNNING,
+    "queued": TaskState.RUNNING,
+    "processing": TaskState.RUNNING,
+    "in_progress": TaskState.RUNNING,
+    "completed": TaskState.FINISHED,
+    "success": TaskState.FINISHED,
+    "succeeded": TaskState.FINISHED,
+    "failed": TaskState.FAILED,
+    "failure": TaskState.FAILED,
+    "cancelled": TaskState.CANCELLED,
+}
+
+
+class Gccai:
+    """The dialect."""
+
+    name = "gccai"
+    default_base_url: str | None = None
+    synchronous = False
+    submit_path = "/v1/images/generations"
+
+    def encode(
+        self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
+    ) -> JSON:
+        options = job.gateway_options.get(self.name, {})
+        grouped = pictures > 1 or options.get("sequential_image_generation") == "auto"
+        body: JSON = {
+            "model": options.get("model_name", row.wire_models.value[0]),
+            "prompt": job.prompt,
+            "size": job.ratio,
+            "resolution": job.tier,
+            "n": pictures,  # a JSON number: the document warns that quotes make it an error
+            "watermark": job.watermark,
+            "sequential_image_generation": "auto" if grouped else "disabled",
+        }
+        if grouped:
+            # Never more than the slots this call covers: what it makes is charged.
+            body["sequential_image_generation_options"] = {"max_images": pictures}
+        if job.speed != "standard":
+            body["optimize_prompt_options"] = {"mode": job.speed}
+        if references:
+            body["image_urls"] = list(references)
+        return body
+
+    def read_accepted(self, body: JSON) -> SubmitOutcome:
+        task = object_at(body, "data")
+        return SubmitOutcome(
+            Fate.ACCEPTED, task_id=text_at(task, "task_id", "id"), estimate_s=seconds_at(task, "estimated_time")
+        )
+
+    def status_path(self, task_id: str) -> str:
+        return f"/v1/tasks/{task_id}?language=en"
+
+    def read_status(self, body: JSON) -> TaskStatus:
+        task = object_at(body, "data")
+        word = text_at(task, "status").lower()
+        if word not in _STATES:
+            raise Unreadable(f"unknown status {word!r}")
+        state = _STATES[word]
+        if state is TaskState.FINISHED:
+            return TaskStatus(state, Finished(tuple(find_links(task.get("result")))))
+        if state is TaskState.RUNNING:
+            estimate, created = seconds_at(task, "estimated_time"), seconds_at(task, "created")
+            return TaskStatus(state, remaining_s=None if created is None else estimate)
+        return TaskStatus(state, error=read_error(task, None))
+
+    def probe_path(self) -> str:
+        return "/v1/balance"
+
+    def read_probe(self, status: int, body: JSON) -> bool:
+        return status == 200 and "remain_balance" in body
+
+    def read_balance(self, body: JSON) -> Balance | None:
+        if body.get("unlimited_quota"):
+            return Balance()
+        # Neither field's currency is stated; the credits are what the account counts in.
+        return Balance(credits=reported(body.get("remain_credits")))
+
+    def upload_url(self, base_url: str) -> str | None:
+        return f"{base_url}/v1/uploads/images"
+
+    def read_upload(self, body: JSON) -> Uploaded:
+        return Uploaded(text_at(body, "url"), None)

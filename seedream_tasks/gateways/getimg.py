@@ -1,0 +1,109 @@
+"""getimg.ai: Seedream 4.5. Synchronous: the answer to the paid request holds the picture's link and the exact cost.
+
+There is no way to ask for a finished picture again, so an answer that is lost leaves the attempt unknown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ..core.capabilities import Capability
+from ..core.jobs import Job
+from ..core.money import reported
+from ..core.outcomes import Fate, Finished, Link, SubmitOutcome, TaskStatus
+from .dialect import JSON, Balance, Unreadable, Uploaded, read_time, text_at
+
+
+class GetImg:
+    """The dialect."""
+
+    name = "getimg"
+    default_base_url: str | None = "https://api.getimg.ai"
+    synchronous = True
+    submit_path = "/v2/images/generations"
+
+    def encode(
+        self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
+    ) -> JSON:
+        body: JSON = {
+            "model": row.wire_models.value[0],
+            "prompt": job.prompt,
+            "aspect_ratio": job.ratio,
+            "resolution": job.tier,
+        }
+        if job.output_format:
+            body["output_format"] = job.output_format
+        if references:
+            body["images"] = [{"url": reference} for reference in references]
+        return body
+
+    def read_accepted(self, body: JSON) -> SubmitOutcome:
+        items = body.get("data")
+        if not isinstance(items, list):
+            raise Unreadable("no list data")
+        links = tuple(
+            Link(text_at(item, "url"), read_time(item.get("deletes_at"))) for item in items if isinstance(item, dict)
+        )
+        usage = body.get("usage")
+        cost = reported(usage.get("total_cost")) if isinstance(usage, dict) else None
+        model = body.get("model")
+        return SubmitOutcome(
+            Fate.ACCEPTED,
+            task_id=text_at(body, "id"),
+            finished=Finished(links, usd=cost, model=model if isinstance(model, str) else None),
+        )
+
+    def status_path(self, task_id: str) -> str:
+        raise Unreadable("getimg keeps no finished pictures to ask for")
+
+    def read_status(self, body: JSON) -> TaskStatus:
+        raise Unreadable("getimg keeps no finished pictures to ask for")
+
+    def probe_path(self) -> str:
+        return "/v2/billing/balance"
+
+    def read_probe(self, status: int, body: JSON) -> bool:
+        return status == 200 and "balance" in body and "currency" in body
+
+    def read_balance(self, body: JSON) -> Balance | None:
+        return Balance(usd=reported(body.get("balance"))) if body.get("currency") == "USD" else Balance()
+
+    def upload_url(self, base_url: str) -> str | None:
+        return None
+
+    def read_upload(self, body: JSON) -> Uploaded:
+        raise Unreadable("getimg has no file service")
+
+    def model_path(self, row: Capability) -> str:
+        """Where the model's limits and prices in force are read."""
+        return f"/v2/models/{row.wire_models.value[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInForce:
+    """What getimg's models endpoint says right now: its own word above any document."""
+
+    ratios: frozenset[str] | None
+    tiers: frozenset[str] | None
+    references: int | None
+    usd: dict[str, Decimal]  # by tier; "*" where the rate names no resolution
+
+
+def read_model(body: JSON) -> ModelInForce:
+    """Limits and prices from `GET /v2/models/{id}`; what the answer does not state is None."""
+    ratios, tiers = body.get("supported_aspect_ratios"), body.get("supported_resolutions")
+    counts = body.get("supported_references")
+    count = counts.get("reference_image") if isinstance(counts, dict) else None
+    prices: dict[str, Decimal] = {}
+    pricing = body.get("pricing")
+    if isinstance(pricing, dict) and pricing.get("currency") == "USD":
+        for rate in pricing.get("rates") or []:
+            amount = reported(rate.get("unit_price")) if isinstance(rate, dict) else None
+            if amount is not None and rate.get("billable_unit") == "image":
+                prices[str(rate.get("resolution") or "*")] = amount
+    return ModelInForce(
+        frozenset(map(str, ratios)) if isinstance(ratios, list) and ratios else None,
+        frozenset(map(str, tiers)) if isinstance(tiers, list) and tiers else None,
+        count if isinstance(count, int) and not isinstance(count, bool) else None,
+        prices,
+    )

@@ -1,0 +1,155 @@
+"""The HTTP client that all gateways share: httpx's API on aiohttp's connection pool.
+
+Whether a paid request may have reached the gateway decides whether it may be sent again, so this module does not guess it
+from the kind of exception (the transport reports a connection that broke after sending as a connect timeout). A `SendWitness`
+is told by the pool itself when a connection stands; before that moment nothing can have left.
+"""
+
+import json
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+SANDBOX_HEADER = "Seedream-Sandbox"
+MOST_ANSWER_BYTES = 16 * 1024 * 1024
+# A paid request goes over a connection that is fresh or was idle for less than this: an older one may have been closed by
+# the other side already, and finding that out after sending would leave the payment's fate unknown.
+SUBMIT_IDLE_S = 2.0
+CONNECT_TIMEOUT_S = 10.0
+USER_AGENT = "seedream-tasks"
+
+
+class SendWitness:
+    """Whether a request had a connection to leave on."""
+
+    def __init__(self) -> None:
+        self.connected = False
+
+
+_witness: ContextVar[SendWitness | None] = ContextVar("seedream_send_witness", default=None)
+
+
+async def _connection_stands(*_: Any) -> None:
+    witness = _witness.get()
+    if witness is not None:
+        witness.connected = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, read completely."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the sandbox gave it."""
+        return SANDBOX_HEADER in self.headers
+
+    def json(self) -> Any:
+        """The body as JSON. Raises ValueError."""
+        return json.loads(self.content)
+
+    def json_object(self) -> dict[str, Any] | None:
+        """The body as a JSON object, or None when it is none."""
+        try:
+            body = self.json()
+        except ValueError:
+            return None
+        return body if isinstance(body, dict) else None
+
+    def retry_after_s(self) -> float | None:
+        """Retry-After in seconds, where it is given as a number; a date or nothing is None."""
+        try:
+            seconds = float(self.headers.get("Retry-After", ""))
+        except ValueError:
+            return None
+        return seconds if 0 <= seconds < 86_400 else None
+
+
+class AnswerTooLarge(httpx.TransportError):
+    """An answer larger than any gateway's."""
+
+
+@dataclass
+class HttpClients:
+    """The connection pools of one process: `paid` for submits, `free` for everything that costs nothing.
+
+    `connections` bounds open connections per pool. Use as an async context manager.
+    """
+
+    connections: int = 512
+    _paid: httpx.AsyncClient = field(init=False)
+    _free: httpx.AsyncClient = field(init=False)
+
+    async def __aenter__(self) -> "HttpClients":
+        ssl_context = httpx.create_ssl_context()
+
+        def pool(idle_s: float) -> httpx.AsyncClient:
+            trace = aiohttp.TraceConfig()
+            trace.on_connection_create_end.append(_connection_stands)
+            trace.on_connection_reuseconn.append(_connection_stands)
+            session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self.connections, keepalive_timeout=idle_s, ssl=ssl_context, enable_cleanup_closed=True
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[trace],
+                trust_env=True,
+                auto_decompress=False,
+            )
+            transport = AiohttpTransport(verify=ssl_context, client=session)
+            return httpx.AsyncClient(
+                transport=transport, follow_redirects=False, trust_env=False, headers={"User-Agent": USER_AGENT}
+            )
+
+        self._paid = pool(SUBMIT_IDLE_S)
+        self._free = pool(15.0)
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        await self._paid.aclose()
+        await self._free.aclose()
+
+    async def send_paid(
+        self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, witness: SendWitness
+    ) -> Answer:
+        """POST a paid request once; no redirect is followed, nothing is repeated. Raises what went wrong, as it comes."""
+        token = _witness.set(witness)
+        try:
+            return await _read(self._paid, "POST", url, timeout_s, content=body, headers=dict(headers))
+        finally:
+            _witness.reset(token)
+
+    async def send_free(self, method: str, url: str, timeout_s: float = 30.0, **more: Any) -> Answer:
+        """A request that costs nothing. Raises httpx.HTTPError or OSError."""
+        return await _read(self._free, method, url, timeout_s, **more)
+
+    def stream(self, url: str, timeout_s: float = 60.0) -> Any:
+        """Open a download without any key: an async context manager with the response, redirects followed."""
+        timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
+        return self._free.stream("GET", url, timeout=timeout, follow_redirects=True)
+
+
+async def _read(client: httpx.AsyncClient, method: str, url: str, timeout_s: float, **more: Any) -> Answer:
+    timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=None)
+    request = client.build_request(method, url, timeout=timeout, **more)
+    request.read()  # one body of known length, multipart included
+    response = await client.send(request, stream=True)
+    try:
+        parts, size = [], 0
+        async for part in response.aiter_bytes():
+            size += len(part)
+            if size > MOST_ANSWER_BYTES:
+                raise AnswerTooLarge(f"an answer of more than {MOST_ANSWER_BYTES:,} bytes")
+            parts.append(part)
+    finally:
+        await response.aclose()
+    return Answer(response.status_code, response.headers, b"".join(parts))

@@ -1,0 +1,80 @@
+"""Caps: money held against each, moved in the same transaction as the attempt that holds it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from ..core.errors import OverCap
+from ..core.money import ZERO, dollars
+from .schema import budgets, caps
+from .store import upsert
+
+ALL_GATEWAYS = "all"
+
+
+def run_budget(run_id: str) -> str:
+    """The budget key of a run's own cap."""
+    return f"run:{run_id}"
+
+
+def open_run_budget(connection: Connection, run_id: str, max_usd: Decimal | None) -> None:
+    """Make a run's budget, once: a retried or resumed run goes on under the cap it started with."""
+    if max_usd is not None:
+        _open(connection, run_budget(run_id), max_usd)
+
+
+def _open(connection: Connection, key: str, cap_usd: Decimal) -> None:
+    row = upsert(connection, budgets).values(budget_key=key, cap_usd=cap_usd, reserved_usd=ZERO, settled_usd=ZERO)
+    connection.execute(row.on_conflict_do_nothing(index_elements=[budgets.c.budget_key]))
+
+
+def budgets_for(connection: Connection, run_id: str, capped: bool, gateway: str, now: datetime) -> list[str]:
+    """The budget keys an attempt made now must fit under: the run's, and the standing caps' of its day."""
+    keys = [run_budget(run_id)] if capped else []
+    for cap in connection.execute(select(caps).where(caps.c.cap_key.in_([ALL_GATEWAYS, gateway]))):
+        key = f"day:{cap.cap_key}:{now.astimezone(ZoneInfo(cap.zone)).date().isoformat()}"
+        _open(connection, key, cap.usd_per_day)
+        keys.append(key)
+    return keys
+
+
+def reserve(connection: Connection, keys: Sequence[str], amount: Decimal) -> None:
+    """Hold `amount` under every key, or raise OverCap before anything is written."""
+    if not keys:
+        return
+    # In one order everywhere, so that two processes cannot wait for each other's row.
+    rows = connection.execute(
+        select(budgets).where(budgets.c.budget_key.in_(keys)).order_by(budgets.c.budget_key).with_for_update()
+    ).all()
+    for row in rows:
+        held = row.reserved_usd + row.settled_usd
+        if held + amount > row.cap_usd:
+            raise OverCap(
+                f"{dollars(amount)} does not fit under the cap of {dollars(row.cap_usd)} ({row.budget_key});"
+                f" {dollars(held)} are spent or reserved",
+                budget=row.budget_key,
+                cap_usd=row.cap_usd,
+                held_usd=held,
+                wanted_usd=amount,
+                reserved_usd=row.reserved_usd,
+            )
+    move(connection, keys, amount, ZERO)
+
+
+_MOVE = (
+    update(budgets)
+    .where(budgets.c.budget_key == bindparam("key"))
+    .values(
+        reserved_usd=budgets.c.reserved_usd + bindparam("reserved", type_=budgets.c.reserved_usd.type),
+        settled_usd=budgets.c.settled_usd + bindparam("settled", type_=budgets.c.settled_usd.type),
+    )
+)
+
+
+def move(connection: Connection, keys: Sequence[str], reserved: Decimal, settled: Decimal) -> None:
+    """Add (or, negative, give back) reserved and settled amounts under every key."""
+    if keys and (reserved or settled):
+        connection.execute(_MOVE, [{"key": key, "reserved": reserved, "settled": settled} for key in sorted(keys)])

@@ -1,0 +1,172 @@
+"""The claim: slots, reservation and intent in one transaction, on disk before any request leaves."""
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from ..core.decisions import Purpose
+from ..core.errors import SlotsTaken
+from ..core.jobs import Job, canonical_json
+from ..core.money import ZERO
+from ..core.pricing import PriceRow, quote
+from ..core.states import AttemptState, SlotState
+from . import budgets
+from .schema import attempts, jobs, slots
+from .store import database_now, upsert
+
+# Who holds a lease may send until it ends; see Lease.allows_sending.
+LEASE_S = 60.0
+# With less left than this the holder does not send: between its look at the clock and the first byte it may be stopped.
+SENDING_MARGIN_S = 20.0
+
+# Counts on while the machine sleeps (on macOS the monotonic clock does): a lease must not look fresh after a suspend.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def awake_or_asleep() -> float:
+    """Seconds on a clock that also runs while the machine sleeps."""
+    return time.clock_gettime(_CLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one attempt is to buy."""
+
+    job: Job
+    slots: tuple[int, ...]
+    seen: Mapping[int, str | None]  # per slot, the attempt that held it last when the decision was made
+    purpose: Purpose
+    run_id: str
+    capped: bool  # whether the run has a cap of its own
+    gateway: str
+    account: str
+    price: PriceRow
+    cheapest: PriceRow
+    route_reason: str
+    callback_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to send one attempt's request. Recording never needs it."""
+
+    attempt_id: str
+    granted_at: float  # by `awake_or_asleep`, read before the transaction began
+
+    def allows_sending(self) -> bool:
+        """Whether enough of the lease is left to begin sending now."""
+        return awake_or_asleep() - self.granted_at < LEASE_S - SENDING_MARGIN_S
+
+
+def new_attempt_id() -> str:
+    """Unique, and in the order of time."""
+    return f"{time.time_ns() // 1000:014x}{secrets.token_hex(5)}"
+
+
+def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, granted_at: float) -> Lease:
+    """Take the slots, hold the money, write the intent. Raises SlotsTaken or OverCap, before anything is written."""
+    job_key = wanted.job.job_key
+    held = {
+        row.slot: row
+        for row in connection.execute(
+            select(slots).where(slots.c.job_key == job_key, slots.c.slot.in_(wanted.slots)).with_for_update()
+        )
+    }
+    if held and all(row.attempt_id == attempt_id and row.state == SlotState.TAKEN for row in held.values()):
+        return Lease(attempt_id, granted_at)  # this very claim is on disk already: its commit was not heard of
+    for slot, row in held.items():
+        reopened = row.state == SlotState.CLOSED and row.attempt_id == wanted.seen.get(slot)
+        if row.state != SlotState.OPEN and not reopened:
+            raise SlotsTaken(f"slot {slot} of {job_key} is {row.state}", job_key=job_key, slot=slot, state=row.state)
+    now = datetime.now(UTC)
+    quoted = quote(wanted.price, len(wanted.slots))
+    keys = budgets.budgets_for(connection, wanted.run_id, wanted.capped, wanted.gateway, now)
+    budgets.reserve(connection, keys, quoted.reserved_usd)
+
+    _know_job(connection, wanted.job, wanted.run_id, now)
+    rows = [
+        {"job_key": job_key, "slot": slot, "state": SlotState.TAKEN, "closed": None, "attempt_id": attempt_id}
+        for slot in wanted.slots
+    ]
+    fresh = [row for row in rows if row["slot"] not in held]
+    if fresh:
+        # A plain insert: should another process take the same fresh slot now, one of the two fails and looks again.
+        connection.execute(insert(slots), fresh)
+    if held:
+        connection.execute(
+            update(slots)
+            .where(slots.c.job_key == job_key, slots.c.slot.in_(list(held)))
+            .values(state=SlotState.TAKEN, closed=None, attempt_id=attempt_id)
+        )
+    connection.execute(
+        insert(attempts).values(
+            attempt_id=attempt_id,
+            job_key=job_key,
+            run_id=wanted.run_id,
+            slots=json.dumps(wanted.slots),
+            surplus=False,
+            purpose=wanted.purpose,
+            gateway=wanted.gateway,
+            model=wanted.job.model,
+            account=wanted.account,
+            state=AttemptState.INTENT,
+            route_reason=wanted.route_reason,
+            cheapest_usd=quote(wanted.cheapest, len(wanted.slots)).usd,
+            quoted_usd=quoted.usd,
+            reserved_usd=quoted.reserved_usd,
+            price_usd=wanted.price.usd,
+            price_credits=wanted.price.credits,
+            price_highest_usd=wanted.price.highest_usd,
+            price_as_of=wanted.price.as_of.isoformat(),
+            billed_usd=ZERO,
+            at_risk_usd=ZERO,
+            cost_basis="none",
+            budgets=json.dumps(keys),
+            lease_owner=owner,
+            lease_until=database_now(connection) + int(LEASE_S * 1_000_000),
+            intent_at=now,
+            not_found=0,
+            callback_sha256=wanted.callback_sha256,
+        )
+    )
+    return Lease(attempt_id, granted_at)
+
+
+def _know_job(connection: Connection, job: Job, run_id: str, now: datetime) -> None:
+    row = upsert(connection, jobs).values(
+        job_key=job.job_key,
+        row_key=job.row_key,
+        shot=job.shot,
+        fingerprint=job.fingerprint,
+        decides=canonical_json(job.decides()).decode(),
+        first_run_id=run_id,
+        created_at=now,
+    )
+    connection.execute(row.on_conflict_do_nothing(index_elements=[jobs.c.job_key]))
+
+
+def renew_leases(connection: Connection, owner: str, attempt_ids: list[str]) -> None:
+    """Keep the leases of open calls: what is still being answered is not unknown yet."""
+    if attempt_ids:
+        connection.execute(
+            update(attempts)
+            .where(
+                attempts.c.attempt_id.in_(attempt_ids),
+                attempts.c.lease_owner == owner,
+                attempts.c.state == AttemptState.INTENT,
+            )
+            .values(lease_until=database_now(connection) + int(LEASE_S * 1_000_000))
+        )
+
+
+def live_intents(connection: Connection) -> int:
+    """How many intents somebody may still be sending."""
+    return int(
+        connection.scalar(select(func.count()).select_from(attempts).where(attempts.c.state == AttemptState.INTENT))
+        or 0
+    )

@@ -1,0 +1,119 @@
+"""Records about single pictures, and the end of the attempt when its last picture is settled."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, select, update
+
+from ..core.errors import AttemptMoved
+from ..core.states import AttemptState, Closed, SlotState
+from .schema import attempts, copies, pictures, slots
+from .store import upsert
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A picture as it stands in the archive."""
+
+    archive: str  # root URI
+    path: str  # below the root
+    sha256: str
+    bytes: int
+    mime_type: str | None
+    width: int | None  # px
+    height: int | None  # px
+    warnings: tuple[str, ...] = ()
+
+
+def archived(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> AttemptState:
+    """Copied and verified: its slot is filled."""
+    _settle(connection, attempt_id, ordinal, "archived", SlotState.FILLED, None, stored)
+    return _finish(connection, attempt_id)
+
+
+def quarantined(connection: Connection, attempt_id: str, ordinal: int, stored: Stored, why: str) -> AttemptState:
+    """Paid for, kept, but no picture: its slot is closed."""
+    _settle(connection, attempt_id, ordinal, "quarantined", SlotState.CLOSED, Closed.BILLED, stored)
+    return _finish(connection, attempt_id, "undecodable", why)
+
+
+def expired(connection: Connection, attempt_id: str, ordinal: int, why: str) -> AttemptState:
+    """The link died before the copy was made."""
+    _settle(connection, attempt_id, ordinal, "expired", SlotState.CLOSED, Closed.EXPIRED, None)
+    return _finish(connection, attempt_id, "expired", why)
+
+
+def _settle(
+    connection: Connection,
+    attempt_id: str,
+    ordinal: int,
+    state: str,
+    slot_state: SlotState,
+    closed: Closed | None,
+    stored: Stored | None,
+) -> None:
+    picture = (pictures.c.attempt_id == attempt_id) & (pictures.c.ordinal == ordinal)
+    row = connection.execute(select(pictures).where(picture).with_for_update()).one_or_none()
+    if row is None:
+        raise AttemptMoved(f"attempt {attempt_id} has no picture {ordinal}", attempt_id=attempt_id, state=None)
+    # Two runs may have followed one attempt. What is settled stays, but a picture in the archive outweighs any other end.
+    if row.state == "archived" or (row.state != "delivered" and state != "archived"):
+        if stored and row.state == state:
+            _copy(connection, attempt_id, ordinal, stored)
+        return
+    values = {} if stored is None else {
+        "sha256": stored.sha256,
+        "width": stored.width,
+        "height": stored.height,
+        "bytes": stored.bytes,
+        "mime_type": stored.mime_type,
+        "warnings": json.dumps(stored.warnings),
+    }  # fmt: skip
+    connection.execute(update(pictures).where(picture).values(state=state, archived_at=datetime.now(UTC), **values))
+    if stored:
+        _copy(connection, attempt_id, ordinal, stored)
+    if row.slot is not None:
+        connection.execute(
+            update(slots)
+            .where(slots.c.job_key == row.job_key, slots.c.slot == row.slot, slots.c.attempt_id == attempt_id)
+            .values(state=slot_state, closed=closed)
+        )
+
+
+def _copy(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> None:
+    row = upsert(connection, copies).values(
+        attempt_id=attempt_id, ordinal=ordinal, archive=stored.archive, path=stored.path
+    )
+    connection.execute(
+        row.on_conflict_do_nothing(index_elements=[copies.c.attempt_id, copies.c.ordinal, copies.c.archive])
+    )
+
+
+def copied(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> None:
+    """A further archive holds a verified copy of an archived picture."""
+    _copy(connection, attempt_id, ordinal, stored)
+
+
+def _finish(
+    connection: Connection, attempt_id: str, error_code: str | None = None, error_message: str | None = None
+) -> AttemptState:
+    """End the attempt when none of its pictures is left to copy: one archived picture makes it `archived`."""
+    states: Sequence[str] = list(
+        connection.scalars(select(pictures.c.state).where(pictures.c.attempt_id == attempt_id))
+    )
+    if "delivered" in states:
+        to = AttemptState.DELIVERED
+    elif "archived" in states:
+        to = AttemptState.ARCHIVED
+    elif "expired" in states:
+        to = AttemptState.EXPIRED
+    else:
+        to = AttemptState.FAILED
+    values: dict[str, str | None] = {"state": to}
+    if error_code:
+        values |= {"error_code": error_code, "error_message": error_message}
+    # From `delivered` only onwards; the money was settled when the links became known.
+    connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(**values))
+    return to

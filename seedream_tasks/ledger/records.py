@@ -1,0 +1,312 @@
+"""What may be written about an attempt after its intent: each function is one transaction's work.
+
+Every record may be written twice with the same result: a commit whose success was not heard of is simply repeated.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from ..core.errors import AttemptMoved
+from ..core.money import ZERO
+from ..core.outcomes import ErrorInfo, Finished, SlotFate
+from ..core.pricing import NOTHING_BILLED, Bill, settle
+from ..core.states import FOLLOWS, AttemptState, Closed, SlotState
+from . import budgets
+from .schema import attempts, events, pictures, slots
+from .store import database_now
+
+# While an attempt is in one of these its reservation is held; in any other its bill and its risk are.
+_UNSETTLED = frozenset({AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a record led to."""
+
+    state: AttemptState
+    surplus: bool = False  # the slots were bought meanwhile: paid for without a place
+    drift_usd: Decimal = ZERO  # charged above the reservation
+
+
+def _find(connection: Connection, attempt_id: str) -> Row[Any]:
+    row = connection.execute(
+        select(attempts).where(attempts.c.attempt_id == attempt_id).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise AttemptMoved(f"the ledger knows no attempt {attempt_id}", attempt_id=attempt_id, state=None)
+    return row
+
+
+def _held(row: Row[Any], state: str, billed: Decimal, at_risk: Decimal) -> tuple[Decimal, Decimal]:
+    if state == AttemptState.NOT_SENT:
+        return ZERO, ZERO
+    return (row.reserved_usd, ZERO) if state in _UNSETTLED else (ZERO, billed + at_risk)
+
+
+def _advance(connection: Connection, row: Row[Any], to: AttemptState, **values: Any) -> None:
+    """Move an attempt to a state that may follow its own, and its money with it."""
+    if to not in FOLLOWS[AttemptState(row.state)]:
+        raise AttemptMoved(
+            f"attempt {row.attempt_id} is {row.state} and cannot become {to}",
+            attempt_id=row.attempt_id,
+            state=row.state,
+        )
+    before = _held(row, row.state, row.billed_usd, row.at_risk_usd)
+    after = _held(row, to, values.get("billed_usd", row.billed_usd), values.get("at_risk_usd", row.at_risk_usd))
+    connection.execute(update(attempts).where(attempts.c.attempt_id == row.attempt_id).values(state=to, **values))
+    budgets.move(connection, json.loads(row.budgets), after[0] - before[0], after[1] - before[1])
+
+
+def _leave_slots(
+    connection: Connection,
+    attempt_id: str,
+    job_key: str,
+    state: SlotState,
+    closed: Closed | None,
+    only: Sequence[int] | None = None,
+) -> None:
+    """Change the slots this attempt holds, and only those."""
+    held = (slots.c.job_key == job_key) & (slots.c.attempt_id == attempt_id) & (slots.c.state == SlotState.TAKEN)
+    if only is not None:
+        held &= slots.c.slot.in_(only)
+    connection.execute(update(slots).where(held).values(state=state, closed=closed))
+
+
+def _error(error: ErrorInfo | None) -> dict[str, Any]:
+    if error is None:
+        return {}
+    return {"error_code": error.code, "error_class": error.kind, "error_message": error.message[:2000]}
+
+
+def note(
+    connection: Connection, kind: str, detail: str, attempt_id: str | None = None, run_id: str | None = None
+) -> None:
+    """Keep an event: what happened, when, to which attempt."""
+    connection.execute(
+        insert(events).values(at=datetime.now(UTC), kind=kind, attempt_id=attempt_id, run_id=run_id, detail=detail)
+    )
+
+
+def not_sent(connection: Connection, attempt_id: str, error: ErrorInfo | None) -> Recorded:
+    """Provably not accepted: slots and reservation go back. Its holder may write this over `unknown`."""
+    row = _find(connection, attempt_id)
+    if row.state == AttemptState.NOT_SENT:
+        return Recorded(AttemptState.NOT_SENT)
+    _advance(connection, row, AttemptState.NOT_SENT, at_risk_usd=ZERO, **_error(error))
+    _leave_slots(connection, attempt_id, row.job_key, SlotState.OPEN, None)
+    return Recorded(AttemptState.NOT_SENT)
+
+
+def refused(connection: Connection, attempt_id: str, error: ErrorInfo, fate: SlotFate) -> Recorded:
+    """Certainly unbilled, by the gateway's own word at submit."""
+    row = _find(connection, attempt_id)
+    if row.state == AttemptState.FAILED:
+        return Recorded(AttemptState.FAILED)
+    _advance(
+        connection,
+        row,
+        AttemptState.FAILED,
+        submitted_at=row.intent_at,
+        completed_at=datetime.now(UTC),
+        at_risk_usd=ZERO,
+        **_error(error),
+    )
+    _leave_slots(connection, attempt_id, row.job_key, fate.state, fate.closed)
+    return Recorded(AttemptState.FAILED)
+
+
+def unknown(connection: Connection, attempt_id: str, error: ErrorInfo | None) -> Recorded:
+    """Sent, without proof either way: the slots stay taken and the reservation is at risk."""
+    row = _find(connection, attempt_id)
+    if row.state != AttemptState.INTENT:
+        return Recorded(AttemptState(row.state))
+    _advance(
+        connection,
+        row,
+        AttemptState.UNKNOWN,
+        submitted_at=row.submitted_at or row.intent_at,
+        at_risk_usd=row.reserved_usd,
+        **_error(error),
+    )
+    note(connection, "attempt_unknown", error.message if error else "the lease ended", attempt_id, row.run_id)
+    return Recorded(AttemptState.UNKNOWN)
+
+
+def overdue_intents(connection: Connection) -> list[str]:
+    """Turn every intent whose lease ended without renewal into `unknown`; returns their ids."""
+    ids = list(
+        connection.scalars(
+            select(attempts.c.attempt_id).where(
+                attempts.c.state == AttemptState.INTENT, attempts.c.lease_until < database_now(connection)
+            )
+        )
+    )
+    for attempt_id in ids:
+        unknown(connection, attempt_id, None)
+    return ids
+
+
+def accepted(
+    connection: Connection, attempt_id: str, task_id: str, estimate_s: float | None, model: str | None
+) -> Recorded:
+    """The gateway gave a task id. Anyone holding it may write this, over `unknown` and `not_sent` too."""
+    row = _find(connection, attempt_id)
+    if row.task_id == task_id:
+        return Recorded(AttemptState(row.state), bool(row.surplus))
+    surplus = _take_back(connection, row)
+    _advance(
+        connection,
+        row,
+        AttemptState.ACCEPTED,
+        task_id=task_id,
+        surplus=surplus,
+        submitted_at=row.submitted_at or datetime.now(UTC),
+        estimate_s=estimate_s,
+        model_reported=model,
+        at_risk_usd=ZERO,
+        error_code=None,
+        error_class=None,
+        error_message=None,
+    )
+    return Recorded(AttemptState.ACCEPTED, surplus)
+
+
+def _take_back(connection: Connection, row: Row[Any]) -> bool:
+    """Hold the attempt's slots again where it had let go of them; True when somebody else has them now."""
+    numbers = json.loads(row.slots)
+    held = connection.execute(
+        select(slots).where(slots.c.job_key == row.job_key, slots.c.slot.in_(numbers)).with_for_update()
+    ).all()
+    mine = [each.slot for each in held if each.attempt_id == row.attempt_id and each.state != SlotState.FILLED]
+    if len(mine) == len(numbers):
+        connection.execute(
+            update(slots)
+            .where(slots.c.job_key == row.job_key, slots.c.slot.in_(mine))
+            .values(state=SlotState.TAKEN, closed=None)
+        )
+        return False
+    # Paid for without a place: what is still its own goes back, its pictures are kept aside.
+    _leave_slots(connection, row.attempt_id, row.job_key, SlotState.OPEN, None)
+    note(connection, "attempt_surplus", "its slots were bought meanwhile", row.attempt_id, row.run_id)
+    return True
+
+
+def delivered(
+    connection: Connection, attempt_id: str, finished: Finished, expires_at: datetime | None, task_id: str | None = None
+) -> Recorded:
+    """Links are known and the bill is settled, in one record. `task_id` is set for a synchronous gateway, which goes from
+    intent to here. No links at all end the attempt as `failed`, `no_images`.
+    """
+    row = _find(connection, attempt_id)
+    state = AttemptState(row.state)
+    if state in (AttemptState.DELIVERED, AttemptState.ARCHIVED) or (state is AttemptState.FAILED and row.completed_at):
+        return Recorded(state, bool(row.surplus))
+    surplus = bool(row.surplus)
+    if task_id is not None:
+        surplus = _take_back(connection, row)
+    bill = settle(
+        row.price_usd, row.price_credits, row.price_highest_usd, len(finished.links), finished.usd, finished.credits
+    )
+    now = datetime.now(UTC)
+    numbers = json.loads(row.slots)
+    to = AttemptState.DELIVERED if finished.links else AttemptState.FAILED
+    _advance(
+        connection,
+        row,
+        to,
+        task_id=task_id or row.task_id,
+        surplus=surplus,
+        submitted_at=row.submitted_at or now,
+        completed_at=now,
+        expires_at=expires_at,
+        model_reported=finished.model or row.model_reported,
+        error_code=None if finished.links else "no_images",
+        error_class=None,
+        error_message=None if finished.links else "the gateway finished without a picture",
+        **_bill(bill),
+    )
+    if finished.links:
+        connection.execute(
+            insert(pictures),
+            [
+                {
+                    "attempt_id": attempt_id,
+                    "ordinal": ordinal,
+                    "job_key": row.job_key,
+                    "slot": numbers[ordinal] if not surplus and ordinal < len(numbers) else None,
+                    "url": link.url,
+                    "expires_at": link.expires_at or expires_at,
+                    "state": "delivered",
+                }
+                for ordinal, link in enumerate(finished.links)
+            ],
+        )
+    missing = numbers[len(finished.links) :]
+    if missing:
+        _leave_slots(connection, attempt_id, row.job_key, SlotState.CLOSED, Closed.FEWER, missing)
+    return Recorded(to, surplus, max(ZERO, bill.billed_usd - row.reserved_usd))
+
+
+def _bill(bill: Bill) -> dict[str, Any]:
+    return {
+        "billed_usd": bill.billed_usd,
+        "at_risk_usd": bill.at_risk_usd,
+        "billed_credits": bill.credits,
+        "cost_basis": bill.basis,
+    }
+
+
+def failed(connection: Connection, attempt_id: str, to: AttemptState, error: ErrorInfo, fate: SlotFate) -> Recorded:
+    """A task that the gateway ended as failed or cancelled."""
+    row = _find(connection, attempt_id)
+    if row.state == to:
+        return Recorded(to)
+    at_risk = row.reserved_usd if fate.billing_unknown else ZERO
+    _advance(
+        connection,
+        row,
+        to,
+        completed_at=datetime.now(UTC),
+        **{**_bill(NOTHING_BILLED), "at_risk_usd": at_risk},
+        **_error(error),
+    )
+    _leave_slots(connection, attempt_id, row.job_key, fate.state, fate.closed)
+    return Recorded(to)
+
+
+def lost(connection: Connection, attempt_id: str, why: str) -> Recorded:
+    """Given up: paid for, perhaps. The reservation stays at risk."""
+    row = _find(connection, attempt_id)
+    if row.state == AttemptState.LOST:
+        return Recorded(AttemptState.LOST)
+    _advance(
+        connection,
+        row,
+        AttemptState.LOST,
+        at_risk_usd=row.reserved_usd,
+        completed_at=datetime.now(UTC),
+        error_code="lost",
+        error_message=why,
+    )
+    _leave_slots(connection, attempt_id, row.job_key, SlotState.CLOSED, Closed.LOST)
+    note(connection, "attempt_lost", why, attempt_id, row.run_id)
+    return Recorded(AttemptState.LOST)
+
+
+def not_found(connection: Connection, attempt_id: str, seen_again: bool = False) -> tuple[int, datetime]:
+    """Count an own 404 (or, with `seen_again`, forget them); returns how many in a row and since when."""
+    row = _find(connection, attempt_id)
+    count = 0 if seen_again else row.not_found + 1
+    since = row.not_found_since if row.not_found_since and count > 1 else datetime.now(UTC)
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.attempt_id == attempt_id)
+        .values(not_found=count, not_found_since=since if count else None)
+    )
+    return count, since

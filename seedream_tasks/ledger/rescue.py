@@ -1,0 +1,66 @@
+"""The last resort: an acceptance that the ledger refuses to take is written, fsynced, to a file beside it.
+
+The next start takes such files in before it does anything else.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from ..core.money import reported
+from ..core.outcomes import Finished, Link
+from . import records
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """What a gateway answered to one paid request."""
+
+    attempt_id: str
+    task_id: str
+    estimate_s: float | None
+    model: str | None
+    links: tuple[str, ...] | None  # of a synchronous gateway
+    usd: str | None = None
+
+
+def rescue_path(folder: Path, run_id: str) -> Path:
+    """Where a run's rescued acceptances stand."""
+    return folder / f"rescue-{run_id}.jsonl"
+
+
+def rescue(path: Path, answer: Rescued) -> None:
+    """Append one acceptance; on return it is on the disk. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(answer)) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def rescued(folder: Path) -> Iterator[tuple[Path, list[Rescued]]]:
+    """Every rescue file in a folder with what it holds. A last line cut off by a crash is no acceptance that anyone acted on."""
+    for path in sorted(folder.glob("rescue-*.jsonl")):
+        answers = []
+        for line in path.read_text("utf-8").splitlines():
+            try:
+                values = json.loads(line)
+            except ValueError:
+                continue
+            values["links"] = None if values["links"] is None else tuple(values["links"])
+            answers.append(Rescued(**values))
+        yield path, answers
+
+
+def take_in(connection: Connection, answers: list[Rescued]) -> None:
+    """Record rescued acceptances; those already known change nothing."""
+    for answer in answers:
+        if answer.links is None:
+            records.accepted(connection, answer.attempt_id, answer.task_id, answer.estimate_s, answer.model)
+        else:
+            finished = Finished(tuple(map(Link, answer.links)), reported(answer.usd), None, answer.model)
+            records.delivered(connection, answer.attempt_id, finished, None, answer.task_id)

@@ -1,0 +1,249 @@
+"""The ledger's tables, one schema for SQLite and PostgreSQL.
+
+Money is stored as whole millionths of a dollar and time as whole microseconds since 1970 UTC, so that both databases add and
+compare them exactly.
+"""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from ..core.money import SIX_PLACES, money
+
+SCHEMA_VERSION = "1"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Money(TypeDecorator[Decimal]):
+    """Decimal with six places <-> whole millionths."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Any) -> int | None:
+        return None if value is None else int(money(value).scaleb(6))
+
+    def process_result_value(self, value: int | None, dialect: Any) -> Decimal | None:
+        # SQLite sums integers as integers, PostgreSQL as numeric: both read back exactly.
+        return None if value is None else Decimal(value).scaleb(-6).quantize(SIX_PLACES)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware UTC datetime <-> whole microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+TABLES = MetaData()
+
+meta = Table(
+    "meta",
+    TABLES,
+    Column(
+        "key", Text, primary_key=True
+    ),  # ledger_id, schema_version, kind (real or simulated, once known), created_at
+    Column("value", Text, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    TABLES,
+    Column("account", Text, primary_key=True),  # gateway, base URL, first digits of the key's hash
+    Column("gateway", Text, nullable=False),
+    Column("simulated", Boolean, nullable=False),
+    Column("checked_at", UtcTime, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    TABLES,
+    Column("run_id", Text, primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("archive", Text, nullable=False),
+    Column("catalog_uri", Text, nullable=False),
+    Column("simulated", Boolean, nullable=False),
+    Column("max_usd", Money),  # None: no cap
+)
+
+jobs = Table(
+    "jobs",
+    TABLES,
+    Column("job_key", Text, primary_key=True),
+    Column("row_key", Text, nullable=False),
+    Column("shot", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("decides", Text, nullable=False),  # JSON of what the fingerprint is made of: says later what changed
+    Column("first_run_id", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Index("jobs_by_row", "row_key", "shot"),
+)
+
+slots = Table(
+    "slots",
+    TABLES,
+    Column("job_key", Text, primary_key=True),
+    Column("slot", Integer, primary_key=True),  # from 0
+    Column("state", Text, nullable=False),
+    Column("closed", Text),  # why, when closed
+    Column("attempt_id", Text, nullable=False),  # holds it, or held it last
+)
+
+attempts = Table(
+    "attempts",
+    TABLES,
+    Column("attempt_id", Text, primary_key=True),  # sorts by the time of the intent
+    Column("job_key", Text, nullable=False),
+    Column("run_id", Text, nullable=False),  # where it was reserved: billed there, whoever finishes it
+    Column("slots", Text, nullable=False),  # JSON list, as claimed
+    Column("surplus", Boolean, nullable=False, default=False),  # its slots were bought meanwhile
+    Column("purpose", Text, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("task_id", Text),
+    Column("route_reason", Text, nullable=False),
+    Column("cheapest_usd", Money, nullable=False),  # the same pictures at the cheapest able gateway
+    Column("quoted_usd", Money, nullable=False),
+    Column("reserved_usd", Money, nullable=False),  # held while unsettled
+    Column("price_usd", Money, nullable=False),  # per picture, the row in force when it was reserved
+    Column("price_credits", Money),
+    Column("price_highest_usd", Money, nullable=False),
+    Column("price_as_of", Text, nullable=False),  # ISO date
+    Column("billed_usd", Money, nullable=False),
+    Column("at_risk_usd", Money, nullable=False),
+    Column("billed_credits", Money),
+    Column("cost_basis", Text, nullable=False),
+    Column("budgets", Text, nullable=False),  # JSON list of budget keys that hold its money
+    Column("lease_owner", Text, nullable=False),  # who may send
+    Column("lease_until", BigInteger, nullable=False),  # microseconds, by the database's clock
+    Column("intent_at", UtcTime, nullable=False),
+    Column("submitted_at", UtcTime),
+    Column("completed_at", UtcTime),  # the gateway was seen to be done
+    Column("expires_at", UtcTime),  # earliest link expiry, where known
+    Column("estimate_s", Float),
+    Column("not_found", Integer, nullable=False, default=0),  # own 404s in a row
+    Column("not_found_since", UtcTime),
+    Column("model_reported", Text),
+    Column("error_code", Text),
+    Column("error_class", Text),
+    Column("error_message", Text),
+    Column("callback_sha256", Text),  # of the token in its callback URL
+    UniqueConstraint("account", "task_id", name="attempts_by_task"),
+    Index("attempts_by_job", "job_key"),
+    Index("attempts_by_run", "run_id"),
+    Index("attempts_by_state", "state"),
+)
+
+pictures = Table(
+    "pictures",
+    TABLES,
+    Column("attempt_id", Text, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),  # as the gateway listed them
+    Column("job_key", Text, nullable=False),
+    Column("slot", Integer),  # None: more than was asked for
+    Column("url", Text, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("state", Text, nullable=False),  # delivered, archived, quarantined, expired
+    Column("sha256", Text),
+    Column("width", Integer),  # px
+    Column("height", Integer),  # px
+    Column("bytes", BigInteger),
+    Column("mime_type", Text),
+    Column("warnings", Text),  # JSON list
+    Column("archived_at", UtcTime),
+    Index("pictures_by_job", "job_key"),
+)
+
+copies = Table(
+    "copies",
+    TABLES,
+    Column("attempt_id", Text, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("archive", Text, primary_key=True),  # root URI
+    Column("path", Text, nullable=False),  # below the root
+    Index("copies_by_path", "archive", "path"),
+)
+
+budgets = Table(
+    "budgets",
+    TABLES,
+    Column("budget_key", Text, primary_key=True),  # run:<run_id>, or day:<cap_key>:<date>
+    Column("cap_usd", Money, nullable=False),
+    Column("reserved_usd", Money, nullable=False),  # unsettled attempts
+    Column("settled_usd", Money, nullable=False),  # billed and at risk
+)
+
+caps = Table(
+    "caps",
+    TABLES,
+    Column("cap_key", Text, primary_key=True),  # all, or a gateway's name
+    Column("usd_per_day", Money, nullable=False),
+    Column("zone", Text, nullable=False),  # IANA name: whose midnight
+)
+
+admissions = Table(
+    "admissions",
+    TABLES,
+    Column("run_id", Text, primary_key=True),
+    Column("job_key", Text, primary_key=True),
+    Column("reason", Text, nullable=False),  # over_cap, no_price, no_gateway
+    Column("message", Text, nullable=False),
+    Column("usd", Money, nullable=False),  # forecast of what was not bought
+    Column("cheapest_usd", Money),
+)
+
+sources = Table(
+    "sources",
+    TABLES,
+    Column("uri", Text, primary_key=True),  # without its signature
+    Column("etag", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)
+
+uploads = Table(
+    "uploads",
+    TABLES,
+    Column("account", Text, primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+)
+
+events = Table(
+    "events",
+    TABLES,
+    Column("event_id", Integer, primary_key=True, autoincrement=True),
+    Column("at", UtcTime, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("attempt_id", Text),
+    Column("run_id", Text),
+    Column("detail", Text, nullable=False),
+)

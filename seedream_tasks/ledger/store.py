@@ -1,0 +1,320 @@
+"""Opening the ledger, and the one thread that writes it.
+
+All writes of a process go through one thread, which commits whatever is waiting as one transaction: many records share one
+fsync, and each caller goes on only once its own record is on disk. An operation checks before it writes, so a `LedgerRefusal`
+leaves nothing behind and does not disturb the others; any other database error rolls the batch back, and its operations are
+then run one by one.
+"""
+
+import asyncio
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, event, make_url, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from ..core.errors import ConfigurationError, LedgerFault, LedgerRefusal
+from .schema import SCHEMA_VERSION, TABLES, meta
+
+T = TypeVar("T")
+Operation = Callable[[Connection], T]
+_MOST_PER_COMMIT = 256
+_LOCK_WAIT_S = 30
+_TRIES = 4
+logger = logging.getLogger("seedream_tasks.ledger")
+
+
+class Ledger:
+    """An open ledger. `write` and `read` take functions of a connection; both may be awaited from any event loop."""
+
+    def __init__(self, url: str, engine: Engine, reader: Engine) -> None:
+        self.url = url
+        self.owner = secrets.token_hex(8)  # this process, as the holder of leases
+        self._engine = engine
+        self._reader = reader
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._readers = ThreadPoolExecutor(2, "seedream-ledger-read")
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="seedream-ledger", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether many machines can share it."""
+        return self._engine.dialect.name == "postgresql"
+
+    async def write(self, operation: Operation[T]) -> T:
+        """Run `operation` in a transaction; on return its writes are on disk. Raises LedgerRefusal or LedgerFault.
+
+        Cancelling the wait does not take the write back: whoever must know the result awaits it to the end.
+        """
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[T] = loop.create_future()
+        if self._closed:
+            raise LedgerFault("the ledger is closed")
+        self._queue.put(_Write(operation, loop, waiter))
+        return await waiter
+
+    async def read(self, operation: Operation[T]) -> T:
+        """Run a reading `operation` on a snapshot. Raises LedgerFault."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, operation)
+
+    def write_now(self, operation: Operation[T]) -> T:
+        """`write` without an event loop, in the caller's thread."""
+        return self._alone(operation)
+
+    def read_now(self, operation: Operation[T]) -> T:
+        """`read` without an event loop, in the caller's thread."""
+        try:
+            with self._reader.begin() as connection:
+                return operation(connection)
+        except SQLAlchemyError as error:
+            raise LedgerFault(f"the ledger cannot be read: {_reason(error)}") from error
+
+    def close(self) -> None:
+        """Finish what is queued and let go of the database. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join()
+        self._readers.shutdown()
+        self._engine.dispose()
+        self._reader.dispose()
+
+    def _work(self) -> None:
+        while True:
+            first = self._queue.get()
+            if first is None:
+                return
+            batch, last = [first], False
+            while len(batch) < _MOST_PER_COMMIT:
+                try:
+                    following = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    last = True
+                    break
+                batch.append(following)
+            _deliver(self._together(batch))
+            if last:
+                return
+
+    def _together(self, batch: list["_Write"]) -> "list[tuple[_Write, Any, BaseException | None]]":
+        done: list[tuple[_Write, Any, BaseException | None]] = []
+        try:
+            with self._engine.begin() as connection:
+                for each in batch:
+                    try:
+                        done.append((each, each.operation(connection), None))
+                    except LedgerRefusal as refusal:
+                        done.append((each, None, refusal))
+        except Exception as error:  # noqa: BLE001 - whatever one operation raised, each learns its own result below
+            if len(batch) > 1:
+                logger.debug("a batch of %s records is run one by one: %s", len(batch), error)
+            return [self._one(each) for each in batch]
+        return done
+
+    def _one(self, each: "_Write") -> "tuple[_Write, Any, BaseException | None]":
+        try:
+            return each, self._alone(each.operation), None
+        except Exception as error:  # noqa: BLE001 - handed to the caller, who awaits it
+            return each, None, error
+
+    def _alone(self, operation: Operation[T]) -> T:
+        for attempt in range(_TRIES):
+            try:
+                with self._engine.begin() as connection:
+                    return operation(connection)
+            except DBAPIError as error:
+                # A deadlock, a lock held too long, a row another process inserted first, a connection that broke: the
+                # transaction is rolled back as a whole, so it may run again and then sees what the other one wrote.
+                if attempt == _TRIES - 1 or not _may_pass(error):
+                    raise LedgerFault(f"the ledger cannot be written: {_reason(error)}") from error
+                time.sleep(0.05 * 4**attempt)
+            except SQLAlchemyError as error:
+                raise LedgerFault(f"the ledger cannot be written: {_reason(error)}") from error
+        raise AssertionError("unreachable")
+
+
+class _Write:
+    __slots__ = ("loop", "operation", "waiter")
+
+    def __init__(self, operation: Operation[Any], loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[Any]) -> None:
+        self.operation = operation
+        self.loop = loop
+        self.waiter = waiter
+
+
+def _deliver(done: list[tuple[_Write, Any, BaseException | None]]) -> None:
+    # One wake-up per event loop and commit, however many records it held.
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Write, Any, BaseException | None]]] = {}
+    for each in done:
+        by_loop.setdefault(each[0].loop, []).append(each)
+    for loop, results in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle, results)
+        except RuntimeError:  # that loop is gone; what it asked for is on disk all the same
+            logger.warning("%s records were written for an event loop that has ended", len(results))
+
+
+def _settle(results: list[tuple[_Write, Any, BaseException | None]]) -> None:
+    for each, value, error in results:
+        if each.waiter.done():
+            continue
+        if error is None:
+            each.waiter.set_result(value)
+        else:
+            each.waiter.set_exception(error)
+
+
+def _may_pass(error: DBAPIError) -> bool:
+    if error.connection_invalidated or isinstance(error, sqlalchemy.exc.IntegrityError):
+        return True
+    reason = _reason(error).lower()
+    return any(word in reason for word in ("locked", "busy", "deadlock", "serialize", "connection", "server closed"))
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
+def _engine(url: sqlalchemy.URL, writes: bool) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = sqlalchemy.create_engine(url, connect_args={"timeout": _LOCK_WAIT_S})
+
+        @event.listens_for(engine, "connect")
+        def _connect(connection: Any, _: Any) -> None:
+            connection.isolation_level = None  # transactions are ours to begin, see below
+            cursor = connection.cursor()
+            if writes:
+                cursor.execute("PRAGMA journal_mode=WAL")
+                # A record counts only once it is on the disk itself: money follows it.
+                cursor.execute("PRAGMA synchronous=FULL")
+            else:
+                cursor.execute("PRAGMA query_only=ON")
+            cursor.close()
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            # A write lock from the start: a claim reads and then writes, and nobody may write in between.
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+        return engine
+    return sqlalchemy.create_engine(url, pool_size=2 if writes else 4, pool_pre_ping=True)
+
+
+def parse_url(text_url: str) -> sqlalchemy.URL:
+    """A ledger URL (`sqlite:///path` or `postgresql://...`). Raises ConfigurationError."""
+    try:
+        url = make_url(text_url)
+    except sqlalchemy.exc.ArgumentError:
+        raise ConfigurationError(
+            f"not a ledger URL: {text_url!r}",
+            field="ledger",
+            hint="sqlite:///path/ledger.db or postgresql://user@host/name",
+        ) from None
+    backend = url.get_backend_name()
+    if backend == "postgresql" and url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    if backend not in ("sqlite", "postgresql"):
+        raise ConfigurationError(f"a ledger is kept in sqlite or postgresql, not {backend}", field="ledger")
+    if backend == "sqlite" and not url.database:
+        raise ConfigurationError("a ledger in memory would be lost with the process", field="ledger")
+    return url
+
+
+def exists(text_url: str) -> bool:
+    """Whether there is a ledger behind this URL. Raises LedgerFault when that cannot be told."""
+    url = parse_url(text_url)
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+        return False
+    engine = _create(url, writes=False)
+    try:
+        return sqlalchemy.inspect(engine).has_table("meta")
+    except SQLAlchemyError as error:
+        raise LedgerFault(f"the ledger {shown_url(text_url)} cannot be read: {_reason(error)}") from error
+    finally:
+        engine.dispose()
+
+
+def open_ledger(text_url: str, create: bool, read_only: bool = False) -> Ledger:
+    """Open a ledger, or make a new one where there is none and `create` is set. `read_only`: nothing at all is written.
+
+    Raises LedgerFault for one that cannot be read, ConfigurationError for a URL that is none or another version's ledger.
+    """
+    url = parse_url(text_url)
+    if not create and not exists(text_url):
+        raise ConfigurationError(f"there is no ledger at {shown_url(text_url)}", field="ledger")
+    if url.get_backend_name() == "sqlite" and create:
+        try:
+            Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerFault(f"no ledger can be made at {shown_url(text_url)}: {error}") from error
+    engine, reader = _create(url, writes=not read_only), _create(url, writes=False)
+    try:
+        with engine.begin() as connection:
+            if create:
+                if engine.dialect.name == "postgresql":
+                    # Two first runs at once: the second waits here and then finds the tables.
+                    connection.execute(text("SELECT pg_advisory_xact_lock(7136014518003)"))
+                TABLES.create_all(connection)
+                _insert_new(connection, "ledger_id", secrets.token_hex(16))
+                _insert_new(connection, "schema_version", SCHEMA_VERSION)
+                _insert_new(connection, "created_at", datetime.now(UTC).isoformat())
+            version = connection.scalar(select(meta.c.value).where(meta.c.key == "schema_version"))
+    except SQLAlchemyError as error:
+        engine.dispose()
+        reader.dispose()
+        raise LedgerFault(f"the ledger {shown_url(text_url)} cannot be opened: {_reason(error)}") from error
+    if version != SCHEMA_VERSION:
+        engine.dispose()
+        reader.dispose()
+        raise ConfigurationError(
+            f"the ledger {shown_url(text_url)} has version {version}, this is version {SCHEMA_VERSION}", field="ledger"
+        )
+    return Ledger(text_url, engine, reader)
+
+
+def _create(url: sqlalchemy.URL, writes: bool) -> Engine:
+    try:
+        return _engine(url, writes)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise ConfigurationError(
+            f"no driver for {url.get_backend_name()}: {error}",
+            field="ledger",
+            hint="pip install 'seedream-tasks[postgres]'",
+        ) from None
+
+
+def _insert_new(connection: Connection, key: str, value: str) -> None:
+    insert = upsert(connection, meta).values(key=key, value=value)
+    connection.execute(insert.on_conflict_do_nothing(index_elements=[meta.c.key]))
+
+
+def upsert(connection: Connection, table: sqlalchemy.Table) -> Any:
+    """An INSERT that knows ON CONFLICT, in the database's own dialect."""
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+
+
+def database_now(connection: Connection) -> int:
+    """Microseconds since 1970 by the database's clock, which all holders of leases share."""
+    if connection.dialect.name == "postgresql":
+        return int(connection.scalar(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")) or 0)
+    return int(connection.scalar(text("SELECT CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)")) or 0)
+
+
+def shown_url(text_url: str) -> str:
+    """A ledger URL without its password."""
+    return make_url(text_url).render_as_string(hide_password=True)

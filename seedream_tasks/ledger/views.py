@@ -1,0 +1,300 @@
+"""Reading the ledger: attempts, slots and pictures of many jobs at once, as frozen values."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Select, and_, select
+
+from ..core.decisions import PastAttempt, Purpose, SlotView
+from ..core.jobs import JobName
+from ..core.outcomes import ErrorClass
+from ..core.states import FOLLOWED, AttemptState, Closed, SlotState
+from .schema import admissions, attempts, copies, jobs, pictures, slots
+
+T = TypeVar("T")
+# Well below the 999 parameters that old SQLite builds allow.
+_KEYS_PER_QUERY = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One paid submission as the ledger knows it."""
+
+    attempt_id: str
+    job_key: str
+    run_id: str
+    slots: tuple[int, ...]
+    surplus: bool
+    purpose: Purpose
+    gateway: str
+    model: str
+    account: str
+    state: AttemptState
+    task_id: str | None
+    route_reason: str
+    cheapest_usd: Decimal
+    quoted_usd: Decimal
+    reserved_usd: Decimal
+    billed_usd: Decimal
+    at_risk_usd: Decimal
+    billed_credits: Decimal | None
+    cost_basis: str
+    price_as_of: date
+    intent_at: datetime
+    submitted_at: datetime | None
+    completed_at: datetime | None
+    expires_at: datetime | None
+    estimate_s: float | None
+    not_found: int
+    model_reported: str | None
+    error_code: str | None
+    error_class: ErrorClass | None
+    error_message: str | None
+
+    @property
+    def past(self) -> PastAttempt:
+        """What deciding needs of it."""
+        return PastAttempt(
+            self.attempt_id, self.run_id, self.gateway, self.state, self.slots, self.purpose, self.error_class
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture a gateway made. `path` and `archive` are None until it is copied."""
+
+    attempt_id: str
+    ordinal: int
+    job_key: str
+    slot: int | None
+    url: str
+    expires_at: datetime | None
+    state: str
+    sha256: str | None
+    width: int | None  # px
+    height: int | None  # px
+    bytes: int | None
+    mime_type: str | None
+    warnings: tuple[str, ...]
+    archived_at: datetime | None
+    copies: dict[str, str]  # archive root -> path below it
+
+
+@dataclass(slots=True)
+class JobView:
+    """All the ledger knows of one job."""
+
+    job_key: str
+    slots: list[SlotView] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)  # in the order of their intents
+    pictures: list[Picture] = field(default_factory=list)
+
+    @property
+    def past(self) -> list[PastAttempt]:
+        """What deciding needs of its attempts."""
+        return [attempt.past for attempt in self.attempts]
+
+    def standing(self) -> list[Picture]:
+        """Archived pictures that hold a slot, in the order of the slots."""
+        held = [each for each in self.pictures if each.slot is not None and each.state == "archived"]
+        return sorted(held, key=lambda each: (each.slot, each.attempt_id))
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(
+        attempt_id=row.attempt_id,
+        job_key=row.job_key,
+        run_id=row.run_id,
+        slots=tuple(json.loads(row.slots)),
+        surplus=bool(row.surplus),
+        purpose=Purpose(row.purpose),
+        gateway=row.gateway,
+        model=row.model,
+        account=row.account,
+        state=AttemptState(row.state),
+        task_id=row.task_id,
+        route_reason=row.route_reason,
+        cheapest_usd=row.cheapest_usd,
+        quoted_usd=row.quoted_usd,
+        reserved_usd=row.reserved_usd,
+        billed_usd=row.billed_usd,
+        at_risk_usd=row.at_risk_usd,
+        billed_credits=row.billed_credits,
+        cost_basis=row.cost_basis,
+        price_as_of=date.fromisoformat(row.price_as_of),
+        intent_at=row.intent_at,
+        submitted_at=row.submitted_at,
+        completed_at=row.completed_at,
+        expires_at=row.expires_at,
+        estimate_s=row.estimate_s,
+        not_found=row.not_found,
+        model_reported=row.model_reported,
+        error_code=row.error_code,
+        error_class=ErrorClass(row.error_class) if row.error_class else None,
+        error_message=row.error_message,
+    )
+
+
+def batched(items: Iterable[T], size: int = _KEYS_PER_QUERY) -> Iterator[list[T]]:
+    """Consecutive lists of at most `size`."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def job_views(connection: Connection, job_keys: Sequence[str]) -> dict[str, JobView]:
+    """Slots, attempts and pictures of these jobs; jobs the ledger does not know have empty views."""
+    views = {key: JobView(key) for key in job_keys}
+    for keys in batched(views):
+        for row in connection.execute(select(slots).where(slots.c.job_key.in_(keys)).order_by(slots.c.slot)):
+            views[row.job_key].slots.append(
+                SlotView(row.slot, SlotState(row.state), row.attempt_id, Closed(row.closed) if row.closed else None)
+            )
+        query = select(attempts).where(attempts.c.job_key.in_(keys)).order_by(attempts.c.attempt_id)
+        for row in connection.execute(query):
+            views[row.job_key].attempts.append(_attempt(row))
+        for picture in _pictures(connection, pictures.c.job_key.in_(keys)):
+            views[picture.job_key].pictures.append(picture)
+    return views
+
+
+def _pictures(connection: Connection, where: Any) -> list[Picture]:
+    joined = and_(copies.c.attempt_id == pictures.c.attempt_id, copies.c.ordinal == pictures.c.ordinal)
+    query = (
+        select(pictures, copies.c.archive, copies.c.path)
+        .select_from(pictures.outerjoin(copies, joined))
+        .where(where)
+        .order_by(pictures.c.attempt_id, pictures.c.ordinal)
+    )
+    found: dict[tuple[str, int], Picture] = {}
+    for row in connection.execute(query):
+        picture = found.get((row.attempt_id, row.ordinal))
+        if picture is None:
+            picture = found[row.attempt_id, row.ordinal] = Picture(
+                attempt_id=row.attempt_id,
+                ordinal=row.ordinal,
+                job_key=row.job_key,
+                slot=row.slot,
+                url=row.url,
+                expires_at=row.expires_at,
+                state=row.state,
+                sha256=row.sha256,
+                width=row.width,
+                height=row.height,
+                bytes=row.bytes,
+                mime_type=row.mime_type,
+                warnings=tuple(json.loads(row.warnings)) if row.warnings else (),
+                archived_at=row.archived_at,
+                copies={},
+            )
+        if row.archive is not None:
+            picture.copies[row.archive] = row.path
+    return list(found.values())
+
+
+def pictures_of(connection: Connection, attempt_id: str) -> list[Picture]:
+    """The pictures of one attempt, as the gateway listed them."""
+    return _pictures(connection, pictures.c.attempt_id == attempt_id)
+
+
+def attempts_by_id(connection: Connection, attempt_ids: Sequence[str]) -> list[Attempt]:
+    """These attempts, in the order of their intents."""
+    found = [
+        _attempt(row)
+        for ids in batched(attempt_ids)
+        for row in connection.execute(select(attempts).where(attempts.c.attempt_id.in_(ids)))
+    ]
+    return sorted(found, key=lambda each: each.attempt_id)
+
+
+def list_attempts(
+    connection: Connection, state: str | None = None, run_id: str | None = None
+) -> Iterator[tuple[Attempt, str, str]]:
+    """Attempts with their row key and shot, oldest first."""
+    query: Select[Any] = (
+        select(attempts, jobs.c.row_key, jobs.c.shot)
+        .select_from(attempts.join(jobs, jobs.c.job_key == attempts.c.job_key))
+        .order_by(attempts.c.attempt_id)
+    )
+    if state is not None:
+        query = query.where(attempts.c.state == state)
+    if run_id is not None:
+        query = query.where(attempts.c.run_id == run_id)
+    for row in connection.execute(query):
+        yield _attempt(row), row.row_key, row.shot
+
+
+@dataclass(frozen=True, slots=True)
+class KnownJob:
+    """A job of some (row key, shot), as it stood when it was first bought."""
+
+    job_key: str
+    fingerprint: str
+    decides: dict[str, Any]
+    created_at: datetime
+
+
+def known_jobs(connection: Connection, rows: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[KnownJob]]:
+    """Every job the ledger knows for these (row key, shot), oldest first."""
+    wanted = set(rows)
+    found: dict[tuple[str, str], list[KnownJob]] = {}
+    for keys in batched(dict.fromkeys(row_key for row_key, _ in rows)):
+        query = select(jobs).where(jobs.c.row_key.in_(keys)).order_by(jobs.c.created_at, jobs.c.job_key)
+        for row in connection.execute(query):
+            name = (row.row_key, row.shot)
+            if name in wanted:
+                found.setdefault(name, []).append(
+                    KnownJob(row.job_key, row.fingerprint, json.loads(row.decides), row.created_at)
+                )
+    return found
+
+
+def job_names(connection: Connection, job_keys: Sequence[str]) -> dict[str, JobName]:
+    """The names of bought jobs."""
+    found = {}
+    for keys in batched(dict.fromkeys(job_keys)):
+        for row in connection.execute(select(jobs).where(jobs.c.job_key.in_(keys))):
+            found[row.job_key] = JobName.from_ledger(row.row_key, row.shot, row.fingerprint, json.loads(row.decides))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Why a run did not buy a job."""
+
+    reason: str
+    message: str
+    usd: Decimal
+    cheapest_usd: Decimal | None
+
+
+def admissions_of(connection: Connection, run_id: str, job_keys: Sequence[str]) -> dict[str, Admission]:
+    """What this run put off, by job."""
+    found = {}
+    for keys in batched(job_keys):
+        query = select(admissions).where(admissions.c.run_id == run_id, admissions.c.job_key.in_(keys))
+        for row in connection.execute(query):
+            found[row.job_key] = Admission(row.reason, row.message, row.usd, row.cheapest_usd)
+    return found
+
+
+def run_has_live(connection: Connection, run_id: str) -> bool:
+    """Whether any attempt of this run is still to be followed."""
+    query = select(attempts.c.attempt_id).where(attempts.c.run_id == run_id, attempts.c.state.in_(FOLLOWED)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def may_come_back(connection: Connection, budget_key: str) -> bool:
+    """Whether any attempt that holds money of this budget may still give it back by itself."""
+    waiting = (AttemptState.INTENT, AttemptState.ACCEPTED)
+    query = (
+        select(attempts.c.attempt_id)
+        .where(attempts.c.state.in_(waiting), attempts.c.budgets.contains(f'"{budget_key}"', autoescape=True))
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None

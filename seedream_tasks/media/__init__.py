@@ -1,0 +1,1 @@
+"""References in, pictures out: read, check, store."""

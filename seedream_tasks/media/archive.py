@@ -1,0 +1,202 @@
+"""The archive: any fsspec location. Files appear under their final name whole or not at all, and none is ever overwritten."""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from ..core.errors import ArchiveFault, ConfigurationError
+
+MARKER = "archive.json"
+_SAFE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
+# Names that Windows and its network shares cannot hold.
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{digit}" for name in ("com", "lpt") for digit in range(10))}
+
+
+def safe_key(row_key: str) -> str:
+    """A folder name for a row key: the key itself where every store can hold it, else a readable part and a hash.
+
+    Two keys never share a name: a name with a hash holds `~`, which no key that stands for itself does.
+    """
+    if _SAFE.match(row_key) and not row_key.endswith(".") and row_key.split(".")[0].lower() not in _RESERVED:
+        return row_key
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", row_key).strip("-.")[:40].strip("-.")
+    return f"{readable or 'row'}~{hashlib.sha256(row_key.encode()).hexdigest()[:16]}"
+
+
+class Archive:
+    """One root, local or remote. Methods block; the engine calls them in threads. Paths are below the root, with slashes."""
+
+    def __init__(self, root: str) -> None:
+        try:
+            self.fs, path = fsspec.core.url_to_fs(root)
+        except (ImportError, ValueError) as error:
+            raise ConfigurationError(f"no archive at {root!r}: {error}", field="archive") from None
+        self.is_local = isinstance(self.fs, LocalFileSystem)
+        self._path = str(path).rstrip("/")
+        # A local root is its absolute path, so that the same folder has the same name from wherever it is reached.
+        self.root = self._path if self.is_local else root.rstrip("/")
+
+    def uri(self, path: str) -> str:
+        """The full address of a file."""
+        return f"{self.root}/{path}"
+
+    def local_path(self, path: str = "") -> Path:
+        """The path of a file in a local archive."""
+        return Path(self._path, path)
+
+    def _full(self, path: str) -> str:
+        return f"{self._path}/{path}"
+
+    def exists(self, path: str) -> bool:
+        """Whether the file is there. Raises ArchiveFault."""
+        with _faults(self.uri(path)):
+            return bool(self.fs.exists(self._full(path)))
+
+    def read(self, path: str) -> bytes:
+        """The file's bytes. Raises ArchiveFault."""
+        with _faults(self.uri(path)):
+            return bytes(self.fs.cat_file(self._full(path)))
+
+    def open(self, path: str) -> BinaryIO:
+        """The file for reading in pieces. Raises FileNotFoundError, or whatever the store's library raises."""
+        return cast(BinaryIO, self.fs.open(self._full(path), "rb"))
+
+    def is_empty(self) -> bool:
+        """Whether nothing of ours stands here yet."""
+        with _faults(self.root):
+            return not self.fs.exists(self._path) or not self.fs.ls(self._path, detail=False)
+
+    def list_runs(self) -> list[str]:
+        """The ids of the runs that left files here."""
+        with _faults(self.root):
+            folder = self._full("runs")
+            if not self.fs.exists(folder):
+                return []
+            return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in self.fs.ls(folder, detail=False))
+
+    def store(self, path: str, content: bytes) -> str:
+        """Store a file that must never be lost; returns the path it has.
+
+        A file that stands there with the same bytes is that file. One with other bytes stays, and the new one gets the first
+        digits of its own sha256 into its name. Raises ArchiveFault.
+        """
+        with _faults(self.uri(path)):
+            if self._place(path, content) or self.fs.cat_file(self._full(path)) == content:
+                return path
+            stem, dot, extension = path.rpartition(".")
+            other = f"{stem}-{hashlib.sha256(content).hexdigest()[:12]}{dot}{extension}"
+            if self._place(other, content) or self.fs.cat_file(self._full(other)) == content:
+                return other
+        raise ArchiveFault(f"{self.uri(path)} is taken by other files", path=path)
+
+    def _place(self, path: str, content: bytes) -> bool:
+        """Write under a name that is free; False when it is not."""
+        full = self._full(path)
+        if not self.is_local:
+            if self.fs.exists(full):
+                return False
+            self.fs.pipe_file(full, content)  # object stores show an object only when it is complete
+            return True
+        target = Path(full)
+        if target.exists():
+            return False
+        with self._beside(target) as temporary:
+            temporary.write_bytes(content)
+            _to_disk(temporary)
+            try:
+                os.link(temporary, target)  # fails where the name is taken, unlike a rename
+            except FileExistsError:
+                return False
+            except OSError:
+                if target.exists():  # a file system without hard links
+                    return False
+                temporary.rename(target)
+            _to_disk(target.parent)
+        return True
+
+    def publish(self, path: str, source: Path) -> None:
+        """Put a finished local file under a name that readers may be reading, replacing what stands there in one step."""
+        with _faults(self.uri(path)):
+            full = self._full(path)
+            if not self.is_local:
+                self.fs.put_file(str(source), full)
+                return
+            target = Path(full)
+            with self._beside(target) as temporary:
+                with source.open("rb") as incoming, temporary.open("wb") as outgoing:
+                    while block := incoming.read(1024 * 1024):
+                        outgoing.write(block)
+                _to_disk(temporary)
+                temporary.replace(target)
+                _to_disk(target.parent)
+
+    def publish_json(self, path: str, value: Any) -> None:
+        """`publish` for a small JSON document."""
+        content = (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+        with _faults(self.uri(path)):
+            if not self.is_local:
+                self.fs.pipe_file(self._full(path), content)
+                return
+            target = Path(self._full(path))
+            with self._beside(target) as temporary:
+                temporary.write_bytes(content)
+                _to_disk(temporary)
+                temporary.replace(target)
+                _to_disk(target.parent)
+
+    @contextmanager
+    def _beside(self, target: Path) -> Iterator[Path]:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.parent / f".{secrets.token_hex(8)}.part"
+        try:
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def marker(self) -> dict[str, Any] | None:
+        """What archive.json says; None when the archive is new. Raises ArchiveFault."""
+        if not self.exists(MARKER):
+            return None
+        try:
+            value = json.loads(self.read(MARKER))
+        except ValueError as error:
+            raise ArchiveFault(f"{self.uri(MARKER)} is damaged: {error}") from None
+        if not isinstance(value, dict) or "ledger_id" not in value:
+            raise ArchiveFault(f"{self.uri(MARKER)} is damaged: it names no ledger")
+        return value
+
+    def prove_writable(self) -> None:
+        """Write and remove a file: money must not be spent on pictures that cannot be kept. Raises ArchiveFault."""
+        name = f".probe-{secrets.token_hex(6)}"
+        with _faults(self.root):
+            if self.is_local:
+                Path(self._path).mkdir(parents=True, exist_ok=True)
+            self.fs.pipe_file(self._full(name), b"seedream_tasks can write here\n")
+            self.fs.rm_file(self._full(name))
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _faults(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ArchiveFault:
+        raise
+    except Exception as error:  # each store's library has errors of its own; all of them mean the same here
+        raise ArchiveFault(f"{what}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,99 @@
+"""What the Prefect UI shows of a run, as pure functions: figures in, Markdown out."""
+
+import html
+from typing import Any
+
+from ..catalog.manifest import Summary
+from ..core.money import dollars
+from ..engine.forecast import Forecast
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return html.escape(text.replace("\n", " ")).replace("|", "&#124;")
+
+
+def table(header: list[str], rows: list[list[Any]]) -> str:
+    """A Markdown table; cells are escaped, so a catalog's text cannot become markup."""
+    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    lines += [f"| {' | '.join(_cell(value) for value in row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def forecast_markdown(figures: Forecast, simulated: bool, balances: dict[str, str]) -> str:
+    """What the run is going to buy."""
+    kind = "simulated, nothing is charged" if simulated else "real money"
+    parts = [
+        f"# Forecast: {dollars(figures.usd)}",
+        f"{figures.rows} rows, {figures.jobs} jobs ({kind}). New purchases only; up to {dollars(figures.reserved_usd)} is"
+        " reserved while they run.",
+    ]
+    if figures.by_gateway:
+        rows = [[name, each.jobs, each.images, dollars(each.usd)] for name, each in sorted(figures.by_gateway.items())]
+        parts.append(table(["gateway", "jobs", "pictures", "forecast"], rows))
+    parts.append(table(["record", "count"], [[name, count] for name, count in sorted(figures.by_status.items())]))
+    if figures.unpriced_jobs:
+        parts.append(f"{figures.unpriced_jobs} jobs have no price and are put off; give one with `prices`.")
+    if balances:
+        parts.append(table(["gateway", "balance"], [[name, left] for name, left in sorted(balances.items())]))
+    return "\n\n".join(parts)
+
+
+def result_markdown(summary: Summary, manifest_uri: str) -> str:
+    """What became of the run: totals by status and gateway, the failures, where the manifest is."""
+    word = "complete" if summary.complete else "incomplete"
+    parts = [
+        f"# {summary.images} pictures, {dollars(summary.billed_usd)} ({word})",
+        f"Manifest: `{manifest_uri}`" + ("" if not summary.simulated else " (simulated, nothing was charged)"),
+        table(
+            ["", "USD"],
+            [
+                ["billed in this run", dollars(summary.billed_usd)],
+                ["quoted for it", dollars(summary.quoted_usd)],
+                ["cost of all pictures shown", dollars(summary.cost_usd)],
+                ["at risk", dollars(summary.at_risk_usd)],
+                ["put off", dollars(summary.deferred_usd)],
+            ],
+        ),
+        table(["status", "records"], [[name, count] for name, count in sorted(summary.by_status.items())]),
+    ]
+    if summary.by_gateway:
+        rows = [
+            [
+                name,
+                each.jobs,
+                each.images,
+                dollars(each.quoted_usd),
+                dollars(each.billed_usd),
+                dollars(each.at_risk_usd),
+            ]
+            for name, each in sorted(summary.by_gateway.items())
+        ]
+        parts.append(table(["gateway", "records", "pictures", "quoted", "billed", "at risk"], rows))
+    if summary.failures:
+        parts.append(f"## Not archived (the first {len(summary.failures)})")
+        shown = ("row_number", "row_key", "shot", "status", "reason")
+        rows = [
+            [*(each[name] for name in shown), each["error_message"] or each["error_code"]] for each in summary.failures
+        ]
+        parts.append(table(["row", "key", "shot", "status", "reason", "why"], rows))
+    return "\n\n".join(parts)
+
+
+def in_a_line(summary: Summary) -> str:
+    """The run in one line, for states and terminals."""
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(summary.by_status.items()))
+    text = f"{counts}; {summary.images} pictures, {dollars(summary.billed_usd)} billed"
+    if summary.at_risk_usd:
+        text += f", {dollars(summary.at_risk_usd)} at risk"
+    return text + (" (simulated)" if summary.simulated else "")
+
+
+def record_in_a_line(record: dict[str, Any]) -> str:
+    """One record, for a task run's state message."""
+    count = record["image_count"]
+    text = f"{count} {'image' if count == 1 else 'images'}, {dollars(record['billed_usd'])}"
+    if record["at_risk_usd"]:
+        text += f", {dollars(record['at_risk_usd'])} at risk"
+    why = record["error_message"] or record["error_code"]
+    return f"{text}: {why}" if why else text

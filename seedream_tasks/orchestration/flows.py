@@ -1,0 +1,238 @@
+"""The flow that does the main job."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from ..catalog.frozen import FrozenRun
+from ..catalog.manifest import Summary, manifest_path
+from ..core.errors import ConfigurationError
+from ..engine.embedded import embedded_sandbox
+from ..engine.forecast import Forecast
+from ..engine.freezing import Request
+from ..engine.progress import Happening, Progress, listen
+from ..engine.settings import amount, configured, locations, retry_words
+from .artifacts import forecast_markdown, in_a_line, result_markdown
+from .session import RunSettings, Session, sandbox_state, session
+from .tasks import plan_jobs, process_chunk, write_manifest
+
+logger = logging.getLogger("seedream_tasks.flows")
+
+# Up to this many jobs are task runs of their own; beyond, Prefect's server could not keep up with the engine.
+MOST_ROW_TASKS = 300
+# The first chunk is small, as proof of life; the others are few, since each costs the server some writes.
+FIRST_CHUNK, CHUNK = 100, 1000
+_PROGRESS_EVERY_S = 2.0
+_EVENTS = {"unknown": "seedream.attempt.unknown", "price_drift": "seedream.price.drift"}
+_MOST_EVENTS = 100
+
+
+def _name_of_run() -> str:
+    parameters = flow_run.parameters or {}
+    catalog = PurePosixPath(str(parameters.get("catalog", "catalog")).split("?", 1)[0]).name
+    return f"{catalog} {datetime.now(UTC):%Y-%m-%d}"
+
+
+@flow(name="catalog_images", flow_run_name=_name_of_run, persist_result=False, validate_parameters=True)
+async def catalog_images(
+    catalog: str,
+    shots: str | None = None,
+    preset: str | None = None,
+    key: str | None = None,
+    archive: str | None = None,
+    ledger: str | None = None,
+    gateways: list[str] | None = None,
+    model: str | None = None,
+    max_usd: float | str | None = None,
+    max_premium: float | str | None = None,
+    prices: str | None = None,
+    only: list[str] | None = None,
+    retry: list[str] | None = None,
+    edition: str | None = None,
+    wait_s: float = 1800.0,
+    catalog_digest: str | None = None,
+    granularity: Literal["auto", "row", "chunk"] = "auto",
+    sandbox: bool = False,
+    approve_above_usd: float | str | None = None,
+    fail_on_incomplete: bool = False,
+) -> Any:
+    """Turn a catalog into archived pictures and a costed manifest.
+
+    Running it again buys only what is new or changed. It never falls back to the sandbox by itself.
+
+    Args:
+        catalog: The table: CSV, JSONL or Parquet, any fsspec URI.
+        shots: The shot list (YAML); without one the catalog's own columns say what is wanted of each row.
+        preset: How an export is to be read: shopify.
+        key: The column that identifies a row; default: sku, id or handle.
+        archive: Where the pictures go, any fsspec URI; default: ./seedream-out.
+        ledger: SQLAlchemy URL of the ledger; default: ledger.db in a local archive.
+        gateways: Buy only at these; default: all that are configured.
+        model: seedream-4.5 or seedream-4.0, where the shot does not say.
+        max_usd: Most that this run may spend, reservations included.
+        max_premium: Most that a gateway may cost above the cheapest, as a fraction.
+        prices: A price file (YAML) above the built-in prices.
+        only: Buy only for these row keys; all records are written all the same.
+        retry: What to buy again: failed, expired, lost.
+        edition: A word; another one asks for new pictures of unchanged rows.
+        wait_s: How long to wait for an accepted job, in seconds.
+        catalog_digest: sha256 of the catalog; another content is refused.
+        granularity: Task runs by row or by chunk; auto decides by size.
+        sandbox: Simulate with the embedded sandbox.
+        approve_above_usd: Reserved for runs that wait for approval.
+        fail_on_incomplete: End as Failed when a record is neither archived nor skipped.
+    """
+    if approve_above_usd is not None:
+        raise ConfigurationError(
+            "approve_above_usd: this version does not wait for approval", field="approve_above_usd"
+        )
+    chosen = configured(tuple(gateways or ()), sandbox)
+    place = locations(archive, ledger, simulated=chosen.embedded)
+    settings = RunSettings(
+        request=Request(
+            catalog=catalog,
+            shots=shots,
+            preset=preset,
+            key=key,
+            model=model,
+            edition=edition,
+            only=tuple(only or ()),
+            retry=retry_words(retry or ()),
+            max_premium=amount(max_premium, "max_premium"),
+        ),
+        archive=place.archive.root,
+        ledger=place.ledger_url,
+        gateways=chosen.names,
+        prices=prices,
+        max_usd=amount(max_usd, "max_usd"),
+        wait_s=wait_s,
+        sandbox=chosen.embedded,
+        catalog_digest=catalog_digest,
+    )
+    run_id = str(flow_run.id)
+    async with AsyncExitStack() as stack:
+        if chosen.embedded:
+            bases = await asyncio.to_thread(stack.enter_context, embedded_sandbox(sandbox_state(place)))
+            settings = replace(settings, bases={name: bases[name] for name in chosen.names})
+        run = await stack.enter_async_context(session(run_id, settings))
+        summary = await _run(run, settings, granularity)
+    return _state(summary, settings, fail_on_incomplete)
+
+
+async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary:
+    figures = await plan_jobs(run.run_id, settings)
+    await _show_forecast(run, figures)
+    runner = await run.runner()
+    told: list[Happening] = []
+    stop_listening = listen(lambda _, happening: told.append(happening) if happening else None)
+    showing = asyncio.create_task(_show_progress(runner.engine.progress))
+    try:
+        ranges = _ranges(runner.frozen, granularity)
+        chunks = [_chunk(run.run_id, settings, start, stop, label) for start, stop, label in ranges]
+        states = await asyncio.gather(*(chunk() for chunk in chunks))
+    finally:
+        stop_listening()
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
+    if runner.engine.fault is not None:
+        raise runner.engine.fault
+    # A row's task run is Failed where its record is; anything that was raised stopped the run.
+    for state in states:
+        if state.is_crashed() or (state.is_failed() and state.name == "Failed" and state.data is not None):
+            await state.aresult()
+    await asyncio.to_thread(_keep_bill, run)
+    summary = await write_manifest(run.run_id, settings)
+    await _show_result(run, summary, told)
+    return summary
+
+
+def _ranges(frozen: FrozenRun, granularity: str) -> list[tuple[int, int, str]]:
+    """Which records become one task run: start, stop, name."""
+    total = len(frozen)
+    if granularity == "row" or (granularity == "auto" and total <= MOST_ROW_TASKS):
+        rows = frozen.rows(0, total)
+        return [
+            (position, position + 1, f"{row['row_key']} {row['shot']}")
+            for position, row in enumerate(rows)
+            if row["_settled"] is None and row["reason"] != "unchanged"
+        ] or ([(0, total, "unchanged rows")] if total else [])
+    first = min(FIRST_CHUNK, total)
+    starts = [0, *range(first, total, CHUNK)]
+    return [
+        (start, stop, f"records {start + 1} to {stop}")
+        for start, stop in zip(starts, [*starts[1:], total], strict=True)
+        if stop > start
+    ]
+
+
+def _chunk(run_id: str, settings: RunSettings, start: int, stop: int, label: str) -> Callable[[], Any]:
+    named = process_chunk.with_options(task_run_name=label.replace("{", "(").replace("}", ")"))
+    return lambda: named(run_id, settings, start, stop, return_state=True)
+
+
+async def _show_forecast(run: Session, figures: Forecast) -> None:
+    text = forecast_markdown(figures, run.around.simulated, run.around.balances)
+    await acreate_markdown_artifact(text, key="seedream-forecast", description="What this run is going to buy")
+
+
+async def _show_progress(progress: Progress) -> None:
+    artifact = await acreate_progress_artifact(0.0, key="seedream-progress", description="Jobs done")
+    shown = 0.0
+    try:
+        while True:
+            await asyncio.sleep(_PROGRESS_EVERY_S)
+            now = 100.0 * progress.done / max(progress.total, 1)
+            if now != shown:
+                await aupdate_progress_artifact(artifact, now)
+                shown = now
+    finally:
+        await asyncio.shield(aupdate_progress_artifact(artifact, 100.0 * progress.done / max(progress.total, 1)))
+
+
+async def _show_result(run: Session, summary: Summary, told: list[Happening]) -> None:
+    uri = run.around.archive.uri(manifest_path(run.run_id))
+    await acreate_markdown_artifact(
+        result_markdown(summary, uri), key="seedream-result", description="What became of every record"
+    )
+    resource = {"prefect.resource.id": f"seedream.run.{run.run_id}"}
+    for happening in [each for each in told if each.kind in _EVENTS][:_MOST_EVENTS]:
+        payload = {"row_key": happening.row_key, "shot": happening.shot, "what": happening.text}
+        emit_event(_EVENTS[happening.kind], resource=resource, payload=payload)
+    if summary.deferred_usd and any("over_cap" in each.text for each in told):
+        emit_event("seedream.budget.reached", resource=resource, payload={"deferred_usd": str(summary.deferred_usd)})
+    emit_event("seedream.run.completed", resource=resource, payload={**summary.as_json(), "manifest": uri})
+
+
+def _keep_bill(run: Session) -> None:
+    """A simulated run keeps the sandbox's own bill beside its manifest."""
+    if run.around.simulated:
+        run.around.archive.publish_json(f"runs/{run.run_id}/sandbox-bill.json", run.sandbox_bill())
+
+
+def _state(summary: Summary, settings: RunSettings, fail_on_incomplete: bool) -> State[Any]:
+    archive = settings.archive
+    result = {
+        **summary.as_json(),
+        "archive": archive,
+        "manifest": f"{archive}/{manifest_path(summary.run_id)}",
+        "contact_sheet": None,
+        "exit_status": 0 if summary.complete else 3,
+    }
+    message = in_a_line(summary)
+    if summary.complete:
+        return Completed(message=message, data=result)
+    if fail_on_incomplete:
+        return Failed(name="Incomplete", message=message)
+    return Completed(name="Incomplete", message=message, data=result)

@@ -1,0 +1,155 @@
+"""Prefect tasks. None of them pays by itself: the ledger decides, so running any of them twice buys nothing twice.
+
+Prefect's own result cache is off everywhere: it forgets a payment whenever a result cannot be written or read back.
+"""
+
+import asyncio
+import uuid
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from ..catalog import manifest
+from ..catalog.manifest import Summary
+from ..catalog.records import RunFacts
+from ..core.errors import SeedreamError
+from ..core.jobs import Job
+from ..core.states import COMPLETE, RecordStatus
+from ..engine.forecast import Forecast
+from ..engine.freezing import Request, freeze
+from ..engine.settings import amount, locations
+from ..ledger import facts, views
+from .artifacts import in_a_line, record_in_a_line
+from .session import RunSettings, session
+
+
+@task(name="plan_jobs", task_run_name="plan", cache_policy=NO_CACHE, persist_result=False)
+async def plan_jobs(run_id: str, settings: RunSettings) -> Forecast:
+    """Freeze the run's jobs into `runs/<run_id>/jobs.parquet` and forecast their cost; a frozen run stays as it is."""
+    async with session(run_id, settings) as run:
+        await run.begin()
+        return await asyncio.to_thread(
+            freeze,
+            settings.request,
+            run_id,
+            run.around.archive,
+            run.around.ledger,
+            run.references,
+            run.capabilities,
+            run.around.prices,
+            run.prices_text,
+            settings.max_usd,
+        )
+
+
+@task(name="process_chunk", cache_policy=NO_CACHE, persist_result=False)
+async def process_chunk(run_id: str, settings: RunSettings, start: int, stop: int) -> State[Any]:
+    """Take the frozen records from `start` to before `stop` as far as they go; the state's message says what it cost."""
+    async with session(run_id, settings) as run:
+        runner = await run.runner()
+        await runner.run(start, stop)
+        told = RunFacts(run_id, run.around.simulated, run.around.archive.root)
+        summary, records = await asyncio.to_thread(
+            manifest.summarize, run.around.ledger, runner.frozen, told, start, stop
+        )
+    if len(records) == 1:
+        status = RecordStatus(records[0]["status"])
+        name = status.value.replace("_", " ").capitalize()
+        message = record_in_a_line(records[0])
+        return Completed(name=name, message=message) if status in COMPLETE else Failed(name=name, message=message)
+    message = in_a_line(summary)
+    return Completed(message=message) if summary.complete else Completed(name="Incomplete", message=message)
+
+
+@task(name="write_manifest", task_run_name="manifest", cache_policy=NO_CACHE, persist_result=False)
+async def write_manifest(run_id: str, settings: RunSettings) -> Summary:
+    """Join everything back to the catalog's rows and publish; other runs whose attempts ended here get theirs anew."""
+    async with session(run_id, settings) as run:
+        ledger, archive = run.around.ledger, run.around.archive
+        others = (await run.engine()).others
+        summary = await asyncio.to_thread(manifest.write_manifest, ledger, archive, run_id)
+        await ledger.write(lambda connection: facts.finish_run(connection, run_id))
+        for other in sorted(others):
+            earlier = await ledger.read(lambda connection, other=other: facts.find_run(connection, other))  # type: ignore[misc]
+            if earlier is not None and earlier.archive == archive.root:
+                await asyncio.to_thread(manifest.write_manifest, ledger, archive, other, newest=False)
+        return summary
+
+
+def _single(
+    archive: str | None,
+    ledger: str | None,
+    gateways: list[str] | None,
+    prices: str | None,
+    max_usd: float | str | None,
+    wait_s: float,
+) -> tuple[str, RunSettings]:
+    """Settings for single jobs in anyone's flow; the flow run is the run, so its retries share one cap."""
+    place = locations(archive, ledger, simulated=False)
+    settings = RunSettings(
+        request=Request(catalog=""),
+        archive=place.archive.root,
+        ledger=place.ledger_url,
+        gateways=tuple(gateways or ()),
+        prices=prices,
+        max_usd=amount(max_usd, "max_usd"),
+        wait_s=wait_s,
+    )
+    return str(flow_run.id or uuid.uuid4()), settings
+
+
+@task(name="submit_job", task_run_name="submit {job.row_key} {job.shot}", cache_policy=NO_CACHE, persist_result=False)
+async def submit_job(
+    job: Job,
+    archive: str | None = None,
+    ledger: str | None = None,
+    gateways: list[str] | None = None,
+    prices: str | None = None,
+    max_usd: float | str | None = None,
+) -> list[str]:
+    """Buy what is not bought yet of one job; returns the ids of its attempts that are live or hold its pictures.
+
+    `job` has its references resolved to sha256; caps and prices as for `catalog_images`.
+    """
+    run_id, settings = _single(archive, ledger, gateways, prices, max_usd, 0.0)
+    async with session(run_id, settings) as run:
+        await run.begin()
+        return await (await run.engine()).submit(job)
+
+
+@task(name="wait_for_job", task_run_name="wait", cache_policy=NO_CACHE, persist_result=False)
+async def wait_for_job(
+    attempt_ids: list[str],
+    archive: str | None = None,
+    ledger: str | None = None,
+    gateways: list[str] | None = None,
+    wait_s: float = 1800.0,
+) -> list[str]:
+    """Follow attempts until the gateway is done with them; returns those that delivered. Raises SeedreamError for none."""
+    run_id, settings = _single(archive, ledger, gateways, None, None, wait_s)
+    async with session(run_id, settings) as run:
+        delivered = await (await run.engine()).wait(attempt_ids)
+    if attempt_ids and not delivered:
+        raise SeedreamError(f"none of {', '.join(attempt_ids)} delivered a picture", code="nothing_delivered")
+    return delivered
+
+
+@task(name="archive_job", task_run_name="archive", cache_policy=NO_CACHE, persist_result=False)
+async def archive_job(
+    attempt_ids: list[str],
+    archive: str | None = None,
+    ledger: str | None = None,
+    gateways: list[str] | None = None,
+) -> list[str]:
+    """Copy and verify what these attempts delivered; returns the URIs of the archived pictures."""
+    run_id, settings = _single(archive, ledger, gateways, None, None, 1800.0)
+    async with session(run_id, settings) as run:
+        await (await run.engine()).archive(attempt_ids)
+        found = await run.around.ledger.read(
+            lambda connection: [each for one in attempt_ids for each in views.pictures_of(connection, one)]
+        )
+    return [f"{root}/{path}" for each in found for root, path in each.copies.items()]

@@ -1,0 +1,115 @@
+"""The application: all routes of all gateways on one server.
+
+One wrapper stands around every handler. It counts the request, words errors as the gateway does, waits until the
+state file knows what happened, and marks the answer as the sandbox's.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from seedream_tasks.sandbox.checks import Refused
+from seedream_tasks.sandbox.control import Control
+from seedream_tasks.sandbox.dialects.apiin import Apiin
+from seedream_tasks.sandbox.dialects.base import AsyncDialect, Dialect
+from seedream_tasks.sandbox.dialects.evolink import Evolink
+from seedream_tasks.sandbox.dialects.gccai import Gccai
+from seedream_tasks.sandbox.dialects.getimg import Getimg
+from seedream_tasks.sandbox.gallery import Gallery
+from seedream_tasks.sandbox.links import Links
+from seedream_tasks.sandbox.orders import Order
+from seedream_tasks.sandbox.references import ReferenceRules
+from seedream_tasks.sandbox.web import Handler, Hangup, Route, reply
+from seedream_tasks.sandbox.world import World
+
+HEADER = "Seedream-Sandbox"
+_LARGEST_BODY = 64 << 20
+_LONGEST_LABEL = 200
+
+
+class Sandbox:
+    """The gateways and their world, as an aiohttp application."""
+
+    def __init__(self, world: World, gallery: Gallery, close_door: Callable[[float], None]) -> None:
+        self._world = world
+        links = Links(world, gallery)
+        kinds: tuple[type[Dialect], ...] = (Evolink, Gccai, Getimg, Apiin)
+        self._dialects = {kind.name: kind(world, links, close_door) for kind in kinds}
+        self.app = web.Application(client_max_size=_LARGEST_BODY)
+        for name, dialect in self._dialects.items():
+            for route in dialect.routes():
+                self._add(route, name)
+        for route in links.routes():
+            self._add(route, route.path.split("/")[1])
+        for route in Control(world, gallery).routes():
+            self._add(route, None)
+        self.app.router.add_route("*", "/{tail:.*}", self._elsewhere)
+
+    @property
+    def callers_back(self) -> dict[str, AsyncDialect]:
+        """The gateways that have tasks to tell about."""
+        return {name: dialect for name, dialect in self._dialects.items() if isinstance(dialect, AsyncDialect)}
+
+    def rules_of(self, order: Order) -> ReferenceRules:
+        """What a reference of an order may be."""
+        return self._dialects[order.gateway].reference_rules(order)
+
+    def _add(self, route: Route, gateway: str | None) -> None:
+        label = None if gateway is None else route.label or f"{route.method} {route.path}"
+        self.app.router.add_route(route.method, route.path, self._wrap(route.handler, gateway, label))
+
+    def _wrap(self, handler: Handler, gateway: str | None, label: str | None) -> Handler:
+        async def answer(request: web.Request) -> web.Response:
+            if label is not None:
+                self._count(label)
+            response = await self._handled(handler, gateway, request)
+            if response is None:
+                if request.transport is not None:
+                    request.transport.abort()
+                response = web.Response()
+            response.headers[HEADER] = "1"
+            return response
+
+        return answer
+
+    async def _handled(self, handler: Handler, gateway: str | None, request: web.Request) -> web.Response | None:
+        """The answer, once the state file knows what it says; None: the connection is to be cut."""
+        response: web.Response | None
+        try:
+            try:
+                response = await handler(request)
+            except Refused as refused:
+                response = self._refuse(gateway, refused)
+            except Hangup:
+                response = None
+            await self._world.state.durable()
+            return response
+        except web.HTTPRequestEntityTooLarge:
+            return self._refuse(gateway, Refused("too_large", f"the request has more than {_LARGEST_BODY} bytes"))
+        except ConnectionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a mistake in the sandbox must not look like a gateway's answer
+            traceback.print_exc(file=sys.stderr)
+            return reply({"error": {"code": "sandbox_error", "message": f"{type(error).__name__}: {error}"}}, 500)
+
+    async def _elsewhere(self, request: web.Request) -> web.Response:
+        """Any path that nobody serves: the 404 of the gateway it lies below."""
+        gateway = request.path.split("/")[1]
+        known = gateway if gateway in self._dialects else None
+        if gateway != "sandbox":
+            self._count(f"{request.method} {unquote(request.path)[:_LONGEST_LABEL]}")
+        response = self._refuse(known, Refused("not_found", f"there is no {request.method} {request.path}"))
+        response.headers[HEADER] = "1"
+        return response
+
+    def _count(self, label: str) -> None:
+        self._world.requests[label] += 1
+        self._world.state.save_requests(label, self._world.requests[label])
+
+    def _refuse(self, gateway: str | None, refused: Refused) -> web.Response:
+        if gateway is not None:
+            return self._dialects[gateway].refusal(refused)
+        return reply({"error": {"code": "not_found", "message": refused.message}}, 404)

@@ -1,0 +1,126 @@
+"""Download links: built at answer time, dead after their life, and struck by the download faults.
+
+Damage is drawn once per picture and kept with the task, so that the same link gives the same bytes again.
+"""
+
+import hashlib
+import hmac
+
+from aiohttp import web
+
+from seedream_tasks.sandbox.gallery import Gallery
+from seedream_tasks.sandbox.orders import PictureState, Task, Trouble
+from seedream_tasks.sandbox.pictures.damage import damaged
+from seedream_tasks.sandbox.sizes import Size
+from seedream_tasks.sandbox.web import Route
+from seedream_tasks.sandbox.world import World
+
+# getimg and apiin do not say how long theirs live; an hour is short enough to be taken seriously.
+_LIFE_S = {"evolink": 24 * 3600.0, "gccai": 24 * 3600.0, "getimg": 3600.0, "apiin": 3600.0}
+_SIGNING_KEY = b"the sandbox signs like a gateway, it guards nothing"
+
+
+class Links:
+    """The links of all gateways."""
+
+    def __init__(self, world: World, gallery: Gallery) -> None:
+        self._world = world
+        self._gallery = gallery
+
+    def urls(self, task: Task, base: str) -> list[str]:
+        """The links to a finished task's pictures, below `base`."""
+        return [self._url(task, index, base) for index in range(task.images)]
+
+    def size_of(self, task: Task) -> Size:
+        """Width and height in px of the pictures behind a completed task's links."""
+        return self._gallery.size_of(task)
+
+    def dies_at(self, task: Task) -> float:
+        """When a finished task's links die, in seconds since the epoch."""
+        return (task.finished_at or task.accepted_at) + _LIFE_S[task.gateway]
+
+    def routes(self) -> list[Route]:
+        """Downloads need no key: who has the link has the picture."""
+        signed = Route("GET", "/getimg/v2/downloads/{id}/{index}", self._signed, "GET /getimg/v2/downloads/{id}")
+        return [signed, *(self._plain_route(gateway) for gateway in ("evolink", "gccai", "apiin"))]
+
+    def _plain_route(self, gateway: str) -> Route:
+        async def download(request: web.Request) -> web.Response:
+            return await self._download(request, gateway, request.match_info["index"].partition(".")[0], 404)
+
+        return Route("GET", f"/{gateway}/dl/{{id}}/{{index}}", download, f"GET /{gateway}/dl/{{id}}")
+
+    async def _signed(self, request: web.Request) -> web.Response:
+        index = request.match_info["index"]
+        signature = _signature(request.match_info["id"], index, request.query.get("exp", ""))
+        if not hmac.compare_digest(signature.encode(), request.query.get("sig", "").encode(errors="replace")):
+            return _gone(403)
+        return await self._download(request, "getimg", index, 403)
+
+    async def _download(self, request: web.Request, gateway: str, index_text: str, gone: int) -> web.Response:
+        task = self._world.find(gateway, request.match_info["id"])
+        index = int(index_text) if index_text.isascii() and index_text.isdigit() else -1
+        if task is None or not 0 <= index < task.images:
+            return _gone(404)
+        if self._world.clock.now() >= self.dies_at(task):
+            return _gone(gone)
+        trouble = self._draw(task, index)
+        if trouble is not None and trouble.kind == "expired_link":
+            return _gone(gone)
+        if trouble is not None and trouble.kind == "download_500":
+            return web.Response(text="Internal Server Error\n", status=500)
+        self._note_served(task, index)
+        data, mime_type = await self._gallery.picture(task, index), f"image/{task.order.output_format}"
+        if trouble is not None:
+            data, mime_type = damaged(trouble, data, mime_type)
+        task.downloads += 1
+        self._world.state.save_task(task)
+        return web.Response(body=data, headers={"Content-Type": mime_type})
+
+    def _draw(self, task: Task, index: int) -> Trouble | None:
+        """What strikes this request. Only `download_500` is drawn again for a picture that has drawn before."""
+        state = task.pictures.get(index)
+        if state is not None and state.damage is not None:
+            return state.damage
+        faults = self._world.faults
+        if not faults:
+            return None
+        if state is None:
+            state = task.pictures[index] = PictureState(faults.generation)
+        elif state.generation != faults.generation:
+            state.generation, state.drawn = faults.generation, []
+        # Bytes that were handed out once stay as they were; a link can die at any time.
+        spared = set(state.drawn) | (faults.positions(_BYTES) if state.served else set())
+        fault, drew = faults.draw("download", task.gateway, task.order.prompt, without=spared)
+        self._world.save_faults()
+        state.drawn += sorted(set(drew) - faults.positions({"download_500"}))
+        trouble = None if fault is None else Trouble(fault.kind, fault.value)
+        if trouble is not None and trouble.kind != "download_500":
+            state.damage = trouble
+        self._world.state.save_task(task)
+        return trouble
+
+    def _note_served(self, task: Task, index: int) -> None:
+        state = task.pictures.get(index)
+        if state is None:
+            state = task.pictures[index] = PictureState(self._world.faults.generation)
+        state.served = True
+
+    def _url(self, task: Task, index: int, base: str) -> str:
+        if task.gateway == "getimg":
+            expires = str(int(self.dies_at(task)))
+            signature = _signature(task.task_id, str(index), expires)
+            return f"{base}/getimg/v2/downloads/{task.task_id}/{index}?exp={expires}&sig={signature}"
+        return f"{base}/{task.gateway}/dl/{task.task_id}/{index}.{task.order.output_format}"
+
+
+_BYTES = {"corrupt_image", "wrong_type", "huge_image"}
+
+
+def _signature(task_id: str, index: str, expires: str) -> str:
+    return hmac.new(_SIGNING_KEY, f"{task_id}/{index}/{expires}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _gone(status: int) -> web.Response:
+    text = "AccessDenied: the link has expired\n" if status == 403 else "NoSuchKey: there is no such file\n"
+    return web.Response(text=text, status=status)

@@ -1,0 +1,43 @@
+"""Damage: what a link answers with where a fault struck the picture. The same picture gives the same bytes again."""
+
+import struct
+import zlib
+from functools import cache
+
+from seedream_tasks.sandbox.orders import Trouble
+
+_BOMB_PX = 20_000
+
+
+def damaged(trouble: Trouble, data: bytes, mime_type: str) -> tuple[bytes, str]:
+    """The bytes and the media type that are sent instead of the picture's own."""
+    if trouble.kind == "wrong_type":
+        return _PAGE, "text/html; charset=utf-8"
+    if trouble.kind == "huge_image":
+        return _bomb(), "image/png"
+    # corrupt_image: it begins like the picture and ends in the middle.
+    return data[: len(data) // 2], mime_type
+
+
+_PAGE = b"""<!doctype html>
+<html><head><title>Just a moment...</title></head>
+<body><h1>Checking your browser</h1><p>This page stands where the picture should be (a fault of the sandbox).</p></body>
+</html>
+"""
+
+
+@cache
+def _bomb() -> bytes:
+    """A PNG of 400 million white pixels in 50 kB: who decodes it without looking needs gigabytes."""
+    row = b"\x00" + b"\xff" * (_BOMB_PX // 8)
+    packer = zlib.compressobj(9)
+    rows = row * 100
+    packed = b"".join(packer.compress(rows) for _ in range(_BOMB_PX // 100)) + packer.flush()
+    # One bit per pixel, greyscale.
+    header = struct.pack(">IIBBBBB", _BOMB_PX, _BOMB_PX, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in chunks)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

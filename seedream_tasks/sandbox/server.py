@@ -1,0 +1,172 @@
+"""One sandbox process: the listening socket, the ready line, signals, the end.
+
+`refuse_connection` is special: a closed port knows neither path nor prompt. When it fires on a fitting submit, that
+request is answered with the gateway's own 503 and `Retry-After: 1` (certainly not accepted, not counted as a
+submission), and the listening socket is closed for `value` seconds (1 by default, real ones), so that new connections
+are refused. Then it listens again on the same port. Connections that are already open go on.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+
+from aiohttp import web
+
+from seedream_tasks.sandbox.app import Sandbox
+from seedream_tasks.sandbox.callbacks import Callbacks
+from seedream_tasks.sandbox.config import SandboxConfig
+from seedream_tasks.sandbox.faults import FaultError, parse_faults
+from seedream_tasks.sandbox.gallery import Gallery
+from seedream_tasks.sandbox.prices import GATEWAYS
+from seedream_tasks.sandbox.state import State, StateInUseError
+from seedream_tasks.sandbox.world import World
+
+_BACKLOG = 1024
+# Calls that a synchronous gateway still holds open at the end are not waited for.
+_SHUTDOWN_S = 0.3
+_REOPEN_EVERY_S = 0.05
+
+
+class Door:
+    """The listening socket; it can be closed for a while."""
+
+    def __init__(self, server: web.Server, host: str, port: int) -> None:
+        self._server = server
+        listener = _listen(host, port)
+        self._host, self._port = listener.getsockname()[:2]
+        self._first: socket.socket | None = listener
+        self._open: asyncio.Server | None = None
+        self._reopening: asyncio.Task[None] | None = None
+        self._until = 0.0
+
+    @property
+    def url(self) -> str:
+        """The address to reach it by."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._host, self._host)  # noqa: S104 - compared, not bound
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
+        return f"http://{host}:{self._port}"
+
+    async def open(self) -> None:
+        """Take connections."""
+        listener, self._first = self._first or _listen(self._host, self._port), None
+        loop = asyncio.get_running_loop()
+        self._open = await loop.create_server(self._server, sock=listener, backlog=_BACKLOG)
+
+    def close(self) -> None:
+        """Take no more connections."""
+        if self._reopening is not None:
+            self._reopening.cancel()
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def close_for(self, seconds: float) -> None:
+        """Refuse connections for a while."""
+        self._until = max(self._until, asyncio.get_running_loop().time() + seconds)
+        if self._reopening is not None:
+            self._reopening.cancel()
+        self._reopening = asyncio.get_running_loop().create_task(self._reopen())
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    async def _reopen(self) -> None:
+        await asyncio.sleep(self._until - asyncio.get_running_loop().time())
+        while True:
+            try:
+                await self.open()
+                return
+            except OSError:
+                # Somebody holds the port for the moment, as an outgoing connection for example.
+                await asyncio.sleep(_REOPEN_EVERY_S)
+
+
+def serve(config: SandboxConfig) -> int:
+    """Serve until the end; returns the exit status. See `run_sandbox`."""
+    try:
+        parse_faults(config.faults)
+    except FaultError as error:
+        return _complain(str(error), 2)
+    try:
+        return asyncio.run(_serve(config))
+    except StateInUseError as error:
+        return _complain(str(error), 1)
+
+
+async def _serve(config: SandboxConfig) -> int:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    if config.exit_with_stdin:
+        _watch_stdin(loop, ended)
+    state = State(config.state)
+    world = World(config, state)
+    gallery = Gallery(state, config.image_px)
+    sandbox = Sandbox(world, gallery, lambda seconds: door.close_for(seconds))
+    world.rules_of = sandbox.rules_of
+    runner = web.AppRunner(sandbox.app, access_log=None, shutdown_timeout=_SHUTDOWN_S, handle_signals=False)
+    await runner.setup()
+    assert runner.server is not None  # noqa: S101 - set up by the line above
+    try:
+        door = Door(runner.server, config.host, config.port)
+    except OSError as error:
+        await runner.cleanup()
+        state.close()
+        return _complain(f"cannot listen on {config.host} port {config.port}: {error.strerror or error}", 1)
+    callbacks = Callbacks(world, sandbox.callers_back, door.url)
+    world.announce = callbacks.announce
+    world.start()
+    await door.open()
+    gateways = {name: f"{door.url}/{name}" for name in GATEWAYS}
+    # The parent that reads this line may be gone already; then stdin or a signal ends us.
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps({"url": door.url, "gateways": gateways}), flush=True)  # noqa: T201 - the ready line
+    await ended.wait()
+    door.close()
+    await world.close()
+    await callbacks.close()
+    await runner.cleanup()
+    gallery.close()
+    state.close()
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    """End when stdin does. A thread, because stdin may be a file, which an event loop cannot watch."""
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=watch, name="stdin", daemon=True).start()
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"seedream sandbox: {message}", file=sys.stderr)  # noqa: T201 - this is a command
+    return status
