@@ -248,11 +248,8 @@ class FrozenRun:
 
     def metadata(self) -> dict[str, str]:
         """What was stated when the run was frozen."""
-        return {
-            key.decode(): value.decode()
-            for key, value in (self.schema.metadata or {}).items()
-            if key != b"ARROW:schema"
-        }
+        stated = self._parquet.metadata.metadata or {}
+        return {key.decode(): value.decode() for key, value in stated.items() if key != b"ARROW:schema"}
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All records, in order."""

@@ -6,7 +6,7 @@ import click
 
 from ..core.money import dollars
 from ..core.pricing import PriceBook
-from ..engine.context import _belong_together
+from ..engine.context import belong_together
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request, documented, forecast
 from ..engine.settings import amount, configured, locations, read_prices, retry_words
@@ -56,7 +56,7 @@ def plan(
         known = open_ledger(place.ledger_url, create=False, read_only=True)
     try:
         if known is not None:
-            _belong_together(known, place, marker, marker is not None, "seedream ledger rebuild")
+            belong_together(known, place, marker, marker is not None, "seedream ledger rebuild")
             simulated = simulated or known.read_now(facts.kind) == facts.SIMULATED
         figures, first = forecast(
             request,

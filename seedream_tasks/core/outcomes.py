@@ -65,6 +65,7 @@ class Finished:
     links: tuple[Link, ...]
     usd: Decimal | None = None  # reported charge
     credits: Decimal | None = None  # reported charge of the finished task; a reservation never stands here
+    unitless: Decimal | None = None  # a figure whose currency nobody states: no bill, but a reason for doubt
     model: str | None = None  # as the gateway reports it
 
 
@@ -96,7 +97,7 @@ class TaskStatus:
     """A readable answer to a status request."""
 
     state: TaskState
-    finished: Finished | None = None
+    finished: Finished | None = None  # of a failed task: what it is said to have cost all the same
     error: ErrorInfo | None = None
     remaining_s: float | None = None
 
@@ -197,8 +198,7 @@ class SlotFate:
 
     state: SlotState
     closed: Closed | None
-    billing_unknown: bool  # the attempt's amount stays at risk
-    elsewhere: bool  # another gateway may be asked in this run
+    billing_unknown: bool = False  # the attempt's amount stays at risk
 
 
 def after_refusal(error: ErrorInfo) -> SlotFate:
@@ -206,18 +206,21 @@ def after_refusal(error: ErrorInfo) -> SlotFate:
     return _unbilled(error)
 
 
-def after_failed_task(error: ErrorInfo, billed: Billing) -> SlotFate:
-    """A task that failed or was cancelled at the gateway, by what its document says of billing."""
-    if billed is Billing.NO:
+def after_failed_task(error: ErrorInfo, billed: Billing, charged: bool | None) -> SlotFate:
+    """A task that failed or was cancelled at the gateway.
+
+    `charged`: whether the task itself reports a charge; None where it reports nothing, and then the document counts.
+    """
+    if charged is False or (charged is None and billed is Billing.NO):
         return _unbilled(error)
-    return SlotFate(SlotState.CLOSED, Closed.BILLED, billing_unknown=True, elsewhere=False)
+    return SlotFate(SlotState.CLOSED, Closed.BILLED, billing_unknown=charged is None)
 
 
 def _unbilled(error: ErrorInfo) -> SlotFate:
     match error.kind:
         case ErrorClass.ACCOUNT | ErrorClass.TRANSIENT | ErrorClass.RATE:
-            return SlotFate(SlotState.OPEN, None, billing_unknown=False, elsewhere=False)
+            return SlotFate(SlotState.OPEN, None)
         case ErrorClass.CONTENT:
-            return SlotFate(SlotState.CLOSED, Closed.CONTENT, billing_unknown=False, elsewhere=False)
+            return SlotFate(SlotState.CLOSED, Closed.CONTENT)
         case ErrorClass.PARAMETERS | ErrorClass.CANCELLED:
-            return SlotFate(SlotState.CLOSED, Closed.REFUSED, billing_unknown=False, elsewhere=True)
+            return SlotFate(SlotState.CLOSED, Closed.REFUSED)

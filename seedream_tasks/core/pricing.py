@@ -186,6 +186,7 @@ def settle(
     pictures: int,
     reported_usd: Decimal | None = None,
     reported_credits: Decimal | None = None,
+    unitless: Decimal | None = None,
 ) -> Bill:
     """The bill of a finished attempt that made `pictures`: USD reported, else credits reported x row, else pictures x row.
 
@@ -199,7 +200,7 @@ def settle(
     if pictures == 0:
         return Bill(ZERO, ZERO, _credits(reported_credits), "none")
     billed = money(row_usd * pictures)
-    at_risk = money(highest_usd * pictures) - billed
+    at_risk = max(money(highest_usd * pictures), money(unitless or ZERO)) - billed
     return Bill(billed, at_risk, money(row_credits * pictures) if row_credits else None, "computed")
 
 

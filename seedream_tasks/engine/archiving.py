@@ -33,6 +33,8 @@ TRIES_TO_DECODE = 3
 # Answers that say the link is dead, as opposed to a store that has a bad moment.
 _DEAD = frozenset({401, 403, 404, 410})
 _TRIES = 6
+# A store that keeps failing may have been left by the gateway: then the task names another link.
+_ASK_AFTER = 2
 _RATIO_TOLERANCE = 0.02
 _UNDATED = datetime.max.replace(tzinfo=UTC)
 
@@ -120,6 +122,9 @@ class Archiver:
             except _NotNow as moment:
                 logger.info("%s picture %s: %s; again", picture.attempt_id, picture.ordinal, moment)
                 await asyncio.sleep(min(8.0, 0.25 * 2**number))
+                if number == _ASK_AFTER and not fresh:
+                    url = await self._another_link(attempt, picture, url) or url
+                    fresh = True
                 continue
             try:
                 decoded = await self._in_thread(decode, content)

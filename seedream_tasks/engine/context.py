@@ -75,7 +75,7 @@ def open_pair(place: Locations, create: bool = True) -> Ledger:
         raise ConfigurationError(f"there is no ledger at {shown_url(place.ledger_url)}", field="ledger")
     ledger = open_ledger(place.ledger_url, create=not there)
     try:
-        _belong_together(ledger, place, marker, used, way_out)
+        belong_together(ledger, place, marker, used, way_out)
         for path, answers in rescued(rescue_folder(place)):
             ledger.write_now(lambda connection, kept=answers: take_in(connection, kept))  # type: ignore[misc]
             path.rename(path.with_suffix(".taken-in"))
@@ -87,9 +87,10 @@ def open_pair(place: Locations, create: bool = True) -> Ledger:
     return ledger
 
 
-def _belong_together(
+def belong_together(
     ledger: Ledger, place: Locations, marker: Mapping[str, object] | None, used: bool, way_out: str
 ) -> None:
+    """Raises LedgerMismatch when a used archive is not this ledger's."""
     own = ledger.read_now(facts.ledger_id)
     if used and (marker is None or marker["ledger_id"] != own):
         other = marker["ledger_id"] if marker else "unknown"

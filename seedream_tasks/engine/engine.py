@@ -399,10 +399,12 @@ class Engine:
                 self._drifted(lane, attempt, recorded.drift_usd)
         elif status.error is not None and row is not None:
             error = status.error
-            fate = after_failed_task(error, row.failed_task_billed.value)
+            charge = status.finished
+            charged = None if charge is None else bool(charge.usd or charge.credits)
+            fate = after_failed_task(error, row.failed_task_billed.value, charged)
             to = AttemptState.CANCELLED if status.state is TaskState.CANCELLED else AttemptState.FAILED
             await self._record(
-                attempt, lambda connection: records.failed(connection, attempt.attempt_id, to, error, fate)
+                attempt, lambda connection: records.failed(connection, attempt.attempt_id, to, error, fate, charge)
             )
             self.progress.tell("failed", name.row_key, name.shot, f"{lane.gateway}: {error.code}: {error.message}")
         return await self._attempt(attempt.attempt_id)

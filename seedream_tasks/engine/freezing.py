@@ -34,6 +34,7 @@ class Request:
     only: tuple[str, ...] = ()
     retry: tuple[str, ...] = ()
     max_premium: Decimal | None = None
+    catalog_digest: str | None = None  # sha256 (hex) the catalog must have
 
     def wishes(self) -> tuple[Wishes, str]:
         """The checked wishes and the shot list's text. Raises InputError."""
@@ -118,6 +119,7 @@ def freeze(
                 figures.add(planned)
                 writer.write(planned.record)
             figures.rows = planner.rows
+            _check_digest(request, table.sha256)
             writer.metadata = {
                 "run_id": run_id,
                 "rows": str(planner.rows),
@@ -128,3 +130,12 @@ def freeze(
             }
         archive.publish(frozen_path(run_id), target)
     return figures
+
+
+def _check_digest(request: Request, found: str) -> None:
+    if request.catalog_digest and request.catalog_digest.removeprefix("sha256:").lower() != found:
+        raise InputError(
+            f"{request.catalog} is another file than was announced: its sha256 is {found}, not {request.catalog_digest}",
+            field="catalog_digest",
+            code="catalog_changed",
+        )

@@ -60,7 +60,8 @@ class Presenter:
         return await asyncio.shield(task)
 
     async def _upload(self, reference: Reference, mime_type: str, client: GatewayClient) -> str:
-        account, digest = client.account.name, reference.sha256 or ""
+        # With the base URL: a link into the embedded sandbox is good for the port it was made on.
+        account, digest = f"{client.account.name} {client.account.base_url}", reference.sha256 or ""
         good_until = datetime.now(UTC) + _GOOD_FOR
         known = await self._ledger.read(lambda connection: facts.upload(connection, account, digest, good_until))
         if known:

@@ -42,11 +42,10 @@ class Gateways:
     embedded: bool
     asked_for_sandbox: bool  # False with `embedded`: nothing is configured, and the user is told
 
-    def on(self, bases: Mapping[str, str]) -> dict[str, Account]:
-        """The accounts, once the embedded sandbox says where it is."""
-        if not self.embedded:
-            return dict(self.accounts)
-        return {name: Account(name, bases[name], SANDBOX_KEY) for name in self.names}
+
+def sandbox_account(gateway: str, base_url: str) -> Account:
+    """The account at the embedded sandbox: one and the same however often, and on whatever port, it is started."""
+    return Account(gateway, base_url, SANDBOX_KEY, place="embedded-sandbox")
 
 
 def configured(

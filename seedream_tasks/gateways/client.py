@@ -33,11 +33,14 @@ class Account:
     gateway: str
     base_url: str
     key: str
+    place: str | None = (
+        None  # names the account instead of the base URL where that changes (the embedded sandbox's port)
+    )
 
     @property
     def name(self) -> str:
         """Gateway, base URL and the first 8 hex digits of the key's sha256: safe to store and to show."""
-        return f"{self.gateway}@{self.base_url}#{hashlib.sha256(self.key.encode()).hexdigest()[:8]}"
+        return f"{self.gateway}@{self.place or self.base_url}#{hashlib.sha256(self.key.encode()).hexdigest()[:8]}"
 
     def __repr__(self) -> str:
         return f"Account({self.name})"

@@ -96,7 +96,12 @@ class EvoLink:
             )
         if state is TaskState.FAILED:
             error = read_error(body, None)
-            return TaskStatus(TaskState.CANCELLED if error.code == "request_cancelled" else state, error=error)
+            charge = _charge(body)
+            return TaskStatus(
+                TaskState.CANCELLED if error.code == "request_cancelled" else state,
+                None if charge is None else Finished((), credits=charge),
+                error,
+            )
         return TaskStatus(state)
 
     def probe_path(self) -> str:

@@ -1,7 +1,7 @@
 """gccai: Seedream 4.5. Asynchronous tasks; several pictures in one call only with references.
 
-Its base URL differs between copies of its document, so it must be configured. `cost` and `credits_cost` in its answers have
-no stated unit and are not used as money.
+Its base URL differs between copies of its document, so it must be configured. `cost` in its answers has no stated currency: it
+is never billed, but what it exceeds the expected price by counts as at risk.
 """
 
 from collections.abc import Sequence
@@ -74,7 +74,10 @@ class Gccai:
             raise Unreadable(f"unknown status {word!r}")
         state = _STATES[word]
         if state is TaskState.FINISHED:
-            return TaskStatus(state, Finished(tuple(find_links(task.get("result")))))
+            # Its currency is stated nowhere: a larger figure than expected is a reason for doubt, no more.
+            return TaskStatus(
+                state, Finished(tuple(find_links(task.get("result"))), unitless=reported(task.get("cost")))
+            )
         if state is TaskState.RUNNING:
             estimate, created = seconds_at(task, "estimated_time"), seconds_at(task, "created")
             return TaskStatus(state, remaining_s=None if created is None else estimate)

@@ -211,7 +211,13 @@ def delivered(
     if task_id is not None:
         surplus = _take_back(connection, row)
     bill = settle(
-        row.price_usd, row.price_credits, row.price_highest_usd, len(finished.links), finished.usd, finished.credits
+        row.price_usd,
+        row.price_credits,
+        row.price_highest_usd,
+        len(finished.links),
+        finished.usd,
+        finished.credits,
+        finished.unitless,
     )
     now = datetime.now(UTC)
     numbers = json.loads(row.slots)
@@ -262,22 +268,27 @@ def _bill(bill: Bill) -> dict[str, Any]:
     }
 
 
-def failed(connection: Connection, attempt_id: str, to: AttemptState, error: ErrorInfo, fate: SlotFate) -> Recorded:
-    """A task that the gateway ended as failed or cancelled."""
+def failed(
+    connection: Connection,
+    attempt_id: str,
+    to: AttemptState,
+    error: ErrorInfo,
+    fate: SlotFate,
+    charge: Finished | None = None,
+) -> Recorded:
+    """A task that the gateway ended as failed or cancelled; `charge` is what it says that cost, where it says so."""
     row = _find(connection, attempt_id)
     if row.state == to:
         return Recorded(to)
-    at_risk = row.reserved_usd if fate.billing_unknown else ZERO
-    _advance(
-        connection,
-        row,
-        to,
-        completed_at=datetime.now(UTC),
-        **{**_bill(NOTHING_BILLED), "at_risk_usd": at_risk},
-        **_error(error),
-    )
+    bill = NOTHING_BILLED
+    if charge is not None:
+        bill = settle(row.price_usd, row.price_credits, row.price_highest_usd, 0, charge.usd, charge.credits)
+    values = _bill(bill)
+    if fate.billing_unknown:
+        values["at_risk_usd"] = row.reserved_usd
+    _advance(connection, row, to, completed_at=datetime.now(UTC), **values, **_error(error))
     _leave_slots(connection, attempt_id, row.job_key, fate.state, fate.closed)
-    return Recorded(to)
+    return Recorded(to, drift_usd=max(ZERO, bill.billed_usd - row.reserved_usd))
 
 
 def lost(connection: Connection, attempt_id: str, why: str) -> Recorded:

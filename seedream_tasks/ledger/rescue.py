@@ -62,5 +62,5 @@ def take_in(connection: Connection, answers: list[Rescued]) -> None:
         if answer.links is None:
             records.accepted(connection, answer.attempt_id, answer.task_id, answer.estimate_s, answer.model)
         else:
-            finished = Finished(tuple(map(Link, answer.links)), reported(answer.usd), None, answer.model)
+            finished = Finished(tuple(map(Link, answer.links)), usd=reported(answer.usd), model=answer.model)
             records.delivered(connection, answer.attempt_id, finished, None, answer.task_id)

@@ -111,6 +111,7 @@ async def catalog_images(
             only=tuple(only or ()),
             retry=retry_words(retry or ()),
             max_premium=amount(max_premium, "max_premium"),
+            catalog_digest=catalog_digest,
         ),
         archive=place.archive.root,
         ledger=place.ledger_url,
@@ -119,7 +120,6 @@ async def catalog_images(
         max_usd=amount(max_usd, "max_usd"),
         wait_s=wait_s,
         sandbox=chosen.embedded,
-        catalog_digest=catalog_digest,
     )
     run_id = str(flow_run.id)
     async with AsyncExitStack() as stack:

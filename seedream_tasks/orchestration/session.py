@@ -21,7 +21,7 @@ from ..engine.context import Opened, RunContext, opened
 from ..engine.engine import Engine
 from ..engine.freezing import Request
 from ..engine.running import Runner, engine_for, open_frozen
-from ..engine.settings import SANDBOX_KEY, Locations, configured, locations, read_prices
+from ..engine.settings import Locations, configured, locations, read_prices, sandbox_account
 from ..gateways.client import Account
 from ..ledger import facts
 from ..media.references import References
@@ -39,7 +39,6 @@ class RunSettings:
     max_usd: Decimal | None = None
     wait_s: float = 1800.0
     sandbox: bool = False
-    catalog_digest: str | None = None  # sha256 the catalog must have
     bases: Mapping[str, str] = field(default_factory=dict)  # gateway -> base URL of the embedded sandbox, once it runs
 
     @property
@@ -50,7 +49,7 @@ class RunSettings:
     def accounts(self) -> dict[str, Account]:
         """The accounts this run may use. Raises ConfigurationError."""
         if self.bases:
-            return {name: Account(name, base, SANDBOX_KEY) for name, base in self.bases.items()}
+            return {name: sandbox_account(name, base) for name, base in self.bases.items()}
         return dict(configured(self.gateways).accounts)
 
 

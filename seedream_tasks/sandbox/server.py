@@ -40,6 +40,8 @@ class Door:
         listener = _listen(host, port)
         self._host, self._port = listener.getsockname()[:2]
         self._first: socket.socket | None = listener
+        self._listener = listener
+        self._welcomed: set[asyncio.Task[object]] = set()
         self._open: asyncio.Server | None = None
         self._reopening: asyncio.Task[None] | None = None
         self._until = 0.0
@@ -55,6 +57,7 @@ class Door:
     async def open(self) -> None:
         """Take connections."""
         listener, self._first = self._first or _listen(self._host, self._port), None
+        self._listener = listener
         loop = asyncio.get_running_loop()
         self._open = await loop.create_server(self._server, sock=listener, backlog=_BACKLOG)
 
@@ -73,8 +76,22 @@ class Door:
             self._reopening.cancel()
         self._reopening = asyncio.get_running_loop().create_task(self._reopen())
         if self._open is not None:
+            self._welcome()
             self._open.close()
             self._open = None
+
+    def _welcome(self) -> None:
+        """Take the connections that stand already: closing would reset them, and theirs would not be a refusal."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            connection.setblocking(False)
+            task: asyncio.Task[object] = loop.create_task(loop.connect_accepted_socket(self._server, connection))
+            self._welcomed.add(task)
+            task.add_done_callback(self._welcomed.discard)
 
     async def _reopen(self) -> None:
         await asyncio.sleep(self._until - asyncio.get_running_loop().time())

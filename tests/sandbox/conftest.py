@@ -1,14 +1,8 @@
 """One sandbox for all tests of this folder, emptied before each; its clock is moved, never waited for."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-# The helper that starts sandboxes lies one folder up, for all tests.
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from sandbox_process import Sandbox, start_sandbox
 
 SECONDS = 10.0

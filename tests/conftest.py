@@ -1,0 +1,114 @@
+"""Nothing here can buy: every SEEDREAM_* and GETIMG_* variable is dropped before anything of the project is imported."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+for _name in list(os.environ):
+    if _name.startswith(("SEEDREAM_", "GETIMG_", "PREFECT_")):
+        del os.environ[_name]
+os.environ |= {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+}
+
+from sandbox_process import Sandbox, start_sandbox  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_prefect(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Prefect keeps what it keeps in a folder of this test session."""
+    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+
+
+@pytest.fixture(scope="session")
+def _fast_sandbox() -> Iterator[Sandbox]:
+    with start_sandbox("--seconds", "0.05", "--image-px", "96", "--allow-local-callbacks") as running:
+        yield running
+
+
+@pytest.fixture
+def gateways(_fast_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """All four gateways, served by one sandbox as if just started, configured through the environment."""
+    _fast_sandbox.reset()
+    for name, base in _fast_sandbox.bases.items():
+        monkeypatch.setenv(f"SEEDREAM_{name.upper()}_API_KEY", f"key-of-{name}")
+        monkeypatch.setenv(f"SEEDREAM_{name.upper()}_BASE_URL", base)
+    return _fast_sandbox
+
+
+def _postgres_programs() -> Path | None:
+    found = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    found += [Path(where).parent for name in ("initdb",) if (where := shutil.which(name))]
+    return next((folder for folder in found if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server of our own on loopback; skipped where its programs are not installed."""
+    programs = _postgres_programs()
+    if programs is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI has no PostgreSQL: initdb and pg_ctl were not found")
+        pytest.skip("PostgreSQL is not installed (initdb and pg_ctl were not found)")
+    folder = tmp_path_factory.mktemp("postgres")
+    data = folder / "data"
+    # PostgreSQL refuses to run as root, so root runs it as the account that its package made.
+    as_user: list[str] = []
+    if os.geteuid() == 0:
+        as_user = ["runuser", "-u", "postgres", "--"]
+        for parent in [folder, *folder.parents]:
+            if parent == Path(parent.root) or parent.stat().st_mode & 0o005 == 0o005:
+                continue
+            parent.chmod(parent.stat().st_mode | 0o055)
+        shutil.chown(folder, "postgres")
+    port = _free_port()
+    subprocess.run(
+        [*as_user, str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "seedream", "-E", "UTF8"],
+        check=True,
+        capture_output=True,
+        cwd="/",
+    )
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=on"
+    subprocess.run(
+        [*as_user, str(programs / "pg_ctl"), "-D", str(data), "-o", options, "-w", "-l", str(folder / "log"), "start"],
+        check=True,
+        capture_output=True,
+        cwd="/",
+    )
+    try:
+        yield f"postgresql://seedream@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run(
+            [*as_user, str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"],
+            check=True,
+            capture_output=True,
+            cwd="/",
+        )
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new, empty ledger on each of the two databases."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger' / 'ledger.db'}"
+    import psycopg
+
+    server = str(request.getfixturevalue("postgres"))
+    name = f"ledger_{os.urandom(6).hex()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server.rsplit("/", 1)[0] + f"/{name}"
