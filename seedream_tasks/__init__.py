@@ -1,5 +1,46 @@
 """seedream_tasks: a product catalog in, archived and verified Seedream pictures out, every cent accounted for."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from .catalog.manifest import read_manifest
+    from .core.jobs import Job, Reference
+    from .orchestration.flows import catalog_images
+    from .orchestration.tasks import archive_job, plan_jobs, process_chunk, submit_job, wait_for_job, write_manifest
+
+# Loaded when they are asked for: Prefect takes seconds to import, and most of the command line does without it.
+_PLACES = {
+    "Job": "core.jobs",
+    "Reference": "core.jobs",
+    "archive_job": "orchestration.tasks",
+    "catalog_images": "orchestration.flows",
+    "plan_jobs": "orchestration.tasks",
+    "process_chunk": "orchestration.tasks",
+    "read_manifest": "catalog.manifest",
+    "submit_job": "orchestration.tasks",
+    "wait_for_job": "orchestration.tasks",
+    "write_manifest": "orchestration.tasks",
+}
+
+__all__ = [
+    "Job",
+    "Reference",
+    "__version__",
+    "archive_job",
+    "catalog_images",
+    "plan_jobs",
+    "process_chunk",
+    "read_manifest",
+    "submit_job",
+    "wait_for_job",
+    "write_manifest",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_PLACES[name]}", __name__), name)

@@ -38,18 +38,8 @@ def plain(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[Product]:
         yield Product(number, row.line, row.cells, row.values, error=row.error)
 
 
-_SHOPIFY_NEEDS = ("Handle", "Title")
-
-
 def shopify(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[Product]:
     """Shopify's product export: consecutive lines with one Handle are one product."""
-    missing = [name for name in _SHOPIFY_NEEDS if name not in columns]
-    if missing:
-        raise InputError(
-            f"preset shopify: the catalog has no column {missing[0]!r}; it has {', '.join(columns[:12])}",
-            field=missing[0],
-            hint="leave --preset out, or export the products from Shopify again",
-        )
     at = {name: number for number, name in enumerate(columns)}
 
     def cell(row: Row, name: str) -> str:
@@ -119,12 +109,21 @@ def _position(text: str, order: int) -> tuple[int, int]:
 
 Preset = Callable[[Iterable[Row], Sequence[str]], Iterator[Product]]
 PRESETS: dict[str, Preset] = {"shopify": shopify}
+# Columns without which a table is not that shop's export.
+NEEDS = {"shopify": ("Handle", "Title")}
 
 
-def find_preset(name: str | None) -> Preset:
-    """The preset of that name; None is no preset. Raises InputError."""
+def find_preset(name: str | None, columns: Sequence[str]) -> Preset:
+    """The preset of that name for a table of these columns; None is no preset. Raises InputError."""
     if name is None:
         return plain
     if name not in PRESETS:
         raise InputError(f"there is no preset {name!r}; known: {', '.join(PRESETS)}", field="preset")
+    missing = [column for column in NEEDS[name] if column not in columns]
+    if missing:
+        raise InputError(
+            f"preset {name}: the catalog has no column {missing[0]!r}; it has {', '.join(columns[:12])}",
+            field=missing[0],
+            hint="leave --preset out, or export the products again",
+        )
     return PRESETS[name]

@@ -6,12 +6,11 @@ import click
 
 from ..core.money import dollars
 from ..core.pricing import PriceBook
-from ..engine.context import belong_together
+from ..engine.context import open_known
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request, documented, forecast
 from ..engine.settings import amount, configured, locations, read_prices, retry_words
 from ..ledger import facts
-from ..ledger.store import Ledger, exists, open_ledger
 from . import options
 from .main import print_json
 
@@ -49,15 +48,9 @@ def plan(
     request = Request(
         catalog, shots, preset, key, model, edition, only, retry_words(retry), amount(max_premium, "max_premium")
     )
-    known: Ledger | None = None
-    simulated = chosen.embedded
-    marker = place.archive.marker()
-    if exists(place.ledger_url):
-        known = open_ledger(place.ledger_url, create=False, read_only=True)
+    known = open_known(place)
     try:
-        if known is not None:
-            belong_together(known, place, marker, marker is not None, "seedream ledger rebuild")
-            simulated = simulated or known.read_now(facts.kind) == facts.SIMULATED
+        simulated = chosen.embedded or (known is not None and known.read_now(facts.kind) == facts.SIMULATED)
         figures, first = forecast(
             request,
             documented(chosen.names),
@@ -82,7 +75,7 @@ def plan(
 
 def _tell(figures: Forecast, simulated: bool) -> None:
     def line(name: str, value: Any) -> None:
-        click.echo(f"{name:<22}{value}")
+        click.echo(f"{name:<24}{value}")
 
     line("rows", figures.rows)
     line("jobs", figures.jobs)

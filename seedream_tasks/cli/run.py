@@ -1,6 +1,7 @@
 """`seedream run`: the Prefect flow, with its progress on the terminal."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -17,12 +18,15 @@ for _name, _value in {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-    "PREFECT_LOGGING_LEVEL": "WARNING",
+    # What the engine logs stands in the run's log in Prefect, too.
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "seedream_tasks",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }.items():
     os.environ.setdefault(_name, _value)
 
 from ..core.errors import SeedreamError  # noqa: E402
 from ..core.money import dollars  # noqa: E402
+from ..engine.freezing import Request, check  # noqa: E402
 from ..engine.progress import Happening, Progress, listen  # noqa: E402
 from ..engine.settings import amount, configured, locations, read_prices, retry_words  # noqa: E402
 from . import options  # noqa: E402
@@ -58,9 +62,12 @@ def run(
     chosen = configured(gateway, sandbox, fall_back=True)
     locations(archive, ledger, chosen.embedded)
     read_prices(prices)
-    retry_words(retry)
     amount(max_usd, "max_usd")
-    amount(max_premium, "max_premium")
+    check(
+        Request(
+            catalog, shots, preset, key, model, edition, only, retry_words(retry), amount(max_premium, "max_premium")
+        )
+    )
     if chosen.embedded and not chosen.asked_for_sandbox:
         click.echo(
             "no gateway is configured: this run is simulated with the embedded sandbox, nothing is charged", err=True
@@ -107,6 +114,8 @@ def _started(**parameters: Any) -> dict[str, Any]:
 async def _flow(signals: list[int], parameters: dict[str, Any]) -> dict[str, Any]:
     from ..orchestration.flows import catalog_images
 
+    # Prefect's own lines stand in its UI; the terminal gets ours. What goes wrong is raised, and told below in one line.
+    logging.getLogger("prefect").propagate = False
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
 

@@ -62,20 +62,14 @@ def open_pair(place: Locations, create: bool = True) -> Ledger:
     """Open the ledger that belongs to an archive. Raises LedgerMismatch (exit 2) when they do not belong together."""
     marker = place.archive.marker()
     there = exists(place.ledger_url)
-    way_out = f"seedream ledger rebuild --archive {place.archive.root} --ledger {shown_url(place.ledger_url)}"
     used = marker is not None or bool(place.archive.list_runs())
     if used and not there:
-        raise LedgerMismatch(
-            f"the archive {place.archive.root} was used with a ledger that is not at {shown_url(place.ledger_url)};"
-            " a new one would buy its pictures again",
-            field="ledger",
-            hint=f"give the right --ledger, or restore it: {way_out}",
-        )
+        raise _no_ledger(place)
     if not there and not create:
         raise ConfigurationError(f"there is no ledger at {shown_url(place.ledger_url)}", field="ledger")
     ledger = open_ledger(place.ledger_url, create=not there)
     try:
-        belong_together(ledger, place, marker, used, way_out)
+        belong_together(ledger, place, marker, used)
         for path, answers in rescued(rescue_folder(place)):
             ledger.write_now(lambda connection, kept=answers: take_in(connection, kept))  # type: ignore[misc]
             path.rename(path.with_suffix(".taken-in"))
@@ -87,9 +81,37 @@ def open_pair(place: Locations, create: bool = True) -> Ledger:
     return ledger
 
 
-def belong_together(
-    ledger: Ledger, place: Locations, marker: Mapping[str, object] | None, used: bool, way_out: str
-) -> None:
+def open_known(place: Locations) -> Ledger | None:
+    """The ledger of an archive for reading only; None where neither has been used. Raises LedgerMismatch."""
+    marker = place.archive.marker()
+    used = marker is not None or bool(place.archive.list_runs())
+    if not exists(place.ledger_url):
+        if used:
+            raise _no_ledger(place)
+        return None
+    ledger = open_ledger(place.ledger_url, create=False, read_only=True)
+    try:
+        belong_together(ledger, place, marker, used)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def _way_out(place: Locations) -> str:
+    return f"seedream ledger rebuild --archive {place.archive.root} --ledger {shown_url(place.ledger_url)}"
+
+
+def _no_ledger(place: Locations) -> LedgerMismatch:
+    return LedgerMismatch(
+        f"the archive {place.archive.root} was used with a ledger that is not at {shown_url(place.ledger_url)};"
+        " a new one would buy its pictures again",
+        field="ledger",
+        hint=f"give the right --ledger, or restore it: {_way_out(place)}",
+    )
+
+
+def belong_together(ledger: Ledger, place: Locations, marker: Mapping[str, object] | None, used: bool) -> None:
     """Raises LedgerMismatch when a used archive is not this ledger's."""
     own = ledger.read_now(facts.ledger_id)
     if used and (marker is None or marker["ledger_id"] != own):
@@ -97,7 +119,7 @@ def belong_together(
         raise LedgerMismatch(
             f"the archive {place.archive.root} belongs to the ledger {other}, not to {shown_url(place.ledger_url)} ({own})",
             field="ledger",
-            hint=f"give the right --ledger, or restore it: {way_out}",
+            hint=f"give the right --ledger, or restore it: {_way_out(place)}",
         )
 
 

@@ -60,6 +60,16 @@ class Request:
         )
 
 
+def check(request: Request) -> None:
+    """Read shot list and catalog header, so that a mistake is told before anything is started for it. Raises InputError."""
+    wishes, _ = request.wishes()
+    references = References(request.catalog)
+    try:
+        Planner(open_table(request.catalog), wishes, references, {}, PriceBook(()), None, fetch=False)
+    finally:
+        references.close()
+
+
 def documented(names: tuple[str, ...]) -> dict[str, dict[str, Capability]]:
     """The capability rows of these gateways, by model."""
     return {name: {model: BY_OFFER[name, model] for model in MODELS if (name, model) in BY_OFFER} for name in names}

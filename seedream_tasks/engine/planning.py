@@ -98,6 +98,7 @@ class Planner:
         self._ledger = ledger
         self._fetch = fetch
         self._columns = Columns(table.columns)
+        self._preset = find_preset(wishes.preset, table.columns)
         self._key = self._key_column()
         self._looked: dict[str, Reference | ReferenceFault] = {}
         self._seen: dict[tuple[str, str], tuple[int | None, int, bytes]] = {}
@@ -134,10 +135,9 @@ class Planner:
 
     def plan(self) -> Iterator[Planned]:
         """Every record, in the order of the catalog. Raises InputError for a catalog that cannot be read to its end."""
-        preset = find_preset(self._wishes.preset)
         with ThreadPoolExecutor(_FETCHERS, "seedream-references") as fetchers:
             batch: list[_Draft] = []
-            for product in preset(self._table.rows, self._table.columns):
+            for product in self._preset(self._table.rows, self._table.columns):
                 self.rows += 1
                 batch += self._drafts(product)
                 if len(batch) >= _BATCH:

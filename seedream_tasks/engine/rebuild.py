@@ -1,0 +1,303 @@
+"""Restoring a lost ledger from an archive's own files: its manifests, and the frozen jobs of runs that left none.
+
+What the files prove is taken over. What they leave open errs to one side: a job that may have been paid for is `unknown`,
+its slots taken, so that nothing is bought a second time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow.parquet as pq
+from sqlalchemy import Connection, insert, select, update
+
+from ..catalog.frozen import FrozenRun, frozen_path
+from ..catalog.manifest import manifest_path
+from ..core.decisions import Purpose
+from ..core.errors import ConfigurationError, LedgerMismatch
+from ..core.jobs import Job, canonical_json
+from ..core.money import ZERO
+from ..core.states import AttemptState, Closed, SlotState
+from ..ledger import facts
+from ..ledger.claims import new_attempt_id
+from ..ledger.schema import attempts, copies, jobs, meta, pictures, runs, slots
+from ..ledger.store import exists, open_ledger, shown_url
+from ..media.archive import MARKER, Archive
+from .settings import Locations
+
+# What a record without a picture says of its last attempt and its slots.
+_ENDS: dict[str, tuple[AttemptState, SlotState, Closed | None]] = {
+    "unknown": (AttemptState.UNKNOWN, SlotState.TAKEN, None),
+    "in_flight": (AttemptState.ACCEPTED, SlotState.TAKEN, None),
+    "expired": (AttemptState.EXPIRED, SlotState.CLOSED, Closed.EXPIRED),
+    "lost": (AttemptState.LOST, SlotState.CLOSED, Closed.LOST),
+    "cancelled": (AttemptState.CANCELLED, SlotState.CLOSED, Closed.REFUSED),
+    "failed": (AttemptState.FAILED, SlotState.CLOSED, Closed.BILLED),
+    "deferred": (AttemptState.FAILED, SlotState.OPEN, None),
+}
+
+
+@dataclass
+class Rebuilt:
+    """What a rebuild restored."""
+
+    runs: int = 0
+    jobs: int = 0
+    attempts: int = 0
+    pictures: int = 0
+    unknown: int = 0  # jobs that may have been paid for, of runs without a manifest
+    unknown_usd: Decimal = ZERO
+
+
+def rebuild(place: Locations) -> Rebuilt:
+    """Make a new ledger from an archive. Raises ConfigurationError where there is one, LedgerMismatch without archive.json."""
+    if exists(place.ledger_url):
+        raise ConfigurationError(f"there is a ledger at {shown_url(place.ledger_url)} already", field="ledger")
+    marker = place.archive.marker()
+    if marker is None:
+        raise LedgerMismatch(
+            f"{place.archive.root} holds no {MARKER}: it is not known whose archive it is", field="archive"
+        )
+    found = [_OfRun(place.archive, run_id) for run_id in place.archive.list_runs()]
+    found.sort(key=lambda each: (each.began is None, each.began))
+    ledger = open_ledger(place.ledger_url, create=True)
+    try:
+        return ledger.write_now(lambda connection: _restore(connection, place.archive, marker, found))
+    finally:
+        ledger.close()
+
+
+class _OfRun:
+    """What a run left in the archive."""
+
+    def __init__(self, archive: Archive, run_id: str) -> None:
+        self.run_id = run_id
+        self.frozen: list[dict[str, Any]] = []
+        self.stated: dict[str, str] = {}
+        self.records: list[dict[str, Any]] | None = None
+        if archive.exists(frozen_path(run_id)):
+            frozen = FrozenRun(archive, run_id)
+            self.frozen, self.stated = frozen.rows(0, len(frozen)), frozen.metadata()
+            frozen.close()
+        if archive.exists(manifest_path(run_id)):
+            with archive.open(manifest_path(run_id)) as file:
+                self.records = pq.read_table(file).to_pylist()
+        times = [each["submitted_at"] for each in self.records or [] if each["submitted_at"]]
+        # A run that left no times (it bought nothing, or no manifest) comes last: it can only add doubt, not proof.
+        self.began: datetime | None = min(times, default=None)
+
+
+def _restore(connection: Connection, archive: Archive, marker: Mapping[str, Any], found: Sequence[_OfRun]) -> Rebuilt:
+    done = Rebuilt()
+    connection.execute(update(meta).where(meta.c.key == "ledger_id").values(value=marker["ledger_id"]))
+    facts.set_kind(connection, str(marker["kind"]))
+    now = datetime.now(UTC)
+    for run in found:
+        done.runs += 1
+        connection.execute(
+            insert(runs).values(
+                run_id=run.run_id,
+                created_at=run.began or now,
+                finished_at=None if run.records is None else now,
+                archive=archive.root,
+                catalog_uri=run.stated.get("catalog_uri", ""),
+                simulated=marker["kind"] == facts.SIMULATED,
+                max_usd=None,
+            )
+        )
+        wanted = {row["job_key"]: row for row in run.frozen if row["_settled"] is None and row["_job"]}
+        for row in wanted.values():
+            done.jobs += _know_job(connection, Job.from_json(row["_job"]), run.run_id, now)
+        if run.records is None:
+            for row in wanted.values():
+                _doubt(connection, run.run_id, row, now, done)
+        else:
+            for record in run.records:
+                if record["job_key"] in wanted:
+                    _take_over(connection, archive, run.run_id, record, now, done)
+    return done
+
+
+def _know_job(connection: Connection, job: Job, run_id: str, now: datetime) -> int:
+    if connection.scalar(select(jobs.c.job_key).where(jobs.c.job_key == job.job_key)):
+        return 0
+    connection.execute(
+        insert(jobs).values(
+            job_key=job.job_key,
+            row_key=job.row_key,
+            shot=job.shot,
+            fingerprint=job.fingerprint,
+            decides=canonical_json(job.decides()).decode(),
+            first_run_id=run_id,
+            created_at=now,
+        )
+    )
+    return 1
+
+
+def _attempt(connection: Connection, run_id: str, record: Mapping[str, Any], now: datetime, **values: Any) -> None:
+    given = {
+        "job_key": record["job_key"],
+        "run_id": run_id,
+        "surplus": False,
+        "purpose": Purpose.FIRST,
+        "gateway": record["gateway"] or "",
+        "model": record["model"],
+        "account": f"{record['gateway'] or ''}@unknown",
+        "route_reason": record.get("route_reason") or "",
+        "cheapest_usd": ZERO,
+        "quoted_usd": ZERO,
+        "reserved_usd": ZERO,
+        "price_usd": ZERO,
+        "price_highest_usd": ZERO,
+        "price_as_of": (record.get("price_as_of") or now.date()).isoformat(),
+        "billed_usd": ZERO,
+        "at_risk_usd": ZERO,
+        "cost_basis": record.get("cost_basis") or "none",
+        "budgets": "[]",
+        "lease_owner": "rebuilt",
+        "lease_until": 0,
+        "intent_at": record.get("submitted_at") or now,
+        "submitted_at": record.get("submitted_at"),
+        "completed_at": record.get("completed_at"),
+        "model_reported": record.get("model_reported"),
+        "not_found": 0,
+    }
+    connection.execute(insert(attempts).values(**(given | values)))
+
+
+def _take_over(
+    connection: Connection, archive: Archive, run_id: str, record: Mapping[str, Any], now: datetime, done: Rebuilt
+) -> None:
+    """One manifest record: the attempts it names for the first time, its pictures, the ends of its other slots."""
+    known = set(connection.scalars(select(attempts.c.attempt_id).where(attempts.c.job_key == record["job_key"])))
+    images = [] if record["stale"] else record["images"]
+    by_attempt: dict[str, list[Mapping[str, Any]]] = {}
+    for image in images:
+        by_attempt.setdefault(image["attempt_id"], []).append(image)
+    new = [pair for pair in zip(record["attempt_ids"], record["task_ids"], strict=True) if pair[0] not in known]
+    # The record has one bill for all attempts of its run; it goes to the first that made pictures, so that the sum stays.
+    payer = next((attempt_id for attempt_id, _ in new if attempt_id in by_attempt), new[-1][0] if new else None)
+    filled = {row.slot for row in connection.execute(select(slots.c.slot).where(slots.c.job_key == record["job_key"]))}
+    rest = [slot for slot in range(record["n"]) if slot not in filled and slot not in {each["slot"] for each in images}]
+    for attempt_id, task_id in new:
+        mine = by_attempt.get(attempt_id, [])
+        last = attempt_id == new[-1][0]
+        end = (AttemptState.ARCHIVED, SlotState.CLOSED, Closed.FEWER) if mine else _end_of(record, task_id)
+        covers = [each["slot"] for each in mine] + (rest if last else [])
+        at_risk = record["at_risk_usd"] if last else ZERO
+        _attempt(
+            connection,
+            run_id,
+            record,
+            now,
+            attempt_id=attempt_id,
+            slots=str(covers),
+            state=end[0],
+            task_id=task_id,
+            gateway=mine[0]["gateway"] if mine else (record["gateway"] or ""),
+            reserved_usd=at_risk,
+            billed_usd=record["billed_usd"] if attempt_id == payer else ZERO,
+            billed_credits=record["billed_credits"] if attempt_id == payer else None,
+            at_risk_usd=at_risk,
+            error_code=record["error_code"] if last else None,
+            error_message=record["error_message"] if last else None,
+        )
+        done.attempts += 1
+        for ordinal, image in enumerate(mine):
+            _picture(connection, archive, record, ordinal, image)
+            done.pictures += 1
+        if last and rest:
+            rows = [
+                {
+                    "job_key": record["job_key"],
+                    "slot": slot,
+                    "state": end[1],
+                    "closed": end[2],
+                    "attempt_id": attempt_id,
+                }
+                for slot in rest
+            ]
+            connection.execute(insert(slots), rows)
+
+
+def _end_of(record: Mapping[str, Any], task_id: str | None) -> tuple[AttemptState, SlotState, Closed | None]:
+    end = _ENDS.get(record["status"], (AttemptState.FAILED, SlotState.CLOSED, Closed.BILLED))
+    # Without its task id an attempt cannot be followed: it is unknown, whatever it was.
+    return (AttemptState.UNKNOWN, SlotState.TAKEN, None) if end[0] is AttemptState.ACCEPTED and task_id is None else end
+
+
+def _picture(
+    connection: Connection, archive: Archive, record: Mapping[str, Any], ordinal: int, image: Mapping[str, Any]
+) -> None:
+    connection.execute(
+        insert(pictures).values(
+            attempt_id=image["attempt_id"],
+            ordinal=ordinal,
+            job_key=record["job_key"],
+            slot=image["slot"],
+            url=image["source_url"],
+            state="archived",
+            sha256=image["sha256"],
+            width=image["width"],
+            height=image["height"],
+            bytes=image["bytes"],
+            mime_type=image["mime_type"],
+            warnings="[]",
+            archived_at=record["archived_at"],
+        )
+    )
+    connection.execute(
+        insert(copies).values(attempt_id=image["attempt_id"], ordinal=ordinal, archive=archive.root, path=image["path"])
+    )
+    connection.execute(
+        insert(slots).values(
+            job_key=record["job_key"],
+            slot=image["slot"],
+            state=SlotState.FILLED,
+            closed=None,
+            attempt_id=image["attempt_id"],
+        )
+    )
+
+
+def _doubt(connection: Connection, run_id: str, row: Mapping[str, Any], now: datetime, done: Rebuilt) -> None:
+    """A job of a run that left no manifest: unless it holds a picture, it may have been paid for."""
+    known = set(connection.scalars(select(slots.c.slot).where(slots.c.job_key == row["job_key"])))
+    open_slots = [slot for slot in range(row["n"]) if slot not in known]
+    usd = row["_forecast_usd"]
+    if not open_slots or known or usd == ZERO:
+        return
+    attempt_id = new_attempt_id()
+    _attempt(
+        connection,
+        run_id,
+        {**row, "gateway": None},
+        now,
+        attempt_id=attempt_id,
+        slots=str(open_slots),
+        state=AttemptState.UNKNOWN,
+        quoted_usd=usd or ZERO,
+        reserved_usd=usd or ZERO,
+        at_risk_usd=usd or ZERO,
+        error_code="unknown",
+        error_message="rebuilt from a run that left no manifest: it may have been paid for",
+    )
+    connection.execute(
+        insert(slots),
+        [
+            {
+                "job_key": row["job_key"],
+                "slot": slot,
+                "state": SlotState.TAKEN,
+                "closed": None,
+                "attempt_id": attempt_id,
+            }
+            for slot in open_slots
+        ],
+    )
+    done.attempts += 1
+    done.unknown += 1
+    done.unknown_usd += usd or ZERO
