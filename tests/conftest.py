@@ -1,8 +1,11 @@
 """Nothing here can buy: every SEEDREAM_* and GETIMG_* variable is dropped before anything of the project is imported."""
 
+import atexit
 import os
 import shutil
+import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +14,11 @@ import pytest
 for _name in list(os.environ):
     if _name.startswith(("SEEDREAM_", "GETIMG_", "PREFECT_")):
         del os.environ[_name]
+# Prefect keeps what it keeps in a folder of this test session; it reads the variable when it is imported.
+_prefect_home = tempfile.mkdtemp(prefix="seedream-test-prefect-")
+atexit.register(shutil.rmtree, _prefect_home, ignore_errors=True)
 os.environ |= {
+    "PREFECT_HOME": _prefect_home,
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_LEVEL": "ERROR",
@@ -20,10 +27,18 @@ os.environ |= {
 from sandbox_process import Sandbox, start_sandbox  # noqa: E402
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _private_prefect(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Prefect keeps what it keeps in a folder of this test session."""
-    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """In CI nothing may be skipped: everything that is optional elsewhere is installed there."""
+    skipped = len(terminalreporter.stats.get("skipped", []))
+    if os.environ.get("CI") and skipped:
+        terminalreporter.write_line(f"CI fails: {skipped} tests were skipped", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A skipped test is a failed one in CI."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped") and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
@@ -93,8 +108,6 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

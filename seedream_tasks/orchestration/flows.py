@@ -13,6 +13,7 @@ from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
+from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
@@ -148,10 +149,12 @@ async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary
         await asyncio.gather(showing, return_exceptions=True)
     if runner.engine.fault is not None:
         raise runner.engine.fault
-    # A row's task run is Failed where its record is; anything that was raised stopped the run.
     for state in states:
-        if state.is_crashed() or (state.is_failed() and state.name == "Failed" and state.data is not None):
-            await state.aresult()
+        if state.is_failed() or state.is_crashed():
+            # A row whose record failed returns a Failed state without an exception; what was raised stopped its chunk.
+            error = await state.aresult(raise_on_failure=False)
+            if isinstance(error, BaseException) and not isinstance(error, FailedRun):
+                raise error
     await asyncio.to_thread(_keep_bill, run)
     summary = await write_manifest(run.run_id, settings)
     await _show_result(run, summary, told)

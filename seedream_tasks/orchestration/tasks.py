@@ -18,13 +18,17 @@ from ..catalog.manifest import Summary
 from ..catalog.records import RunFacts
 from ..core.errors import SeedreamError
 from ..core.jobs import Job
-from ..core.states import COMPLETE, RecordStatus
+from ..core.states import RecordStatus
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request, freeze
 from ..engine.settings import amount, locations
 from ..ledger import facts, views
 from .artifacts import in_a_line, record_in_a_line
 from .session import RunSettings, session
+
+
+# Records that need somebody's eye; a deferred one only waits for its next run.
+_RED = frozenset({RecordStatus.FAILED, RecordStatus.UNKNOWN, RecordStatus.EXPIRED, RecordStatus.LOST})
 
 
 @task(name="plan_jobs", task_run_name="plan", cache_policy=NO_CACHE, persist_result=False)
@@ -60,7 +64,7 @@ async def process_chunk(run_id: str, settings: RunSettings, start: int, stop: in
         status = RecordStatus(records[0]["status"])
         name = status.value.replace("_", " ").capitalize()
         message = record_in_a_line(records[0])
-        return Completed(name=name, message=message) if status in COMPLETE else Failed(name=name, message=message)
+        return Failed(name=name, message=message) if status in _RED else Completed(name=name, message=message)
     message = in_a_line(summary)
     return Completed(message=message) if summary.complete else Completed(name="Incomplete", message=message)
 
