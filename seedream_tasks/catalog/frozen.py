@@ -4,6 +4,7 @@ It holds the catalog's columns, what was rendered, and what was already decided 
 is everything a run is: the manifest, a resume and a rebuild are computed from the two.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -223,6 +224,7 @@ class FrozenRun:
 
     def __init__(self, archive: Archive, run_id: str) -> None:
         self.run_id = run_id
+        self._lock = threading.Lock()
         try:
             self._file = archive.open(frozen_path(run_id))
             self._parquet = pq.ParquetFile(self._file)
@@ -257,35 +259,30 @@ class FrozenRun:
 
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
         """Our own columns of the records from `start` to before `stop`."""
-        found: list[dict[str, Any]] = []
+        return [record for _, record in self._range(start, stop)]
+
+    def jobs(self, start: int, stop: int) -> Iterator[tuple[int, Job, bool]]:
+        """The jobs among the records from `start` to before `stop`: position, job, whether it is selected."""
+        for position, record in self._range(start, stop):
+            if record["_job"] is not None and record["_settled"] is None:
+                yield position, Job.from_json(record["_job"]), record["_selected"]
+
+    def _range(self, start: int, stop: int) -> Iterator[tuple[int, dict[str, Any]]]:
         position = 0
         for group in range(self._parquet.num_row_groups):
             count = self._parquet.metadata.row_group(group).num_rows
             if position + count > start and position < stop:
-                table = self._parquet.read_row_group(group, columns=FROZEN.names)
-                low, high = max(0, start - position), min(count, stop - position)
-                found += table.slice(low, high - low).to_pylist()
-            position += count
-        return found
-
-    def jobs(self, start: int, stop: int) -> Iterator[tuple[int, Job, bool]]:
-        """The jobs among the records from `start` to before `stop`: position, job, whether it is selected."""
-        position = 0
-        for group in range(self._parquet.num_row_groups):
-            rows = self._parquet.metadata.row_group(group).num_rows
-            if position + rows > start and position < stop:
                 records = self._group(group)
-                for offset in range(max(0, start - position), min(rows, stop - position)):
-                    record = records[offset]
-                    if record["_job"] is not None and record["_settled"] is None:
-                        yield position + offset, Job.from_json(record["_job"]), record["_selected"]
-            position += rows
+                for offset in range(max(0, start - position), min(count, stop - position)):
+                    yield position + offset, records[offset]
+            position += count
 
     def _group(self, group: int) -> list[dict[str, Any]]:
-        if self._cached is None or self._cached[0] != group:
-            table = self._parquet.read_row_group(group, columns=["_job", "_settled", "_selected"])
-            self._cached = (group, table.to_pylist())
-        return self._cached[1]
+        # Chunks are read from several threads at once, which the file's reader is not made for.
+        with self._lock:
+            if self._cached is None or self._cached[0] != group:
+                self._cached = (group, self._parquet.read_row_group(group, columns=FROZEN.names).to_pylist())
+            return self._cached[1]
 
 
 def frozen_path(run_id: str) -> str:

@@ -5,7 +5,10 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from functools import partial
 from typing import Any
 
 import click
@@ -99,42 +102,69 @@ def run(
 
 
 def _started(**parameters: Any) -> dict[str, Any]:
-    """Run the flow with progress and signals wired; returns its result. Raises SeedreamError."""
+    """Run the flow with progress and signals wired; returns its result. Raises SeedreamError.
+
+    The flow's event loop runs in a thread: in the main thread Prefect would take SIGTERM for itself and raise in the middle of
+    whatever is being recorded.
+    """
     stop_listening = listen(_bar() if sys.stderr.isatty() else _lines)
-    signals: list[int] = []
+    stopping = _Stopping()
+    outcome: Future[dict[str, Any]] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(asyncio.run(_flow(stopping, parameters)))
+        except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
+            outcome.set_exception(error)
+
+    thread = threading.Thread(target=work, name="seedream-run")
+    before = {number: signal.signal(number, stopping.asked) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return asyncio.run(_flow(signals, parameters))
-    except asyncio.CancelledError:
+        thread.start()
+        thread.join()
+        return outcome.result()
+    except (asyncio.CancelledError, CancelledError):
         click.echo("stopped; what is in flight stands in the ledger and is taken up by the next run", err=True)
-        raise SystemExit(128 + (signals[0] if signals else signal.SIGINT)) from None
+        raise SystemExit(128 + (stopping.signals[0] if stopping.signals else signal.SIGINT)) from None
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
         stop_listening()
 
 
-async def _flow(signals: list[int], parameters: dict[str, Any]) -> dict[str, Any]:
+class _Stopping:
+    """The first signal stops the run in order, the second leaves at once."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+        self.cancel: Callable[[], object] | None = None
+
+    def asked(self, number: int, _: Any) -> None:
+        self.signals.append(number)
+        if len(self.signals) > 1:
+            click.echo("leaving at once; calls without an answer become unknown", err=True)
+            os._exit(128 + number)
+        click.echo("stopping: no new purchases; waiting for open calls (once more to leave at once)", err=True)
+        if self.cancel is not None:
+            self.cancel()
+
+
+async def _flow(stopping: _Stopping, parameters: dict[str, Any]) -> dict[str, Any]:
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    if task is not None:
+        stopping.cancel = partial(loop.call_soon_threadsafe, task.cancel)
+    if stopping.signals:
+        raise asyncio.CancelledError
+
     from ..orchestration.flows import catalog_images
 
     # Prefect's own lines stand in its UI; the terminal gets ours. What goes wrong is raised, and told below in one line.
     logging.getLogger("prefect").propagate = False
-    task = asyncio.current_task()
-    loop = asyncio.get_running_loop()
-
-    def stop(number: int) -> None:
-        signals.append(number)
-        if len(signals) > 1:
-            click.echo("leaving at once; calls without an answer become unknown", err=True)
-            os._exit(128 + number)
-        click.echo("stopping: no new purchases; waiting for open calls (once more to leave at once)", err=True)
-        if task is not None:
-            task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
     state = await catalog_images(**parameters, return_state=True)
     result = await state.aresult(raise_on_failure=False)
     if isinstance(result, SeedreamError):
         raise result
-    if isinstance(result, asyncio.CancelledError) or signals:
+    if isinstance(result, asyncio.CancelledError) or stopping.signals:
         raise asyncio.CancelledError
     if isinstance(result, dict):
         return result

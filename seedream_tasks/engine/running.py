@@ -29,7 +29,6 @@ class Runner:
         self.engine = engine
         self.frozen = frozen
         self._in_hand = asyncio.Semaphore(_IN_HAND)
-        self._reading = asyncio.Lock()  # the file's reader is not made for two at once
 
     async def run(self, start: int, stop: int) -> None:
         """Take the records from `start` to before `stop` as far as they go. Raises what stopped the run (LedgerFault, ...)."""
@@ -38,8 +37,7 @@ class Runner:
         jobs = self.frozen.jobs(start, stop)
         try:
             while self.engine.fault is None and not self.engine.stopping:
-                async with self._reading:
-                    batch = await asyncio.to_thread(lambda: list(islice(jobs, _LOOK_AHEAD)))
+                batch = await asyncio.to_thread(lambda: list(islice(jobs, _LOOK_AHEAD)))
                 if not batch:
                     break
                 keys = [job.job_key for _, job, _ in batch]

@@ -26,7 +26,6 @@ from ..ledger import facts, views
 from .artifacts import in_a_line, record_in_a_line
 from .session import RunSettings, session
 
-
 # Records that need somebody's eye; a deferred one only waits for its next run.
 _RED = frozenset({RecordStatus.FAILED, RecordStatus.UNKNOWN, RecordStatus.EXPIRED, RecordStatus.LOST})
 

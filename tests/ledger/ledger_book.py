@@ -147,7 +147,11 @@ class Book:
         return self.write(lambda connection: records.accepted(connection, attempt_id, task, 12.0, "a-model"))
 
     def delivered(
-        self, attempt_id: str, finished: Finished | None = None, task_id: str | None = None, until: datetime | None = None
+        self,
+        attempt_id: str,
+        finished: Finished | None = None,
+        task_id: str | None = None,
+        until: datetime | None = None,
     ) -> Recorded:
         """Links are known."""
         result = finished or made()
@@ -232,7 +236,11 @@ _WAYS: Mapping[AttemptState, Callable[[Book, str], Any]] = {
     AttemptState.NOT_SENT: lambda book, attempt: book.not_sent(attempt),
     AttemptState.UNKNOWN: lambda book, attempt: book.unknown(attempt),
     AttemptState.FAILED: lambda book, attempt: book.refused(attempt),
-    AttemptState.EXPIRED: lambda book, attempt: (book.accepted(attempt), book.delivered(attempt), book.expired(attempt)),
+    AttemptState.EXPIRED: lambda book, attempt: (
+        book.accepted(attempt),
+        book.delivered(attempt),
+        book.expired(attempt),
+    ),
     AttemptState.CANCELLED: lambda book, attempt: (
         book.accepted(attempt),
         book.failed(attempt, AttemptState.CANCELLED),
