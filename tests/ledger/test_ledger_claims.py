@@ -54,7 +54,7 @@ def test_a_claim_takes_its_slots_and_writes_the_intent(book: Book) -> None:
     assert attempt.slots == (0, 2)
     assert attempt.quoted_usd == attempt.reserved_usd == Decimal("0.062")
     assert attempt.billed_usd == attempt.at_risk_usd == 0
-    assert book.slots(job) == {slot: (SlotState.TAKEN, None, attempt_id) for slot in (0, 2)}
+    assert book.slots(job) == dict.fromkeys((0, 2), (SlotState.TAKEN, None, attempt_id))
     assert book.money() == {f"run:{RUN}": (Decimal("0.062"), Decimal(0))}
 
 
