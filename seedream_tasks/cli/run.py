@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +27,9 @@ for _name, _value in {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }.items():
     os.environ.setdefault(_name, _value)
+if os.environ.get("PREFECT_HOME"):
+    # Prefect makes this folder but not its parents, and then starts its server again and again without a word.
+    Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)
 
 from ..core.errors import SeedreamError  # noqa: E402
 from ..core.money import dollars  # noqa: E402

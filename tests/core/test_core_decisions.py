@@ -321,21 +321,23 @@ def test_the_route_says_why() -> None:
     assert second.cheapest_usd == Decimal("0.024")
 
 
-@pytest.mark.parametrize(("premium", "gateway"), [(None, "getimg"), ("0.3", None), ("0.291", "getimg"), ("0.29", None)])
-def test_the_premium_is_bound(premium: str | None, gateway: str | None) -> None:
-    """0.04 is 29.03 % above 0.031: allowed with a premium of 0.291, not with 0.29; without a limit always."""
-    limit = None if premium is None else Decimal(premium)
-    offers = [offer("evolink", "0.031", "out"), offer("getimg", "0.04")]
-    found = route(offers, (), limit)
-    if premium == "0.3":
-        found = route([offer("evolink", "0.03", "out"), offer("getimg", "0.04")], (), limit)
-    if gateway is None:
-        assert not isinstance(found, Route)
-        assert found[0] is NoRoute.PREMIUM
-        assert "getimg costs" in found[1]
-        assert "% more than evolink" in found[1]
-    else:
-        assert chosen(found) == gateway
+@pytest.mark.parametrize(
+    ("cheapest", "premium"), [("0.031", None), ("0.031", "0.291"), ("0.03", "0.34"), ("0.032", "0.25")]
+)
+def test_the_next_gateway_may_cost_up_to_the_premium(cheapest: str, premium: str | None) -> None:
+    """The limit itself is allowed; without one the next gateway may cost anything."""
+    offers = [offer("evolink", cheapest, "out"), offer("getimg", "0.04")]
+    assert chosen(route(offers, (), None if premium is None else Decimal(premium))) == "getimg"
+
+
+@pytest.mark.parametrize(("cheapest", "premium"), [("0.031", "0.29"), ("0.032", "0.249"), ("0.039", "0")])
+def test_above_the_premium_nothing_is_bought(cheapest: str, premium: str) -> None:
+    """The answer says who would cost how much more than whom."""
+    found = route([offer("evolink", cheapest, "out"), offer("getimg", "0.04")], (), Decimal(premium))
+    assert not isinstance(found, Route)
+    assert found[0] is NoRoute.PREMIUM
+    assert "getimg costs" in found[1]
+    assert "% more than evolink" in found[1]
 
 
 def test_the_premium_counts_from_the_cheapest_able_gateway_even_if_it_is_out() -> None:

@@ -33,17 +33,19 @@ def row(book: PriceBook, gateway: str, model: str = SEEDREAM_45, tier: str | Non
 
 @pytest.mark.parametrize("tier", ["2K", "4K"])
 @pytest.mark.parametrize(
-    ("gateway", "usd", "credits"), [("evolink", "0.031", "2.25"), ("getimg", "0.04", None), ("apiin", "0.024", "12")]
+    ("gateway", "usd", "units"), [("evolink", "0.031", "2.25"), ("getimg", "0.04", None), ("apiin", "0.024", "12")]
 )
-def test_documented_prices(gateway: str, usd: str, credits: str | None, tier: str) -> None:
+def test_documented_prices(gateway: str, usd: str, units: str | None, tier: str) -> None:
     """Each gateway's page states its price per picture, for every tier."""
     found = row(REAL, gateway, tier=tier)
     assert found.usd == Decimal(usd)
-    assert found.credits == (None if credits is None else Decimal(credits))
+    assert found.credits == (None if units is None else Decimal(units))
     assert found.source
 
 
-@pytest.mark.parametrize(("gateway", "model"), [("gccai", SEEDREAM_45), ("evolink", SEEDREAM_40), ("getimg", SEEDREAM_40)])
+@pytest.mark.parametrize(
+    ("gateway", "model"), [("gccai", SEEDREAM_45), ("evolink", SEEDREAM_40), ("getimg", SEEDREAM_40)]
+)
 def test_what_nobody_prices_has_no_price(gateway: str, model: str) -> None:
     """A real run never makes up a price, and never takes the sandbox's."""
     assert REAL.row(gateway, model, "2K") is None
@@ -206,14 +208,14 @@ def test_no_pictures_cost_nothing() -> None:
 
 
 @given(PRICES, PRICES, st.decimals(min_value=0, max_value=10_000, allow_nan=False, allow_infinity=False, places=4))
-def test_credits_are_converted_exactly(usd: Decimal, credits: Decimal, reported: Decimal) -> None:
+def test_credits_are_converted_exactly(usd: Decimal, units: Decimal, reported: Decimal) -> None:
     """Credits x row is rounded once, from the exact quotient: a rate rounded before would drift."""
-    exact = Fraction(reported) * Fraction(usd) / Fraction(credits)
+    exact = Fraction(reported) * Fraction(usd) / Fraction(units)
     wide = Context(prec=60)
     nearest = wide.divide(Decimal(exact.numerator), Decimal(exact.denominator)).quantize(
         Decimal("0.000001"), rounding=ROUND_HALF_EVEN, context=wide
     )
-    assert settle(usd, credits, usd, 1, reported_credits=reported).billed_usd == nearest
+    assert settle(usd, units, usd, 1, reported_credits=reported).billed_usd == nearest
 
 
 @given(st.lists(st.integers(1, 15), min_size=1, max_size=40), st.sampled_from([EVOLINK, APIIN]))
@@ -221,8 +223,8 @@ def test_sums_of_settled_attempts_are_the_gateways_own_bill(
     calls: list[int], figures: tuple[Decimal, Decimal, Decimal]
 ) -> None:
     """Whole pictures reported in credits add up to pictures x price, to the last place, however they were split."""
-    usd, credits, highest = figures
-    bills = [settle(usd, credits, highest, made, reported_credits=credits * made) for made in calls]
+    usd, units, highest = figures
+    bills = [settle(usd, units, highest, made, reported_credits=units * made) for made in calls]
     assert sum((bill.billed_usd for bill in bills), ZERO) == usd * sum(calls)
 
 

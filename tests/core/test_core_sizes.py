@@ -80,7 +80,9 @@ def test_ratios_are_parsed(text: str) -> None:
     assert parse_ratio(text) == tuple(map(int, text.split(":")))
 
 
-@pytest.mark.parametrize("text", ["", "auto", "16/9", "0:1", "1:0", "16:9:1", "1.5:1", " 16:9", "16:9 ", "16:9\n", "-1:1"])
+@pytest.mark.parametrize(
+    "text", ["", "auto", "16/9", "0:1", "1:0", "16:9:1", "1.5:1", " 16:9", "16:9 ", "16:9\n", "-1:1"]
+)
 def test_what_is_no_ratio_is_none(text: str) -> None:
     """Nothing else is, however close it looks."""
     assert parse_ratio(text) is None
@@ -126,8 +128,6 @@ def test_a_range_reads_as_a_person_would_say_it() -> None:
     ("ratio", "pixels", "aspect"),
     [("2:1", None, 2.0), (None, "2048x1024", 2.0), ("1:1", "2048x1024", 2.0), ("auto", None, None), (None, None, None)],
 )
-def test_what_was_asked_for_decides_the_comparison(
-    ratio: str | None, pixels: str | None, aspect: float | None
-) -> None:
+def test_what_was_asked_for_decides_the_comparison(ratio: str | None, pixels: str | None, aspect: float | None) -> None:
     """Pixels before ratio; with `auto` there is nothing to compare."""
     assert asked_aspect(ratio, pixels) == aspect

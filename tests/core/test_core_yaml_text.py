@@ -25,14 +25,17 @@ def test_numbers_with_a_point_are_exact(amount: Decimal) -> None:
     assert str(read) == f"{amount:f}"
 
 
-@pytest.mark.parametrize("word", ["no", "yes", "on", "off", "No", "Y", "n", "2026-01-31", "0x10", "1_000", "1e3", ".inf"])
+@pytest.mark.parametrize(
+    "word", ["no", "yes", "on", "off", "No", "Y", "n", "2026-01-31", "0x10", "1_000", "1e3", ".inf"]
+)
 def test_words_that_yaml_would_turn_stay_text(word: str) -> None:
     """Only true, false, null, whole numbers and decimals are something else than text."""
     assert read_yaml(f"word: {word}", "file") == {"word": word}
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("true", True), ("False", False), ("null", None), ("~", None), ("", None), ("15", 15), ("-2", -2)]
+    ("text", "value"),
+    [("true", True), ("False", False), ("null", None), ("~", None), ("", None), ("15", 15), ("-2", -2)],
 )
 def test_plain_values_are_themselves(text: str, value: object) -> None:
     """The few implicit types that are left work as everybody expects."""

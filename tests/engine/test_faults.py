@@ -32,9 +32,9 @@ UNKNOWN_BILLED = Expected("unknown", "unknown", at_risk="reservation")
 UNDECODABLE = Expected("failed", "undecodable", billed="price")
 
 
-def refused(code: str, accepted: int = 0) -> Expected:
+def refused(code: str) -> Expected:
     """A definite, unbilled no in answer to the submit."""
-    return Expected("failed", code, at_risk="nothing", accepted=accepted)
+    return Expected("failed", code, at_risk="nothing", accepted=0)
 
 
 # Kind -> what it leads to at each gateway. `no document says` whether gccai and apiin bill failed tasks, so there the
@@ -62,13 +62,13 @@ TABLE: dict[str, dict[str, Expected]] = {
     "task_failed": {
         "evolink": Expected("archived", billed="price", attempts=2, accepted=2),  # transient, and never billed there
         "gccai": Expected("failed", "server_error", at_risk="reservation"),
-        "getimg": refused("content_policy_violation", accepted=1),  # a synchronous no, in its own words
+        "getimg": refused("content_policy_violation"),  # a synchronous no, in its own words
         "apiin": Expected("failed", "500", at_risk="reservation"),
     },
     "task_cancelled": {
         "evolink": Expected("cancelled", "request_cancelled", at_risk="nothing"),
         "gccai": Expected("cancelled", "request_cancelled", at_risk="reservation"),
-        "getimg": refused("content_policy_violation", accepted=1),  # it has no cancelled tasks
+        "getimg": refused("content_policy_violation"),  # it has no cancelled tasks
         "apiin": Expected("cancelled", "request_cancelled", at_risk="reservation"),
     },
     "task_failed_billed": {

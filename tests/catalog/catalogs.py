@@ -1,0 +1,55 @@
+"""Small catalogs, and what the planner makes of them when there is no ledger and nothing may be fetched."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from seedream_tasks.catalog.frozen import FrozenRecord
+from seedream_tasks.catalog.tables import Row, open_table
+from seedream_tasks.core.capabilities import BY_OFFER, GATEWAYS
+from seedream_tasks.core.pricing import PriceBook
+from seedream_tasks.core.shots import parse_shots
+from seedream_tasks.engine.planning import Planner, Wishes
+from seedream_tasks.media.references import References
+
+CAPABILITIES = {
+    gateway: {model: row for (owner, model), row in BY_OFFER.items() if owner == gateway} for gateway in GATEWAYS
+}
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    """A file with exactly these bytes."""
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def rows(path: Path) -> list[Row]:
+    """All rows of a catalog."""
+    return list(open_table(str(path)).rows)
+
+
+def cells(path: Path) -> list[list[str]]:
+    """The text cells of all rows."""
+    return [row.cells for row in rows(path)]
+
+
+def plan(path: Path, shots: str | None = None, **wishes: Any) -> list[FrozenRecord]:
+    """Every record of a catalog as a forecast plans it; `shots` is a shot list's text, None is column mode."""
+    references = References(str(path))
+    wanted = Wishes(shots=None if shots is None else parse_shots(shots), **wishes)
+    prices = PriceBook.for_run(simulated=True)
+    try:
+        planner = Planner(open_table(str(path)), wanted, references, CAPABILITIES, prices, None, fetch=False)
+        return [planned.record for planned in planner.plan()]
+    finally:
+        references.close()
+
+
+def told(records: Iterable[FrozenRecord]) -> list[tuple[str | None, str | None, str]]:
+    """Key, what is settled already, and the reason of each record."""
+    return [(record.row_key, record.settled, record.reason.value) for record in records]
+
+
+def prompts(records: Iterable[FrozenRecord]) -> dict[str | None, str]:
+    """The rendered prompt of each key."""
+    return {record.row_key: record.job.prompt for record in records if record.job}
