@@ -35,7 +35,7 @@ from ..core.errors import SeedreamError  # noqa: E402
 from ..core.money import dollars  # noqa: E402
 from ..engine.freezing import Request, check  # noqa: E402
 from ..engine.progress import Happening, Progress, listen  # noqa: E402
-from ..engine.settings import amount, configured, locations, read_prices, retry_words  # noqa: E402
+from ..engine.settings import amount, callback_base, configured, locations, read_prices, retry_words  # noqa: E402
 from . import options  # noqa: E402
 from .main import print_json  # noqa: E402
 
@@ -69,6 +69,7 @@ def run(
     chosen = configured(gateway, sandbox, fall_back=True)
     locations(archive, ledger, chosen.embedded)
     read_prices(prices)
+    callback_base()
     amount(max_usd, "max_usd")
     check(
         Request(

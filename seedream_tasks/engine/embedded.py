@@ -1,68 +1,111 @@
-"""The embedded sandbox: a process of its own that ends with ours, however ours ends."""
+"""The embedded sandbox: a process of its own that ends with its last user, however that ends.
 
+Runs on one archive share one sandbox, since there is one state. Each holds a shared lock on a file beside the state; the
+sandbox ends when its starter is gone and nobody holds the lock. A process that is killed lets go of its lock by dying.
+"""
+
+import fcntl
 import json
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
+import httpx
+
+from ..core.capabilities import GATEWAYS
 from ..core.errors import SeedreamError
+
+_TRIES = 6
+_END_WITHIN_S = 10.0
 
 
 @contextmanager
 def embedded_sandbox(state: Path) -> Iterator[dict[str, str]]:
-    """Start a sandbox with its state in a file; yields gateway -> base URL, and stops it on leaving.
-
-    It takes the port it had last time, so that links it gave out before a crash still work; a free one where that is taken.
-    """
+    """The sandbox of a state file, running already or started now; yields gateway -> base URL."""
+    state = state.absolute()
     state.parent.mkdir(parents=True, exist_ok=True)
-    memory = state.with_suffix(".port")
-    last = memory.read_text("ascii").strip() if memory.exists() else ""
-    process, ready = _started(state, last) if last.isdigit() else (None, "")
-    if process is None or not ready:
-        if process is not None:
-            _stop(process)
-        process, ready = _started(state, "0")
-    try:
+    with state.with_suffix(".users").open("ab") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        process, url = _found_or_started(state)
         try:
-            answer = json.loads(ready)
-            bases, port = answer["gateways"], urlsplit(answer["url"]).port
-        except (ValueError, KeyError):
-            raise SeedreamError(
-                f"the embedded sandbox did not start: {ready.strip() or 'see its message above'}"
-            ) from None
-        memory.write_text(str(port), "ascii")
-        yield bases
-    finally:
-        _stop(process)
+            yield {name: f"{url}/{name}" for name in GATEWAYS}
+        finally:
+            last = _is_last(users)
+            fcntl.flock(users, fcntl.LOCK_UN)
+            if process is not None:
+                _leave(process, last)
 
 
-def _started(state: Path, port: str) -> tuple[subprocess.Popen[str], str]:
-    command = [
-        sys.executable,
-        "-m",
-        "seedream_tasks.sandbox",
-        "--port",
-        port,
-        "--state",
-        str(state),
-        "--exit-with-stdin",
-    ]
-    # It reads our end of this pipe: when we are gone, killed included, it reads the end and stops.
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
-    return process, process.stdout.readline() if process.stdout else ""
+def _found_or_started(state: Path) -> tuple[subprocess.Popen[str] | None, str]:
+    memory = state.with_suffix(".port")
+    why = ""
+    for _ in range(_TRIES):
+        last = memory.read_text("ascii").strip() if memory.exists() else ""
+        if last.isdigit() and _serves(state, f"http://127.0.0.1:{last}"):
+            return None, f"http://127.0.0.1:{last}"
+        # The port it had last time first: links it gave out before a crash then still work.
+        for port in dict.fromkeys((last if last.isdigit() else "0", "0")):
+            process, ready, why = _started(state, port)
+            if ready:
+                url = str(json.loads(ready)["url"])
+                memory.write_text(str(urlsplit(url).port), "ascii")
+                return process, url
+        time.sleep(0.2)  # another run is starting the same sandbox right now
+    raise SeedreamError(f"the embedded sandbox did not start: {why}")
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
-    if process.stdin:
-        process.stdin.close()
-    process.terminate()
+def _serves(state: Path, url: str) -> bool:
     try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
+        answer = httpx.get(f"{url}/sandbox/health", timeout=5.0, trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    return isinstance(answer, dict) and answer.get("state") == str(state)
+
+
+def _started(state: Path, port: str) -> tuple[subprocess.Popen[str], str, str]:
+    """Start it; the ready line is empty where it did not come up, and the last part says why."""
+    command = [sys.executable, "-m", "seedream_tasks.sandbox", "--port", port, "--state", str(state)]
+    command += ["--exit-with-stdin", "--users", str(state.with_suffix(".users"))]
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(  # noqa: S603 - our own
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+        ready = process.stdout.readline() if process.stdout else ""
+        if ready:
+            return process, ready, ""
         process.wait()
-    if process.stdout:
-        process.stdout.close()
+        errors.seek(0)
+        why = errors.read().strip()
+    _close(process)
+    return process, "", why
+
+
+def _is_last(users: BinaryIO) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _leave(process: subprocess.Popen[str], last: bool) -> None:
+    _close(process)  # the end of its stdin; it stays while other runs use it
+    if last:
+        try:
+            process.wait(_END_WITHIN_S)
+            return
+        except subprocess.TimeoutExpired:
+            pass  # a new user came in between
+    process.returncode = 0  # it is the other users' now, and ends with the last of them
+
+
+def _close(process: subprocess.Popen[str]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()

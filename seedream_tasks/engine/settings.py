@@ -1,5 +1,6 @@
 """What a run is told: gateways and keys from the environment, archive, ledger, caps. Checked before anything is opened."""
 
+import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -159,6 +160,37 @@ def read_text(uri: str, field: str) -> str:
         raise InputError(f"{uri}: not UTF-8", field=field) from None
     except (OSError, ImportError, ValueError) as error:
         raise InputError(f"{uri}: cannot be read: {type(error).__name__}: {error}", field=field) from None
+
+
+_LONGEST_CALLBACK = 2048  # EvoLink, Seedream 4.5 page: max length of callback_url
+_TOKEN_CHARACTERS = 43
+
+
+def callback_base() -> str | None:
+    """The public base of the callback endpoint, where SEEDREAM_CALLBACK_URL turns callbacks on. Raises ConfigurationError."""
+    base = os.environ.get("SEEDREAM_CALLBACK_URL", "").strip().rstrip("/")
+    if not base:
+        return None
+    parts = urlsplit(base)
+    problem = None
+    if parts.scheme != "https" or not parts.hostname:
+        problem = "must be an https address"
+    elif _is_private(parts.hostname):
+        problem = "must be public: a gateway cannot reach it"
+    elif len(f"{base}/callbacks/") + _TOKEN_CHARACTERS > _LONGEST_CALLBACK:
+        problem = f"must leave room for its token within {_LONGEST_CALLBACK} characters"
+    if problem:
+        raise ConfigurationError(f"SEEDREAM_CALLBACK_URL {problem}: {base[:80]!r}", field="SEEDREAM_CALLBACK_URL")
+    return base
+
+
+def _is_private(host: str) -> bool:
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
 
 
 def amount(value: object, field: str) -> Decimal | None:

@@ -21,7 +21,7 @@ from ..engine.context import Opened, RunContext, opened
 from ..engine.engine import Engine
 from ..engine.freezing import Request
 from ..engine.running import Runner, engine_for, open_frozen
-from ..engine.settings import Locations, configured, locations, read_prices, sandbox_account
+from ..engine.settings import Locations, callback_base, configured, locations, read_prices, sandbox_account
 from ..gateways.client import Account
 from ..ledger import facts
 from ..media.references import References
@@ -121,6 +121,7 @@ class Session:
             max_premium=settings.request.max_premium,
             retry=settings.request.retry,
             wait_s=settings.wait_s,
+            callback_base=callback_base(),
             balances=around.balances,
         )
 

@@ -61,6 +61,7 @@ def _read_faults(context: click.Context, option: click.Parameter, path: str | No
 @click.option("--allow-local-callbacks", is_flag=True, help="Accept callback URLs with http or private addresses.")
 @click.option("--prices", is_flag=True, help="Print the sandbox's price list as a price file and exit.")
 @click.option("--exit-with-stdin", is_flag=True, hidden=True)
+@click.option("--users", hidden=True)
 def sandbox(
     host: str,
     port: int,
@@ -73,6 +74,7 @@ def sandbox(
     allow_local_callbacks: bool,
     prices: bool,
     exit_with_stdin: bool,
+    users: str | None,
 ) -> None:
     """Stand in for the gateways: same HTTP contract, real images, its own bill."""
     if prices:
@@ -89,6 +91,7 @@ def sandbox(
         faults=[fault.as_given() for fault in faults],
         allow_local_callbacks=allow_local_callbacks,
         exit_with_stdin=exit_with_stdin,
+        users=users,
     )
     sys.exit(run_sandbox(config))
 

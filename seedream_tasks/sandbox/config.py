@@ -28,3 +28,5 @@ class SandboxConfig:
     """Accept callback URLs that the documents refuse: http, loopback and private addresses."""
     exit_with_stdin: bool = False
     """End when stdin does, so that a parent that was killed does not leave the sandbox behind."""
+    users: str | None = None
+    """With `exit_with_stdin`: a file whose users hold a shared lock; the sandbox ends once none is left."""

@@ -35,7 +35,8 @@ class Control:
         ]
 
     async def _health(self, request: web.Request) -> web.Response:
-        return reply({"status": "ok", "now": iso(self._world.clock.now()), "gateways": list(GATEWAYS)})
+        state = self._world.config.state
+        return reply({"status": "ok", "now": iso(self._world.clock.now()), "gateways": list(GATEWAYS), "state": state})
 
     async def _bill(self, request: web.Request) -> web.Response:
         return reply(bill(self._world))

@@ -8,6 +8,7 @@ are refused. Then it listens again on the same port. Connections that are alread
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -122,7 +123,7 @@ async def _serve(config: SandboxConfig) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     if config.exit_with_stdin:
-        _watch_stdin(loop, ended)
+        _watch_stdin(loop, ended, config.users)
     state = State(config.state)
     world = World(config, state)
     gallery = Gallery(state, config.image_px)
@@ -171,13 +172,17 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
-    """End when stdin does. A thread, because stdin may be a file, which an event loop cannot watch."""
+def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event, users: str | None) -> None:
+    """End when stdin does and nobody uses it any more. A thread, because stdin may be a file, which no event loop watches."""
 
     def watch() -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 4096):
                 pass
+        if users is not None:
+            # Every run that uses this sandbox holds a shared lock; the system lets go of a dead one's.
+            with open(users, "ab") as file:  # noqa: PTH123 - a lock needs the file itself
+                fcntl.flock(file, fcntl.LOCK_EX)
         with contextlib.suppress(RuntimeError):  # the loop has ended by itself
             loop.call_soon_threadsafe(ended.set)
 

@@ -147,7 +147,12 @@ def test_the_file_must_be_utf8(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("header", "says"),
-    [("sku,title,sku\n", "'sku' stands twice"), ("sku, sku \n", "'sku' stands twice"), ("", "empty"), ("\n\n", "empty")],
+    [
+        ("sku,title,sku\n", "'sku' stands twice"),
+        ("sku, sku \n", "'sku' stands twice"),
+        ("", "empty"),
+        ("\n\n", "empty"),
+    ],
 )
 def test_a_bad_header_is_an_input_error(header: str, says: str, tmp_path: Path) -> None:
     """Columns need names that tell them apart."""
@@ -176,15 +181,9 @@ def test_other_formats_are_refused_with_those_it_reads(name: str, tmp_path: Path
     assert ".parquet" in error.message
 
 
-@pytest.mark.parametrize("name", ["a.tsv", "a.xlsx"])
-def test_tab_separated_and_spreadsheet_catalogs_are_read(name: str, tmp_path: Path) -> None:
-    """TSV and XLSX are catalogs like CSV: cells are the text that stands there."""
-    path = tmp_path / name
-    if name.endswith(".tsv"):
-        write(path, "sku\ttitle\n007\tLamp, red\n")
-    else:
-        pd.DataFrame({"sku": ["007"], "title": ["Lamp, red"]}).to_excel(path, index=False)
-    assert cells(path) == [["007", "Lamp, red"]]
+def test_tab_separated_catalogs_are_read(tmp_path: Path) -> None:
+    """TSV is a catalog like CSV: cells are the text that stands there, commas and all."""
+    assert cells(write(tmp_path / "a.tsv", "sku\ttitle\n007\tLamp, red\n")) == [["007", "Lamp, red"]]
 
 
 def test_a_catalog_may_lie_anywhere(tmp_path: Path) -> None:
@@ -313,11 +312,11 @@ def test_the_sum_of_a_parquet_is_that_of_its_bytes(tmp_path: Path) -> None:
 
 FRAME = pd.DataFrame(
     {
-        "sku": ["007", "a b", "ü-3", "p4"],
-        "title": ["Lamp", 'Chair, "oak"', "Tisch\nrund", ""],
-        "price": [19.9, 10.0, 0.1, 1e20],
-        "stock": [1, 0, 12, 1000000],
-        "sale": [True, False, True, False],
+        "sku": ["007", "a b", "ü-3"],
+        "title": ["Lamp", 'Chair, "oak"', "Tisch\nrund"],
+        "price": [19.9, 10.0, 0.1],
+        "stock": [1, 0, 1000000],
+        "sale": [True, False, True],
     }
 )
 SHOTS = """
@@ -340,7 +339,7 @@ def test_the_same_table_has_the_same_fingerprints_in_every_format(tmp_path: Path
     """A shop that changes its export's format pays for nothing again."""
     found = [
         {record.row_key: record.job.fingerprint for record in plan(path, SHOTS) if record.job}
-        for path in in_all_formats(FRAME[:3], tmp_path)
+        for path in in_all_formats(FRAME, tmp_path)
     ]
     assert len(found[0]) == 3
     assert found[0] == found[1] == found[2]

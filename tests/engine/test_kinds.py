@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from runs import assert_bill, products, run
 from sandbox_process import Sandbox
-from witness import ledger
+from witness import ledger, now
 
-from seedream_tasks.core.errors import ConfigurationError, KindMismatch, LedgerMismatch
+from seedream_tasks.core.errors import ConfigurationError, KindMismatch, LedgerFault, LedgerMismatch
+from seedream_tasks.engine.progress import listen
 
 CREDITS = {
     "success": True,
@@ -33,8 +34,8 @@ class Real:
 
 
 @pytest.fixture
-def real(monkeypatch: pytest.MonkeyPatch) -> Iterator[Real]:
-    """The only configured gateway is one that is not the sandbox."""
+def real() -> Iterator[Real]:
+    """A gateway that is not the sandbox; `to` configures it."""
     seen = Real()
 
     class Answers(BaseHTTPRequestHandler):
@@ -54,11 +55,9 @@ def real(monkeypatch: pytest.MonkeyPatch) -> Iterator[Real]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     seen.url = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("SEEDREAM_EVOLINK_API_KEY", "real-key")
-    monkeypatch.setenv("SEEDREAM_EVOLINK_BASE_URL", seen.url)
     try:
         yield seen
     finally:
@@ -68,7 +67,7 @@ def real(monkeypatch: pytest.MonkeyPatch) -> Iterator[Real]:
 
 
 def to(monkeypatch: pytest.MonkeyPatch, real: Real) -> None:
-    """Configure the real gateway; the fixtures set one of the two, whichever comes last."""
+    """Let EvoLink be the real one from here on."""
     monkeypatch.setenv("SEEDREAM_EVOLINK_API_KEY", "real-key")
     monkeypatch.setenv("SEEDREAM_EVOLINK_BASE_URL", real.url)
 
@@ -195,14 +194,14 @@ def test_an_account_is_asked_once_and_again_when_the_key_is_another(
     assert gateways.bill()["requests"] == asked
     monkeypatch.setenv("SEEDREAM_EVOLINK_API_KEY", "another-key")
     run(catalog, tmp_path / "a", gateways=names)
-    now = gateways.bill()["requests"]
-    assert {name: count for name, count in now.items() if count != asked.get(name)} == {
+    after = gateways.bill()["requests"]
+    assert {name: count for name, count in after.items() if count != asked.get(name)} == {
         "GET /evolink/v1/credits": asked["GET /evolink/v1/credits"] + 1
     }
 
 
 def test_what_runs_at_an_account_without_its_key_stays_in_flight_and_names_it(
-    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An attempt is asked for only at its own account; with another key nothing is asked, bought or lost."""
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 3600}])
@@ -211,16 +210,19 @@ def test_what_runs_at_an_account_without_its_key_stays_in_flight_and_names_it(
     (account,) = ledger(tmp_path / "a", "SELECT account FROM attempts")
     gateways.advance(3600)
     asked = gateways.bill()["requests"]["GET /evolink/v1/tasks/{id}"]
-    with monkeypatch.context() as other, caplog.at_level("DEBUG", "seedream_tasks"):
+    told: list[str] = []
+    silence = listen(lambda _, happening: told.append(happening.text if happening else ""))
+    with monkeypatch.context() as other:
         other.setenv("SEEDREAM_EVOLINK_API_KEY", "another-key")
         second = run(catalog, tmp_path / "a", gateways=["evolink"])
+    silence()
     assert second.one("p0")["status"] == "in_flight"
-    assert account["account"] in caplog.text
+    assert any(account["account"] in text for text in told)
     assert gateways.bill()["requests"]["GET /evolink/v1/tasks/{id}"] == asked
     third = run(catalog, tmp_path / "a", gateways=["evolink"])
     assert third.one("p0")["status"] == "archived"
     assert gateways.bill()["submissions"] == 1
-    assert first.run_id != third.run_id
+    assert_bill(gateways, now(first), second, third)
 
 
 def test_an_archive_that_names_another_ledger_is_refused(gateways: Sandbox, tmp_path: Path) -> None:
@@ -274,8 +276,6 @@ def test_the_marker_of_an_archive_is_needed_beside_a_used_ledger(gateways: Sandb
 
 def test_an_unreadable_ledger_is_an_error_and_stays_as_it_is(gateways: Sandbox, tmp_path: Path) -> None:
     """A damaged file is not replaced by an empty ledger."""
-    from seedream_tasks.core.errors import LedgerFault
-
     catalog = products(tmp_path / "c.csv", 1)
     first = run(catalog, tmp_path / "a", gateways=["evolink"])
     for file in (tmp_path / "a").glob("ledger.db-*"):

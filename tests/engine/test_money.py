@@ -120,9 +120,7 @@ def test_a_price_file_can_send_jobs_elsewhere(gateways: Sandbox, tmp_path: Path)
     assert_bill(gateways, ran)
 
 
-def test_a_disputed_price_is_billed_by_the_row_and_the_difference_is_at_risk(
-    gateways: Sandbox, tmp_path: Path
-) -> None:
+def test_a_disputed_price_is_billed_by_the_row_and_the_difference_is_at_risk(gateways: Sandbox, tmp_path: Path) -> None:
     """apiin reports nothing, and two sources disagree: 0.12 reserved, 0.024 billed, 0.096 at risk."""
     ran = run(one(tmp_path, "apiin", 1), tmp_path / "a", gateways=["apiin"])
     record = ran.one("p")

@@ -51,9 +51,7 @@ def shop(tmp_path: Path) -> Shop:
 
 def reasons(ran: Ran) -> dict[tuple[str, str], str]:
     """Reasons by (row key, shot), without the unchanged ones."""
-    return {
-        (each["row_key"], each["shot"]): each["reason"] for each in ran.records if each["reason"] != "unchanged"
-    }
+    return {(each["row_key"], each["shot"]): each["reason"] for each in ran.records if each["reason"] != "unchanged"}
 
 
 def assert_bought_exactly(sandbox: Sandbox, first: Ran, second: Ran, *names: tuple[str, str], reason: str) -> None:

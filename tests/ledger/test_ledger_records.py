@@ -64,6 +64,8 @@ def may_follow(name: str, state: AttemptState) -> bool:
     if name in OF_PICTURES:
         # A picture that is safely in the archive outweighs that somebody else saw its link dead.
         return state is AttemptState.DELIVERED or (name == "archived" and state is AttemptState.EXPIRED)
+    if state is AttemptState.DELIVERED:
+        return False  # only what becomes of its pictures can end it: see test_a_late_no_does_not_take_back_...
     return to in FOLLOWS[state] and (name, state) not in OLD_NEWS
 
 

@@ -35,7 +35,7 @@ def test_a_last_line_cut_off_by_a_crash_is_left_out(tmp_path: Path, kept: int) -
 
 
 def test_an_answer_after_a_cut_off_line_is_not_lost(tmp_path: Path) -> None:
-    """A run that goes on after a crash appends to the same file: its acceptance stands on a line of its own."""
+    """A line that could not be written in full (the disk was full) does not swallow the acceptance that follows it."""
     path = rescue_path(tmp_path, "run")
     rescue(path, Rescued("attempt-1", "task-1", None, None, None))
     path.write_bytes(path.read_bytes()[:-10])

@@ -1,0 +1,153 @@
+"""A run that is told to stop: no new intents, what is open is recorded, and the next run finishes."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from runs import Ran, assert_bill, go, products, read, run, settings
+from sandbox_process import Sandbox
+from witness import EVERY_GATEWAY, assert_files, bought, ledger, now, submissions
+
+from seedream_tasks.catalog.manifest import Summary
+from seedream_tasks.engine.progress import listen
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Look until something is so."""
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(true):  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.02)
+
+
+async def cancelled_when(run_settings: object, ready: Callable[[], bool]) -> None:
+    """Start a run and cancel it as soon as `ready`; ends when it has left in order."""
+    task = asyncio.create_task(go(run_settings, "stopped"))  # type: ignore[arg-type]
+    await until(ready)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def stopped(archive: Path) -> Ran:
+    """The stopped run, by the manifest that the next one wrote for it."""
+    return now(Ran("stopped", Summary("stopped", True), read(archive, "stopped"), archive))
+
+
+def states(archive: Path) -> set[str]:
+    """The states of all attempts."""
+    return {row["state"] for row in ledger(archive, "SELECT DISTINCT state FROM attempts")}
+
+
+@pytest.mark.parametrize("gateway", EVERY_GATEWAY)
+def test_a_cancelled_run_leaves_nothing_unrecorded_and_the_next_one_finishes(
+    gateways: Sandbox, tmp_path: Path, gateway: str
+) -> None:
+    """Cancelled with calls and tasks open: no intent stays behind, nothing is in doubt, nothing is bought twice."""
+    gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.5}])
+    catalog, archive = products(tmp_path / "c.csv", 8), tmp_path / "a"
+    wanted = settings(catalog, archive, gateways=[gateway])
+    asyncio.run(cancelled_when(wanted, lambda: submissions(gateways) >= 3))
+    assert states(archive) <= {"accepted", "delivered", "archived", "not_sent"}
+    gateways.faults([])
+    last = run(catalog, archive, gateways=[gateway])
+    assert last.statuses() == {"archived": 8}
+    assert set(bought(gateways).values()) == {1}
+    assert_files(last)
+    assert_bill(gateways, stopped(archive), last)
+
+
+def test_open_calls_of_a_synchronous_gateway_are_awaited(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """getimg answers with the picture: two open calls are two pictures, delivered, not unknown; no third is begun."""
+    monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "2")
+    gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.8}])
+    catalog, archive = products(tmp_path / "c.csv", 6), tmp_path / "a"
+    asyncio.run(
+        cancelled_when(settings(catalog, archive, gateways=["getimg"]), lambda: submissions(gateways) == 2)
+    )
+    found = [row["state"] for row in ledger(archive, "SELECT state FROM attempts")]
+    assert sorted(state for state in found if state != "not_sent") == ["delivered", "delivered"]
+    assert submissions(gateways) == 2
+    gateways.faults([])
+    last = run(catalog, archive, gateways=["getimg"])
+    assert last.statuses() == {"archived": 6}
+    assert_bill(gateways, stopped(archive), last)
+
+
+def test_a_call_that_a_stop_does_not_wait_for_is_unknown_and_said(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An asynchronous gateway that does not answer its submit in time is left: unknown, its price at risk, never resent."""
+    monkeypatch.setattr("seedream_tasks.engine.buying.LEAVE_WITHIN_S", 0.2)
+    silent: list[asyncio.StreamWriter] = []
+
+    async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        silent.append(writer)
+        await reader.read(-1)
+
+    async def begin(catalog: Path, archive: Path) -> None:
+        server = await asyncio.start_server(never_answers, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        wanted = settings(catalog, archive, gateways=["evolink"])
+        # The account is known already; its submits now go where nobody answers.
+        with monkeypatch.context() as patch:
+            from seedream_tasks.gateways.evolink import EvoLink
+
+            base = gateways.bases["evolink"]
+            patch.setattr(EvoLink, "submit_path", "/v1/images/generations")
+            from seedream_tasks.gateways.http import HttpClients
+
+            send = HttpClients.send_paid
+
+            async def elsewhere(self: HttpClients, url: str, *rest: object) -> object:
+                return await send(self, url.replace(base, f"http://127.0.0.1:{port}"), *rest)  # type: ignore[arg-type]
+
+            patch.setattr(HttpClients, "send_paid", elsewhere)
+            await cancelled_when(wanted, lambda: bool(silent))
+        for writer in silent:
+            writer.close()
+        server.close()
+        await server.wait_closed()
+
+    catalog, archive = products(tmp_path / "c.csv", 1), tmp_path / "a"
+    asyncio.run(begin(catalog, archive))
+    assert states(archive) == {"unknown"}
+    last = run(catalog, archive, gateways=["evolink"])
+    assert last.statuses() == {"unknown": 1}
+    assert submissions(gateways) == 0
+    assert last.summary.at_risk_usd > 0
+    assert_bill(gateways, last)
+
+
+def test_a_run_that_is_cancelled_while_it_copies_goes_on_copying_later(gateways: Sandbox, tmp_path: Path) -> None:
+    """Delivered pictures of a stopped run are copied by the next one, from the same links, without a submit."""
+    gateways.faults([{"gateway": "*", "kind": "download_500"}])
+    catalog, archive = products(tmp_path / "c.csv", 3), tmp_path / "a"
+
+    def downloading() -> bool:
+        return sum(entry["downloads"] for entry in gateways.bill()["entries"]) >= 3
+
+    asyncio.run(cancelled_when(settings(catalog, archive, gateways=["evolink"]), downloading))
+    assert states(archive) == {"delivered"}
+    gateways.faults([])
+    last = run(catalog, archive, gateways=["evolink"])
+    assert last.statuses() == {"archived": 3}
+    assert submissions(gateways) == 3
+    assert_bill(gateways, stopped(archive), last)
+
+
+def test_a_stopped_run_that_is_run_again_goes_on(gateways: Sandbox, tmp_path: Path) -> None:
+    """The same run id resumes the frozen list, and the whole bill stands in that one manifest."""
+    gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.5}])
+    catalog, archive = products(tmp_path / "c.csv", 6), tmp_path / "a"
+    wanted = settings(catalog, archive, gateways=["evolink"])
+    told: list[str] = []
+    silence = listen(lambda _, happening: told.append(happening.kind if happening else "done"))
+    asyncio.run(cancelled_when(wanted, lambda: submissions(gateways) >= 1))
+    silence()
+    ran = asyncio.run(go(wanted, "stopped"))
+    assert ran.statuses() == {"archived": 6}
+    assert set(bought(gateways).values()) == {1}
+    assert_bill(gateways, ran)

@@ -1,0 +1,122 @@
+"""What is a picture and what only looks like one."""
+
+import io
+import warnings
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from seedream_tasks.core.errors import UndecodableImage
+from seedream_tasks.media.images import EXTENSIONS, Picture, decode, inspect
+
+
+def picture(kind: str, width: int = 60, height: int = 40) -> bytes:
+    """A picture with something on it."""
+    buffer = io.BytesIO()
+    Image.effect_noise((width, height), 60).convert("RGB").save(buffer, kind)
+    return buffer.getvalue()
+
+
+PICTURES = {kind: picture(kind) for kind in EXTENSIONS}
+
+
+@pytest.mark.parametrize("kind", EXTENSIONS)
+@pytest.mark.parametrize("look", [inspect, decode])
+def test_a_picture_is_known_by_its_content(kind: str, look: object) -> None:
+    """Format, type and size in pixels, whatever the file was called."""
+    assert look(PICTURES[kind]) == Picture(kind, f"image/{kind.lower()}", 60, 40)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("kind", EXTENSIONS)
+@pytest.mark.parametrize("kept", [0.3, 0.7, 0.9])
+def test_a_truncated_picture_does_not_pass(kind: str, kept: float) -> None:
+    """A download that broke off is no picture, though its header says so."""
+    content = PICTURES[kind]
+    with pytest.raises(UndecodableImage):
+        decode(content[: int(len(content) * kept)])
+
+
+NO_PICTURES = [
+    b"",
+    b"\x00" * 2000,
+    b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
+    b'{"error": {"code": 404, "message": "expired"}}',
+    b"<Error><Code>AccessDenied</Code></Error>",
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"></svg>',
+    b"%PDF-1.7\n",
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"RIFF\x00\x00\x00\x00WEBP",
+]
+
+
+@pytest.mark.parametrize("content", NO_PICTURES, ids=lambda content: repr(content[:12]))
+@pytest.mark.parametrize("look", [inspect, decode])
+def test_what_is_no_picture_is_told_as_what_it_begins_with(content: bytes, look: object) -> None:
+    """An error page behind a picture's link is recognised; the message shows its first characters."""
+    with pytest.raises(UndecodableImage) as caught:
+        look(content)  # type: ignore[operator]
+    assert caught.value.message
+
+
+def test_the_message_shows_the_beginning() -> None:
+    """So that a person sees at once that it is a web page."""
+    with pytest.raises(UndecodableImage, match="no picture: 54 bytes that begin with '<!DOCTYPE html>"):
+        decode(NO_PICTURES[2])
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A small file of a huge picture."""
+    buffer = io.BytesIO()
+    Image.new("1", (width, height)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("width", "height"), [(6400, 6401), (20_000, 20_000)])
+@pytest.mark.parametrize("look", [inspect, decode])
+def test_a_bomb_is_not_unpacked(width: int, height: int, look: object) -> None:
+    """A few kilobytes must not become gigabytes: the size in the header decides, without a warning on the side."""
+    content = bomb(width, height)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UndecodableImage, match=r"pixels"):
+            look(content)  # type: ignore[operator]
+
+
+def test_the_largest_tier_is_no_bomb() -> None:
+    """4096x4096 is what the models deliver."""
+    assert decode(bomb(4096, 4096)).width == 4096
+
+
+def test_the_limit_can_be_raised() -> None:
+    """References may be larger than what is made of them."""
+    assert inspect(bomb(8000, 8000), most_pixels=64_000_000) == Picture("PNG", "image/png", 8000, 8000)
+
+
+@given(
+    st.sampled_from(sorted(EXTENSIONS)),
+    st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), min_size=1, max_size=8),
+)
+def test_damage_is_either_a_picture_or_undecodable(kind: str, damage: list[tuple[int, int]]) -> None:
+    """Whatever bytes a gateway delivers, there are two outcomes: a picture, or one kind of error."""
+    content = bytearray(PICTURES[kind])
+    for place, value in damage:
+        content[place % len(content)] = value
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = decode(bytes(content))
+        except UndecodableImage as error:
+            assert error.message
+        else:
+            assert found.width * found.height > 0
+
+
+def test_only_kinds_of_pictures_are_decoded() -> None:
+    """A delivery or a reference is a raster picture; documents that a decoder would run a program for are none."""
+    postscript = io.BytesIO()
+    Image.new("RGB", (10, 10)).save(postscript, "EPS")
+    with pytest.raises(UndecodableImage):
+        inspect(postscript.getvalue())
