@@ -12,6 +12,7 @@ import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sqlalchemy import Connection
 
 from ..core.errors import SeedreamError
 from ..core.money import ZERO, plain
@@ -124,17 +125,18 @@ def write_manifest(ledger: Ledger, archive: Archive, run_id: str, newest: bool =
     if run is None:
         raise SeedreamError(f"the ledger knows no run {run_id}")
     frozen = FrozenRun(archive, run_id)
+    facts_of_run = RunFacts(run_id, run.simulated, archive.root)
     try:
         with tempfile.TemporaryDirectory(prefix="seedream-") as folder:
             target = Path(folder, "manifest.parquet")
-            # Somebody else may settle an attempt of this run while it is read: then the sums differ once, not twice.
-            for last_try in (False, True):
-                summary = _write(ledger, frozen, target, RunFacts(run_id, run.simulated, archive.root))
-                problem = _reconcile(ledger, frozen, summary)
-                if problem is None:
-                    break
-                if last_try:
-                    raise ManifestMismatch(f"run {run_id}: {problem}")
+
+            def work(connection: Connection) -> Summary:
+                # One snapshot for all of it: somebody else may be settling attempts of this run meanwhile.
+                summary = _write(connection, frozen, target, facts_of_run)
+                _reconcile(connection, frozen, summary)
+                return summary
+
+            summary = ledger.read_now(work)
             archive.publish(manifest_path(run_id), target)
             if newest:
                 archive.publish("manifest.parquet", target)
@@ -149,19 +151,21 @@ def summarize(
     """The figures and records of a part of a run, as its manifest would have them now."""
     summary = Summary(run.run_id, run.simulated)
     rows = frozen.rows(start, stop)
-    return summary, _records(ledger, rows, run, summary)
+    return summary, ledger.read_now(lambda connection: _records(connection, rows, run, summary))
 
 
-def _reconcile(ledger: Ledger, frozen: FrozenRun, summary: Summary) -> str | None:
+def _reconcile(connection: Connection, frozen: FrozenRun, summary: Summary) -> None:
+    problem = None
+    billed = facts.spent(connection, frozen.run_id)["billed_usd"]
     if summary.records != len(frozen):
-        return f"{summary.records} records for {len(frozen)} frozen ones"
-    spent = ledger.read_now(lambda connection: facts.spent(connection, frozen.run_id))
-    if spent["billed_usd"] != summary.billed_usd:
-        return f"the records are billed {plain(summary.billed_usd)} USD, the ledger says {plain(spent['billed_usd'])}"
-    return None
+        problem = f"{summary.records} records for {len(frozen)} frozen ones"
+    elif billed != summary.billed_usd:
+        problem = f"the records are billed {plain(summary.billed_usd)} USD, the ledger says {plain(billed)}"
+    if problem:
+        raise ManifestMismatch(f"run {frozen.run_id}: {problem}")
 
 
-def _write(ledger: Ledger, frozen: FrozenRun, target: Path, run: RunFacts) -> Summary:
+def _write(connection: Connection, frozen: FrozenRun, target: Path, run: RunFacts) -> Summary:
     catalog = [frozen.schema.field(name) for name in frozen.catalog_columns]
     stated = frozen.metadata()
     metadata = {
@@ -179,7 +183,7 @@ def _write(ledger: Ledger, frozen: FrozenRun, target: Path, run: RunFacts) -> Su
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for batch in frozen.batches():
             rows = batch.select(FROZEN.names).to_pylist()
-            records = _records(ledger, rows, run, summary)
+            records = _records(connection, rows, run, summary)
             columns = [batch.column(name) for name in frozen.catalog_columns]
             columns += [
                 pa.array([each[name] for each in records], type=RECORD.field(name).type) for name in RECORD.names
@@ -188,30 +192,13 @@ def _write(ledger: Ledger, frozen: FrozenRun, target: Path, run: RunFacts) -> Su
     return summary
 
 
-def _records(ledger: Ledger, rows: Sequence[dict[str, Any]], run: RunFacts, summary: Summary) -> list[dict[str, Any]]:
+def _records(
+    connection: Connection, rows: Sequence[dict[str, Any]], run: RunFacts, summary: Summary
+) -> list[dict[str, Any]]:
     keys = [row["job_key"] for row in rows if row["job_key"] is not None and row["_settled"] is None]
-
-    def look(connection: Any) -> tuple[dict[str, JobView], Any, dict[tuple[str, str], JobView]]:
-        views = job_views(connection, keys)
-        pending = [
-            (row["row_key"], row["shot"])
-            for row in rows
-            if may_be_stale(row, views.get(row["job_key"]) if row["_settled"] is None else None)
-        ]
-        known = known_jobs(connection, pending)
-        others = job_views(connection, [job.job_key for jobs in known.values() for job in jobs])
-        earlier = {
-            name: found
-            for name, jobs in known.items()
-            if (
-                found := next(
-                    (others[job.job_key] for job in _newest(jobs, others) if others[job.job_key].standing()), None
-                )
-            )
-        }
-        return views, admissions_of(connection, run.run_id, keys), earlier
-
-    views, put_off, earlier = ledger.read_now(look)
+    views = job_views(connection, keys)
+    put_off = admissions_of(connection, run.run_id, keys)
+    earlier = _earlier(connection, rows, views)
     records = []
     for row in rows:
         is_job = row["_settled"] is None
@@ -222,6 +209,25 @@ def _records(ledger: Ledger, rows: Sequence[dict[str, Any]], run: RunFacts, summ
         summary.add(values, admission.usd if deferred and admission else ZERO)
         records.append(values)
     return records
+
+
+def _earlier(
+    connection: Connection, rows: Sequence[dict[str, Any]], views: dict[str, JobView]
+) -> dict[tuple[str, str], JobView]:
+    """For records without a picture of their own: the job of the same (row key, shot) that was archived last."""
+    pending = [
+        (row["row_key"], row["shot"])
+        for row in rows
+        if may_be_stale(row, views.get(row["job_key"]) if row["_settled"] is None else None)
+    ]
+    known = known_jobs(connection, pending)
+    others = job_views(connection, [job.job_key for jobs in known.values() for job in jobs])
+    found = {}
+    for name, jobs in known.items():
+        last = next((others[job.job_key] for job in _newest(jobs, others) if others[job.job_key].standing()), None)
+        if last is not None:
+            found[name] = last
+    return found
 
 
 def _newest(jobs: Sequence[Any], views: dict[str, JobView]) -> list[Any]:

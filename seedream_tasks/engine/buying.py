@@ -98,9 +98,12 @@ class Buyer:
             if quick:
                 _, late = await asyncio.wait(quick, timeout=LEAVE_WITHIN_S)
                 for task in late:
-                    task.cancel()
-            if self._tasks:
+                    # Only a call whose answer is awaited: a claim is about to learn that it must not send.
+                    if task.get_name() in self._open:
+                        task.cancel()
+            if any(self._is_synchronous(task) for task in self._tasks):
                 logger.warning("waiting for %s open synchronous calls: their pictures are paid for", len(self._tasks))
+            if self._tasks:
                 await asyncio.wait(set(self._tasks))
         finally:
             left = list(self._open)
@@ -220,10 +223,10 @@ class Buyer:
                     connection, attempt_id, finished, first_expiry(finished, None), task_id
                 )
             )
-        except LedgerFault as fault:
+        except Exception as fault:  # whatever kept it from the ledger, the acceptance must not be lost
             self._rescue(attempt_id, task_id, outcome, finished)
             raise LedgerFault(
-                f"an accepted job could not be written to the ledger ({fault.message}); it is kept in {self._rescue_path}"
+                f"an accepted job could not be written to the ledger ({fault}); it is kept in {self._rescue_path}"
                 " and taken in at the next start"
             ) from fault
 

@@ -14,6 +14,7 @@ from typing import TypeVar, cast
 
 from sqlalchemy import Connection
 
+from ..core.capabilities import Billing
 from ..core.decisions import NoRoute, Offer, Route, Want, route, split, wanted
 from ..core.errors import AttemptMoved, GatewayFault, OverCap, ReferenceFault, SeedreamError
 from ..core.jobs import Job, JobName
@@ -219,7 +220,8 @@ class Engine:
             Purchase(job, slots, {slot: seen.get(slot) for slot in slots}, want.purpose, found, cheapest)
             for slots in split(want.slots, size)
         ]
-        await _all([self._call(each, given_up, not_at, follow) for each in purchases])
+        until = began + self.context.wait_s
+        await _all([self._call(each, given_up, not_at, until, follow) for each in purchases])
 
     async def _recovered(self, offers: Sequence[Offer], not_at: set[str] | frozenset[str], began: float) -> bool:
         """Wait for gateways that stopped answering; False when there is none to wait for, or it took too long."""
@@ -237,14 +239,19 @@ class Engine:
             task.cancel()
         return True
 
-    async def _call(self, purchase: Purchase, given_up: set[int], not_at: dict[str, str], follow: bool) -> None:
+    async def _call(
+        self, purchase: Purchase, given_up: set[int], not_at: dict[str, str], until: float, follow: bool
+    ) -> None:
         lane = self._lanes[purchase.route.offer.gateway]
         row = purchase.route.offer.capability
         job = purchase.job
         await lane.enter()
         attempt: Attempt | None = None
         try:
-            await lane.ready()
+            if not await lane.ready(until):
+                why = f"{lane.gateway} asks to wait longer than this run does"
+                await self._put_off(job, purchase.slots, Reason.NO_GATEWAY, why, purchase.cheapest, given_up)
+                return
             if self.stopping or lane.why_out():
                 return
             try:
@@ -397,11 +404,12 @@ class Engine:
             )
             if recorded and recorded.drift_usd:
                 self._drifted(lane, attempt, recorded.drift_usd)
-        elif status.error is not None and row is not None:
+        elif status.error is not None:
             error = status.error
             charge = status.finished
             charged = None if charge is None else bool(charge.usd or charge.credits)
-            fate = after_failed_task(error, row.failed_task_billed.value, charged)
+            documented = row.failed_task_billed.value if row else Billing.UNKNOWN
+            fate = after_failed_task(error, documented, charged)
             to = AttemptState.CANCELLED if status.state is TaskState.CANCELLED else AttemptState.FAILED
             await self._record(
                 attempt, lambda connection: records.failed(connection, attempt.attempt_id, to, error, fate, charge)

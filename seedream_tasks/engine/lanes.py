@@ -114,15 +114,18 @@ class Lane:
                 self._in_flight += 1
                 place.set_result(None)
 
-    async def ready(self) -> None:
-        """Wait until the account may be asked: after its Retry-After, and at its pace."""
-        while (pause := self._paused_until - time.monotonic()) > 0:  # noqa: ASYNC110 - it may be prolonged meanwhile
+    async def ready(self, until: float) -> bool:
+        """Wait until the account may be asked: after its Retry-After, and at its pace. False where that is after `until` (s)."""
+        while (pause := self._paused_until - time.monotonic()) > 0:
+            if self._paused_until > until:
+                return False
             await asyncio.sleep(pause)
         if self.limits.submits_per_minute:
             now = time.monotonic()
             at = max(now, self._next_submit)
             self._next_submit = at + 60.0 / self.limits.submits_per_minute
             await asyncio.sleep(at - now)
+        return True
 
     def accepted(self) -> None:
         """A submit was taken: a little more may be in flight."""

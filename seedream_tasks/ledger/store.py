@@ -212,7 +212,9 @@ def _engine(url: sqlalchemy.URL, writes: bool) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         return engine
-    return sqlalchemy.create_engine(url, pool_size=2 if writes else 4, pool_pre_ping=True)
+    # Readers see one snapshot for the whole of a read, as they do in SQLite.
+    level = "READ COMMITTED" if writes else "REPEATABLE READ"
+    return sqlalchemy.create_engine(url, pool_size=2 if writes else 4, pool_pre_ping=True, isolation_level=level)
 
 
 def parse_url(text_url: str) -> sqlalchemy.URL:

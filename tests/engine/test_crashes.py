@@ -1,5 +1,6 @@
 """Killed at every moment of claim, submit, wait and archive: nothing is bought twice, nothing paid for is lost."""
 
+import asyncio
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from crashing import Moment, Runs
-from runs import Ran, products, run
+from runs import Ran, go, products, run, settings
 from sandbox_process import Sandbox
 from witness import EVERY_GATEWAY, RESERVED, assert_files, ledger, ledger_money, leases_end
 
@@ -136,10 +137,6 @@ def test_a_killed_run_that_is_run_again_by_its_id_goes_on_with_the_same_list(
     gateways: Sandbox, processes: Runs, tmp_path: Path
 ) -> None:
     """A resume reads the frozen list, not the catalog, which may have changed meanwhile."""
-    import asyncio
-
-    from runs import go, settings
-
     catalog = products(tmp_path / "c.csv", 3)
     status = processes.one(
         catalog, tmp_path / "a", Moment("copy", "after"), gateways=["evolink"], run_id="resumed", max_usd="0.10"

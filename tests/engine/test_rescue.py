@@ -12,7 +12,8 @@ from sqlalchemy.exc import OperationalError
 from witness import EVERY_GATEWAY, assert_files, ledger, leases_end, now, submissions
 
 from seedream_tasks.catalog.manifest import Summary
-from seedream_tasks.core.errors import LedgerFault
+from seedream_tasks.core.errors import ArchiveFault, LedgerFault
+from seedream_tasks.media.archive import Archive
 
 
 def disk_full(*_: Any, **__: Any) -> Any:
@@ -126,8 +127,6 @@ def test_an_archive_that_cannot_be_written_stops_the_run_and_loses_nothing(
     gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store fails after the purchase: a fault, the picture stays delivered, and the next run copies it."""
-    from seedream_tasks.core.errors import ArchiveFault
-    from seedream_tasks.media.archive import Archive
 
     def no_space(self: Archive, path: str, content: bytes) -> str:
         raise ArchiveFault(f"{path}: OSError: no space left on device")

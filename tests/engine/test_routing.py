@@ -1,11 +1,12 @@
 """Where a job is bought, what is tried next after a no, and where the money ends."""
 
+import asyncio
 import socket
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from runs import Ran, assert_bill, products, run, settings, write_catalog
+from runs import Ran, assert_bill, go, products, run, settings, write_catalog
 from sandbox_process import Sandbox
 from witness import EVERY_GATEWAY, PRICE, bought, calls, submissions, submissions_at
 
@@ -179,10 +180,6 @@ def test_a_cap_holds_to_the_cent_and_the_next_run_goes_on(gateways: Sandbox, tmp
 
 def test_a_run_that_is_run_again_goes_on_under_its_own_cap(gateways: Sandbox, tmp_path: Path) -> None:
     """A resumed run neither gets a new cap nor another one: what it reserved counts."""
-    import asyncio
-
-    from runs import go
-
     catalog = products(tmp_path / "c.csv", 10)
     first = asyncio.run(go(settings(catalog, tmp_path / "a", gateways=["evolink"], max_usd=CAP), "one-run"))
     again = asyncio.run(go(settings(catalog, tmp_path / "a", gateways=["evolink"], max_usd=Decimal(5)), "one-run"))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runs import Ran, assert_bill, go, products, read, run, settings
@@ -10,7 +11,8 @@ from sandbox_process import Sandbox
 from witness import EVERY_GATEWAY, assert_files, bought, ledger, now, submissions
 
 from seedream_tasks.catalog.manifest import Summary
-from seedream_tasks.engine.progress import listen
+from seedream_tasks.gateways.http import HttpClients
+from seedream_tasks.orchestration.session import RunSettings
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -20,9 +22,9 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def cancelled_when(run_settings: object, ready: Callable[[], bool]) -> None:
+async def cancelled_when(wanted: RunSettings, ready: Callable[[], bool]) -> None:
     """Start a run and cancel it as soon as `ready`; ends when it has left in order."""
-    task = asyncio.create_task(go(run_settings, "stopped"))  # type: ignore[arg-type]
+    task = asyncio.create_task(go(wanted, "stopped"))
     await until(ready)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -64,9 +66,7 @@ def test_open_calls_of_a_synchronous_gateway_are_awaited(
     monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "2")
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.8}])
     catalog, archive = products(tmp_path / "c.csv", 6), tmp_path / "a"
-    asyncio.run(
-        cancelled_when(settings(catalog, archive, gateways=["getimg"]), lambda: submissions(gateways) == 2)
-    )
+    asyncio.run(cancelled_when(settings(catalog, archive, gateways=["getimg"]), lambda: submissions(gateways) == 2))
     found = [row["state"] for row in ledger(archive, "SELECT state FROM attempts")]
     assert sorted(state for state in found if state != "not_sent") == ["delivered", "delivered"]
     assert submissions(gateways) == 2
@@ -89,23 +89,15 @@ def test_a_call_that_a_stop_does_not_wait_for_is_unknown_and_said(
 
     async def begin(catalog: Path, archive: Path) -> None:
         server = await asyncio.start_server(never_answers, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        wanted = settings(catalog, archive, gateways=["evolink"])
-        # The account is known already; its submits now go where nobody answers.
+        nowhere = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        send = HttpClients.send_paid
+
+        async def elsewhere(self: HttpClients, url: str, *rest: Any) -> Any:
+            return await send(self, url.replace(gateways.bases["evolink"], nowhere), *rest)
+
         with monkeypatch.context() as patch:
-            from seedream_tasks.gateways.evolink import EvoLink
-
-            base = gateways.bases["evolink"]
-            patch.setattr(EvoLink, "submit_path", "/v1/images/generations")
-            from seedream_tasks.gateways.http import HttpClients
-
-            send = HttpClients.send_paid
-
-            async def elsewhere(self: HttpClients, url: str, *rest: object) -> object:
-                return await send(self, url.replace(base, f"http://127.0.0.1:{port}"), *rest)  # type: ignore[arg-type]
-
             patch.setattr(HttpClients, "send_paid", elsewhere)
-            await cancelled_when(wanted, lambda: bool(silent))
+            await cancelled_when(settings(catalog, archive, gateways=["evolink"]), lambda: bool(silent))
         for writer in silent:
             writer.close()
         server.close()
@@ -126,8 +118,11 @@ def test_a_run_that_is_cancelled_while_it_copies_goes_on_copying_later(gateways:
     gateways.faults([{"gateway": "*", "kind": "download_500"}])
     catalog, archive = products(tmp_path / "c.csv", 3), tmp_path / "a"
 
+    free = ("GET /evolink/v1/credits", "GET /evolink/v1/tasks/{id}")
+
     def downloading() -> bool:
-        return sum(entry["downloads"] for entry in gateways.bill()["entries"]) >= 3
+        asked = gateways.bill()["requests"]
+        return sum(count for name, count in asked.items() if name.startswith("GET") and name not in free) >= 3
 
     asyncio.run(cancelled_when(settings(catalog, archive, gateways=["evolink"]), downloading))
     assert states(archive) == {"delivered"}
@@ -143,10 +138,7 @@ def test_a_stopped_run_that_is_run_again_goes_on(gateways: Sandbox, tmp_path: Pa
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.5}])
     catalog, archive = products(tmp_path / "c.csv", 6), tmp_path / "a"
     wanted = settings(catalog, archive, gateways=["evolink"])
-    told: list[str] = []
-    silence = listen(lambda _, happening: told.append(happening.kind if happening else "done"))
     asyncio.run(cancelled_when(wanted, lambda: submissions(gateways) >= 1))
-    silence()
     ran = asyncio.run(go(wanted, "stopped"))
     assert ran.statuses() == {"archived": 6}
     assert set(bought(gateways).values()) == {1}

@@ -141,9 +141,7 @@ def test_two_archives_filled_at_the_same_time_are_both_complete(
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.4}])
     catalog = products(tmp_path / "c.csv", ROWS)
     names = ("one", "two")
-    orders = [
-        order(catalog, tmp_path / name, run_id=name, gateways=["evolink"], ledger=ledger_url) for name in names
-    ]
+    orders = [order(catalog, tmp_path / name, run_id=name, gateways=["evolink"], ledger=ledger_url) for name in names]
     assert processes.together(*orders) == [0, 0]
     runs = [finished(tmp_path / name, name) for name in names]
     assert [ran.statuses() for ran in runs] == [{"archived": ROWS}] * 2

@@ -1,5 +1,6 @@
 """What the engine's tests look at besides a run's own summary: the ledger, the bill's entries, manifests as they stand now."""
 
+import hashlib
 import sqlite3
 from collections import Counter
 from dataclasses import replace
@@ -85,8 +86,6 @@ def photo(path: Path, colour: str = "teal", side: int = 64) -> Path:
 
 def assert_files(ran: Ran) -> None:
     """Every picture of a manifest is in the archive with the bytes that the manifest states."""
-    import hashlib
-
     for record in ran.records:
         for image in record["images"]:
             content = (ran.archive / image["path"]).read_bytes()
