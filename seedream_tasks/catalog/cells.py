@@ -26,7 +26,7 @@ def cell_text(value: Any) -> str:
     if isinstance(value, bool | int):
         return str(value)
     if isinstance(value, float):
-        return "" if math.isnan(value) else repr(value)
+        return "" if math.isnan(value) else float.__repr__(value)
     if isinstance(value, np.floating):  # float32 keeps its own shortest text
         return "" if np.isnan(value) else str(value)
     if isinstance(value, Decimal):

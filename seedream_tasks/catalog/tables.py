@@ -20,7 +20,7 @@ from .cells import cell_text
 # A cell longer than this is a quote that was never closed; product descriptions stay far below.
 MOST_CELL_CHARACTERS = 1_000_000
 _BATCH_ROWS = 4096
-FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ def open_table(uri: str) -> Table:
         known = ", ".join(FORMATS)
         raise InputError(f"{uri}: not a catalog this version reads; it reads {known}", field="catalog")
     try:
-        return {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}[kind](uri)
+        return {"csv": _csv, "tsv": _tsv, "jsonl": _jsonl, "parquet": _parquet}[kind](uri)
     except FileNotFoundError:
         raise InputError(f"{uri}: there is no such file", field="catalog", code="no_catalog") from None
     except UnicodeDecodeError as error:
@@ -123,16 +123,29 @@ def _text_schema(names: Sequence[str]) -> pa.Schema:
 
 
 def _csv(uri: str) -> Table:
+    return _delimited(uri, ",")
+
+
+def _tsv(uri: str) -> Table:
+    return _delimited(uri, "\t")
+
+
+def _delimited(uri: str, delimiter: str) -> Table:
     csv.field_size_limit(MOST_CELL_CHARACTERS)
     digest = hashlib.sha256()
     file = _text(uri, digest)
     lines = _Lines(file)
-    reader = csv.reader(lines)
-    header = next((cells for cells in reader if cells), None)
+    reader = csv.reader(lines, delimiter=delimiter)
+    try:
+        header = next((cells for cells in reader if cells), None)
+    except csv.Error:
+        raise _unclosed(uri, lines.record, 1, delimiter) from None
     if header is None:
         raise InputError(f"{uri}: the file is empty", field="catalog")
+    if _quotes(lines.record, delimiter).open_on is not None:
+        raise _unclosed(uri, lines.record, 1, delimiter)
     names = _named(header, uri, 1)
-    return Table(uri, _text_schema(names), _csv_rows(uri, file, lines, reader, len(names)), digest)
+    return Table(uri, _text_schema(names), _csv_rows(uri, file, lines, reader, len(names), delimiter), digest)
 
 
 class _Lines:
@@ -151,7 +164,9 @@ class _Lines:
         return line
 
 
-def _csv_rows(uri: str, file: io.TextIOWrapper, lines: _Lines, reader: Any, width: int) -> Iterator[Row]:
+def _csv_rows(
+    uri: str, file: io.TextIOWrapper, lines: _Lines, reader: Any, width: int, delimiter: str
+) -> Iterator[Row]:
     last: list[str] = []
     last_start = 1
     with file:
@@ -164,12 +179,12 @@ def _csv_rows(uri: str, file: io.TextIOWrapper, lines: _Lines, reader: Any, widt
                 raise _not_utf8(uri, reader.line_num + 1, error) from None
             except csv.Error as error:
                 if "field larger" in str(error):
-                    raise _unclosed(uri, lines.record, start) from None
+                    raise _unclosed(uri, lines.record, start, delimiter) from None
                 raise InputError(f"{uri}: line {start}: {error}", line=start, field="catalog") from None
             if cells is None:
                 # A quote that never closes takes in the rest of the file, so only the last record can hold one.
-                if _is_open(last):
-                    raise _unclosed(uri, last, last_start)
+                if _quotes(last, delimiter).open_on is not None:
+                    raise _unclosed(uri, last, last_start, delimiter)
                 return
             last, last_start = lines.record.copy(), start
             if not cells:
@@ -179,36 +194,49 @@ def _csv_rows(uri: str, file: io.TextIOWrapper, lines: _Lines, reader: Any, widt
                 yield Row(start, cells[:width], cells[:width], error_text)
                 continue
             cells += [""] * (width - len(cells))
+            stray = _quotes(last, delimiter).text_after if len(last) > 1 else None
+            if stray is not None:
+                # A quote that was never closed met the next row's opening one: two rows would pass for one product.
+                told = f"line {start + stray}: text follows a closing quote, in a record of {len(last)} lines"
+                yield Row(start, cells, cells, told)
+                continue
             yield Row(start, cells, cells)
 
 
-def _is_open(record: Sequence[str]) -> bool:
-    """Whether the record ends inside quotes, which only the end of the file lets pass."""
-    try:
-        list(csv.reader(record, strict=True))
-    except csv.Error as error:
-        return "unexpected end of data" in str(error)
-    return False
+@dataclass(frozen=True, slots=True)
+class _Quotes:
+    """How the quotes of a record stand."""
+
+    open_on: int | None  # the line (from 0) on which the quote opened that the record ends inside of
+    text_after: int | None  # the first line on which text follows a closing quote
 
 
-def _unclosed(uri: str, record: Sequence[str], start: int) -> InputError:
-    # The cell count stops growing at the line where the last quote opened; it grows until there.
-    def cells_until(count: int) -> int:
-        try:
-            return sum(len(cells) for cells in csv.reader(record[:count]))
-        except csv.Error:
-            return whole
+def _quotes(record: Sequence[str], delimiter: str) -> _Quotes:
+    """Read as the csv module does: a quote opens only at the beginning of a cell, and two inside one stand for a quote."""
+    opened: int | None = None
+    text_after: int | None = None
+    at_start, after_quote = True, False
+    for number, line in enumerate(record):
+        for character in line:
+            if opened is not None and not after_quote:
+                after_quote = character == '"'
+                continue
+            if after_quote:
+                after_quote = False
+                if character == '"':
+                    continue  # a doubled quote: still inside
+                opened = None
+                if character != delimiter and character not in "\r\n" and text_after is None:
+                    text_after = number
+            if at_start and character == '"':
+                opened, at_start = number, False
+                continue
+            at_start = character == delimiter or character in "\r\n"
+    return _Quotes(None if after_quote else opened, text_after)
 
-    whole = -1
-    whole = cells_until(len(record))
-    low, high = 1, len(record)
-    while low < high:
-        middle = (low + high) // 2
-        if cells_until(middle) >= whole:
-            high = middle
-        else:
-            low = middle + 1
-    line = start + low - 1
+
+def _unclosed(uri: str, record: Sequence[str], start: int, delimiter: str) -> InputError:
+    line = start + (_quotes(record, delimiter).open_on or 0)
     return InputError(
         f"{uri}: line {line}: a quote opens here and never closes", line=line, field="catalog", code="unclosed_quote"
     )
@@ -232,7 +260,11 @@ def _jsonl(uri: str) -> Table:
         with _text(uri, digest) as file:
             for line, value in _json_lines(uri, file):
                 cells = [cell_text(value.get(name)) for name in names]
-                yield Row(line, cells, cells)
+                whole = [cell.encode("utf-8", "replace").decode() for cell in cells]
+                # JSON can hold half of a character pair (a text cut inside an emoji); no file or gateway could take it.
+                halves = [name for name, cell, kept in zip(names, cells, whole, strict=True) if cell != kept]
+                error = f"line {line}: {halves[0]} holds half a character" if halves else None
+                yield Row(line, whole, whole, error)
 
     return Table(uri, _text_schema(columns), rows(), digest)
 
@@ -260,17 +292,25 @@ def _parquet(uri: str) -> Table:
     def rows() -> Iterator[Row]:
         with source:
             for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
-                columns = [_values(column) for column in batch.columns]
-                texts = [[cell_text(value) for value in column] for column in columns]
+                texts = [[_text_or_none(value) for value in _values(column)] for column in batch.columns]
                 kept = [column.to_pylist() for column in batch.columns]
                 for cells, values in zip(zip(*texts, strict=True), zip(*kept, strict=True), strict=True):
-                    yield Row(None, list(cells), values)
+                    bad = [name for name, cell in zip(names, cells, strict=True) if cell is None]
+                    error = f"the column {bad[0]} holds bytes that are not UTF-8" if bad else None
+                    yield Row(None, [cell or "" for cell in cells], values, error)
             # Parquet is read in pieces from its end; the sum is taken of the whole file, once.
             source.seek(0)
             while block := source.read(1024 * 1024):
                 digest.update(block)
 
     return Table(uri, schema, rows(), digest)
+
+
+def _text_or_none(value: Any) -> str | None:
+    try:
+        return cell_text(value)
+    except UnicodeDecodeError:
+        return None
 
 
 def _values(column: pa.Array) -> Sequence[Any]:

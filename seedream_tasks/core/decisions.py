@@ -13,6 +13,7 @@ from .outcomes import ErrorClass
 from .pricing import PriceRow
 from .states import RETRY_OPENS, AttemptState, Closed, SlotState
 
+_PASSING = (ErrorClass.TRANSIENT, ErrorClass.RATE)
 # Attempts at one slot in one run that end in a transient, certainly unbilled no.
 TRANSIENT_TRIES_PER_RUN = 2
 
@@ -94,9 +95,7 @@ def _want(
         and each.error in (ErrorClass.PARAMETERS, ErrorClass.CANCELLED)
     )  # fmt: skip
     if view is None or view.state is SlotState.OPEN:
-        transient = [
-            each for each in in_run if each.state is AttemptState.FAILED and each.error is ErrorClass.TRANSIENT
-        ]
+        transient = [each for each in in_run if each.state is AttemptState.FAILED and each.error in _PASSING]
         if len(transient) >= TRANSIENT_TRIES_PER_RUN:
             return None
         return (Purpose.AGAIN if transient else Purpose.FIRST), refused
@@ -170,8 +169,8 @@ def route(
         elif offer.out:
             passed.append(f"{offer.gateway}: {offer.out}")
         elif max_premium is not None and price.usd > lowest.usd * (1 + max_premium):
-            over = (price.usd / lowest.usd - 1) * 100
-            passed.append(f"{offer.gateway} costs {over:.0f} % more than {cheapest.gateway}")
+            more = f"{(price.usd / lowest.usd - 1) * 100:.0f} % more than" if lowest.usd else "more than nothing at"
+            passed.append(f"{offer.gateway} costs {more} {cheapest.gateway}")
             return NoRoute.PREMIUM, "; ".join(passed)
         else:
             return Route(

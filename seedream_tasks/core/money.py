@@ -5,6 +5,8 @@ from typing import Any
 
 SIX_PLACES = Decimal("0.000001")
 ZERO = Decimal("0.000000")
+# More than the manifest's decimal128(14,6) holds, and far above any bill.
+MOST = Decimal(100_000_000)
 
 
 def money(value: Decimal | int | str) -> Decimal:
@@ -13,8 +15,8 @@ def money(value: Decimal | int | str) -> Decimal:
         amount = Decimal(value)
     except (InvalidOperation, TypeError) as error:
         raise ValueError(f"not an amount of money: {value!r}") from error
-    if not amount.is_finite():
-        raise ValueError(f"not a finite amount: {value!r}")
+    if not amount.is_finite() or abs(amount) >= MOST:
+        raise ValueError(f"not an amount below {MOST:,}: {value!r}")
     return amount.quantize(SIX_PLACES, rounding=ROUND_HALF_EVEN)
 
 
@@ -27,7 +29,7 @@ def reported(value: Any) -> Decimal | None:
         amount = Decimal(repr(value) if isinstance(value, float) else value)
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and amount >= 0 else None
+    return amount if amount.is_finite() and 0 <= amount < MOST else None
 
 
 def dollars(amount: Decimal) -> str:

@@ -4,7 +4,7 @@ The submit table errs to one side: only what provably was not accepted may be se
 acceptance becomes `unknown`, which nothing buys again by itself.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -179,7 +179,10 @@ ERROR_CODES: dict[str, ErrorClass] = {
 
 
 def classify(code: str, kind: str, status: int | None) -> ErrorClass:
-    """The class of an error: by the account statuses first, then by its code, its type, its HTTP status."""
+    """The class of an error: by the account statuses first, then by its code, its type, its HTTP status.
+
+    `status` is None for the error of a failed task.
+    """
     if status in ACCOUNT_REFUSALS:
         return ErrorClass.ACCOUNT
     if status == 429:
@@ -204,6 +207,12 @@ class SlotFate:
 def after_refusal(error: ErrorInfo) -> SlotFate:
     """A refusal at submit: certainly unbilled."""
     return _unbilled(error)
+
+
+def of_failed_task(error: ErrorInfo) -> ErrorInfo:
+    """The error of a task that was accepted and then failed: a rate or a balance is transient there, the account is not out."""
+    passing = (ErrorClass.RATE, ErrorClass.ACCOUNT)
+    return replace(error, kind=ErrorClass.TRANSIENT) if error.kind in passing else error
 
 
 def after_failed_task(error: ErrorInfo, billed: Billing, charged: bool | None) -> SlotFate:

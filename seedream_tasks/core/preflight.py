@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from .capabilities import Capability, Transport
 from .jobs import Job, Reference
@@ -72,7 +71,11 @@ def _size(job: Job, row: Capability) -> Iterator[_Finding]:
     if job.pixels:
         size = parse_pixels(job.pixels)
         if row.pixels is None:
-            yield "pixels", "pixels", f"takes no explicit size such as {job.pixels}, only a ratio and a tier"
+            yield (
+                "pixels",
+                "pixels",
+                f"takes no explicit size such as {job.pixels}, only a ratio and a tier ({row.tiers.source})",
+            )
         elif size is None or not row.pixels.value.holds(*size):
             yield "pixels", "pixels", f"{job.pixels} is outside {row.pixels.value} ({row.pixels.source})"
         return
@@ -104,7 +107,11 @@ def _options(job: Job, row: Capability) -> Iterator[_Finding]:
         yield "watermark", "watermark", f"cannot add a watermark ({row.watermark.source})"
     if job.output_format:
         if row.output_formats is None:
-            yield "output_format", "output_format", f"cannot choose {job.output_format}: the model decides the format"
+            yield (
+                "output_format",
+                "output_format",
+                f"cannot choose {job.output_format}: there is no such field ({row.wire_models.source})",
+            )
         elif job.output_format not in row.output_formats.value:
             yield (
                 "output_format",
@@ -137,7 +144,7 @@ def _references(job: Job, row: Capability) -> Iterator[_Finding]:
     for reference in job.references:
         for limit, message in _reference(reference, row):
             yield limit, "references", f"{shown(reference.uri)}: {message}"
-    if limits.request_bytes and transport(job.references[0], row) is Transport.INLINE:
+    if limits.request_bytes:
         # Base64 is four characters for three bytes.
         inlined = sum(each.bytes or 0 for each in job.references if transport(each, row) is Transport.INLINE) * 4 // 3
         if inlined > limits.request_bytes.value:
@@ -153,7 +160,7 @@ def _reference(reference: Reference, row: Capability) -> Iterator[tuple[str, str
     limits = row.references
     if transport(reference, row) is None:
         accepted = " or ".join(limits.transports)
-        yield "reference_transport", f"can only be presented as {accepted}; it is no public https link"
+        yield "reference_transport", f"can only be presented as {accepted}; it is no https link ({limits.count.source})"
     if reference.format and reference.format not in limits.formats.value:
         yield (
             "reference_format",
@@ -188,9 +195,8 @@ def _reference(reference: Reference, row: Capability) -> Iterator[tuple[str, str
 
 def transport(reference: Reference, row: Capability) -> Transport | None:
     """How this reference reaches this gateway; None when it cannot."""
-    scheme = urlsplit(reference.uri).scheme.lower() if not reference.uri.startswith("data:") else "data"
     for way in row.references.transports:
-        if way is Transport.URL and scheme != "https":
+        if way is Transport.URL and not reference.uri.lower().startswith("https://"):
             continue  # a link the gateway fetches must be public and encrypted
         return way
     return None

@@ -143,7 +143,7 @@ def _user_row(
     amounts = {}
     for name, value in price.items():
         try:
-            amounts[name] = money(value)
+            amounts[name] = money(str(value))  # text: `true` is no amount, though Python counts it as one
         except ValueError as error:
             raise InputError(f"{what}: {field}.{name}: {error}", field=f"{field}.{name}") from None
         if amounts[name] < 0:
@@ -196,9 +196,12 @@ def settle(
         return Bill(money(reported_usd), ZERO, _credits(reported_credits), "reported")
     if reported_credits is not None and row_credits:
         # Credits first, division last: a rate rounded before would not add up to the gateway's own bill.
-        return Bill(money(reported_credits * row_usd / row_credits), ZERO, money(reported_credits), "reported")
+        billed = money(reported_credits * row_usd / row_credits)
+        # What sources dispute is what a credit costs.
+        at_risk = money(reported_credits * highest_usd / row_credits) - billed
+        return Bill(billed, at_risk, money(reported_credits), "reported")
     if pictures == 0:
-        return Bill(ZERO, ZERO, _credits(reported_credits), "none")
+        return Bill(ZERO, money(unitless or ZERO), _credits(reported_credits), "none")
     billed = money(row_usd * pictures)
     at_risk = max(money(highest_usd * pictures), money(unitless or ZERO)) - billed
     return Bill(billed, at_risk, money(row_credits * pictures) if row_credits else None, "computed")

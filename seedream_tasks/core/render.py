@@ -92,7 +92,7 @@ def is_wanted(shot: Shot, context: Mapping[str, Any]) -> bool:
     if shot.when is None:
         return True
     with _Naming("when"):
-        value = _expression(shot.when)(**context)
+        value = _expression(shot.when)(context)
         if isinstance(value, StrictUndefined):
             value._fail_with_undefined_error()
         return bool(value)
@@ -163,6 +163,8 @@ def split_references(cell: str) -> list[str]:
 
 def column_fields(cells: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Column mode: the shot fields among a row's own columns, checked. Empty cells count as not given. Raises RowError."""
+    if cells.get("output", "").strip():
+        raise RowError("output: this version archives pictures as they come", field="output", error_code="bad_field")
     fields: dict[str, Any] = dict(defaults)
     given = {
         name: cells[name].strip() for name in FIELDS if name not in ("name", "when") and cells.get(name, "").strip()

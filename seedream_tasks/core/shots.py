@@ -15,7 +15,7 @@ from .jobs import MOST_PICTURES
 from .sizes import AUTO, TIERS, parse_pixels, parse_ratio
 from .yaml_text import read_yaml
 
-SHOT_NAME = re.compile(r"^[a-z0-9-]{1,40}$")
+SHOT_NAME = re.compile(r"[a-z0-9-]{1,40}")
 SOURCE = "shot list"
 
 
@@ -215,7 +215,7 @@ def make_shot(fields: Mapping[str, Any], what: str) -> Shot:
         if name not in FIELDS and name != "output":
             raise InputError(f"{what}: unknown field {name!r}{_nearest(str(name), list(FIELDS))}", field=str(name))
     shot_name = str(fields.get("name", ""))
-    if not SHOT_NAME.match(shot_name):
+    if not SHOT_NAME.fullmatch(shot_name):
         raise InputError(f"{what}: name must be 1 to 40 of a-z, 0-9 and -, not {shot_name!r}", field="name")
     given = {key: value for key, value in fields.items() if value is not None and key not in ("name", "when", "output")}
     if "prompt" not in given:

@@ -46,8 +46,8 @@ _TABLE: dict[str, dict[str, tuple[int, int]]] = {
     },
 }
 _TIER_AREA = {"1K": 1024 * 1024, "2K": 2048 * 2048, "4K": 4096 * 4096}
-_RATIO = re.compile(r"^([1-9][0-9]{0,3}):([1-9][0-9]{0,3})$")
-_PIXELS = re.compile(r"^([1-9][0-9]{1,4})x([1-9][0-9]{1,4})$")
+_RATIO = re.compile(r"([1-9][0-9]{0,3}):([1-9][0-9]{0,3})")
+_PIXELS = re.compile(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,13 @@ class PixelRange:
 
 def parse_ratio(text: str) -> tuple[int, int] | None:
     """`16:9` -> (16, 9); None when the text is no ratio."""
-    match = _RATIO.match(text)
+    match = _RATIO.fullmatch(text)
     return (int(match[1]), int(match[2])) if match else None
 
 
 def parse_pixels(text: str) -> tuple[int, int] | None:
     """`2048x1024` -> (2048, 1024) px; None when the text is no size."""
-    match = _PIXELS.match(text)
+    match = _PIXELS.fullmatch(text)
     return (int(match[1]), int(match[2])) if match else None
 
 
@@ -89,8 +89,11 @@ def pixels_for(ratio: str, tier: str) -> tuple[int, int]:
     if parts is None:
         raise ValueError(f"not a ratio: {ratio!r}")
     scale = math.sqrt(_TIER_AREA[tier] / (parts[0] * parts[1]))
-    # Multiples of 16, rounded down: the area never passes the tier's, which is the model's limit at 4K.
-    return int(parts[0] * scale) // 16 * 16, int(parts[1] * scale) // 16 * 16
+    # Multiples of 8, each rounded down or up: the nearest ratio whose area does not pass the tier's, the model's limit at 4K.
+    low = [int(part * scale) // 8 * 8 for part in parts]
+    sizes = [(width, height) for width in (low[0], low[0] + 8) for height in (low[1], low[1] + 8)]
+    fitting = [size for size in sizes if size[0] * size[1] <= _TIER_AREA[tier]]
+    return min(fitting, key=lambda size: abs(math.log(size[0] / size[1] * parts[1] / parts[0])))
 
 
 def asked_aspect(ratio: str | None, pixels: str | None) -> float | None:

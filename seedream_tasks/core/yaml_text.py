@@ -50,6 +50,8 @@ def read_yaml(text: str, what: str) -> Any:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except InputError as error:
         raise InputError(f"{what}: {error.message}", **error.facts) from None
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise InputError(f"{what}: not valid YAML: {error}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None

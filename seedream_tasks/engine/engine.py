@@ -19,7 +19,7 @@ from ..core.decisions import NoRoute, Offer, Route, Want, route, split, wanted
 from ..core.errors import AttemptMoved, GatewayFault, OverCap, ReferenceFault, SeedreamError
 from ..core.jobs import Job, JobName
 from ..core.money import ZERO, dollars, money
-from ..core.outcomes import Fate, TaskState, after_failed_task
+from ..core.outcomes import Fate, TaskState, after_failed_task, of_failed_task
 from ..core.preflight import obstacles, pictures_per_call
 from ..core.pricing import PriceRow
 from ..core.states import FOLLOWED, LIVE, AttemptState, Reason
@@ -405,7 +405,7 @@ class Engine:
             if recorded and recorded.drift_usd:
                 self._drifted(lane, attempt, recorded.drift_usd)
         elif status.error is not None:
-            error = status.error
+            error = of_failed_task(status.error)
             charge = status.finished
             charged = None if charge is None else bool(charge.usd or charge.credits)
             documented = row.failed_task_billed.value if row else Billing.UNKNOWN

@@ -24,7 +24,7 @@ from ..core.states import AttemptState, Reason, SlotState
 from ..ledger import facts
 from ..ledger.store import Ledger
 from ..ledger.views import JobView, KnownJob, job_views, known_jobs
-from ..media.references import References, Remembered, without_signature
+from ..media.references import References, Remembered, is_readable_link, without_signature
 
 KEY_COLUMNS = ("sku", "id", "handle")
 _BATCH = 512
@@ -156,7 +156,7 @@ class Planner:
             name = cells.get("shot", "").strip() or "image"
             draft = _Draft(product, name, row_key or None)
             if self._usable(draft):
-                self._render(draft, lambda: self._from_columns(name, row_key, cells))
+                self._render(draft, lambda: self._from_columns(name, row_key, cells, context))
             yield draft
             return
         for shot in self._wishes.shots:
@@ -172,9 +172,14 @@ class Planner:
             draft.refuse(Reason.MISSING_KEY, "invalid", "missing_key", f"{_where(draft)}: the key is empty")
         return draft.settled is None
 
-    def _from_columns(self, name: str, row_key: str, cells: Mapping[str, str]) -> Job:
-        if not SHOT_NAME.match(name):
+    def _from_columns(
+        self, name: str, row_key: str, cells: Mapping[str, str], context: Mapping[str, Any]
+    ) -> Job | None:
+        if not SHOT_NAME.fullmatch(name):
             raise RowError(f"shot: {name!r} is not 1 to 40 of a-z, 0-9 and -", field="shot", error_code="bad_field")
+        condition = cells.get("when", "").strip()
+        if condition and not is_wanted(Shot(name, when=condition), context):
+            return None
         return build_job(row_key, name, column_fields(cells, self._wishes.defaults))
 
     def _from_shot(self, shot: Shot, row_key: str, context: Mapping[str, Any]) -> Job | None:
@@ -225,6 +230,8 @@ class Planner:
 
     def _look(self, uri: str) -> Reference | ReferenceFault:
         remembered = self._remembered(uri)
+        if not is_readable_link(uri):
+            return ReferenceFault(f"{uri[:80]} is no link", uri=uri)
         if not self._fetch and self._references.is_remote(uri):
             # A forecast sends nothing: it takes what an earlier run found, and counts the rest as unchecked.
             return replace(remembered.reference, uri=uri) if remembered else Reference(uri, None)

@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from ..core.errors import ArchiveFault, ConfigurationError
 
 MARKER = "archive.json"
-_SAFE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 # Names that Windows and its network shares cannot hold.
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{digit}" for name in ("com", "lpt") for digit in range(10))}
 
@@ -26,9 +26,11 @@ def safe_key(row_key: str) -> str:
 
     Two keys never share a name: a name with a hash holds `~`, which no key that stands for itself does.
     """
-    if _SAFE.match(row_key) and not row_key.endswith(".") and row_key.split(".")[0].lower() not in _RESERVED:
+    if _SAFE.fullmatch(row_key) and not row_key.endswith(".") and row_key.split(".")[0].lower() not in _RESERVED:
         return row_key
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", row_key).strip("-.")[:40].strip("-.")
+    if readable.split(".")[0].lower() in _RESERVED:
+        readable = f"_{readable}"
     return f"{readable or 'row'}~{hashlib.sha256(row_key.encode()).hexdigest()[:16]}"
 
 

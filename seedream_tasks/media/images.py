@@ -4,13 +4,15 @@ import io
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..core.errors import UndecodableImage
 
 # Twice what the largest tier makes (4K: 16.8 Mpx); anything far above is a decompression bomb, not a delivery.
 MOST_PIXELS = 40_000_000
-EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "TIFF": "tiff", "BMP": "bmp"}
+# Picture formats only: others that Pillow opens (EPS, for one) hand the file to programs of their own.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
+EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "TIFF": "tiff", "BMP": "bmp", "AVIF": "avif"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,8 @@ def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Picture:
     with _open(content, most_pixels) as image:
         try:
             image.load()
-        except (OSError, SyntaxError, ValueError, ArithmeticError, MemoryError) as error:
-            raise UndecodableImage(f"a damaged {image.format}: {error}") from None
+        except Exception as error:  # as above
+            raise UndecodableImage(f"a damaged {image.format}: {type(error).__name__}: {error}") from error
         return _described(image)
 
 
@@ -44,10 +46,10 @@ def _open(content: bytes, most_pixels: int) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow's own bomb check warns at its limit; ours below is stricter and names the figures.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content))
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise UndecodableImage(str(error)) from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # a decoder fed with garbage raises whatever it likes; all of it means: no picture
         start = content[:24].decode("latin-1")
         raise UndecodableImage(f"no picture: {len(content):,} bytes that begin with {start!r}") from error
     if image.width * image.height > most_pixels:
@@ -57,5 +59,6 @@ def _open(content: bytes, most_pixels: int) -> Image.Image:
 
 
 def _described(image: Image.Image) -> Picture:
-    name = image.format or ""
+    # A camera's MPO is a JPEG with further pictures behind the first.
+    name = "JPEG" if image.format == "MPO" else image.format or ""
     return Picture(name, Image.MIME.get(name, "application/octet-stream"), image.width, image.height)

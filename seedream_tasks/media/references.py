@@ -26,6 +26,8 @@ MOST_BYTES = 60_000_000
 _FETCH_TIMEOUT_S = 30.0
 # References may be far larger than pictures made: what a gateway takes is checked against its own limit.
 _MOST_PIXELS = 400_000_000
+# Stores a catalog may name; others (local, zip, ...) would lead to files of this machine.
+_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
 _KEPT_BYTES = 64_000_000
 _SIGNATURE_PREFIXES = ("x-amz-", "x-goog-")
 _SIGNATURES = frozenset(
@@ -45,13 +47,25 @@ def without_signature(uri: str) -> str:
     """The URI as it identifies the file: a signed link's signature changes daily, the file does not."""
     if not uri.startswith(("http://", "https://")):
         return uri
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # no link at all; reading it says so
+        return uri
     kept = [
         (name, value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
         if name.lower() not in _SIGNATURES and not name.lower().startswith(_SIGNATURE_PREFIXES)
     ]
     return urlunsplit(parts._replace(query=urlencode(kept), fragment=""))
+
+
+def is_readable_link(uri: str) -> bool:
+    """False for what looks like a link and is none, such as `https://[half/a.jpg`."""
+    try:
+        urlsplit(uri)
+    except ValueError:
+        return False
+    return True
 
 
 class References:
@@ -141,8 +155,17 @@ class References:
     def _placed(self, uri: str) -> str:
         """Where a reference without a scheme, or a file URI, is: below the catalog's folder or nowhere."""
         scheme = _scheme(uri)
-        if scheme not in ("", "file"):
+        if "::" in uri or scheme not in _STORES | {"", "file"}:
+            raise ReferenceFault(
+                f"{shown(uri)}: a reference is a http(s) link, a data URI, a path below the catalog's folder, or in one of"
+                f" {', '.join(sorted(_STORES))}",
+                uri=uri,
+                error_code="reference_outside",
+            )
+        if scheme in _STORES:
             return uri
+        if "\0" in uri:
+            raise ReferenceFault(f"{shown(uri)!r} is no path", uri=uri)
         path = uri.removeprefix("file://")
         if _scheme(self._folder):
             if path.startswith("/"):
@@ -166,7 +189,7 @@ class References:
         return joined
 
     def _fetch(self, uri: str, remembered: Remembered | None) -> tuple[bytes | None, str | None]:
-        headers = {"If-None-Match": remembered.etag} if remembered else {}
+        headers = {"If-None-Match": remembered.etag} if remembered and remembered.etag else {}
         try:
             with self._http.stream("GET", uri, headers=headers) as response:
                 if response.status_code == 304 and remembered:
@@ -221,4 +244,5 @@ def _scheme(uri: str) -> str:
 def _folder_of(catalog_uri: str) -> str:
     if _scheme(catalog_uri) in ("", "file"):
         return os.path.dirname(os.path.abspath(catalog_uri.removeprefix("file://")))  # noqa: PTH100, PTH120
-    return catalog_uri.split("?", 1)[0].rpartition("/")[0]
+    scheme, _, path = catalog_uri.split("?", 1)[0].partition("://")
+    return f"{scheme}://{path.rpartition('/')[0]}"

@@ -9,7 +9,7 @@ import pytest
 from runs import Ran, assert_bill, go, products, read, run, settings
 from sandbox_process import Sandbox
 from sqlalchemy.exc import OperationalError
-from witness import EVERY_GATEWAY, assert_files, ledger, leases_end, now, submissions
+from witness import EVERY_GATEWAY, assert_files, leases_end, ledger, now, submissions
 
 from seedream_tasks.catalog.manifest import Summary
 from seedream_tasks.core.errors import ArchiveFault, LedgerFault

@@ -30,6 +30,8 @@ DISPUTED = PriceRow(
 )
 ACCOUNT = "evolink@https://api.evolink.ai#00000000"
 RUN = "run-1"
+# The tables that say what was bought and what it costs.
+MONEY = ("attempts", "slots", "pictures", "copies", "budgets", "events", "jobs")
 
 BUSY = ErrorInfo("service_error", "try later", ErrorClass.TRANSIENT)
 BROKEN = ErrorInfo("unknown", "the connection broke", ErrorClass.TRANSIENT)

@@ -1,6 +1,7 @@
 """The writing thread: many records in one commit, each with its own result, on disk when the caller goes on."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -156,15 +157,15 @@ def test_closing_writes_what_is_queued(ledger_url: str) -> None:
     book = Book(ledger_url)
 
     async def hand_over_and_close() -> list[Any]:
-        waiting = [asyncio.ensure_future(book.ledger.write(claiming(book, str(each)))) for each in range(300)]
+        waiting = [asyncio.ensure_future(book.ledger.write(claiming(book, str(each)))) for each in range(100)]
         await asyncio.sleep(0)
         await asyncio.to_thread(book.ledger.close)
         return await asyncio.gather(*waiting)
 
-    assert len(asyncio.run(hand_over_and_close())) == 300
+    assert len(asyncio.run(hand_over_and_close())) == 100
     book.close()
     with Book(ledger_url, create=False) as again:
-        assert len(claimed(again)) == 300
+        assert len(claimed(again)) == 100
 
 
 WRITER = """
@@ -220,14 +221,10 @@ def test_what_was_written_survives_a_kill(book: Book) -> None:
 
 
 def _environment() -> dict[str, str]:
-    import os
-
     return dict(os.environ)
 
 
 def _paths() -> str:
-    import os
-
     return os.pathsep.join(each for each in sys.path if each)
 
 

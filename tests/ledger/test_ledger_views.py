@@ -46,7 +46,7 @@ def test_a_view_holds_slots_attempts_and_pictures(book: Book) -> None:
 
 def test_views_of_many_jobs_do_not_mix(book: Book) -> None:
     """More jobs than one query holds: each view has its own attempt."""
-    jobs = [make_job(f"sku-{number}") for number in range(450)]
+    jobs = [make_job(f"sku-{number}") for number in range(410)]
     ids = {}
 
     def claim_all(connection: object) -> None:
