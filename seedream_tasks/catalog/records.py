@@ -12,7 +12,8 @@ from typing import Any
 from ..core.capabilities import BY_OFFER
 from ..core.money import ZERO
 from ..core.states import WORST_FIRST, AttemptState, Closed, Reason, RecordStatus, SlotState
-from ..ledger.views import Admission, Attempt, JobView, Picture
+from ..ledger.facts import Admission
+from ..ledger.views import Attempt, JobView, Picture
 
 _OF_LIVE = {
     AttemptState.INTENT: RecordStatus.IN_FLIGHT,
@@ -52,7 +53,7 @@ def record(
     """
     attempts = view.attempts if view else []
     pictures = view.standing()[: frozen["n"]] if view else []
-    status, fewer = _status(frozen, view, len(pictures))
+    status, fewer = _status(frozen, view, admission, len(pictures))
     stale = not pictures and earlier is not None and may_be_stale(frozen, view)
     shown = earlier.standing() if stale and earlier else pictures
     known = {each.attempt_id: each for each in [*attempts, *(earlier.attempts if stale and earlier else [])]}
@@ -76,11 +77,11 @@ def record(
         "task_ids": [each.task_id for each in sent],
         "attempts": len(sent),
         "route_reason": last.route_reason if last else (admission.message if admission else None),
-        "cheapest_usd": _sum(each.cheapest_usd for each in mine if each.state is not AttemptState.NOT_SENT)
+        "cheapest_usd": _sum(each.cheapest_usd for each in mine if _counts(each))
         or (admission.cheapest_usd if admission else None),
         "images": [_image(each, known[each.attempt_id], run.archive) for each in shown],
         "image_count": len(shown),
-        "quoted_usd": _sum(each.quoted_usd for each in mine if each.state is not AttemptState.NOT_SENT),
+        "quoted_usd": _sum(each.quoted_usd for each in mine if _counts(each)),
         "billed_usd": _sum(each.billed_usd for each in mine),
         "cost_usd": _sum(each.billed_usd for each in paid),
         "at_risk_usd": _sum(each.at_risk_usd for each in attempts),
@@ -111,7 +112,9 @@ _REPEATED = (
 )
 
 
-def _status(frozen: Mapping[str, Any], view: JobView | None, pictures: int) -> tuple[RecordStatus, bool]:
+def _status(
+    frozen: Mapping[str, Any], view: JobView | None, admission: Admission | None, pictures: int
+) -> tuple[RecordStatus, bool]:
     """The record's status, and whether the gateway finished with fewer pictures than asked for."""
     if frozen["_settled"] is not None:
         return RecordStatus(frozen["_settled"]), False
@@ -134,6 +137,8 @@ def _status(frozen: Mapping[str, Any], view: JobView | None, pictures: int) -> t
         return (RecordStatus.ARCHIVED if complete else RecordStatus.PARTIAL), complete
     if not frozen["_selected"] and not any(missing):
         return RecordStatus.SKIPPED, False
+    if admission is not None and admission.for_good and not any(missing):
+        return RecordStatus.INVALID, False
     statuses = {each or RecordStatus.DEFERRED for each in missing}
     return next(each for each in WORST_FIRST if each in statuses), False
 
@@ -156,7 +161,7 @@ def _of_slot(state: SlotState, closed: Closed | None, attempt: Attempt | None) -
 def _reason(frozen: Mapping[str, Any], status: RecordStatus, admission: Admission | None) -> str:
     if frozen["_settled"] is None and status is RecordStatus.SKIPPED:
         return Reason.NOT_SELECTED
-    if admission is not None and status in (RecordStatus.DEFERRED, RecordStatus.PARTIAL):
+    if admission is not None and status in (RecordStatus.DEFERRED, RecordStatus.PARTIAL, RecordStatus.INVALID):
         return admission.reason
     return str(frozen["reason"])
 
@@ -200,6 +205,13 @@ def _image(picture: Picture, attempt: Attempt, archive: str) -> dict[str, Any]:
 
 def _sum(amounts: Any) -> Decimal:
     return sum(amounts, ZERO)
+
+
+def _counts(attempt: Attempt) -> bool:
+    """Whether the forecast of an attempt stands beside its bill: what certainly cost nothing was bought again, or not at all."""
+    if attempt.state in (AttemptState.FAILED, AttemptState.CANCELLED):
+        return bool(attempt.billed_usd or attempt.at_risk_usd)
+    return attempt.state is not AttemptState.NOT_SENT
 
 
 def _credits(attempts: Sequence[Attempt]) -> Decimal | None:

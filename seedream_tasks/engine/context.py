@@ -6,16 +6,15 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from ..core.capabilities import BY_OFFER, MODELS, Capability, Limit
+from ..core.capabilities import BY_OFFER, MODELS
 from ..core.errors import ConfigurationError, GatewayFault, KindMismatch, LedgerMismatch, NotThisGateway, SeedreamError
 from ..core.pricing import PriceBook, PriceRow
 from ..gateways.client import Account, GatewayClient, Probe
-from ..gateways.getimg import ModelInForce
 from ..gateways.http import HttpClients
 from ..ledger import facts, records
 from ..ledger.rescue import rescued, take_in
@@ -29,7 +28,6 @@ logger = logging.getLogger("seedream_tasks.engine")
 
 # A gateway that does not answer the check is asked again for this long, then it is out for the run.
 PROBE_FOR_S = 30.0
-_MODELS_SOURCE = "getimg.ai models endpoint, at run time"
 
 
 @dataclass
@@ -40,7 +38,7 @@ class RunContext:
     ledger: Ledger
     archive: Archive
     lanes: dict[str, Lane]
-    prices: PriceBook
+    user_prices: tuple[PriceRow, ...]
     references: References
     simulated: bool
     rescue_folder: Path
@@ -224,42 +222,15 @@ async def _probe(client: GatewayClient) -> Probe | str:
             wait = min(wait * 2, 8.0)
 
 
-def _in_force(row: Capability, found: ModelInForce) -> Capability:
-    """A capability row narrowed to what the gateway itself says right now."""
-    references = row.references
-    if found.references is not None:
-        references = replace(references, count=Limit(found.references, _MODELS_SOURCE))
-    return replace(
-        row,
-        ratios=Limit(found.ratios, _MODELS_SOURCE) if found.ratios else row.ratios,
-        tiers=Limit(found.tiers, _MODELS_SOURCE) if found.tiers else row.tiers,
-        references=references,
-    )
-
-
-async def make_lanes(
-    clients: Mapping[str, GatewayClient], out: Mapping[str, str], limits: Limits
-) -> tuple[dict[str, Lane], list[PriceRow]]:
-    """A lane per account with its capabilities in force, and the prices that gateways state at run time."""
-    lanes: dict[str, Lane] = {}
-    stated: list[PriceRow] = []
-    today = datetime.now(UTC).date()
+def make_lanes(clients: Mapping[str, GatewayClient], out: Mapping[str, str], limits: Limits) -> dict[str, Lane]:
+    """A lane per account with what its gateway documents."""
+    lanes = {}
     for name, client in clients.items():
-        rows = {model: BY_OFFER[name, model] for model in MODELS if (name, model) in BY_OFFER}
-        lane = lanes[name] = Lane(client, rows, limits)
-        lane.out = out.get(name)
-        for model, row in rows.items():
-            try:
-                found = None if lane.out else await client.model_in_force(row)
-            except GatewayFault as fault:
-                logger.warning("%s does not describe its model now, its documents count: %s", name, fault)
-                continue
-            if found is not None:
-                lane.capabilities[model] = _in_force(row, found)
-                stated += [
-                    PriceRow(name, model, tier, usd, None, _MODELS_SOURCE, today) for tier, usd in found.usd.items()
-                ]
-    return lanes, stated
+        lanes[name] = Lane(
+            client, {model: BY_OFFER[name, model] for model in MODELS if (name, model) in BY_OFFER}, limits
+        )
+        lanes[name].out = out.get(name)
+    return lanes
 
 
 @dataclass(frozen=True)
@@ -270,10 +241,15 @@ class Opened:
     archive: Archive
     http: HttpClients
     lanes: dict[str, Lane]
-    prices: PriceBook
+    user_prices: tuple[PriceRow, ...]
     simulated: bool
     rescue_folder: Path
     balances: dict[str, str]
+
+    @property
+    def prices(self) -> PriceBook:
+        """The rows in force before any gateway was asked."""
+        return PriceBook.for_run(self.simulated, self.user_prices)
 
 
 @asynccontextmanager
@@ -292,9 +268,9 @@ async def opened(
             found, out, balances = await check_accounts(list(clients.values()), ledger, simulated)
             await asyncio.to_thread(settle_kind, ledger, place.archive, found)
             await asyncio.to_thread(place.archive.prove_writable)
-            lanes, stated = await make_lanes(clients, out, limits or limits_from_environment())
-            prices = PriceBook.for_run(found, [*stated, *user_prices])
-            yield Opened(ledger, place.archive, http, lanes, prices, found, rescue_folder(place), balances)
+            lanes = make_lanes(clients, out, limits or limits_from_environment())
+            folder = rescue_folder(place)
+            yield Opened(ledger, place.archive, http, lanes, tuple(user_prices), found, folder, balances)
     finally:
         await asyncio.to_thread(ledger.close)
 

@@ -16,15 +16,24 @@ from sqlalchemy import Connection
 
 from ..core.capabilities import Billing
 from ..core.decisions import NoRoute, Offer, Route, Want, route, split, wanted
-from ..core.errors import AttemptMoved, GatewayFault, OverCap, ReferenceFault, SeedreamError
+from ..core.errors import (
+    ArchiveFault,
+    AttemptMoved,
+    GatewayFault,
+    LedgerFault,
+    OverCap,
+    ReferenceFault,
+    SeedreamError,
+)
 from ..core.jobs import Job, JobName
 from ..core.money import ZERO, dollars, money
 from ..core.outcomes import Fate, TaskState, after_failed_task, of_failed_task
 from ..core.preflight import obstacles, pictures_per_call
-from ..core.pricing import PriceRow
+from ..core.pricing import PriceBook, PriceRow
 from ..core.states import FOLLOWED, LIVE, AttemptState, Reason
 from ..gateways.http import HttpClients
 from ..ledger import facts, records, views
+from ..ledger.facts import Admission
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, JobView
 from .archiving import Archiver
@@ -69,8 +78,11 @@ class Engine:
             context.max_usd is not None,
             context.rescue_folder,
             context.callback_base,
-            lambda: self.stopping,
+            lambda: self.stopping or self.fault is not None,
         )
+        self._asked: set[str] = set()  # gateways that were asked for what they offer now
+        self._stated: list[PriceRow] = []  # prices that gateways state at run time
+        self._prices = PriceBook.for_run(context.simulated, context.user_prices)
         self._left: set[str] = set()  # in flight beyond --wait, or not to be copied now: for a later run
         self._settled = asyncio.Event()
         self._turnstile = asyncio.Lock()  # one job at a time waits for money to come back
@@ -181,7 +193,7 @@ class Engine:
     def offers(self, job: Job) -> list[Offer]:
         """The gateways that can do a job, with their prices and whether they may be used now."""
         return [
-            Offer(row, self.context.prices.row(lane.gateway, job.model, job.tier), lane.why_out())
+            Offer(row, self._prices.row(lane.gateway, job.model, job.tier), lane.why_out())
             for lane in self._lanes.values()
             if (row := lane.capabilities.get(job.model)) is not None and not obstacles(job, row)
         ]
@@ -198,8 +210,11 @@ class Engine:
     ) -> None:
         """Buy some free slots at the best gateway, or put them off and say why."""
         offers = self.offers(job)
+        if await self._learned(offers):
+            offers = self.offers(job)
         if not offers:
-            await self._put_off(job, want.slots, Reason.NO_GATEWAY, "no gateway of this run can do it", None, given_up)
+            why = "no gateway of this run can do it, by what they say now"
+            await self._put_off(job, want.slots, Reason.NO_GATEWAY, why, None, given_up, for_good=True)
             return
         found = route(offers, want.not_at | not_at.keys(), self.context.max_premium)
         if not isinstance(found, Route):
@@ -222,6 +237,17 @@ class Engine:
         ]
         until = began + self.context.wait_s
         await _all([self._call(each, given_up, not_at, until, follow) for each in purchases])
+
+    async def _learned(self, offers: Sequence[Offer]) -> bool:
+        """Let the gateways that may be bought from say what they offer now; True when one was asked."""
+        new = [self._lanes[each.gateway] for each in offers if each.out is None and each.gateway not in self._asked]
+        for lane in new:
+            stated = await lane.learn()
+            if lane.gateway not in self._asked:
+                self._asked.add(lane.gateway)
+                self._stated += stated
+                self._prices = PriceBook.for_run(self.context.simulated, [*self._stated, *self.context.user_prices])
+        return bool(new)
 
     async def _recovered(self, offers: Sequence[Offer], not_at: set[str] | frozenset[str], began: float) -> bool:
         """Wait for gateways that stopped answering; False when there is none to wait for, or it took too long."""
@@ -252,12 +278,12 @@ class Engine:
                 why = f"{lane.gateway} asks to wait longer than this run does"
                 await self._put_off(job, purchase.slots, Reason.NO_GATEWAY, why, purchase.cheapest, given_up)
                 return
-            if self.stopping or lane.why_out():
+            if self.stopping or self.fault is not None or lane.why_out():
                 return
             try:
                 references = await self._presenter.present(job, row, lane.client)
             except ReferenceFault as fault:
-                await self._put_off(job, purchase.slots, Reason.INVALID, fault.message, purchase.cheapest, given_up)
+                await self._put_off(job, purchase.slots, Reason.INVALID, fault.message, None, given_up, for_good=True)
                 return
             except GatewayFault as fault:
                 not_at[lane.gateway] = fault.message
@@ -273,11 +299,17 @@ class Engine:
 
     async def _send(self, purchase: Purchase, lane: Lane, references: list[str]) -> Attempt | None:
         job, row = purchase.job, purchase.route.offer.capability
-        bought = await self._buyer.buy(
-            purchase,
-            lane,
-            lambda callback_url: lane.client.dialect.encode(job, row, len(purchase.slots), references, callback_url),
-        )
+        try:
+            bought = await self._buyer.buy(
+                purchase,
+                lane,
+                lambda callback_url: lane.client.dialect.encode(
+                    job, row, len(purchase.slots), references, callback_url
+                ),
+            )
+        except LedgerFault as fault:
+            self.stop_buying(fault)
+            raise
         if bought.attempt_id is None:
             return None
         self._money_moved()
@@ -303,7 +335,7 @@ class Engine:
             pass
         async with self._turnstile:
             began = time.monotonic()
-            while not self.stopping:
+            while not self.stopping and self.fault is None:
                 self._settled.clear()
                 try:
                     return await send()
@@ -326,14 +358,21 @@ class Engine:
         return await self._ledger.read(lambda connection: views.may_come_back(connection, budget))
 
     async def _put_off(
-        self, job: Job, slots: Sequence[int], reason: Reason, why: str, price: PriceRow | None, given_up: set[int]
+        self,
+        job: Job,
+        slots: Sequence[int],
+        reason: Reason,
+        why: str,
+        price: PriceRow | None,
+        given_up: set[int],
+        for_good: bool = False,
     ) -> None:
+        """Do not buy these slots in this run, and say why; `for_good`: the record is invalid, not only deferred."""
         usd = money(price.usd * len(slots)) if price else ZERO
         given_up.update(slots)
+        admission = Admission(reason, why, usd, usd or None, for_good)
         await self._ledger.write(
-            lambda connection: facts.put_off(
-                connection, self.context.run_id, job.job_key, reason, why, usd, usd or None
-            )
+            lambda connection: facts.put_off(connection, self.context.run_id, job.job_key, admission)
         )
         self.progress.tell("deferred", job.row_key, job.shot, f"{reason}: {why}")
 
@@ -343,7 +382,9 @@ class Engine:
         return (await self._ledger.read(lambda connection: views.attempts_by_id(connection, [attempt_id])))[0]
 
     async def _follow(self, name: JobName, attempt: Attempt) -> None:
-        if attempt.run_id != self.context.run_id:
+        if attempt.run_id != self.context.run_id and attempt.run_id not in self.others:
+            # On disk before anything of it is settled: should we die, the next run knows that its manifest is out of date.
+            await self._ledger.write(lambda connection: facts.reopen_run(connection, attempt.run_id))
             self.others.add(attempt.run_id)
         if attempt.state is AttemptState.ACCEPTED:
             attempt = await self._wait(name, attempt)
@@ -429,6 +470,12 @@ class Engine:
         self._money_moved()
         return recorded
 
+    def stop_buying(self, fault: SeedreamError) -> None:
+        """The ledger or the archive failed: nobody buys anything more in this run; what is open is still recorded."""
+        if self.fault is None:
+            self.fault = fault
+            logger.critical("the run stops: %s", fault)
+
     def _money_moved(self) -> None:
         self._settled.set()
 
@@ -453,7 +500,11 @@ class Engine:
         """Copy every delivered picture of an attempt."""
         pictures = await self._ledger.read(lambda connection: views.pictures_of(connection, attempt.attempt_id))
         waiting = [each for each in pictures if each.state == "delivered"]
-        outcomes = await _all([self._archiver.save(name, attempt, each) for each in waiting])
+        try:
+            outcomes = await _all([self._archiver.save(name, attempt, each) for each in waiting])
+        except (ArchiveFault, LedgerFault) as fault:
+            self.stop_buying(fault)
+            raise
         archived = sum(outcome.state == "archived" for outcome in outcomes)
         if archived:
             self.progress.pictures += archived

@@ -4,14 +4,33 @@ import asyncio
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from ..core.capabilities import Capability
+from ..core.capabilities import Capability, Limit
 from ..core.errors import GatewayFault
 from ..core.outcomes import ErrorInfo
+from ..core.pricing import PriceRow
 from ..gateways.client import GatewayClient
+from ..gateways.getimg import ModelInForce
 
 logger = logging.getLogger("seedream_tasks.engine")
+
+
+_MODELS_SOURCE = "getimg.ai models endpoint, at run time"
+
+
+def _in_force(row: Capability, found: ModelInForce) -> Capability:
+    """A capability row narrowed to what the gateway itself says right now."""
+    references = row.references
+    if found.references is not None:
+        references = replace(references, count=Limit(found.references, _MODELS_SOURCE))
+    return replace(
+        row,
+        ratios=Limit(found.ratios, _MODELS_SOURCE) if found.ratios else row.ratios,
+        tiers=Limit(found.tiers, _MODELS_SOURCE) if found.tiers else row.tiers,
+        references=references,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +54,15 @@ class Breaker:
         self._open_until: float | None = None
 
     def failed(self, now: float) -> None:
-        """A submit or a probe got no usable answer."""
+        """A submit got no usable answer. Those that were under way when it opened say nothing new."""
         self._failures += 1
-        if self._open_until is not None:
-            self._cool_s = min(self._cool_s * 2, self._longest_s)
+        if self._open_until is None and self._failures >= self._most:
             self._open_until = now + self._cool_s
-        elif self._failures >= self._most:
-            self._open_until = now + self._cool_s
+
+    def probe_failed(self, now: float) -> None:
+        """It is still out: the next probe comes later."""
+        self._cool_s = min(self._cool_s * 2, self._longest_s)
+        self._open_until = now + self._cool_s
 
     def succeeded(self) -> None:
         """The gateway answers."""
@@ -74,6 +95,7 @@ class Lane:
         self._paused_until = 0.0
         self._next_submit = 0.0
         self._probing: asyncio.Task[None] | None = None
+        self._learning: asyncio.Task[list[PriceRow]] | None = None
 
     @property
     def gateway(self) -> str:
@@ -148,6 +170,32 @@ class Lane:
             self.out = f"{error.code}: {error.message}"
             logger.warning("%s is out for this run: %s", self.gateway, self.out)
 
+    async def learn(self) -> list[PriceRow]:
+        """Ask the gateway, once, what it offers right now, where it says so; returns the prices it states.
+
+        Only a purchase makes this worth a request: a run that buys nothing sends nothing.
+        """
+        if self._learning is None:
+            self._learning = asyncio.create_task(self._learn())
+        return await asyncio.shield(self._learning)
+
+    async def _learn(self) -> list[PriceRow]:
+        stated: list[PriceRow] = []
+        today = datetime.now(UTC).date()
+        for model, row in list(self.capabilities.items()):
+            try:
+                found = await self.client.model_in_force(row)
+            except GatewayFault as fault:
+                logger.warning("%s does not describe its model now, its documents count: %s", self.gateway, fault)
+                continue
+            if found is not None:
+                self.capabilities[model] = _in_force(row, found)
+                stated += [
+                    PriceRow(self.gateway, model, tier, usd, None, _MODELS_SOURCE, today)
+                    for tier, usd in found.usd.items()
+                ]
+        return stated
+
     async def recover(self) -> None:
         """Wait until one probe, shared by all who wait, has had its say. Does nothing while the breaker is closed."""
         if not self.breaker.is_open:
@@ -162,6 +210,6 @@ class Lane:
             await self.client.probe()
         except GatewayFault as fault:
             logger.info("%s is still out: %s", self.gateway, fault)
-            self.breaker.failed(time.monotonic())
+            self.breaker.probe_failed(time.monotonic())
         else:
             self.breaker.succeeded()

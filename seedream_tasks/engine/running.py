@@ -65,10 +65,7 @@ class Runner:
         try:
             await self.engine.process(job, selected, view)
         except SeedreamError as error:
-            # The ledger or the archive failed: nobody buys anything more, what is open is still recorded.
-            if self.engine.fault is None:
-                self.engine.fault = error
-                logger.critical("the run stops: %s", error)
+            self.engine.stop_buying(error)
         finally:
             self._in_hand.release()
             self.engine.progress.job_done()

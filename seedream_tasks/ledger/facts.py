@@ -1,11 +1,11 @@
 """Smaller facts the ledger keeps: what kind it is, its accounts, runs, admissions, reference images, uploads, spending."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from ..core.money import ZERO
 from ..core.states import AttemptState
@@ -95,25 +95,43 @@ def find_run(connection: Connection, run_id: str) -> Run | None:
     )
 
 
+def reopen_run(connection: Connection, run_id: str) -> None:
+    """Its manifest is going out of date: attempts of it are settled by somebody else."""
+    connection.execute(update(runs).where(runs.c.run_id == run_id).values(finished_at=None))
+
+
+def unfinished_runs(connection: Connection, archive: str) -> list[Run]:
+    """Runs of an archive whose manifest is missing or out of date, oldest first."""
+    query = (
+        select(runs.c.run_id).where(runs.c.archive == archive, runs.c.finished_at.is_(None)).order_by(runs.c.created_at)
+    )
+    found = [find_run(connection, run_id) for run_id in connection.scalars(query)]
+    return [run for run in found if run is not None]
+
+
 def finish_run(connection: Connection, run_id: str) -> None:
     """Its manifest is published."""
     connection.execute(update(runs).where(runs.c.run_id == run_id).values(finished_at=datetime.now(UTC)))
 
 
-def put_off(
-    connection: Connection, run_id: str, job_key: str, reason: str, message: str, usd: Decimal, cheapest: Decimal | None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Why a run did not buy a job."""
+
+    reason: str
+    message: str
+    usd: Decimal  # forecast of what was not bought
+    cheapest_usd: Decimal | None
+    for_good: bool = False  # the record is invalid, not only deferred
+
+
+def put_off(connection: Connection, run_id: str, job_key: str, admission: Admission) -> None:
     """Remember why this run did not buy a job; the last word counts."""
-    values = {"reason": reason, "message": message, "usd": usd, "cheapest_usd": cheapest}
+    values = asdict(admission)
     row = upsert(connection, admissions).values(run_id=run_id, job_key=job_key, **values)
     connection.execute(
         row.on_conflict_do_update(index_elements=[admissions.c.run_id, admissions.c.job_key], set_=values)
     )
-
-
-def no_longer_put_off(connection: Connection, run_id: str, job_key: str) -> None:
-    """The job was bought after all."""
-    connection.execute(delete(admissions).where(admissions.c.run_id == run_id, admissions.c.job_key == job_key))
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ runs = Table(
     TABLES,
     Column("run_id", Text, primary_key=True),
     Column("created_at", UtcTime, nullable=False),
-    Column("finished_at", UtcTime),
+    Column("finished_at", UtcTime),  # None: its manifest is not written yet, or out of date
     Column("archive", Text, nullable=False),
     Column("catalog_uri", Text, nullable=False),
     Column("simulated", Boolean, nullable=False),
@@ -214,6 +214,7 @@ admissions = Table(
     Column("message", Text, nullable=False),
     Column("usd", Money, nullable=False),  # forecast of what was not bought
     Column("cheapest_usd", Money),
+    Column("for_good", Boolean, nullable=False),  # the record is invalid, not only deferred
 )
 
 sources = Table(

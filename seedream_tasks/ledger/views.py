@@ -14,6 +14,7 @@ from ..core.decisions import PastAttempt, Purpose, SlotView
 from ..core.jobs import JobName
 from ..core.outcomes import ErrorClass
 from ..core.states import FOLLOWED, AttemptState, Closed, SlotState
+from .facts import Admission
 from .schema import admissions, attempts, copies, jobs, pictures, slots
 
 T = TypeVar("T")
@@ -263,23 +264,13 @@ def job_names(connection: Connection, job_keys: Sequence[str]) -> dict[str, JobN
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Why a run did not buy a job."""
-
-    reason: str
-    message: str
-    usd: Decimal
-    cheapest_usd: Decimal | None
-
-
 def admissions_of(connection: Connection, run_id: str, job_keys: Sequence[str]) -> dict[str, Admission]:
     """What this run put off, by job."""
     found = {}
     for keys in batched(job_keys):
         query = select(admissions).where(admissions.c.run_id == run_id, admissions.c.job_key.in_(keys))
         for row in connection.execute(query):
-            found[row.job_key] = Admission(row.reason, row.message, row.usd, row.cheapest_usd)
+            found[row.job_key] = Admission(row.reason, row.message, row.usd, row.cheapest_usd, bool(row.for_good))
     return found
 
 

@@ -112,7 +112,7 @@ class Session:
             ledger=around.ledger,
             archive=around.archive,
             lanes=around.lanes,
-            prices=around.prices,
+            user_prices=around.user_prices,
             references=self.references,
             simulated=around.simulated,
             rescue_folder=around.rescue_folder,

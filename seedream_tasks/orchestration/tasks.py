@@ -5,6 +5,7 @@ Prefect's own result cache is off everywhere: it forgets a payment whenever a re
 
 import asyncio
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect import task
@@ -14,6 +15,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from ..catalog import manifest
+from ..catalog.frozen import frozen_path
 from ..catalog.manifest import Summary
 from ..catalog.records import RunFacts
 from ..core.errors import SeedreamError
@@ -23,9 +25,12 @@ from ..engine.forecast import Forecast
 from ..engine.freezing import Request, freeze
 from ..engine.settings import amount, locations
 from ..ledger import facts, views
+from ..ledger.store import Ledger
+from ..media.archive import Archive
 from .artifacts import in_a_line, record_in_a_line
 from .session import RunSettings, session
 
+_SURELY_OVER = timedelta(days=1)
 # Records that need somebody's eye; a deferred one only waits for its next run.
 _RED = frozenset({RecordStatus.FAILED, RecordStatus.UNKNOWN, RecordStatus.EXPIRED, RecordStatus.LOST})
 
@@ -73,14 +78,21 @@ async def write_manifest(run_id: str, settings: RunSettings) -> Summary:
     """Join everything back to the catalog's rows and publish; other runs whose attempts ended here get theirs anew."""
     async with session(run_id, settings) as run:
         ledger, archive = run.around.ledger, run.around.archive
-        others = (await run.engine()).others
         summary = await asyncio.to_thread(manifest.write_manifest, ledger, archive, run_id)
         await ledger.write(lambda connection: facts.finish_run(connection, run_id))
-        for other in sorted(others):
-            earlier = await ledger.read(lambda connection, other=other: facts.find_run(connection, other))  # type: ignore[misc]
-            if earlier is not None and earlier.archive == archive.root:
-                await asyncio.to_thread(manifest.write_manifest, ledger, archive, other, newest=False)
+        await asyncio.to_thread(_write_others, ledger, archive, (await run.engine()).others)
         return summary
+
+
+def _write_others(ledger: Ledger, archive: Archive, settled_here: set[str]) -> None:
+    """Manifests of other runs that are out of date: their attempts ended here, or they died before they wrote one."""
+    for run in ledger.read_now(lambda connection: facts.unfinished_runs(connection, archive.root)):
+        if not archive.exists(frozen_path(run.run_id)):
+            continue
+        manifest.write_manifest(ledger, archive, run.run_id, newest=False)
+        # A run that may still be going on writes its own last word; one that is over now needs no more looking after.
+        if run.run_id in settled_here or datetime.now(UTC) - run.created_at > _SURELY_OVER:
+            ledger.write_now(lambda connection, over=run.run_id: facts.finish_run(connection, over))  # type: ignore[misc]
 
 
 def _single(

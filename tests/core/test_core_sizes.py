@@ -52,12 +52,12 @@ def test_a_ratio_and_its_turn_have_the_same_pixels(tier: str) -> None:
 
 @given(st.integers(1, 100), st.integers(1, 100), st.sampled_from(TIERS))
 def test_computed_sizes_never_pass_the_tiers_area(width: int, height: int, tier: str) -> None:
-    """A size that is not in the table stays within its tier, which at 4K is the model's limit; both sides divide by 16."""
+    """A size that is not in the table stays within its tier, which at 4K is the model's limit; both sides divide by 8."""
     ratio = f"{width}:{height}"
     wide, high = pixels_for(ratio, tier)
     if ratio not in BASE_RATIOS:
         assert wide * high <= AREA[tier]
-        assert (wide % 16, high % 16) == (0, 0)
+        assert (wide % 8, high % 8) == (0, 0)
 
 
 def test_computed_sizes_stay_within_the_tolerance() -> None:
