@@ -16,6 +16,8 @@ _COMMANDS = {
     "run": "seedream_tasks.cli.run",
     "plan": "seedream_tasks.cli.plan",
     "attempts": "seedream_tasks.cli.attempts",
+    "resolve": "seedream_tasks.cli.resolve",
+    "cap": "seedream_tasks.cli.cap",
     "gateways": "seedream_tasks.cli.gateways",
     "ledger": "seedream_tasks.cli.ledger",
     "sandbox": "seedream_tasks.sandbox.command",

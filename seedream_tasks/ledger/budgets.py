@@ -1,11 +1,12 @@
 """Caps: money held against each, moved in the same transaction as the attempt that holds it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from ..core.errors import OverCap
 from ..core.money import ZERO, dollars
@@ -35,10 +36,58 @@ def budgets_for(connection: Connection, run_id: str, capped: bool, gateway: str,
     """The budget keys an attempt made now must fit under: the run's, and the standing caps' of its day."""
     keys = [run_budget(run_id)] if capped else []
     for cap in connection.execute(select(caps).where(caps.c.cap_key.in_([ALL_GATEWAYS, gateway]))):
-        key = f"day:{cap.cap_key}:{now.astimezone(ZoneInfo(cap.zone)).date().isoformat()}"
+        key = _day_key(cap.cap_key, cap.zone, now)
         _open(connection, key, cap.usd_per_day)
         keys.append(key)
     return keys
+
+
+@dataclass(frozen=True, slots=True)
+class StandingCap:
+    """A cap a day, and what is held against it today."""
+
+    cap_key: str
+    usd_per_day: Decimal
+    zone: str
+    day: str
+    reserved_usd: Decimal
+    settled_usd: Decimal
+
+
+def set_cap(connection: Connection, cap_key: str, usd_per_day: Decimal | None, zone: ZoneInfo) -> None:
+    """Set a standing cap, or take it off (None). It counts what is claimed from now on."""
+    today = _day_key(cap_key, zone.key, datetime.now(UTC))
+    if usd_per_day is None:
+        connection.execute(delete(caps).where(caps.c.cap_key == cap_key))
+        return
+    values = {"usd_per_day": usd_per_day, "zone": zone.key}
+    row = upsert(connection, caps).values(cap_key=cap_key, **values)
+    connection.execute(row.on_conflict_do_update(index_elements=[caps.c.cap_key], set_=values))
+    connection.execute(update(budgets).where(budgets.c.budget_key == today).values(cap_usd=usd_per_day))
+
+
+def list_caps(connection: Connection) -> list[StandingCap]:
+    """All standing caps with today's figures."""
+    found = []
+    now = datetime.now(UTC)
+    for cap in connection.execute(select(caps).order_by(caps.c.cap_key)):
+        key = _day_key(cap.cap_key, cap.zone, now)
+        held = connection.execute(select(budgets).where(budgets.c.budget_key == key)).one_or_none()
+        found.append(
+            StandingCap(
+                cap.cap_key,
+                cap.usd_per_day,
+                cap.zone,
+                key.rsplit(":", 1)[1],
+                held.reserved_usd if held else ZERO,
+                held.settled_usd if held else ZERO,
+            )
+        )
+    return found
+
+
+def _day_key(cap_key: str, zone: str, now: datetime) -> str:
+    return f"day:{cap_key}:{now.astimezone(ZoneInfo(zone)).date().isoformat()}"
 
 
 def reserve(connection: Connection, keys: Sequence[str], amount: Decimal) -> None:

@@ -220,3 +220,54 @@ def test_an_unchanged_parquet_and_jsonl_of_the_same_table_buy_nothing_more(gatew
     ]
     assert [each["billed_usd"] for each in answers] == ["0.12", "0", "0"]
     assert gateways.bill()["images"] == 3
+
+
+def _unknown(gateways: Sandbox, tmp_path: Path) -> str:
+    """A run whose one payment got lost on its way back: accepted and billed, but nobody here knows its task."""
+    gateways.faults([{"gateway": "evolink", "kind": "drop_response", "rate": 1, "count": 1}])
+    catalog = products(tmp_path / "c.csv", 1)
+    result = seedream("run", str(catalog), "--archive", "out", "--gateway", "evolink", cwd=tmp_path, code=3)
+    assert (result["by_status"], result["at_risk_usd"]) == ({"unknown": 1}, "0.031")
+    (attempt,) = seedream("attempts", "--archive", "out", "--state", "unknown", cwd=tmp_path)["attempts"]
+    return str(attempt["attempt_id"])
+
+
+def test_an_unknown_payment_that_is_resolved_as_paid_is_followed_to_its_picture(gateways: Sandbox, tmp_path: Path) -> None:
+    """`resolve --as paid --task-id` makes it accepted; the next run archives it and buys nothing."""
+    attempt_id = _unknown(gateways, tmp_path)
+    task_id = gateways.bill()["entries"][0]["task_id"]
+    refused = seedream("resolve", attempt_id, "--as", "not-sent", "--archive", "out", cwd=tmp_path, code=2)
+    assert "could still be under way" in refused["error"]["message"]
+    seedream("resolve", attempt_id, "--as", "paid", "--task-id", task_id, "--archive", "out", cwd=tmp_path)
+    result = seedream("run", "c.csv", "--archive", "out", "--gateway", "evolink", cwd=tmp_path)
+    assert (result["billed_usd"], result["at_risk_usd"], result["by_status"]) == ("0", "0", {"archived": 1})
+    assert gateways.bill()["accepted"] == 1
+    (attempt,) = seedream("attempts", "--archive", "out", cwd=tmp_path)["attempts"]
+    assert Decimal(attempt["billed_usd"]) == Decimal(gateways.bill()["usd"])
+
+
+def test_an_unknown_payment_that_is_given_up_is_bought_again_only_when_asked(gateways: Sandbox, tmp_path: Path) -> None:
+    """`resolve --as lost` keeps the amount at risk and the slot closed until `--retry lost`."""
+    attempt_id = _unknown(gateways, tmp_path)
+    seedream("resolve", attempt_id, "--as", "lost", "--archive", "out", cwd=tmp_path)
+    arguments = ("run", "c.csv", "--archive", "out", "--gateway", "evolink")
+    waiting = seedream(*arguments, cwd=tmp_path, code=3)
+    assert (waiting["by_status"], waiting["at_risk_usd"], waiting["billed_usd"]) == ({"lost": 1}, "0.031", "0")
+    bought = seedream(*arguments, "--retry", "lost", cwd=tmp_path)
+    assert (bought["by_status"], bought["billed_usd"], bought["at_risk_usd"]) == ({"archived": 1}, "0.031", "0.031")
+    assert Decimal(gateways.bill()["usd"]) == Decimal("0.062")
+
+
+def test_a_standing_cap_holds_over_runs(gateways: Sandbox, tmp_path: Path) -> None:
+    """`cap set` bounds a day's spending of all runs: 0.10 buys three pictures of 0.031 in two runs, then nothing."""
+    products(tmp_path / "c.csv", 2)
+    products(tmp_path / "more.csv", 9)
+    arguments = ("--archive", "out", "--gateway", "evolink")
+    seedream("run", "c.csv", *arguments, cwd=tmp_path)
+    shown = seedream("cap", "set", "0.10", "--archive", "out", cwd=tmp_path)
+    assert [(each["gateway"], each["usd_per_day"], each["zone"]) for each in shown["caps"]] == [(None, "0.1", "UTC")]
+    result = seedream("run", "more.csv", *arguments, cwd=tmp_path, code=3)
+    assert result["by_status"] == {"archived": 5, "deferred": 4}
+    assert gateways.bill()["images"] == 5
+    seedream("cap", "set", "none", "--archive", "out", cwd=tmp_path)
+    assert seedream("run", "more.csv", *arguments, cwd=tmp_path)["by_status"] == {"archived": 9}

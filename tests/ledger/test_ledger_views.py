@@ -148,15 +148,13 @@ def test_what_a_run_has_spent(book: Book) -> None:
 
 
 def test_the_last_word_on_why_a_job_was_put_off_counts(book: Book) -> None:
-    """A run remembers one reason per job, and forgets it once the job is bought."""
-    for reason in ("no_price", "over_cap"):
-        book.write(
-            lambda connection, why=reason: facts.put_off(connection, RUN, "job", why, "a message", Decimal("0.1"), None)
-        )
-    found = book.read(lambda connection: views.admissions_of(connection, RUN, ["job", "other"]))
-    assert found == {"job": views.Admission("over_cap", "a message", Decimal("0.1"), None)}
-    book.write(lambda connection: facts.no_longer_put_off(connection, RUN, "job"))
-    assert book.read(lambda connection: views.admissions_of(connection, RUN, ["job"])) == {}
+    """A run remembers one reason per job, its own and the newest."""
+    first = facts.Admission("no_price", "nobody says", Decimal("0.1"), None)
+    last = facts.Admission("no_gateway", "nobody can", Decimal("0.2"), Decimal("0.03"), for_good=True)
+    for admission in (first, last):
+        book.write(lambda connection, why=admission: facts.put_off(connection, RUN, "job", why))
+    book.write(lambda connection: facts.put_off(connection, "run-2", "job", first))
+    assert book.read(lambda connection: views.admissions_of(connection, RUN, ["job", "other"])) == {"job": last}
 
 
 def test_accounts_and_sources_and_uploads_are_remembered(book: Book) -> None:

@@ -1,0 +1,101 @@
+"""`seedream resolve`: a person's word on an attempt whose fate nobody knows."""
+
+import getpass
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import click
+from sqlalchemy import Connection
+
+from ..core.errors import InputError
+from ..core.money import ZERO, dollars, plain
+from ..core.outcomes import ErrorClass, ErrorInfo
+from ..core.states import AttemptState
+from ..engine.context import open_pair
+from ..engine.settings import locations
+from ..gateways.client import SYNCHRONOUS_TIMEOUT_S
+from ..ledger import records, views
+from ..ledger.claims import LEASE_S
+from ..ledger.views import Attempt
+from . import options
+from .main import print_json
+
+# Nothing of a request can arrive at the gateway later than this after its intent.
+_UNDER_WAY = timedelta(seconds=LEASE_S + SYNCHRONOUS_TIMEOUT_S)
+
+
+@click.command()
+@click.argument("attempt_ids", nargs=-1, required=True, metavar="ATTEMPT_ID...")
+@click.option("--as", "word", type=click.Choice(["paid", "not-sent", "lost"]), required=True, help="What became of it.")
+@click.option("--task-id", metavar="ID", help="With paid: the task at the gateway, to be followed from now on.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.places
+@options.as_json
+def resolve(
+    attempt_ids: tuple[str, ...],
+    word: str,
+    task_id: str | None,
+    yes: bool,
+    archive: str | None,
+    ledger: str | None,
+    json_: bool,
+) -> int:
+    """Say what became of unknown attempts: paid (with its task id), not-sent (slots and money back), or lost (given up)."""
+    if (word == "paid") != (task_id is not None):
+        raise InputError("--as paid needs --task-id, and only it takes one", field="task-id")
+    if task_id is not None and len(attempt_ids) != 1:
+        raise InputError("one task id belongs to one attempt", field="task-id")
+    store = open_pair(locations(archive, ledger, simulated=False), create=False)
+    try:
+        found = store.read_now(lambda connection: views.attempts_by_id(connection, attempt_ids))
+        _check(attempt_ids, found, word)
+        at_risk = sum((each.at_risk_usd for each in found), ZERO)
+        click.echo(f"{len(found)} attempts, {dollars(at_risk)} at risk, become {word}", err=True)
+        if not yes and sys.stdin.isatty():
+            click.confirm("go on?", abort=True, err=True)
+        for each in found:
+            store.write_now(_record(each, word, task_id))
+    finally:
+        store.close()
+    if json_:
+        print_json({"resolved": [each.attempt_id for each in found], "as": word, "at_risk_usd": plain(at_risk)})
+    return 0
+
+
+def _check(asked: tuple[str, ...], found: list[Attempt], word: str) -> None:
+    missing = sorted(set(asked) - {each.attempt_id for each in found})
+    if missing:
+        raise InputError(f"the ledger knows no attempt {missing[0]}", field="attempt_id")
+    # A task id may also be found for what was given up, or was taken for not sent.
+    allowed = {AttemptState.UNKNOWN}
+    if word == "paid":
+        allowed |= {AttemptState.LOST, AttemptState.NOT_SENT}
+    for each in found:
+        if each.state not in allowed:
+            raise InputError(
+                f"attempt {each.attempt_id} is {each.state}; {word} is for {', '.join(sorted(allowed))}",
+                field="attempt_id",
+            )
+        if word == "not-sent" and datetime.now(UTC) - each.intent_at < _UNDER_WAY:
+            raise InputError(
+                f"attempt {each.attempt_id} was begun at {each.intent_at:%H:%M:%S} UTC; its request could still be under way",
+                field="attempt_id",
+                hint=f"try again {_UNDER_WAY.seconds // 60} minutes after that",
+            )
+
+
+def _record(attempt: Attempt, word: str, task_id: str | None) -> Callable[[Connection], None]:
+    who = getpass.getuser()
+    said = ErrorInfo("resolved", f"{word}, said {who}", ErrorClass.TRANSIENT)
+
+    def write(connection: Connection) -> None:
+        if word == "paid":
+            records.accepted(connection, attempt.attempt_id, str(task_id), None, None)
+        elif word == "lost":
+            records.lost(connection, attempt.attempt_id, f"given up by {who}")
+        else:
+            records.not_sent(connection, attempt.attempt_id, said)
+        records.note(connection, "resolved", f"{word} by {who}", attempt.attempt_id, attempt.run_id)
+
+    return write
