@@ -64,47 +64,38 @@ def _postgres_programs() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server of our own on loopback; skipped where its programs are not installed."""
     programs = _postgres_programs()
     if programs is None:
         if os.environ.get("CI"):
             pytest.fail("CI has no PostgreSQL: initdb and pg_ctl were not found")
         pytest.skip("PostgreSQL is not installed (initdb and pg_ctl were not found)")
-    folder = tmp_path_factory.mktemp("postgres")
+    # Not below pytest's own folder, which other sessions close to other users at their start.
+    folder = Path(tempfile.mkdtemp(prefix="seedream-pg-"))
+    folder.chmod(0o755)
     data = folder / "data"
     # PostgreSQL refuses to run as root, so root runs it as the account that its package made.
     as_user: list[str] = []
     if os.geteuid() == 0:
         as_user = ["runuser", "-u", "postgres", "--"]
-        for parent in [folder, *folder.parents]:
-            if parent == Path(parent.root) or parent.stat().st_mode & 0o005 == 0o005:
-                continue
-            parent.chmod(parent.stat().st_mode | 0o055)
         shutil.chown(folder, "postgres")
+
+    def run(program: str, *arguments: str) -> None:
+        subprocess.run(
+            [*as_user, str(programs / program), "-D", str(data), *arguments], check=True, capture_output=True, cwd="/"
+        )
+
     port = _free_port()
-    subprocess.run(
-        [*as_user, str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "seedream", "-E", "UTF8"],
-        check=True,
-        capture_output=True,
-        cwd="/",
-    )
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=on"
-    subprocess.run(
-        [*as_user, str(programs / "pg_ctl"), "-D", str(data), "-o", options, "-w", "-l", str(folder / "log"), "start"],
-        check=True,
-        capture_output=True,
-        cwd="/",
-    )
     try:
+        run("initdb", "-A", "trust", "-U", "seedream", "-E", "UTF8")
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}"
+        run("pg_ctl", "-o", options, "-w", "-l", str(folder / "log"), "start")
         yield f"postgresql://seedream@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run(
-            [*as_user, str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"],
-            check=True,
-            capture_output=True,
-            cwd="/",
-        )
+        if (data / "postmaster.pid").exists():
+            run("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:

@@ -99,7 +99,6 @@ class TaskStatus:
     state: TaskState
     finished: Finished | None = None  # of a failed task: what it is said to have cost all the same
     error: ErrorInfo | None = None
-    remaining_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,6 @@ FOLLOWS: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.ACCEPTED: frozenset(
         {
             AttemptState.DELIVERED,
-            AttemptState.ARCHIVED,
             AttemptState.FAILED,
             AttemptState.CANCELLED,
             AttemptState.LOST,

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import aiohttp
 import httpx
 
 from ..core.errors import UndecodableImage
@@ -152,7 +153,7 @@ class Archiver:
                     if len(content) > MOST_BYTES:
                         break  # no picture of this model is that large: what is here is kept as undecodable
                 return bytes(content)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
             raise _NotNow(f"{type(error).__name__}: {error}") from None
 
     async def _another_link(self, attempt: Attempt, picture: Picture, url: str) -> str | None:

@@ -69,9 +69,12 @@ def open_pair(place: Locations, create: bool = True) -> Ledger:
     try:
         belong_together(ledger, place, marker, used)
         for path, answers in rescued(rescue_folder(place)):
-            ledger.write_now(lambda connection, kept=answers: take_in(connection, kept))  # type: ignore[misc]
+            ours = ledger.write_now(lambda connection, kept=answers: take_in(connection, kept))  # type: ignore[misc]
+            if answers and not ours:
+                logger.warning("%s is another ledger's and stays where it is", path)
+                continue
             path.rename(path.with_suffix(".taken-in"))
-            logger.warning("%s: %s rescued acceptances are in the ledger now", path, len(answers))
+            logger.warning("%s: %s rescued acceptances are in the ledger now", path, ours)
         ledger.write_now(records.overdue_intents)
     except BaseException:
         ledger.close()

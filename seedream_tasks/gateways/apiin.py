@@ -62,7 +62,8 @@ class ApiIn:
 
     def read_status(self, body: JSON) -> TaskStatus:
         inner = body.get("data")
-        task = inner if isinstance(inner, dict) else body
+        # The status stands in `data` or at the top, and links may stand in `data` all the same.
+        task = inner if isinstance(inner, dict) and ("status" in inner or "state" in inner) else body
         word = text_at(task, "status", "state").lower()
         if word not in _STATES:
             raise Unreadable(f"unknown status {word!r}")

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import httpx
 
 from ..core.capabilities import SEEDREAM_45, Capability
@@ -84,7 +85,7 @@ class GatewayClient:
         try:
             async with asyncio.timeout(self.submit_timeout_s):
                 answer = await self._http.send_paid(url, content, headers, self.submit_timeout_s, witness)
-        except (httpx.HTTPError, OSError, ValueError, RuntimeError) as error:
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
             # The kind of exception is no proof (see gateways.http); whether there was a connection is.
             why = f"{type(error).__name__}: {error}"
             if witness.connected:
@@ -165,7 +166,7 @@ class GatewayClient:
         try:
             async with asyncio.timeout(timeout_s + 10):
                 return await self._http.send_free(method, url, timeout_s, headers=self._headers(), **more)
-        except (httpx.HTTPError, OSError, ValueError) as error:
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
             raise GatewayFault(
                 f"{self.gateway} did not answer: {type(error).__name__}: {error}", gateway=self.gateway, status=None
             ) from error

@@ -79,8 +79,7 @@ class Gccai:
                 state, Finished(tuple(find_links(task.get("result"))), unitless=reported(task.get("cost")))
             )
         if state is TaskState.RUNNING:
-            estimate, created = seconds_at(task, "estimated_time"), seconds_at(task, "created")
-            return TaskStatus(state, remaining_s=None if created is None else estimate)
+            return TaskStatus(state)
         return TaskStatus(state, error=read_error(task, None))
 
     def probe_path(self) -> str:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import aiohttp
@@ -107,7 +108,12 @@ class HttpClients:
             )
             transport = AiohttpTransport(verify=ssl_context, client=session)
             return httpx.AsyncClient(
-                transport=transport, follow_redirects=False, trust_env=False, headers={"User-Agent": USER_AGENT}
+                transport=transport,
+                follow_redirects=False,
+                trust_env=False,
+                headers={"User-Agent": USER_AGENT},
+                # Accounts at one host share connections, never a session: only the key says who is billed.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             )
 
         self._paid = pool(SUBMIT_IDLE_S)

@@ -35,13 +35,15 @@ def archived(connection: Connection, attempt_id: str, ordinal: int, stored: Stor
 
 def quarantined(connection: Connection, attempt_id: str, ordinal: int, stored: Stored, why: str) -> AttemptState:
     """Paid for, kept, but no picture: its slot is closed."""
-    _settle(connection, attempt_id, ordinal, "quarantined", SlotState.CLOSED, Closed.BILLED, stored)
+    if not _settle(connection, attempt_id, ordinal, "quarantined", SlotState.CLOSED, Closed.BILLED, stored):
+        return _finish(connection, attempt_id)
     return _finish(connection, attempt_id, "undecodable", why)
 
 
 def expired(connection: Connection, attempt_id: str, ordinal: int, why: str) -> AttemptState:
     """The link died before the copy was made."""
-    _settle(connection, attempt_id, ordinal, "expired", SlotState.CLOSED, Closed.EXPIRED, None)
+    if not _settle(connection, attempt_id, ordinal, "expired", SlotState.CLOSED, Closed.EXPIRED, None):
+        return _finish(connection, attempt_id)
     return _finish(connection, attempt_id, "expired", why)
 
 
@@ -53,7 +55,8 @@ def _settle(
     slot_state: SlotState,
     closed: Closed | None,
     stored: Stored | None,
-) -> None:
+) -> bool:
+    """Record a picture's end; False when it had one already that stays."""
     picture = (pictures.c.attempt_id == attempt_id) & (pictures.c.ordinal == ordinal)
     row = connection.execute(select(pictures).where(picture).with_for_update()).one_or_none()
     if row is None:
@@ -62,7 +65,7 @@ def _settle(
     if row.state == "archived" or (row.state != "delivered" and state != "archived"):
         if stored and row.state == state:
             _copy(connection, attempt_id, ordinal, stored)
-        return
+        return False
     values = {} if stored is None else {
         "sha256": stored.sha256,
         "width": stored.width,
@@ -75,11 +78,15 @@ def _settle(
     if stored:
         _copy(connection, attempt_id, ordinal, stored)
     if row.slot is not None:
-        connection.execute(
+        held = connection.execute(
             update(slots)
             .where(slots.c.job_key == row.job_key, slots.c.slot == row.slot, slots.c.attempt_id == attempt_id)
             .values(state=slot_state, closed=closed)
         )
+        if not held.rowcount:
+            # The slot was bought again meanwhile: the picture is kept, but it holds no place.
+            connection.execute(update(pictures).where(picture).values(slot=None))
+    return True
 
 
 def _copy(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> None:
@@ -87,7 +94,9 @@ def _copy(connection: Connection, attempt_id: str, ordinal: int, stored: Stored)
         attempt_id=attempt_id, ordinal=ordinal, archive=stored.archive, path=stored.path
     )
     connection.execute(
-        row.on_conflict_do_nothing(index_elements=[copies.c.attempt_id, copies.c.ordinal, copies.c.archive])
+        row.on_conflict_do_update(
+            index_elements=[copies.c.attempt_id, copies.c.ordinal, copies.c.archive], set_={"path": stored.path}
+        )
     )
 
 

@@ -22,6 +22,7 @@ from .schema import attempts, events, pictures, slots
 from .store import database_now
 
 # While an attempt is in one of these its reservation is held; in any other its bill and its risk are.
+_NO_IMAGES = "no_images"
 _UNSETTLED = frozenset({AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.UNKNOWN})
 
 
@@ -49,14 +50,19 @@ def _held(row: Row[Any], state: str, billed: Decimal, at_risk: Decimal) -> tuple
     return (row.reserved_usd, ZERO) if state in _UNSETTLED else (ZERO, billed + at_risk)
 
 
-def _advance(connection: Connection, row: Row[Any], to: AttemptState, **values: Any) -> None:
-    """Move an attempt to a state that may follow its own, and its money with it."""
-    if to not in FOLLOWS[AttemptState(row.state)]:
+def _check(row: Row[Any], to: AttemptState) -> None:
+    """Raise AttemptMoved where `to` may not follow. What is delivered ends by its pictures only, see ledger.pictures."""
+    if to not in FOLLOWS[AttemptState(row.state)] or row.state == AttemptState.DELIVERED:
         raise AttemptMoved(
             f"attempt {row.attempt_id} is {row.state} and cannot become {to}",
             attempt_id=row.attempt_id,
             state=row.state,
         )
+
+
+def _advance(connection: Connection, row: Row[Any], to: AttemptState, **values: Any) -> None:
+    """Move an attempt to a state that may follow its own, and its money with it."""
+    _check(row, to)
     before = _held(row, row.state, row.billed_usd, row.at_risk_usd)
     after = _held(row, to, values.get("billed_usd", row.billed_usd), values.get("at_risk_usd", row.at_risk_usd))
     connection.execute(update(attempts).where(attempts.c.attempt_id == row.attempt_id).values(state=to, **values))
@@ -159,6 +165,7 @@ def accepted(
     row = _find(connection, attempt_id)
     if row.task_id == task_id:
         return Recorded(AttemptState(row.state), bool(row.surplus))
+    _check(row, AttemptState.ACCEPTED)
     surplus = _take_back(connection, row)
     _advance(
         connection,
@@ -183,12 +190,16 @@ def _take_back(connection: Connection, row: Row[Any]) -> bool:
     held = connection.execute(
         select(slots).where(slots.c.job_key == row.job_key, slots.c.slot.in_(numbers)).with_for_update()
     ).all()
-    mine = [each.slot for each in held if each.attempt_id == row.attempt_id and each.state != SlotState.FILLED]
+    mine = [
+        each.slot
+        for each in held
+        if each.state == SlotState.OPEN or (each.attempt_id == row.attempt_id and each.state != SlotState.FILLED)
+    ]
     if len(mine) == len(numbers):
         connection.execute(
             update(slots)
             .where(slots.c.job_key == row.job_key, slots.c.slot.in_(mine))
-            .values(state=SlotState.TAKEN, closed=None)
+            .values(state=SlotState.TAKEN, closed=None, attempt_id=row.attempt_id)
         )
         return False
     # Paid for without a place: what is still its own goes back, its pictures are kept aside.
@@ -205,8 +216,10 @@ def delivered(
     """
     row = _find(connection, attempt_id)
     state = AttemptState(row.state)
-    if state in (AttemptState.DELIVERED, AttemptState.ARCHIVED) or (state is AttemptState.FAILED and row.completed_at):
+    if state in (AttemptState.DELIVERED, AttemptState.ARCHIVED) or row.error_code == _NO_IMAGES:
         return Recorded(state, bool(row.surplus))
+    to = AttemptState.DELIVERED if finished.links else AttemptState.FAILED
+    _check(row, to)
     surplus = bool(row.surplus)
     if task_id is not None:
         surplus = _take_back(connection, row)
@@ -221,7 +234,6 @@ def delivered(
     )
     now = datetime.now(UTC)
     numbers = json.loads(row.slots)
-    to = AttemptState.DELIVERED if finished.links else AttemptState.FAILED
     _advance(
         connection,
         row,
@@ -232,7 +244,7 @@ def delivered(
         completed_at=now,
         expires_at=expires_at,
         model_reported=finished.model or row.model_reported,
-        error_code=None if finished.links else "no_images",
+        error_code=None if finished.links else _NO_IMAGES,
         error_class=None,
         error_message=None if finished.links else "the gateway finished without a picture",
         **_bill(bill),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from ..core.errors import AttemptMoved
 from ..core.money import reported
 from ..core.outcomes import Finished, Link
 from . import records
@@ -37,7 +38,8 @@ def rescue(path: Path, answer: Rescued) -> None:
     """Append one acceptance; on return it is on the disk. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(answer)) + "\n")
+        # On a line of its own even after one that a full disk cut off.
+        file.write("\n" + json.dumps(asdict(answer)) + "\n")
         file.flush()
         os.fsync(file.fileno())
 
@@ -56,11 +58,24 @@ def rescued(folder: Path) -> Iterator[tuple[Path, list[Rescued]]]:
         yield path, answers
 
 
-def take_in(connection: Connection, answers: list[Rescued]) -> None:
-    """Record rescued acceptances; those already known change nothing."""
+def take_in(connection: Connection, answers: list[Rescued]) -> int:
+    """Record rescued acceptances; those already known change nothing. Returns how many belong to this ledger."""
+    ours = 0
     for answer in answers:
-        if answer.links is None:
-            records.accepted(connection, answer.attempt_id, answer.task_id, answer.estimate_s, answer.model)
-        else:
-            finished = Finished(tuple(map(Link, answer.links)), usd=reported(answer.usd), model=answer.model)
-            records.delivered(connection, answer.attempt_id, finished, None, answer.task_id)
+        try:
+            _take_in(connection, answer)
+            ours += 1
+        except AttemptMoved as moved:
+            if moved.facts["state"] is not None:
+                ours += 1
+                detail = f"task {answer.task_id} came too late: {moved.message}"
+                records.note(connection, "rescue_refused", detail, answer.attempt_id)
+    return ours
+
+
+def _take_in(connection: Connection, answer: Rescued) -> None:
+    if answer.links is None:
+        records.accepted(connection, answer.attempt_id, answer.task_id, answer.estimate_s, answer.model)
+    else:
+        finished = Finished(tuple(map(Link, answer.links)), usd=reported(answer.usd), model=answer.model)
+        records.delivered(connection, answer.attempt_id, finished, None, answer.task_id)

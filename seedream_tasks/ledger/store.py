@@ -232,7 +232,7 @@ def parse_url(text_url: str) -> sqlalchemy.URL:
         url = url.set(drivername="postgresql+psycopg")
     if backend not in ("sqlite", "postgresql"):
         raise ConfigurationError(f"a ledger is kept in sqlite or postgresql, not {backend}", field="ledger")
-    if backend == "sqlite" and not url.database:
+    if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise ConfigurationError("a ledger in memory would be lost with the process", field="ledger")
     return url
 

@@ -232,7 +232,9 @@ def _unknown(gateways: Sandbox, tmp_path: Path) -> str:
     return str(attempt["attempt_id"])
 
 
-def test_an_unknown_payment_that_is_resolved_as_paid_is_followed_to_its_picture(gateways: Sandbox, tmp_path: Path) -> None:
+def test_an_unknown_payment_that_is_resolved_as_paid_is_followed_to_its_picture(
+    gateways: Sandbox, tmp_path: Path
+) -> None:
     """`resolve --as paid --task-id` makes it accepted; the next run archives it and buys nothing."""
     attempt_id = _unknown(gateways, tmp_path)
     task_id = gateways.bill()["entries"][0]["task_id"]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 from ledger_book import AT_RISK, DISPUTED, MONEY, OPEN_AGAIN, PRICE, REFUSED, Book, make_job
@@ -193,5 +193,6 @@ TestLedgers.settings = settings(
     deadline=None,
     derandomize=True,
     report_multiple_bugs=False,
+    phases=[Phase.generate],  # shrinking takes minutes here, and a failing case of 25 steps can be read
     suppress_health_check=list(HealthCheck),
 )
