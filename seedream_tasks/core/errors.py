@@ -9,12 +9,10 @@
     ├── LedgerRefusal              the ledger says no before anything is written
     │   ├── SlotsTaken             another attempt holds the slots: nothing to buy here
     │   ├── OverCap                the reservation does not fit under a cap
-    │   ├── AttemptMoved           the attempt is no longer in a state that this record may follow
-    │   └── AdmissionClosed        this run no longer buys
+    │   └── AttemptMoved           the attempt is no longer in a state that this record may follow
     ├── LedgerFault                the ledger cannot be read or written
     ├── ArchiveFault               the archive cannot be read or written
     ├── UndecodableImage           a paid picture's bytes are not a picture
-    ├── LinkExpired                a picture's link is dead
     ├── ReferenceFault             a reference cannot be read or does not fit
     └── GatewayFault               a gateway did not answer a question that costs nothing (status, balance, upload)
         └── NotThisGateway         something answered, but it is not the gateway that was expected
@@ -111,12 +109,6 @@ class AttemptMoved(LedgerRefusal):
     code = "attempt_moved"
 
 
-class AdmissionClosed(LedgerRefusal):
-    """The run is stopping; it makes no new intents."""
-
-    code = "admission_closed"
-
-
 class LedgerFault(SeedreamError):
     """The ledger cannot be read or written."""
 
@@ -133,12 +125,6 @@ class UndecodableImage(SeedreamError):
     """The bytes behind a link are not a picture that can be decoded in full."""
 
     code = "undecodable"
-
-
-class LinkExpired(SeedreamError):
-    """The link of a paid picture is dead."""
-
-    code = "expired"
 
 
 class ReferenceFault(SeedreamError):

@@ -38,7 +38,6 @@ class _Watch:
     attempt_id: str = field(compare=False)
     since: float = field(compare=False)
     result: "asyncio.Future[TaskStatus]" = field(compare=False)
-    looks: int = field(compare=False, default=0)
 
 
 # Told of an own 404, or (True) that the task was seen again; answers whether the attempt is to be given up.
@@ -128,7 +127,6 @@ class Poller:
 
     async def _look(self, watch: _Watch) -> None:
         wait: float | None = None
-        watch.looks += 1
         try:
             status = await self._client.fetch(watch.task_id)
         except GatewayFault as fault:

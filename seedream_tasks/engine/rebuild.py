@@ -17,12 +17,12 @@ from ..catalog.frozen import FrozenRun, frozen_path
 from ..catalog.manifest import manifest_path
 from ..core.decisions import Purpose
 from ..core.errors import ConfigurationError, LedgerMismatch
-from ..core.jobs import Job, canonical_json
+from ..core.jobs import Job
 from ..core.money import ZERO
 from ..core.states import AttemptState, Closed, SlotState
 from ..ledger import facts
-from ..ledger.claims import new_attempt_id
-from ..ledger.schema import attempts, copies, jobs, meta, pictures, runs, slots
+from ..ledger.claims import know_job, new_attempt_id
+from ..ledger.schema import attempts, copies, meta, pictures, runs, slots
 from ..ledger.store import exists, open_ledger, shown_url
 from ..media.archive import MARKER, Archive
 from .settings import Locations
@@ -109,7 +109,7 @@ def _restore(connection: Connection, archive: Archive, marker: Mapping[str, Any]
         )
         wanted = {row["job_key"]: row for row in run.frozen if row["_settled"] is None and row["_job"]}
         for row in wanted.values():
-            done.jobs += _know_job(connection, Job.from_json(row["_job"]), run.run_id, now)
+            done.jobs += know_job(connection, Job.from_json(row["_job"]), run.run_id, now)
         if run.records is None:
             for row in wanted.values():
                 _doubt(connection, run.run_id, row, now, done)
@@ -118,23 +118,6 @@ def _restore(connection: Connection, archive: Archive, marker: Mapping[str, Any]
                 if record["job_key"] in wanted:
                     _take_over(connection, archive, run.run_id, record, now, done)
     return done
-
-
-def _know_job(connection: Connection, job: Job, run_id: str, now: datetime) -> int:
-    if connection.scalar(select(jobs.c.job_key).where(jobs.c.job_key == job.job_key)):
-        return 0
-    connection.execute(
-        insert(jobs).values(
-            job_key=job.job_key,
-            row_key=job.row_key,
-            shot=job.shot,
-            fingerprint=job.fingerprint,
-            decides=canonical_json(job.decides()).decode(),
-            first_run_id=run_id,
-            created_at=now,
-        )
-    )
-    return 1
 
 
 def _attempt(connection: Connection, run_id: str, record: Mapping[str, Any], now: datetime, **values: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from ..core.decisions import Purpose
 from ..core.errors import SlotsTaken
@@ -88,7 +88,7 @@ def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, gr
     keys = budgets.budgets_for(connection, wanted.run_id, wanted.capped, wanted.gateway, now)
     budgets.reserve(connection, keys, quoted.reserved_usd)
 
-    _know_job(connection, wanted.job, wanted.run_id, now)
+    know_job(connection, wanted.job, wanted.run_id, now)
     rows = [
         {"job_key": job_key, "slot": slot, "state": SlotState.TAKEN, "closed": None, "attempt_id": attempt_id}
         for slot in wanted.slots
@@ -137,7 +137,8 @@ def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, gr
     return Lease(attempt_id, granted_at)
 
 
-def _know_job(connection: Connection, job: Job, run_id: str, now: datetime) -> None:
+def know_job(connection: Connection, job: Job, run_id: str, now: datetime) -> bool:
+    """Remember a job by its key; False when it is known already."""
     row = upsert(connection, jobs).values(
         job_key=job.job_key,
         row_key=job.row_key,
@@ -147,7 +148,7 @@ def _know_job(connection: Connection, job: Job, run_id: str, now: datetime) -> N
         first_run_id=run_id,
         created_at=now,
     )
-    connection.execute(row.on_conflict_do_nothing(index_elements=[jobs.c.job_key]))
+    return connection.execute(row.on_conflict_do_nothing(index_elements=[jobs.c.job_key])).rowcount > 0
 
 
 def renew_leases(connection: Connection, owner: str, attempt_ids: list[str]) -> None:
@@ -162,11 +163,3 @@ def renew_leases(connection: Connection, owner: str, attempt_ids: list[str]) -> 
             )
             .values(lease_until=database_now(connection) + int(LEASE_S * 1_000_000))
         )
-
-
-def live_intents(connection: Connection) -> int:
-    """How many intents somebody may still be sending."""
-    return int(
-        connection.scalar(select(func.count()).select_from(attempts).where(attempts.c.state == AttemptState.INTENT))
-        or 0
-    )

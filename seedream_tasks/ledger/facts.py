@@ -34,11 +34,6 @@ def set_kind(connection: Connection, value: str) -> str:
     return str(kind(connection))
 
 
-def is_used(connection: Connection) -> bool:
-    """Whether any attempt stands in it."""
-    return connection.execute(select(attempts.c.attempt_id).limit(1)).first() is not None
-
-
 def known_accounts(connection: Connection) -> dict[str, bool]:
     """Account -> whether it is simulated."""
     return {row.account: bool(row.simulated) for row in connection.execute(select(accounts))}

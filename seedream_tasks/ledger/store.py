@@ -48,11 +48,6 @@ class Ledger:
         self._thread = threading.Thread(target=self._work, name="seedream-ledger", daemon=True)
         self._thread.start()
 
-    @property
-    def is_postgresql(self) -> bool:
-        """Whether many machines can share it."""
-        return self._engine.dialect.name == "postgresql"
-
     async def write(self, operation: Operation[T]) -> T:
         """Run `operation` in a transaction; on return its writes are on disk. Raises LedgerRefusal or LedgerFault.
 

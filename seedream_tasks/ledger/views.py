@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Select, and_, select
 from ..core.decisions import PastAttempt, Purpose, SlotView
 from ..core.jobs import JobName
 from ..core.outcomes import ErrorClass
-from ..core.states import FOLLOWED, AttemptState, Closed, SlotState
+from ..core.states import AttemptState, Closed, SlotState
 from .facts import Admission
 from .schema import admissions, attempts, copies, jobs, pictures, slots
 
@@ -272,12 +272,6 @@ def admissions_of(connection: Connection, run_id: str, job_keys: Sequence[str]) 
         for row in connection.execute(query):
             found[row.job_key] = Admission(row.reason, row.message, row.usd, row.cheapest_usd, bool(row.for_good))
     return found
-
-
-def run_has_live(connection: Connection, run_id: str) -> bool:
-    """Whether any attempt of this run is still to be followed."""
-    query = select(attempts.c.attempt_id).where(attempts.c.run_id == run_id, attempts.c.state.in_(FOLLOWED)).limit(1)
-    return connection.execute(query).first() is not None
 
 
 def may_come_back(connection: Connection, budget_key: str) -> bool:

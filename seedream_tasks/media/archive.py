@@ -72,11 +72,6 @@ class Archive:
         """The file for reading in pieces. Raises FileNotFoundError, or whatever the store's library raises."""
         return cast(BinaryIO, self.fs.open(self._full(path), "rb"))
 
-    def is_empty(self) -> bool:
-        """Whether nothing of ours stands here yet."""
-        with _faults(self.root):
-            return not self.fs.exists(self._path) or not self.fs.ls(self._path, detail=False)
-
     def list_runs(self) -> list[str]:
         """The ids of the runs that left files here."""
         with _faults(self.root):

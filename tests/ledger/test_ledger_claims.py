@@ -20,7 +20,6 @@ from seedream_tasks.ledger.claims import (
     SENDING_MARGIN_S,
     Lease,
     awake_or_asleep,
-    live_intents,
     new_attempt_id,
     renew_leases,
 )
@@ -319,13 +318,6 @@ def test_who_held_the_lease_may_record_after_it_ended(book: Book) -> None:
 def test_a_request_is_not_sent_on_a_lease_that_runs_down(age_s: float, allowed: bool) -> None:
     """With too little of the lease left its holder does not send."""
     assert Lease("attempt", awake_or_asleep() - age_s).allows_sending() is allowed
-
-
-def test_live_intents_are_counted(book: Book) -> None:
-    """Only what may still be on its way out counts."""
-    for state in AttemptState:
-        attempt_in(book, state, make_job(state))
-    assert book.read(live_intents) == 1
 
 
 def test_attempt_ids_sort_by_time() -> None:

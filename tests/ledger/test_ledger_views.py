@@ -7,7 +7,7 @@ from ledger_book import DISPUTED, RUN, Book, attempt_in, far_off, made, make_job
 
 from seedream_tasks.core.decisions import PastAttempt, Purpose, SlotView
 from seedream_tasks.core.outcomes import ErrorClass
-from seedream_tasks.core.states import FOLLOWED, AttemptState, Closed, SlotState
+from seedream_tasks.core.states import AttemptState, Closed, SlotState
 from seedream_tasks.ledger import facts, views
 
 
@@ -109,14 +109,6 @@ def test_job_names_come_back_from_the_ledger(book: Book) -> None:
         book.claim(job)
     names = book.read(lambda connection: views.job_names(connection, [job.job_key for job in jobs] + ["x"]))
     assert names == {job.job_key: job.name for job in jobs}
-
-
-def test_a_run_has_live_attempts_while_any_is_followed(book: Book) -> None:
-    """Accepted and delivered attempts are to be followed; all others are not."""
-    for state in AttemptState:
-        attempt_in(book, state, make_job(state), run_id=f"run-{state}")
-        live = book.read(lambda connection, run_id=f"run-{state}": views.run_has_live(connection, run_id))
-        assert live is (state in FOLLOWED), state
 
 
 def test_money_may_come_back_while_an_intent_or_a_task_is_open(book: Book) -> None:
