@@ -14,7 +14,7 @@ from ..core.outcomes import ErrorClass, ErrorInfo
 from ..core.states import AttemptState
 from ..engine.context import open_pair
 from ..engine.settings import locations
-from ..gateways.client import SYNCHRONOUS_TIMEOUT_S
+from ..gateways.client import DIALECTS, SYNCHRONOUS_TIMEOUT_S
 from ..ledger import records, views
 from ..ledger.claims import LEASE_S
 from ..ledger.views import Attempt
@@ -76,6 +76,12 @@ def _check(asked: tuple[str, ...], found: list[Attempt], word: str) -> None:
             raise InputError(
                 f"attempt {each.attempt_id} is {each.state}; {word} is for {', '.join(sorted(allowed))}",
                 field="attempt_id",
+            )
+        if word == "paid" and DIALECTS[each.gateway].synchronous:
+            raise InputError(
+                f"attempt {each.attempt_id}: {each.gateway} keeps no pictures to ask for; a lost answer is lost there",
+                field="attempt_id",
+                hint="--as lost gives it up",
             )
         if word == "not-sent" and datetime.now(UTC) - each.intent_at < _UNDER_WAY:
             raise InputError(

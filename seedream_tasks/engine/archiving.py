@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import aiohttp
 import httpx
 
-from ..core.errors import UndecodableImage
+from ..core.errors import ArchiveFault, UndecodableImage
 from ..core.jobs import JobName
 from ..core.states import AttemptState
 from ..gateways.http import HttpClients
@@ -33,7 +33,9 @@ AT_ONCE = 24
 TRIES_TO_DECODE = 3
 # Answers that say the link is dead, as opposed to a store that has a bad moment.
 _DEAD = frozenset({401, 403, 404, 410})
-_TRIES = 6
+_TRIES = 8
+_TRIES_AT_REFUSAL = 4
+_DOWNLOAD_WITHIN_S = 600.0
 # A store that keeps failing may have been left by the gateway: then the task names another link.
 _ASK_AFTER = 2
 _RATIO_TOLERANCE = 0.02
@@ -43,7 +45,9 @@ FreshLinks = Callable[[Attempt], Awaitable[list[str]]]
 
 
 class _Dead(Exception):
-    pass
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the link answers HTTP {status}")
+        self.for_good = status == 410
 
 
 class _NotNow(Exception):
@@ -108,7 +112,7 @@ class Archiver:
         self._free += 1
 
     async def _save(self, name: JobName, attempt: Attempt, picture: Picture) -> Outcome:
-        url, undecodable, fresh = picture.url, 0, False
+        url, undecodable, fresh, refused = picture.url, 0, False, 0
         for number in range(_TRIES):
             try:
                 content = await self._download(url)
@@ -118,6 +122,12 @@ class Archiver:
                 fresh = True
                 if other:
                     url = other
+                    continue
+                refused += 1
+                known_dead = picture.expires_at is not None and datetime.now(UTC) >= picture.expires_at
+                if refused < _TRIES_AT_REFUSAL and not known_dead and not dead.for_good:
+                    # A fresh link may not have reached every server of the store yet.
+                    await asyncio.sleep(0.25 * 2**refused)
                     continue
                 return await self._expired(name, attempt, picture, str(dead))
             except _NotNow as moment:
@@ -142,9 +152,9 @@ class Archiver:
 
     async def _download(self, url: str) -> bytes:
         try:
-            async with self._http.stream(url) as response:
+            async with asyncio.timeout(_DOWNLOAD_WITHIN_S), self._http.stream(url) as response:
                 if response.status_code in _DEAD:
-                    raise _Dead(f"the link answers HTTP {response.status_code}")
+                    raise _Dead(response.status_code)
                 if response.status_code != 200:
                     raise _NotNow(f"HTTP {response.status_code}")
                 content = bytearray()
@@ -217,10 +227,19 @@ class Archiver:
 
     async def copy_here(self, name: JobName, picture: Picture) -> None:
         """Bring an archived picture into this archive from another one. Raises ArchiveFault when it is not there any more."""
-        root, path = next(iter(picture.copies.items()))
 
         def work() -> bytes:
-            return Archive(root).read(path)
+            problem = "no copy is known"
+            for root, path in picture.copies.items():
+                try:
+                    content = Archive(root).read(path)
+                except ArchiveFault as fault:
+                    problem = fault.message
+                    continue
+                if hashlib.sha256(content).hexdigest() == picture.sha256:
+                    return content
+                problem = f"{root}/{path} holds other bytes than were archived"
+            raise ArchiveFault(problem)
 
         content = await asyncio.get_running_loop().run_in_executor(self._threads, work)
         decoded = await self._in_thread(decode, content)

@@ -7,15 +7,17 @@ import asyncio
 import hashlib
 import logging
 import secrets
+import sys
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from ..core.capabilities import Capability
 from ..core.decisions import Purpose, Route
-from ..core.errors import LedgerFault, SlotsTaken
+from ..core.errors import AttemptMoved, LedgerFault, SlotsTaken
 from ..core.jobs import Job
 from ..core.money import plain
 from ..core.outcomes import ErrorClass, ErrorInfo, Fate, Finished, SubmitOutcome, after_refusal
@@ -223,6 +225,10 @@ class Buyer:
                     connection, attempt_id, finished, first_expiry(finished, None), task_id
                 )
             )
+        except AttemptMoved as moved:
+            # The gateway gave one task for two submissions; which of them it bills, nobody knows.
+            error = ErrorInfo("unknown", moved.message, ErrorClass.TRANSIENT)
+            return await self._ledger.write(lambda connection: records.unknown(connection, attempt_id, error))
         except Exception as fault:  # whatever kept it from the ledger, the acceptance must not be lost
             self._rescue(attempt_id, task_id, outcome, finished)
             raise LedgerFault(
@@ -239,8 +245,18 @@ class Buyer:
             None if finished is None else tuple(link.url for link in finished.links),
             None if finished is None or finished.usd is None else plain(finished.usd),
         )
-        logger.critical("ACCEPTED BUT NOT IN THE LEDGER: %s", replace(kept, links=None))
-        rescue(self._rescue_path, kept)
+        # To the terminal first: the disk may be full, which is why we are here.
+        print(f"ACCEPTED BUT NOT IN THE LEDGER: {kept}", file=sys.stderr, flush=True)  # noqa: T201 - the last resort
+        try:
+            rescue(self._rescue_path, kept)
+        except OSError as error:
+            elsewhere = Path(tempfile.gettempdir(), self._rescue_path.name)
+            logger.critical("%s cannot be written (%s); trying %s", self._rescue_path, error, elsewhere)
+            self._rescue_path = elsewhere
+            try:
+                rescue(elsewhere, kept)
+            except OSError:
+                logger.critical("nothing can be written; the line above is all there is of this acceptance")
 
 
 def first_expiry(finished: Finished, link_life_s: int | None) -> datetime | None:

@@ -35,7 +35,7 @@ from ..gateways.http import HttpClients
 from ..ledger import facts, records, views
 from ..ledger.facts import Admission
 from ..ledger.store import Ledger
-from ..ledger.views import Attempt, JobView
+from ..ledger.views import Attempt, JobView, Picture
 from .archiving import Archiver
 from .buying import Buyer, Purchase, first_expiry
 from .context import RunContext
@@ -80,6 +80,8 @@ class Engine:
             context.callback_base,
             lambda: self.stopping or self.fault is not None,
         )
+        self._uncopied: set[tuple[str, int]] = set()  # pictures of another archive that could not be copied here
+        self._vain: set[str] = set()  # budgets from which this run waited for money in vain
         self._asked: set[str] = set()  # gateways that were asked for what they offer now
         self._stated: list[PriceRow] = []  # prices that gateways state at run time
         self._prices = PriceBook.for_run(context.simulated, context.user_prices)
@@ -169,7 +171,11 @@ class Engine:
         return attempt.state in FOLLOWED and attempt.attempt_id not in self._left
 
     def _lacks_copies(self, view: JobView) -> bool:
-        return any(self.context.archive.root not in picture.copies for picture in view.standing())
+        return any(self._lacks_copy(picture) for picture in view.standing())
+
+    def _lacks_copy(self, picture: Picture) -> bool:
+        missing = self.context.archive.root not in picture.copies
+        return missing and (picture.attempt_id, picture.ordinal) not in self._uncopied
 
     async def _view(self, job_key: str) -> JobView:
         return (await self._ledger.read(lambda connection: views.job_views(connection, [job_key])))[job_key]
@@ -185,8 +191,12 @@ class Engine:
 
     async def _copy_here(self, job: Job, view: JobView) -> None:
         for picture in view.standing():
-            if self.context.archive.root not in picture.copies:
-                await self._archiver.copy_here(job.name, picture)
+            if self._lacks_copy(picture):
+                try:
+                    await self._archiver.copy_here(job.name, picture)
+                except ArchiveFault as fault:
+                    self._uncopied.add((picture.attempt_id, picture.ordinal))
+                    self.progress.tell("not_copied", job.row_key, job.shot, fault.message)
 
     # Buying
 
@@ -289,7 +299,7 @@ class Engine:
                 not_at[lane.gateway] = fault.message
                 logger.warning("%s %s: %s", job.row_key, job.shot, fault.message)
                 return
-            attempt = await self._within_caps(purchase, lambda: self._send(purchase, lane, references), given_up)
+            attempt = await self._within_caps(purchase, lambda: self._send(purchase, lane, references), given_up, until)
             if follow and attempt is not None and attempt.state is AttemptState.ACCEPTED:
                 attempt = await self._wait(job.name, attempt)
         finally:
@@ -326,7 +336,7 @@ class Engine:
         return attempt
 
     async def _within_caps(
-        self, purchase: Purchase, send: Callable[[], Awaitable[Attempt | None]], given_up: set[int]
+        self, purchase: Purchase, send: Callable[[], Awaitable[Attempt | None]], given_up: set[int], until: float
     ) -> Attempt | None:
         """Send, waiting for money under a cap to come back as long as any may."""
         try:
@@ -334,15 +344,15 @@ class Engine:
         except OverCap:
             pass
         async with self._turnstile:
-            began = time.monotonic()
             while not self.stopping and self.fault is None:
                 self._settled.clear()
                 try:
                     return await send()
                 except OverCap as over:
                     budget, text = over.facts["budget"], over.message
-                waiting = time.monotonic() - began < self.context.wait_s
-                if not waiting or not await self._may_come_back(budget):
+                if time.monotonic() > until:
+                    self._vain.add(budget)
+                if budget in self._vain or not await self._may_come_back(budget):
                     await self._put_off(
                         purchase.job, purchase.slots, Reason.OVER_CAP, text, purchase.route.price, given_up
                     )

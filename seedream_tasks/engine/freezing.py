@@ -15,7 +15,7 @@ from ..core.pricing import PriceBook
 from ..core.shots import parse_shots
 from ..ledger.store import Ledger
 from ..media.archive import Archive
-from ..media.references import References
+from ..media.references import References, without_signature
 from .forecast import Forecast
 from .planning import Planned, Planner, Wishes, digest
 from .settings import read_text
@@ -133,7 +133,7 @@ def freeze(
             writer.metadata = {
                 "run_id": run_id,
                 "rows": str(planner.rows),
-                "catalog_uri": request.catalog,
+                "catalog_uri": without_signature(request.catalog),
                 "catalog_sha256": table.sha256,
                 "shots_sha256": digest(shots_text),
                 "prices_sha256": digest(prices_text),

@@ -17,6 +17,8 @@ from ..gateways.getimg import ModelInForce
 logger = logging.getLogger("seedream_tasks.engine")
 
 
+_SHORTEST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 12.0
 _MODELS_SOURCE = "getimg.ai models endpoint, at run time"
 
 
@@ -64,8 +66,14 @@ class Breaker:
         self._cool_s = min(self._cool_s * 2, self._longest_s)
         self._open_until = now + self._cool_s
 
+    def half_open(self) -> None:
+        """A probe got through: calls may be made, and the first that fails opens it again for longer."""
+        self._open_until = None
+        self._failures = self._most - 1
+        self._cool_s = min(self._cool_s * 2, self._longest_s)
+
     def succeeded(self) -> None:
-        """The gateway answers."""
+        """The gateway takes or refuses paid calls in its own words."""
         self._failures = 0
         self._cool_s = self._first_cool_s
         self._open_until = None
@@ -93,6 +101,7 @@ class Lane:
         self._in_flight = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._paused_until = 0.0
+        self._held_back = 0  # in a row
         self._next_submit = 0.0
         self._probing: asyncio.Task[None] | None = None
         self._learning: asyncio.Task[list[PriceRow]] | None = None
@@ -147,16 +156,22 @@ class Lane:
             at = max(now, self._next_submit)
             self._next_submit = at + 60.0 / self.limits.submits_per_minute
             await asyncio.sleep(at - now)
-        return True
+        return time.monotonic() <= until
 
     def accepted(self) -> None:
         """A submit was taken: a little more may be in flight."""
         self.breaker.succeeded()
-        self._most = min(float(self.limits.in_flight), self._most + 1.0 / max(self._most, 1.0))
+        self._held_back = 0
+        # Fast while there is far to go, as after an outage; then carefully.
+        step = 1.0 if self._most < self.limits.in_flight / 2 else 1.0 / self._most
+        self._most = min(float(self.limits.in_flight), self._most + step)
 
     def held_back(self, seconds: float, too_many: bool) -> None:
         """The gateway asks for a pause; with `too_many` (429), for less at once as well."""
-        self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+        # A gateway that names no wait, or none to speak of, is asked less and less often.
+        self._held_back += 1
+        pause = max(seconds, min(_SHORTEST_PAUSE_S * 2 ** min(self._held_back - 1, 6), _LONGEST_PAUSE_S))
+        self._paused_until = max(self._paused_until, time.monotonic() + pause)
         if too_many:
             self._most = max(1.0, self._most / 2)
 
@@ -212,4 +227,6 @@ class Lane:
             logger.info("%s is still out: %s", self.gateway, fault)
             self.breaker.probe_failed(time.monotonic())
         else:
-            self.breaker.succeeded()
+            # A free question is answered; whether a paid one is, a single call is to show.
+            self.breaker.half_open()
+            self._most = 1.0

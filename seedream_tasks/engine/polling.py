@@ -19,6 +19,7 @@ from ..gateways.client import GatewayClient
 logger = logging.getLogger("seedream_tasks.engine")
 
 FIRST_LOOK_S = 1.0
+LONGEST_FIRST_LOOK_S = 120.0
 SHORTEST_SPACING_S = 0.4
 LONGEST_SPACING_S = 30.0
 # Of the time already waited: 0.15 adds at most that much to the waiting, and about four looks to each doubling of it.
@@ -67,7 +68,8 @@ class Poller:
         watch = self._watches.get(attempt_id)
         if watch is None:
             now = time.monotonic()
-            first = estimate_s if estimate_s is not None else self._learned_s
+            # However long the estimate (some gateways write milliseconds), the links of a finished task are dying.
+            first = min(estimate_s, LONGEST_FIRST_LOOK_S) if estimate_s is not None else self._learned_s
             wait = max(0.0, (first if first is not None else FIRST_LOOK_S) - age_s)
             self._number += 1
             watch = _Watch(
@@ -138,6 +140,8 @@ class Poller:
             elif fault.facts.get("status") in (401, 403):
                 logger.warning("%s refuses the key %s: %s", watch.attempt_id, self._client.account.name, fault)
             wait = fault.facts.get("retry_after_s")
+        except Exception:  # asking is free: whatever went wrong with one answer, the next may be better
+            logger.exception("an answer about %s could not be used", watch.attempt_id)
         else:
             if watch.attempt_id in self._missed:
                 self._missed.discard(watch.attempt_id)

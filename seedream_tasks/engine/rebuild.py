@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from ..catalog.frozen import FrozenRun, frozen_path
 from ..catalog.manifest import manifest_path
@@ -247,12 +247,14 @@ def _picture(
 
 
 def _doubt(connection: Connection, run_id: str, row: Mapping[str, Any], now: datetime, done: Rebuilt) -> None:
-    """A job of a run that left no manifest: unless it holds a picture, it may have been paid for."""
-    known = set(connection.scalars(select(slots.c.slot).where(slots.c.job_key == row["job_key"])))
-    open_slots = [slot for slot in range(row["n"]) if slot not in known]
+    """A job of a run that left no manifest: each slot without a picture may have been paid for."""
+    mine = slots.c.job_key == row["job_key"]
+    filled = set(connection.scalars(select(slots.c.slot).where(mine, slots.c.state == SlotState.FILLED)))
+    open_slots = [slot for slot in range(row["n"]) if slot not in filled]
     usd = row["_forecast_usd"]
-    if not open_slots or known or usd == ZERO:
+    if not open_slots or usd == ZERO:
         return
+    connection.execute(delete(slots).where(mine, slots.c.slot.in_(open_slots)))
     attempt_id = new_attempt_id()
     _attempt(
         connection,

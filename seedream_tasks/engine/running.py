@@ -64,7 +64,10 @@ class Runner:
     async def _one(self, job: Job, selected: bool, view: JobView) -> None:
         try:
             await self.engine.process(job, selected, view)
-        except SeedreamError as error:
+        except Exception as error:
+            if not isinstance(error, SeedreamError):
+                logger.critical("%s %s", job.row_key, job.shot, exc_info=error)
+                error = SeedreamError(f"{job.row_key} {job.shot}: {type(error).__name__}: {error}")
             self.engine.stop_buying(error)
         finally:
             self._in_hand.release()

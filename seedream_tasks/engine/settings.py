@@ -106,6 +106,8 @@ def _base_url(gateway: str, given: str) -> str:
         raise ConfigurationError(
             f"{base_variable(gateway)} is no http(s) address: {base!r}", field=base_variable(gateway)
         )
+    if parts.username or parts.password:
+        raise ConfigurationError(f"{base_variable(gateway)} must not hold a password", field=base_variable(gateway))
     return base
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ..core.capabilities import Capability
 from ..core.jobs import Job
 from ..core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
-from .dialect import JSON, Balance, Unreadable, Uploaded, find_links, has_error, read_error, text_at
+from .dialect import JSON, Balance, Unreadable, Uploaded, find_links, has_error, no_links_stated, read_error, text_at
 
 _STATES = {
     **dict.fromkeys(
@@ -53,7 +53,7 @@ class ApiIn:
     def read_accepted(self, body: JSON) -> SubmitOutcome:
         data = body.get("data")
         for holder in (data, body):
-            if isinstance(holder, dict) and (holder.get("task_id") or holder.get("id")):
+            if isinstance(holder, dict) and any(holder.get(name) for name in ("task_id", "id", "taskId")):
                 return SubmitOutcome(Fate.ACCEPTED, task_id=text_at(holder, "task_id", "id", "taskId"))
         raise Unreadable("no task_id or id")
 
@@ -69,7 +69,11 @@ class ApiIn:
             raise Unreadable(f"unknown status {word!r}")
         state = _STATES[word]
         if state is TaskState.FINISHED:
-            links = find_links(task) or find_links(_decoded(task.get("resultJson")))
+            decoded = _decoded(task.get("resultJson"))
+            links = find_links(decoded) or find_links(task)
+            if not links and not no_links_stated(decoded) and not no_links_stated(task):
+                # Its picture stands somewhere that is not known yet: asked again, never taken for nothing.
+                raise Unreadable("completed without a link")
             model = task.get("model")
             return TaskStatus(state, Finished(tuple(links), model=model if isinstance(model, str) else None))
         if state is TaskState.RUNNING:

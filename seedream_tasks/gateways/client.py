@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -92,7 +92,17 @@ class GatewayClient:
                 return unknown(f"the connection broke after sending: {why}")
             info = ErrorInfo("no_connection", why, class_of_status(503))
             return SubmitOutcome(Fate.NOT_SENT, error=info, retry_after_s=RECONNECT_S)
-        return read_submit(self.dialect, answer)
+        try:
+            outcome = read_submit(self.dialect, answer)
+        except Exception as error:  # noqa: BLE001 - whatever an answer breaks in us, it was an answer to a paid request
+            return unknown(f"an answer that cannot be read: {type(error).__name__}: {error}", answer.status)
+        if outcome.error is None:
+            return outcome
+        return replace(outcome, error=replace(outcome.error, message=self._masked(outcome.error.message)))
+
+    def _masked(self, text: str) -> str:
+        """A gateway's words without our key, should it repeat it."""
+        return text.replace(self.account.key, "***") if len(self.account.key) >= 8 else text
 
     async def fetch(self, task_id: str) -> TaskStatus:
         """Where a task stands. Raises GatewayFault with `status` and `own_body` for anything but a readable answer."""
@@ -177,7 +187,7 @@ class GatewayClient:
         detail = ""
         if body is not None and own_body:
             error = read_error(body, answer.status)
-            detail = f": {error.code}: {error.message}"
+            detail = f": {error.code}: {self._masked(error.message)}"
             if answer.status == 200:
                 status = status or named_status(body)
         return GatewayFault(

@@ -163,19 +163,30 @@ def find_links(value: Any, expires_at: datetime | None = None) -> list[Link]:
     return []
 
 
+# What is named as a result comes first: a body may repeat the request, whose own references are `image_urls`.
 _LINK_FIELDS = (
-    "image_urls",
-    "image_url",
-    "resultUrls",
-    "urls",
-    "url",
-    "images",
     "results",
-    "result_data",
     "result",
+    "result_data",
+    "resultUrls",
     "output",
+    "images",
     "data",
+    "url",
+    "urls",
+    "image_url",
+    "image_urls",
 )
+
+
+def no_links_stated(value: Any) -> bool:
+    """Whether a finished task says itself that it made nothing: a known list of results, and it is empty."""
+    if isinstance(value, dict):
+        return any(no_links_stated(value.get(name)) for name in _LINK_FIELDS)
+    return isinstance(value, list) and not value
+
+
+_MILLISECONDS = 100_000_000_000
 
 
 def read_time(value: Any) -> datetime | None:
@@ -183,7 +194,11 @@ def read_time(value: Any) -> datetime | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
+        try:
+            # Some write milliseconds; a time that is none must not cost the links beside it.
+            return datetime.fromtimestamp(value / 1000 if value > _MILLISECONDS else value, UTC)
+        except (ValueError, OverflowError, OSError):
+            return None
     try:
         parsed = datetime.fromisoformat(str(value))
     except ValueError:

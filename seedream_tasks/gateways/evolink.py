@@ -19,6 +19,7 @@ from .dialect import (
     Unreadable,
     Uploaded,
     find_links,
+    no_links_stated,
     object_at,
     read_error,
     read_time,
@@ -90,6 +91,8 @@ class EvoLink:
         state = _STATES[word]
         if state is TaskState.FINISHED:
             links = find_links(body.get("results")) or find_links(body.get("result_data"))
+            if not links and not no_links_stated({name: body.get(name) for name in ("results", "result_data")}):
+                raise Unreadable("completed without results")
             model = body.get("model")
             return TaskStatus(
                 state, Finished(tuple(links), credits=_charge(body), model=model if isinstance(model, str) else None)

@@ -10,7 +10,18 @@ from ..core.capabilities import Capability
 from ..core.jobs import Job
 from ..core.money import reported
 from ..core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
-from .dialect import JSON, Balance, Unreadable, Uploaded, find_links, object_at, read_error, seconds_at, text_at
+from .dialect import (
+    JSON,
+    Balance,
+    Unreadable,
+    Uploaded,
+    find_links,
+    no_links_stated,
+    object_at,
+    read_error,
+    seconds_at,
+    text_at,
+)
 
 _STATES = {
     "submitted": TaskState.RUNNING,
@@ -24,6 +35,7 @@ _STATES = {
     "failed": TaskState.FAILED,
     "failure": TaskState.FAILED,
     "cancelled": TaskState.CANCELLED,
+    "canceled": TaskState.CANCELLED,
 }
 
 
@@ -75,9 +87,10 @@ class Gccai:
         state = _STATES[word]
         if state is TaskState.FINISHED:
             # Its currency is stated nowhere: a larger figure than expected is a reason for doubt, no more.
-            return TaskStatus(
-                state, Finished(tuple(find_links(task.get("result"))), unitless=reported(task.get("cost")))
-            )
+            links = tuple(find_links(task.get("result")))
+            if not links and not no_links_stated(task.get("result")):
+                raise Unreadable("completed without images")
+            return TaskStatus(state, Finished(links, unitless=reported(task.get("cost"))))
         if state is TaskState.RUNNING:
             return TaskStatus(state)
         return TaskStatus(state, error=read_error(task, None))

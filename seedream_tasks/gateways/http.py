@@ -103,7 +103,7 @@ class HttpClients:
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=[trace],
-                trust_env=True,
+                trust_env=False,  # else ~/.netrc would send its passwords to picture hosts
                 auto_decompress=False,
             )
             transport = AiohttpTransport(verify=ssl_context, client=session)

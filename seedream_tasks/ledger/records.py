@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from ..core.capabilities import BY_OFFER, Billing
 from ..core.errors import AttemptMoved
 from ..core.money import ZERO
 from ..core.outcomes import ErrorInfo, Finished, SlotFate
@@ -21,8 +22,8 @@ from . import budgets
 from .schema import attempts, events, pictures, slots
 from .store import database_now
 
-# While an attempt is in one of these its reservation is held; in any other its bill and its risk are.
 _NO_IMAGES = "no_images"
+# While an attempt is in one of these its reservation is held; in any other its bill and its risk are.
 _UNSETTLED = frozenset({AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.UNKNOWN})
 
 
@@ -166,6 +167,7 @@ def accepted(
     if row.task_id == task_id:
         return Recorded(AttemptState(row.state), bool(row.surplus))
     _check(row, AttemptState.ACCEPTED)
+    _check_task(connection, row, task_id)
     surplus = _take_back(connection, row)
     _advance(
         connection,
@@ -182,6 +184,16 @@ def accepted(
         error_message=None,
     )
     return Recorded(AttemptState.ACCEPTED, surplus)
+
+
+def _check_task(connection: Connection, row: Row[Any], task_id: str) -> None:
+    """A task belongs to one attempt of its account."""
+    query = select(attempts.c.attempt_id).where(attempts.c.account == row.account, attempts.c.task_id == task_id)
+    other = connection.scalar(query)
+    if other is not None and other != row.attempt_id:
+        raise AttemptMoved(
+            f"task {task_id} belongs to attempt {other} already", attempt_id=row.attempt_id, state=row.state
+        )
 
 
 def _take_back(connection: Connection, row: Row[Any]) -> bool:
@@ -222,6 +234,7 @@ def delivered(
     _check(row, to)
     surplus = bool(row.surplus)
     if task_id is not None:
+        _check_task(connection, row, task_id)
         surplus = _take_back(connection, row)
     bill = settle(
         row.price_usd,
@@ -232,6 +245,11 @@ def delivered(
         finished.credits,
         finished.unitless,
     )
+    values = _bill(bill)
+    offer = BY_OFFER.get((row.gateway, row.model))
+    documented = offer.failed_task_billed.value if offer else Billing.UNKNOWN
+    if not finished.links and bill.basis == "none" and documented is Billing.UNKNOWN:
+        values["at_risk_usd"] = row.reserved_usd  # nothing was made, and nobody says whether that is free
     now = datetime.now(UTC)
     numbers = json.loads(row.slots)
     _advance(
@@ -247,7 +265,7 @@ def delivered(
         error_code=None if finished.links else _NO_IMAGES,
         error_class=None,
         error_message=None if finished.links else "the gateway finished without a picture",
-        **_bill(bill),
+        **values,
     )
     if finished.links:
         connection.execute(

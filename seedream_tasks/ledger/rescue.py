@@ -37,9 +37,14 @@ def rescue_path(folder: Path, run_id: str) -> Path:
 def rescue(path: Path, answer: Rescued) -> None:
     """Append one acceptance; on return it is on the disk. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("ab+") as file:
         # On a line of its own even after one that a full disk cut off.
-        file.write("\n" + json.dumps(asdict(answer)) + "\n")
+        file.seek(0, os.SEEK_END)
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write((json.dumps(asdict(answer)) + "\n").encode())
         file.flush()
         os.fsync(file.fileno())
 

@@ -76,7 +76,7 @@ class References:
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._kept_bytes = 0
         self._lock = threading.Lock()
-        self._http = httpx.Client(timeout=_FETCH_TIMEOUT_S, follow_redirects=True, max_redirects=5)
+        self._http = httpx.Client(timeout=_FETCH_TIMEOUT_S, follow_redirects=True, max_redirects=5, trust_env=False)
 
     def close(self) -> None:
         """Let go of connections."""

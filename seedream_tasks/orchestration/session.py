@@ -24,7 +24,7 @@ from ..engine.running import Runner, engine_for, open_frozen
 from ..engine.settings import Locations, callback_base, configured, locations, read_prices, sandbox_account
 from ..gateways.client import Account
 from ..ledger import facts
-from ..media.references import References
+from ..media.references import References, without_signature
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Session:
                 connection,
                 self.run_id,
                 self.around.archive.root,
-                settings.request.catalog,
+                without_signature(settings.request.catalog),
                 self.around.simulated,
                 settings.max_usd,
             )

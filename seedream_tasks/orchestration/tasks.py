@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
+from sqlalchemy import Connection
 
 from ..catalog import manifest
 from ..catalog.frozen import frozen_path
@@ -86,7 +87,14 @@ async def write_manifest(run_id: str, settings: RunSettings) -> Summary:
 
 def _write_others(ledger: Ledger, archive: Archive, settled_here: set[str]) -> None:
     """Manifests of other runs that are out of date: their attempts ended here, or they died before they wrote one."""
-    for run in ledger.read_now(lambda connection: facts.unfinished_runs(connection, archive.root)):
+
+    def out_of_date(connection: Connection) -> list[facts.Run]:
+        settled = [facts.find_run(connection, run_id) for run_id in sorted(settled_here)]
+        found = {run.run_id: run for run in settled if run is not None and run.archive == archive.root}
+        found.update({run.run_id: run for run in facts.unfinished_runs(connection, archive.root)})
+        return list(found.values())
+
+    for run in ledger.read_now(out_of_date):
         if not archive.exists(frozen_path(run.run_id)):
             continue
         manifest.write_manifest(ledger, archive, run.run_id, newest=False)

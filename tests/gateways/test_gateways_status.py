@@ -64,10 +64,41 @@ def test_evolink_finished(results: dict[str, Any]) -> None:
     assert status.finished.model == "doubao-seedream-4.5"
 
 
-@pytest.mark.parametrize("results", [{}, {"results": []}, {"results": None}])
-def test_evolink_finished_without_pictures(results: dict[str, Any]) -> None:
-    """Completed and empty is finished, with nothing."""
-    assert read("evolink", {"status": "completed", **results}).finished == Finished(())
+@pytest.mark.parametrize(
+    ("gateway", "body"),
+    [
+        ("evolink", {"status": "completed", "results": []}),
+        ("gccai", {"code": 200, "data": {"status": "completed", "result": {"images": []}}}),
+        ("apiin", {"data": {"status": "completed", "output": {"image_urls": []}}}),
+    ],
+)
+def test_finished_without_pictures(gateway: str, body: dict[str, Any]) -> None:
+    """Completed with a list of results that is empty is finished, with nothing."""
+    assert read(gateway, body).finished == Finished(())
+
+
+@pytest.mark.parametrize(
+    ("gateway", "body"),
+    [
+        ("evolink", {"status": "completed"}),
+        ("evolink", {"status": "completed", "results": None}),
+        ("gccai", {"code": 200, "data": {"status": "completed"}}),
+        ("apiin", {"data": {"status": "completed", "fileUrl": "https://x/1.png"}}),
+    ],
+)
+def test_finished_without_any_list_of_pictures_is_asked_again(gateway: str, body: dict[str, Any]) -> None:
+    """A picture that stands where nobody knows to look was paid for: the task is not taken for an empty one."""
+    with pytest.raises(Unreadable, match="completed without"):
+        read(gateway, body)
+
+
+def test_a_time_that_is_none_does_not_cost_the_links() -> None:
+    """Milliseconds are understood, nonsense is no expiry; the links stay in either case."""
+    for expires_at in (1_763_174_708_000, 1e300, "soon", -1e300):
+        task = {"status": "completed", "result": {"images": [{"url": ["https://x/1.png"], "expires_at": expires_at}]}}
+        finished = read("gccai", {"code": 200, "data": task}).finished
+        assert finished is not None
+        assert [link.url for link in finished.links] == ["https://x/1.png"]
 
 
 @pytest.mark.parametrize(
@@ -197,10 +228,10 @@ def test_apiin_status_words(word: str, state: TaskState) -> None:
     """Every word known of it and of its upstream, in any case, at the top or in `data`, as `status` or `state`."""
     for written in (word, word.upper(), word.title()):
         for body in (
-            {"status": written},
-            {"data": {"status": written}},
-            {"data": {"state": written}},
-            {"code": 200, "data": {"status": written}},
+            {"status": written, "output": []},
+            {"data": {"status": written, "output": []}},
+            {"data": {"state": written, "output": []}},
+            {"code": 200, "data": {"status": written, "output": []}},
         ):
             assert read("apiin", body).state is state, body
 

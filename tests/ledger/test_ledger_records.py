@@ -23,7 +23,7 @@ from ledger_book import (
     make_job,
 )
 
-from seedream_tasks.core.errors import AttemptMoved, LedgerFault
+from seedream_tasks.core.errors import AttemptMoved
 from seedream_tasks.core.outcomes import Finished, Link, SlotFate
 from seedream_tasks.core.states import FOLLOWS, AttemptState, Closed, SlotState
 from seedream_tasks.ledger import records
@@ -188,7 +188,7 @@ def test_a_task_id_stands_once_per_account(book: Book) -> None:
     first, second = book.claim(make_job("a")), book.claim(make_job("b"))
     book.accepted(first, "task-1")
     before = book.rows()
-    with pytest.raises(LedgerFault):
+    with pytest.raises(AttemptMoved):
         book.accepted(second, "task-1")
     assert book.rows() == before
     third = book.claim(make_job("c"), account=ACCOUNT.replace("evolink", "gccai", 1))
