@@ -138,6 +138,7 @@ def write_manifest(ledger: Ledger, archive: Archive, run_id: str, newest: bool =
 
             summary = ledger.read_now(work)
             archive.publish(manifest_path(run_id), target)
+            archive.publish_json(f"runs/{run_id}/summary.json", summary.as_json())
             if newest:
                 archive.publish("manifest.parquet", target)
     finally:

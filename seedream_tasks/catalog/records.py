@@ -81,7 +81,7 @@ def record(
         or (admission.cheapest_usd if admission else None),
         "images": [_image(each, known[each.attempt_id], run.archive) for each in shown],
         "image_count": len(shown),
-        "quoted_usd": _sum(each.quoted_usd for each in mine if _counts(each)),
+        "quoted_usd": _sum(each.quoted_usd for each in mine if each.state is not AttemptState.NOT_SENT),
         "billed_usd": _sum(each.billed_usd for each in mine),
         "cost_usd": _sum(each.billed_usd for each in paid),
         "at_risk_usd": _sum(each.at_risk_usd for each in attempts),
@@ -159,7 +159,7 @@ def _of_slot(state: SlotState, closed: Closed | None, attempt: Attempt | None) -
 
 
 def _reason(frozen: Mapping[str, Any], status: RecordStatus, admission: Admission | None) -> str:
-    if frozen["_settled"] is None and status is RecordStatus.SKIPPED:
+    if frozen["_settled"] is None and not frozen["_selected"] and status is not RecordStatus.ARCHIVED:
         return Reason.NOT_SELECTED
     if admission is not None and status in (RecordStatus.DEFERRED, RecordStatus.PARTIAL, RecordStatus.INVALID):
         return admission.reason
@@ -208,7 +208,7 @@ def _sum(amounts: Any) -> Decimal:
 
 
 def _counts(attempt: Attempt) -> bool:
-    """Whether the forecast of an attempt stands beside its bill: what certainly cost nothing was bought again, or not at all."""
+    """Whether an attempt's pictures were bought by it: what certainly cost nothing was bought again, or not at all."""
     if attempt.state in (AttemptState.FAILED, AttemptState.CANCELLED):
         return bool(attempt.billed_usd or attempt.at_risk_usd)
     return attempt.state is not AttemptState.NOT_SENT

@@ -86,7 +86,9 @@ def open_table(uri: str) -> Table:
         raise InputError(f"{uri}: there is no such file", field="catalog", code="no_catalog") from None
     except UnicodeDecodeError as error:
         raise _not_utf8(uri, None, error) from None
-    except (OSError, ImportError, pa.ArrowException) as error:
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
         raise InputError(f"{uri}: cannot be read: {type(error).__name__}: {error}", field="catalog") from None
 
 

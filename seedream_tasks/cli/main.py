@@ -3,6 +3,7 @@
 import importlib
 import json
 import logging
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -66,6 +67,15 @@ def main() -> NoReturn:
         sys.exit(2 if isinstance(error, InputError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:  # nobody expected it: said in one line all the same, in full with SEEDREAM_DEBUG
+        if os.environ.get("SEEDREAM_DEBUG"):
+            raise
+        fault = SeedreamError(f"{type(error).__name__}: {error}", hint="SEEDREAM_DEBUG=1 shows where it came from")
+        if as_json:
+            _print_error(fault)
+        else:
+            click.echo(f"Error: {fault.message}\n  {fault.facts['hint']}", err=True)
+        sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)
 
 

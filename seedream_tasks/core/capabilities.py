@@ -61,6 +61,7 @@ class ReferenceLimits:
     pixels: Limit[int] | None
     transports: tuple[Transport, ...]  # in order of preference
     request_bytes: Limit[int] | None = None  # the whole request, inlined references included
+    upload_formats: Limit[frozenset[str]] | None = None  # of its file service, where that takes fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ CAPABILITIES: tuple[Capability, ...] = (
             aspect=Limit((1 / 16, 16.0), _EVO45),
             pixels=Limit(_MOST_PIXELS, f"{_EVO45}: 6000x6000 in all"),
             transports=(Transport.URL, Transport.UPLOAD),
+            upload_formats=Limit(frozenset({"JPEG", "PNG", "GIF", "WEBP"}), "EvoLink file service: JPEG/PNG/GIF/WebP"),
         ),
         outputs_per_call=Limit(15, _EVO45),
         outputs_per_text_call=Limit(15, _EVO45),

@@ -166,6 +166,13 @@ def _reference(reference: Reference, row: Capability) -> Iterator[tuple[str, str
             "reference_format",
             f"is {reference.format}, not one of {_listed(limits.formats.value)} ({limits.formats.source})",
         )
+    uploads = limits.upload_formats
+    by_upload = transport(reference, row) is Transport.UPLOAD
+    if uploads and by_upload and reference.format and reference.format not in uploads.value:
+        yield (
+            "reference_format",
+            f"is {reference.format} and would have to be uploaded, which takes {_listed(uploads.value)} ({uploads.source})",
+        )
     if reference.bytes is not None and reference.bytes > limits.bytes.value:
         yield (
             "reference_bytes",

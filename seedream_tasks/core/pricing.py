@@ -12,7 +12,7 @@ from typing import Any
 
 from .capabilities import BY_OFFER, GATEWAYS, MODELS, SEEDREAM_40, SEEDREAM_45
 from .errors import InputError
-from .money import ZERO, money
+from .money import MOST, ZERO, money
 from .sizes import TIERS
 from .yaml_text import read_yaml
 
@@ -122,7 +122,9 @@ def read_price_file(text: str, as_of: date, what: str = "price file") -> list[Pr
                 field = f"{gateway}.{model}.{tier}"
                 if tier not in (*TIERS, EVERY_TIER):
                     raise InputError(f"{what}: {field}: a tier is one of {', '.join(TIERS)} or *", field=field)
-                rows.append(_user_row(gateway, model, tier, dict(_children(price, what, field)), as_of, what, field))
+                row = _user_row(gateway, model, tier, dict(_children(price, what, field)), as_of, what, field)
+                if (gateway, model) in BY_OFFER:  # a price for what nobody sells can be in a list, and is never used
+                    rows.append(row)
     return rows
 
 
@@ -148,8 +150,6 @@ def _user_row(
             raise InputError(f"{what}: {field}.{name}: {error}", field=f"{field}.{name}") from None
         if amounts[name] < 0:
             raise InputError(f"{what}: {field}.{name} is below zero", field=f"{field}.{name}")
-    if (gateway, model) not in BY_OFFER:
-        raise InputError(f"{what}: {gateway} does not sell {model}", field=field)
     return PriceRow(gateway, model, tier, amounts["usd"], amounts.get("credits"), what, as_of)
 
 
@@ -194,7 +194,7 @@ def settle(
     """
     if reported_usd is not None:
         return Bill(money(reported_usd), ZERO, _credits(reported_credits), "reported")
-    if reported_credits is not None and row_credits:
+    if reported_credits is not None and row_credits and reported_credits * highest_usd < MOST * row_credits:
         # Credits first, division last: a rate rounded before would not add up to the gateway's own bill.
         billed = money(reported_credits * row_usd / row_credits)
         # What sources dispute is what a credit costs.

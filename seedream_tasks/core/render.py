@@ -18,7 +18,7 @@ from .errors import InputError, RowError
 from .jobs import Job, Reference, tidy_prompt
 from .shots import FIELDS, BadValue, Shot
 
-_NOT_WORD = re.compile(r"[^0-9a-z]+")
+_NOT_WORD = re.compile(r"[\W_]+")
 _DEFAULTS: dict[str, Any] = {"operation": "generate", "model": "seedream-4.5", "n": 1}
 
 
@@ -180,6 +180,11 @@ def column_fields(cells: Mapping[str, str], defaults: Mapping[str, Any]) -> dict
 
 
 def _structured(name: str, text: str) -> Any:
+    if name == "gateways" and text.startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise BadValue(f"expected a JSON list, not {text[:60]!r}") from None
     if name == "gateways":
         return [part.strip() for part in re.split(r"[|,\n]", text) if part.strip()]
     if name == "gateway_options":

@@ -53,9 +53,9 @@ def _pixels(value: Any) -> str:
 
 
 def _count(value: Any) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,3}", str(value).strip()):
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,3}(\.0+)?", str(value).strip()):
         raise BadValue(f"{value!r} is no whole number")
-    number = int(value)
+    number = int(float(value))  # a table with an empty cell somewhere writes its whole numbers as 2.0
     if not 1 <= number <= MOST_PICTURES:
         raise BadValue(f"{number} is outside 1 to {MOST_PICTURES}")
     return number

@@ -401,6 +401,12 @@ class Engine:
         if attempt.state is AttemptState.DELIVERED:
             await self._archive(name, attempt)
 
+    def _lane_of(self, attempt: Attempt) -> Lane | None:
+        """Where an attempt is asked for: at its own account; a rebuilt ledger knows only the gateway."""
+        if attempt.account == f"{attempt.gateway}@unknown":
+            return self._lanes.get(attempt.gateway)
+        return self._by_account.get(attempt.account)
+
     def _poller(self, lane: Lane) -> Poller:
         poller = self._pollers.get(lane.account)
         if poller is None:
@@ -420,7 +426,7 @@ class Engine:
 
     async def _wait(self, name: JobName, attempt: Attempt) -> Attempt:
         """Follow an accepted attempt to its end at the gateway, at most for --wait, and record the end."""
-        lane = self._by_account.get(attempt.account)
+        lane = self._lane_of(attempt)
         if lane is None:
             self._left.add(attempt.attempt_id)
             self.progress.tell(
@@ -494,7 +500,7 @@ class Engine:
         self.progress.tell("price_drift", attempt.job_key, "", f"{lane.gateway} {attempt.attempt_id}: {lane.out}")
 
     async def _fresh_links(self, attempt: Attempt) -> list[str]:
-        lane = self._by_account.get(attempt.account)
+        lane = self._lane_of(attempt)
         if lane is None or lane.client.dialect.synchronous or attempt.task_id is None:
             return []
         try:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -18,12 +19,12 @@ from ..catalog.manifest import manifest_path
 from ..core.decisions import Purpose
 from ..core.errors import ConfigurationError, LedgerMismatch
 from ..core.jobs import Job
-from ..core.money import ZERO
+from ..core.money import ZERO, money
 from ..core.states import AttemptState, Closed, SlotState
 from ..ledger import facts
 from ..ledger.claims import know_job, new_attempt_id
 from ..ledger.schema import attempts, copies, meta, pictures, runs, slots
-from ..ledger.store import exists, open_ledger, shown_url
+from ..ledger.store import exists, open_ledger, parse_url, shown_url
 from ..media.archive import MARKER, Archive
 from .settings import Locations
 
@@ -63,10 +64,17 @@ def rebuild(place: Locations) -> Rebuilt:
     found = [_OfRun(place.archive, run_id) for run_id in place.archive.list_runs()]
     found.sort(key=lambda each: (each.began is None, each.began))
     ledger = open_ledger(place.ledger_url, create=True)
+    done = None
     try:
-        return ledger.write_now(lambda connection: _restore(connection, place.archive, marker, found))
+        done = ledger.write_now(lambda connection: _restore(connection, place.archive, marker, found))
+        return done
     finally:
         ledger.close()
+        url = parse_url(place.ledger_url)
+        if done is None and url.get_backend_name() == "sqlite":
+            # Half a ledger would stand in the way of the next try.
+            for tail in ("", "-wal", "-shm"):
+                Path(f"{url.database}{tail}").unlink(missing_ok=True)
 
 
 class _OfRun:
@@ -84,7 +92,9 @@ class _OfRun:
         if archive.exists(manifest_path(run_id)):
             with archive.open(manifest_path(run_id)) as file:
                 self.records = pq.read_table(file).to_pylist()
-        times = [each["submitted_at"] for each in self.records or [] if each["submitted_at"]]
+        # What it only took over was submitted by an earlier run, whose attempts it must not claim.
+        own = [each for each in self.records or [] if not each["reused"] and (each["quoted_usd"] or each["billed_usd"])]
+        times = [each["submitted_at"] for each in own if each["submitted_at"]]
         # A run that left no times (it bought nothing, or no manifest) comes last: it can only add doubt, not proof.
         self.began: datetime | None = min(times, default=None)
 
@@ -163,7 +173,8 @@ def _take_over(
     new = [pair for pair in zip(record["attempt_ids"], record["task_ids"], strict=True) if pair[0] not in known]
     # The record has one bill for all attempts of its run; it goes to the first that made pictures, so that the sum stays.
     payer = next((attempt_id for attempt_id, _ in new if attempt_id in by_attempt), new[-1][0] if new else None)
-    filled = {row.slot for row in connection.execute(select(slots.c.slot).where(slots.c.job_key == record["job_key"]))}
+    of_job = slots.c.job_key == record["job_key"]
+    filled = set(connection.scalars(select(slots.c.slot).where(of_job, slots.c.state == SlotState.FILLED)))
     rest = [slot for slot in range(record["n"]) if slot not in filled and slot not in {each["slot"] for each in images}]
     for attempt_id, task_id in new:
         mine = by_attempt.get(attempt_id, [])
@@ -171,6 +182,7 @@ def _take_over(
         end = (AttemptState.ARCHIVED, SlotState.CLOSED, Closed.FEWER) if mine else _end_of(record, task_id)
         covers = [each["slot"] for each in mine] + (rest if last else [])
         at_risk = record["at_risk_usd"] if last else ZERO
+        quoted = record["quoted_usd"] if attempt_id == payer else ZERO
         _attempt(
             connection,
             run_id,
@@ -181,7 +193,10 @@ def _take_over(
             state=end[0],
             task_id=task_id,
             gateway=mine[0]["gateway"] if mine else (record["gateway"] or ""),
-            reserved_usd=at_risk,
+            quoted_usd=quoted,
+            reserved_usd=max(at_risk, quoted),
+            price_usd=money(quoted / max(len(covers), 1)),
+            price_highest_usd=money(quoted / max(len(covers), 1)),
             billed_usd=record["billed_usd"] if attempt_id == payer else ZERO,
             billed_credits=record["billed_credits"] if attempt_id == payer else None,
             at_risk_usd=at_risk,
@@ -203,7 +218,17 @@ def _take_over(
                 }
                 for slot in rest
             ]
-            connection.execute(insert(slots), rows)
+            for each in rows:
+                _set_slot(connection, each)
+
+
+def _set_slot(connection: Connection, row: Mapping[str, Any]) -> None:
+    """What a later run says of a slot counts, except that a picture stays."""
+    same = (slots.c.job_key == row["job_key"]) & (slots.c.slot == row["slot"])
+    if connection.scalar(select(slots.c.state).where(same)) == SlotState.FILLED:
+        return
+    connection.execute(delete(slots).where(same))
+    connection.execute(insert(slots).values(**row))
 
 
 def _end_of(record: Mapping[str, Any], task_id: str | None) -> tuple[AttemptState, SlotState, Closed | None]:
@@ -235,14 +260,15 @@ def _picture(
     connection.execute(
         insert(copies).values(attempt_id=image["attempt_id"], ordinal=ordinal, archive=archive.root, path=image["path"])
     )
-    connection.execute(
-        insert(slots).values(
-            job_key=record["job_key"],
-            slot=image["slot"],
-            state=SlotState.FILLED,
-            closed=None,
-            attempt_id=image["attempt_id"],
-        )
+    _set_slot(
+        connection,
+        {
+            "job_key": record["job_key"],
+            "slot": image["slot"],
+            "state": SlotState.FILLED,
+            "closed": None,
+            "attempt_id": image["attempt_id"],
+        },
     )
 
 

@@ -160,7 +160,7 @@ def read_text(uri: str, field: str) -> str:
         raise InputError(f"{uri}: there is no such file", field=field) from None
     except UnicodeDecodeError:
         raise InputError(f"{uri}: not UTF-8", field=field) from None
-    except (OSError, ImportError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
         raise InputError(f"{uri}: cannot be read: {type(error).__name__}: {error}", field=field) from None
 
 

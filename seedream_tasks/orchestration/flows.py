@@ -20,6 +20,7 @@ from prefect.states import Completed, Failed
 from ..catalog.frozen import FrozenRun
 from ..catalog.manifest import Summary, manifest_path
 from ..core.errors import ConfigurationError
+from ..core.states import Reason
 from ..engine.embedded import embedded_sandbox
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request
@@ -165,12 +166,7 @@ def _ranges(frozen: FrozenRun, granularity: str) -> list[tuple[int, int, str]]:
     """Which records become one task run: start, stop, name."""
     total = len(frozen)
     if granularity == "row" or (granularity == "auto" and total <= MOST_ROW_TASKS):
-        rows = frozen.rows(0, total)
-        return [
-            (position, position + 1, f"{row['row_key']} {row['shot']}")
-            for position, row in enumerate(rows)
-            if row["_settled"] is None and row["reason"] != "unchanged"
-        ] or ([(0, total, "unchanged rows")] if total else [])
+        return _row_ranges(frozen.rows(0, total))
     first = min(FIRST_CHUNK, total)
     starts = [0, *range(first, total, CHUNK)]
     return [
@@ -178,6 +174,22 @@ def _ranges(frozen: FrozenRun, granularity: str) -> list[tuple[int, int, str]]:
         for start, stop in zip(starts, [*starts[1:], total], strict=True)
         if stop > start
     ]
+
+
+def _row_ranges(rows: list[dict[str, Any]]) -> list[tuple[int, int, str]]:
+    """A task run for each record that is to be bought; stretches of unchanged ones, which may still be in flight, share one."""
+    ranges: list[tuple[int, int, str]] = []
+    since: int | None = None
+    for position, row in enumerate([*rows, None]):
+        unchanged = row is not None and row["_settled"] is None and row["reason"] == Reason.UNCHANGED
+        if unchanged and since is None:
+            since = position
+        elif not unchanged and since is not None:
+            ranges.append((since, position, f"unchanged records {since + 1} to {position}"))
+            since = None
+        if row is not None and row["_settled"] is None and not unchanged:
+            ranges.append((position, position + 1, f"{row['row_key']} {row['shot']}"))
+    return ranges
 
 
 def _chunk(run_id: str, settings: RunSettings, start: int, stop: int, label: str) -> Callable[[], Any]:

@@ -273,3 +273,34 @@ def test_a_standing_cap_holds_over_runs(gateways: Sandbox, tmp_path: Path) -> No
     assert gateways.bill()["images"] == 5
     seedream("cap", "set", "none", "--archive", "out", cwd=tmp_path)
     assert seedream("run", "more.csv", *arguments, cwd=tmp_path)["by_status"] == {"archived": 9}
+
+
+def test_the_price_list_that_the_sandbox_prints_is_a_price_file(tmp_path: Path) -> None:
+    """`seedream sandbox --prices` > file, `--prices file`: every dispute and every missing price is settled by it."""
+    command = [sys.executable, "-m", "seedream_tasks", "sandbox", "--prices"]
+    (tmp_path / "p.yaml").write_text(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    products(tmp_path / "c.csv", 2, model="seedream-4.0")
+    answer = seedream("plan", "c.csv", "--prices", "p.yaml", "--sandbox", cwd=tmp_path)
+    assert answer["by_gateway"] == {"evolink": {"images": 2, "jobs": 2, "usd": "0.0496"}}
+
+
+def test_a_ledger_is_rebuilt_from_runs_with_retries_and_reuse(gateways: Sandbox, tmp_path: Path) -> None:
+    """Whatever the runs were like, a rebuilt ledger bills each attempt once and leaves no half-made file behind."""
+    products(tmp_path / "c.csv", 3)
+    products(tmp_path / "more.csv", 5)
+    gateways.faults([{"gateway": "*", "kind": "corrupt_image", "match": "number 1", "rate": 1, "count": 1}])
+    arguments = ("--archive", "out", "--gateway", "evolink")
+    seedream("run", "c.csv", *arguments, cwd=tmp_path, code=3)
+    gateways.faults([])
+    seedream("run", "c.csv", *arguments, "--retry", "failed", cwd=tmp_path)
+    seedream("run", "more.csv", *arguments, cwd=tmp_path)
+    before = seedream("attempts", "--archive", "out", cwd=tmp_path)
+    for path in (tmp_path / "out").glob("ledger.db*"):
+        path.unlink()
+    restored = seedream("ledger", "rebuild", "--archive", "out", cwd=tmp_path)
+    after = seedream("attempts", "--archive", "out", cwd=tmp_path)
+    assert restored["attempts"] == len(before["attempts"]) == 6
+    billed = [sum(Decimal(each["billed_usd"]) for each in told["attempts"]) for told in (before, after)]
+    assert billed[0] == billed[1] == Decimal(gateways.bill()["usd"])
+    again = seedream("run", "more.csv", *arguments, cwd=tmp_path)
+    assert (again["billed_usd"], again["reused"]) == ("0", 5)

@@ -171,3 +171,18 @@ def test_simulated_pictures_are_not_reused_where_the_ledger_says_real(gateways: 
     error = asyncio.run(_go(catalog=str(catalog), archive=str(tmp_path / "a")).aresult(raise_on_failure=False))
     assert isinstance(error, KindMismatch)
     assert gateways.bill()["submissions"] == bought
+
+
+def test_what_is_in_flight_is_followed_beside_new_work(gateways: Sandbox, tmp_path: Path) -> None:
+    """An unchanged record may still be running at the gateway: the next run archives it, whatever else it has to do."""
+    gateways.faults([{"gateway": "*", "kind": "slow", "rate": 1, "value": 3600}])
+    parameters: dict[str, Any] = {"archive": str(tmp_path / "a"), "gateways": ["evolink"]}
+    first = asyncio.run(_go(catalog=str(products(tmp_path / "c.csv", 2)), wait_s=0.2, **parameters).aresult())
+    assert first["by_status"] == {"in_flight": 2}
+    gateways.faults([])
+    gateways.advance(4000)
+    second = asyncio.run(_go(catalog=str(products(tmp_path / "c.csv", 4)), **parameters).aresult())
+    assert second["by_status"] == {"archived": 4}
+    assert gateways.bill()["accepted"] == 4
+    tasks, _ = asyncio.run(_seen(second["run_id"]))
+    assert {each.name for each in tasks} == {"plan", "unchanged records 1 to 2", "p2 image", "p3 image", "manifest"}
