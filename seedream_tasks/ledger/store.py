@@ -10,6 +10,7 @@ import asyncio
 import logging
 import queue
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -185,6 +186,19 @@ def _reason(error: SQLAlchemyError) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
+def _into_wal(cursor: Any) -> None:
+    """Change to WAL, waiting for another process that does so at the same moment: SQLite's own lock wait leaves this out."""
+    until = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
 def _engine(url: sqlalchemy.URL, writes: bool) -> Engine:
     if url.get_backend_name() == "sqlite":
         engine = sqlalchemy.create_engine(url, connect_args={"timeout": _LOCK_WAIT_S})
@@ -194,7 +208,7 @@ def _engine(url: sqlalchemy.URL, writes: bool) -> Engine:
             connection.isolation_level = None  # transactions are ours to begin, see below
             cursor = connection.cursor()
             if writes:
-                cursor.execute("PRAGMA journal_mode=WAL")
+                _into_wal(cursor)
                 # A record counts only once it is on the disk itself: money follows it.
                 cursor.execute("PRAGMA synchronous=FULL")
             else:
