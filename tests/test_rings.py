@@ -10,7 +10,8 @@ PACKAGE = "seedream_tasks"
 SOURCE = Path(__file__).parents[1] / PACKAGE
 # From the inside out. The last two do not know each other.
 ORDER = ("core", "gateways", "ledger", "media", "catalog", "engine", "orchestration")
-RANK = {name: rank for rank, name in enumerate(ORDER)} | {"sandbox": len(ORDER), "cli": len(ORDER)}
+RANK = {name: rank for rank, name in enumerate(ORDER)}
+RANK |= {"service": len(ORDER), "sandbox": len(ORDER) + 1, "cli": len(ORDER) + 1}
 INNERMOST = {"version"}  # everybody may know the version
 FOREIGN_TO_CORE = {
     *("sqlalchemy", "httpx", "aiohttp", "fsspec", "prefect", "pandas", "pyarrow", "requests", "socket", "subprocess"),

@@ -26,14 +26,16 @@ from .frozen import FROZEN, RECORD, FrozenRun
 from .records import RunFacts, may_be_stale, record
 
 MANIFEST_SCHEMA_VERSION = "1"
+# Key of the file's metadata: written while the run was still going on, so it does not know all that the run bought.
+PROVISIONAL = "seedream_tasks.provisional"
 _FAILURES_SHOWN = 200
 
 
 @dataclass
 class GatewayTotals:
-    """What one gateway contributed to a run."""
+    """What one gateway was to cost a run, and did."""
 
-    jobs: int = 0
+    attempts: int = 0
     images: int = 0
     quoted_usd: Decimal = ZERO
     billed_usd: Decimal = ZERO
@@ -76,16 +78,22 @@ class Summary:
         for name in ("quoted_usd", "billed_usd", "cost_usd", "at_risk_usd"):
             setattr(self, name, getattr(self, name) + values[name])
         self.deferred_usd += deferred_usd
-        if values["gateway"]:
-            totals = self.by_gateway.setdefault(values["gateway"], GatewayTotals())
-            totals.jobs += 1
-            totals.images += values["image_count"]
-            totals.quoted_usd += values["quoted_usd"]
-            totals.billed_usd += values["billed_usd"]
-            totals.at_risk_usd += values["at_risk_usd"]
         if RecordStatus(status) not in COMPLETE and len(self.failures) < _FAILURES_SHOWN:
             shown = ("row_number", "row_key", "shot", "status", "reason", "gateway", "error_code", "error_message")
             self.failures.append({name: values[name] for name in shown})
+
+    def gateways(self) -> dict[str, dict[str, Any]]:
+        """What was forecast and what it cost, by gateway, with money as decimal strings."""
+        return {
+            name: {
+                "attempts": each.attempts,
+                "images": each.images,
+                "quoted_usd": plain(each.quoted_usd),
+                "billed_usd": plain(each.billed_usd),
+                "at_risk_usd": plain(each.at_risk_usd),
+            }
+            for name, each in sorted(self.by_gateway.items())
+        }
 
     def as_json(self) -> dict[str, Any]:
         """Figures with money as decimal strings."""
@@ -116,30 +124,36 @@ class ManifestMismatch(SeedreamError):
     code = "manifest_mismatch"
 
 
-def write_manifest(ledger: Ledger, archive: Archive, run_id: str, newest: bool = True) -> Summary:
+def write_manifest(ledger: Ledger, archive: Archive, run_id: str, provisional: bool = False) -> Summary:
     """Compute every record of a run, check the sums, publish. Blocks; memory does not grow with the catalog.
 
-    `newest`: also replace the archive's own manifest.parquet. Raises ManifestMismatch, ArchiveFault or LedgerFault.
+    Where no run that began later has a manifest, it becomes the archive's own manifest.parquet too. `provisional`: the run may
+    still be going on. Raises ManifestMismatch, ArchiveFault or LedgerFault.
     """
     run = ledger.read_now(lambda connection: facts.find_run(connection, run_id))
     if run is None:
         raise SeedreamError(f"the ledger knows no run {run_id}")
     frozen = FrozenRun(archive, run_id)
     facts_of_run = RunFacts(run_id, run.simulated, archive.root)
+    later = ledger.read_now(lambda connection: facts.newer_runs(connection, run))
     try:
         with tempfile.TemporaryDirectory(prefix="seedream-") as folder:
             target = Path(folder, "manifest.parquet")
 
             def work(connection: Connection) -> Summary:
                 # One snapshot for all of it: somebody else may be settling attempts of this run meanwhile.
-                summary = _write(connection, frozen, target, facts_of_run)
+                summary = _write(connection, frozen, target, facts_of_run, provisional)
                 _reconcile(connection, frozen, summary)
+                summary.by_gateway = {
+                    name: GatewayTotals(*figures)
+                    for name, figures in facts.spent_by_gateway(connection, run_id).items()
+                }
                 return summary
 
             summary = ledger.read_now(work)
             archive.publish(manifest_path(run_id), target)
-            archive.publish_json(f"runs/{run_id}/summary.json", summary.as_json())
-            if newest:
+            archive.publish_json(f"runs/{run_id}/summary.json", {**summary.as_json(), "by_gateway": summary.gateways()})
+            if not any(archive.exists(manifest_path(other)) for other in later):
                 archive.publish("manifest.parquet", target)
     finally:
         frozen.close()
@@ -166,7 +180,7 @@ def _reconcile(connection: Connection, frozen: FrozenRun, summary: Summary) -> N
         raise ManifestMismatch(f"run {frozen.run_id}: {problem}")
 
 
-def _write(connection: Connection, frozen: FrozenRun, target: Path, run: RunFacts) -> Summary:
+def _write(connection: Connection, frozen: FrozenRun, target: Path, run: RunFacts, provisional: bool) -> Summary:
     catalog = [frozen.schema.field(name) for name in frozen.catalog_columns]
     stated = frozen.metadata()
     metadata = {
@@ -178,6 +192,7 @@ def _write(connection: Connection, frozen: FrozenRun, target: Path, run: RunFact
         "shots_sha256": stated.get("shots_sha256", ""),
         "prices_sha256": stated.get("prices_sha256", ""),
         "plugin_version": __version__,
+        **({PROVISIONAL: "true"} if provisional else {}),
     }
     schema = pa.schema([*catalog, *RECORD], metadata=metadata)
     summary = Summary(run.run_id, run.simulated, rows=int(stated.get("rows", "0")))

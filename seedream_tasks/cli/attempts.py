@@ -9,7 +9,7 @@ from ..core.errors import InputError
 from ..core.money import plain
 from ..core.states import AttemptState
 from ..engine.context import open_pair
-from ..engine.settings import locations
+from ..engine.settings import known_locations
 from ..ledger import facts, views
 from . import options
 from .main import print_json
@@ -24,7 +24,7 @@ def attempts(state: str | None, run_id: str | None, archive: str | None, ledger:
     """List attempts: what was paid for, where, and what became of it."""
     if state is not None and state not in set(AttemptState):
         raise InputError(f"--state takes {', '.join(AttemptState)}, not {state!r}", field="state")
-    place = locations(archive, ledger, simulated=False)
+    place = known_locations(archive, ledger)
     store = open_pair(place, create=False)
     try:
         simulated = store.read_now(facts.kind) == facts.SIMULATED

@@ -8,7 +8,7 @@ from ..core.capabilities import GATEWAYS
 from ..core.errors import InputError
 from ..core.money import dollars, plain
 from ..engine.context import open_pair
-from ..engine.settings import amount, locations
+from ..engine.settings import amount, known_locations
 from ..ledger import budgets
 from . import options
 from .main import print_json
@@ -32,7 +32,7 @@ def set_cap(usd: str, gateway: str | None, zone: str, archive: str | None, ledge
     if zone not in available_timezones():
         raise InputError(f"unknown time zone {zone!r}", field="zone", hint="a name such as UTC or Europe/Berlin")
     limit = None if usd.lower() == "none" else amount(usd, "usd")
-    store = open_pair(locations(archive, ledger, simulated=False))
+    store = open_pair(known_locations(archive, ledger))
     try:
         store.write_now(
             lambda connection: budgets.set_cap(connection, gateway or budgets.ALL_GATEWAYS, limit, ZoneInfo(zone))
@@ -49,7 +49,7 @@ def set_cap(usd: str, gateway: str | None, zone: str, archive: str | None, ledge
 @options.as_json
 def show(archive: str | None, ledger: str | None, json_: bool) -> int:
     """Show the caps and what is held against them today."""
-    store = open_pair(locations(archive, ledger, simulated=False), create=False)
+    store = open_pair(known_locations(archive, ledger), create=False)
     try:
         shown = store.read_now(budgets.list_caps)
     finally:

@@ -16,12 +16,14 @@ from ..version import __version__
 _COMMANDS = {
     "run": "seedream_tasks.cli.run",
     "plan": "seedream_tasks.cli.plan",
+    "collect": "seedream_tasks.cli.collect",
     "attempts": "seedream_tasks.cli.attempts",
     "resolve": "seedream_tasks.cli.resolve",
     "cap": "seedream_tasks.cli.cap",
     "gateways": "seedream_tasks.cli.gateways",
     "ledger": "seedream_tasks.cli.ledger",
     "sandbox": "seedream_tasks.sandbox.command",
+    "serve": "seedream_tasks.cli.serve",
 }
 
 

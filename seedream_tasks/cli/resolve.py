@@ -1,5 +1,6 @@
 """`seedream resolve`: a person's word on an attempt whose fate nobody knows."""
 
+import asyncio
 import getpass
 import sys
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from ..core.money import ZERO, dollars, plain
 from ..core.outcomes import ErrorClass, ErrorInfo
 from ..core.states import AttemptState
 from ..engine.context import open_pair
-from ..engine.settings import locations
+from ..engine.evidence import evidence
+from ..engine.settings import known_locations
 from ..gateways.client import DIALECTS, SYNCHRONOUS_TIMEOUT_S
 from ..ledger import records, views
 from ..ledger.claims import LEASE_S
@@ -46,11 +48,21 @@ def resolve(
         raise InputError("--as paid needs --task-id, and only it takes one", field="task-id")
     if task_id is not None and len(attempt_ids) != 1:
         raise InputError("one task id belongs to one attempt", field="task-id")
-    store = open_pair(locations(archive, ledger, simulated=False), create=False)
+    place = known_locations(archive, ledger)
+    store = open_pair(place, create=False)
     try:
         found = store.read_now(lambda connection: views.attempts_by_id(connection, attempt_ids))
         _check(attempt_ids, found, word)
         at_risk = sum((each.at_risk_usd for each in found), ZERO)
+        shown = asyncio.run(evidence(store, place, found))
+        for each in found:
+            click.echo(
+                f"{each.attempt_id}  {each.gateway}  sent {each.intent_at:%Y-%m-%d %H:%M:%S} UTC"
+                f"  {dollars(each.at_risk_usd)} at risk",
+                err=True,
+            )
+        for told in shown:
+            click.echo(f"{told.account}: {told.text}", err=True)
         click.echo(f"{len(found)} attempts, {dollars(at_risk)} at risk, become {word}", err=True)
         if not yes and sys.stdin.isatty():
             click.confirm("go on?", abort=True, err=True)
@@ -59,7 +71,14 @@ def resolve(
     finally:
         store.close()
     if json_:
-        print_json({"resolved": [each.attempt_id for each in found], "as": word, "at_risk_usd": plain(at_risk)})
+        print_json(
+            {
+                "resolved": [each.attempt_id for each in found],
+                "as": word,
+                "at_risk_usd": plain(at_risk),
+                "evidence": [told.as_json() for told in shown],
+            }
+        )
     return 0
 
 

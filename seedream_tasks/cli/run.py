@@ -35,9 +35,10 @@ from ..core.errors import SeedreamError  # noqa: E402
 from ..core.money import dollars  # noqa: E402
 from ..engine.freezing import Request, check  # noqa: E402
 from ..engine.progress import Happening, Progress, listen  # noqa: E402
-from ..engine.settings import amount, callback_base, configured, locations, read_prices, retry_words  # noqa: E402
+from ..engine.settings import amount, asks, callback_base, configured, locations, read_prices, retry_words  # noqa: E402
 from . import options  # noqa: E402
 from .main import print_json  # noqa: E402
+from .telling import QUIET, in_a_line, in_lines  # noqa: E402
 
 
 @click.command()
@@ -69,6 +70,7 @@ def run(
     chosen = configured(gateway, sandbox, fall_back=True)
     locations(archive, ledger, chosen.embedded)
     read_prices(prices)
+    asks()
     callback_base()
     amount(max_usd, "max_usd")
     check(
@@ -112,7 +114,7 @@ def _started(**parameters: Any) -> dict[str, Any]:
     The flow's event loop runs in a thread: in the main thread Prefect would take SIGTERM for itself and raise in the middle of
     whatever is being recorded.
     """
-    stop_listening = listen(_bar() if sys.stderr.isatty() else _lines)
+    stop_listening = listen(_bar() if sys.stderr.isatty() else in_lines)
     stopping = _Stopping()
     outcome: Future[dict[str, Any]] = Future()
 
@@ -178,15 +180,6 @@ async def _flow(stopping: _Stopping, parameters: dict[str, Any]) -> dict[str, An
     raise SeedreamError(f"the run ended without a result: {state.message}")
 
 
-_QUIET = frozenset({"archived"})
-
-
-def _lines(progress: Progress, happening: Happening | None) -> None:
-    """Without a terminal: one line for each thing that matters."""
-    if happening is not None and happening.kind not in _QUIET:
-        click.echo(f"{happening.kind}: {happening.row_key} {happening.shot} {happening.text}".strip(), err=True)
-
-
 def _bar() -> Callable[[Progress, Happening | None], None]:
     """On a terminal: a bar, with the same lines above it."""
     from rich.console import Console
@@ -203,12 +196,8 @@ def _bar() -> Callable[[Progress, Happening | None], None]:
         bar.start()
         what = f"{progress.pictures} pictures, {dollars(progress.billed_usd)}"
         bar.update(job, total=progress.total, completed=progress.done, description=what)
-        if happening is not None and happening.kind not in _QUIET:
-            bar.console.print(
-                f"{happening.kind}: {happening.row_key} {happening.shot} {happening.text}",
-                highlight=False,
-                markup=False,
-            )
+        if happening is not None and happening.kind not in QUIET:
+            bar.console.print(in_a_line(happening), highlight=False, markup=False)
         if progress.done >= progress.total:
             bar.stop()
 

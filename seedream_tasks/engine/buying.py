@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from ..core.capabilities import Capability
 from ..core.decisions import Purpose, Route
 from ..core.errors import AttemptMoved, LedgerFault, SlotsTaken
@@ -22,7 +24,7 @@ from ..core.jobs import Job
 from ..core.money import plain
 from ..core.outcomes import ErrorClass, ErrorInfo, Fate, Finished, SubmitOutcome, after_refusal
 from ..core.pricing import PriceRow
-from ..ledger import claims, records
+from ..ledger import claims, facts, records
 from ..ledger.claims import Claim, Lease, awake_or_asleep, claim, new_attempt_id
 from ..ledger.records import Recorded
 from ..ledger.rescue import Rescued, rescue, rescue_path
@@ -111,6 +113,10 @@ class Buyer:
             left = list(self._open)
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
+            try:
+                await self._ledger.write(lambda connection: facts.keep_alive(connection, self._run_id, alive=False))
+            except LedgerFault as fault:
+                logger.warning("the end of the run is not in the ledger: %s", fault)
         return left
 
     def _is_synchronous(self, task: asyncio.Task[Bought]) -> bool:
@@ -120,15 +126,15 @@ class Buyer:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(_RENEW_EVERY_S)
-            open_calls = list(self._open)
-            if open_calls:
-                try:
-                    await self._ledger.write(
-                        lambda connection, ids=open_calls: claims.renew_leases(connection, self._ledger.owner, ids)  # type: ignore[misc]
-                    )
-                except LedgerFault as fault:
-                    # Without renewal the calls become `unknown` for others, which is true as long as nobody can write.
-                    logger.warning("leases could not be renewed: %s", fault)
+            try:
+                await self._ledger.write(lambda connection, ids=list(self._open): self._still_here(connection, ids))  # type: ignore[misc]
+            except LedgerFault as fault:
+                # Without renewal the calls become `unknown` for others, which is true as long as nobody can write.
+                logger.warning("leases could not be renewed: %s", fault)
+
+    def _still_here(self, connection: Connection, open_calls: list[str]) -> None:
+        facts.keep_alive(connection, self._run_id)
+        claims.renew_leases(connection, self._ledger.owner, open_calls)
 
     async def _buy(self, purchase: Purchase, lane: Lane, encode: Callable[[str | None], dict[str, Any]]) -> Bought:
         attempt_id = new_attempt_id()

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,14 +15,17 @@ from ..core.capabilities import BY_OFFER, MODELS
 from ..core.errors import ConfigurationError, GatewayFault, KindMismatch, LedgerMismatch, NotThisGateway, SeedreamError
 from ..core.pricing import PriceBook, PriceRow
 from ..gateways.client import Account, GatewayClient, Probe
+from ..gateways.dialect import Balance
 from ..gateways.http import HttpClients
 from ..ledger import facts, records
 from ..ledger.rescue import rescued, take_in
 from ..ledger.store import Ledger, exists, open_ledger, parse_url, shown_url
 from ..media.archive import MARKER, Archive
 from ..media.references import References
+from .callbacks import find_by_callback
+from .embedded import embedded_sandbox, sandbox_state
 from .lanes import Lane, Limits
-from .settings import Locations
+from .settings import EMBEDDED, Locations, configured, sandbox_account
 
 logger = logging.getLogger("seedream_tasks.engine")
 
@@ -47,7 +50,7 @@ class RunContext:
     retry: tuple[str, ...] = ()
     wait_s: float = 1800.0
     callback_base: str | None = None
-    balances: dict[str, str] = field(default_factory=dict)
+    asks: bool = True  # False: where callbacks are on, nobody polls
 
 
 def rescue_folder(place: Locations) -> Path:
@@ -154,12 +157,12 @@ def settle_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
 
 async def check_accounts(
     clients: Sequence[GatewayClient], ledger: Ledger, simulated: bool | None
-) -> tuple[bool, dict[str, str], dict[str, str]]:
+) -> tuple[bool, dict[str, str], dict[str, Balance]]:
     """Find out what each account is, asking only those the ledger does not know.
 
     `simulated` is True where the run was started as a simulation, else None. Returns the run's kind, gateway -> why it is out,
-    and gateway -> balance as text. Raises KindMismatch, ConfigurationError (key refused, not this gateway), or SeedreamError
-    when no gateway is left.
+    and the balances that were stated on the way. Raises KindMismatch, ConfigurationError (key refused, not this gateway), or
+    SeedreamError when no gateway is left.
     """
     known = ledger.read_now(facts.known_accounts)
     unknown = [client for client in clients if client.account.name not in known]
@@ -168,17 +171,15 @@ async def check_accounts(
         client.gateway: known[client.account.name] for client in clients if client.account.name in known
     }
     out: dict[str, str] = {}
-    balances: dict[str, str] = {}
+    balances: dict[str, Balance] = {}
     for client, answer in zip(unknown, answers, strict=True):
         if isinstance(answer, str):
             out[client.gateway] = answer
             logger.warning("%s is out for this run: %s", client.gateway, answer)
             continue
         kinds[client.gateway] = answer.simulated
-        if answer.balance and (answer.balance.usd is not None or answer.balance.credits is not None):
-            balances[client.gateway] = (
-                f"${answer.balance.usd}" if answer.balance.usd is not None else f"{answer.balance.credits} credits"
-            )
+        if answer.balance is not None:
+            balances[client.gateway] = answer.balance
     if not kinds:
         raise SeedreamError(
             "no gateway answers: " + "; ".join(f"{name}: {why}" for name, why in out.items()), code="no_gateway"
@@ -225,6 +226,35 @@ async def _probe(client: GatewayClient) -> Probe | str:
             wait = min(wait * 2, 8.0)
 
 
+@asynccontextmanager
+async def lanes_to(
+    ledger: Ledger, place: Locations, needed: Collection[str]
+) -> AsyncIterator[tuple[HttpClients, dict[str, Lane]]]:
+    """Lanes to those of these accounts whose keys are configured, by gateway; the embedded sandbox is started for its own.
+
+    Raises KindMismatch, ConfigurationError.
+    """
+    async with AsyncExitStack() as stack:
+        if any(f"@{EMBEDDED}#" in account for account in needed):
+            bases = await asyncio.to_thread(stack.enter_context, embedded_sandbox(sandbox_state(place)))
+            accounts = {name: sandbox_account(name, base) for name, base in bases.items()}
+        else:
+            accounts = dict(configured(needed=False).accounts) if needed else {}
+        http = await stack.enter_async_context(HttpClients())
+        clients = {
+            name: GatewayClient(account, http)
+            for name, account in accounts.items()
+            if account.name in needed or f"{name}@unknown" in needed
+        }
+        out: dict[str, str] = {}
+        if clients:
+            kind = await ledger.read(facts.kind)
+            simulated, out, _ = await check_accounts(list(clients.values()), ledger, None)
+            if (facts.SIMULATED if simulated else facts.REAL) != kind:
+                raise KindMismatch(f"the ledger is {kind}, the configured gateways are not", field="ledger")
+        yield http, make_lanes(clients, out, limits_from_environment())
+
+
 def make_lanes(clients: Mapping[str, GatewayClient], out: Mapping[str, str], limits: Limits) -> dict[str, Lane]:
     """A lane per account with what its gateway documents."""
     lanes = {}
@@ -247,7 +277,7 @@ class Opened:
     user_prices: tuple[PriceRow, ...]
     simulated: bool
     rescue_folder: Path
-    balances: dict[str, str]
+    balances: dict[str, Balance]  # of the accounts that were asked on opening
 
     @property
     def prices(self) -> PriceBook:
@@ -272,6 +302,7 @@ async def opened(
             await asyncio.to_thread(settle_kind, ledger, place.archive, found)
             await asyncio.to_thread(place.archive.prove_writable)
             lanes = make_lanes(clients, out, limits or limits_from_environment())
+            await find_by_callback(ledger, lanes)
             folder = rescue_folder(place)
             yield Opened(ledger, place.archive, http, lanes, tuple(user_prices), found, folder, balances)
     finally:

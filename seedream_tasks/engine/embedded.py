@@ -20,9 +20,18 @@ import httpx
 
 from ..core.capabilities import GATEWAYS
 from ..core.errors import SeedreamError
+from .settings import Locations
 
 _TRIES = 6
 _END_WITHIN_S = 10.0
+
+
+def sandbox_state(place: Locations) -> Path:
+    """Where the embedded sandbox of an archive keeps its state: in it, or beside the ledger of a remote one."""
+    if place.archive.is_local:
+        return place.archive.local_path("sandbox.db")
+    path = place.ledger_url.partition("sqlite:///")[2]
+    return Path(path).with_name("sandbox.db") if path else Path.cwd() / "sandbox.db"
 
 
 @contextmanager

@@ -7,18 +7,14 @@ nothing left to do. Counting, splitting, retrying, topping up and going to the n
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import TypeVar, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from ..core.capabilities import Billing
 from ..core.decisions import NoRoute, Offer, Route, Want, route, split, wanted
 from ..core.errors import (
     ArchiveFault,
-    AttemptMoved,
     GatewayFault,
     LedgerFault,
     OverCap,
@@ -27,7 +23,7 @@ from ..core.errors import (
 )
 from ..core.jobs import Job, JobName
 from ..core.money import ZERO, dollars, money
-from ..core.outcomes import Fate, TaskState, after_failed_task, of_failed_task
+from ..core.outcomes import Fate
 from ..core.preflight import obstacles, pictures_per_call
 from ..core.pricing import PriceBook, PriceRow
 from ..core.states import FOLLOWED, LIVE, AttemptState, Reason
@@ -36,11 +32,10 @@ from ..ledger import facts, records, views
 from ..ledger.facts import Admission
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, JobView, Picture
-from .archiving import Archiver
-from .buying import Buyer, Purchase, first_expiry
+from .buying import Buyer, Purchase
 from .context import RunContext
+from .following import Follower, Whose, run_all
 from .lanes import Lane
-from .polling import Gone, Poller
 from .presenting import Presenter
 from .progress import Progress
 
@@ -68,10 +63,7 @@ class Engine:
         self.fault: SeedreamError | None = None
         self._ledger: Ledger = context.ledger
         self._lanes = context.lanes
-        self._by_account = {lane.account: lane for lane in context.lanes.values()}
-        self._pollers: dict[str, Poller] = {}
         self._presenter = Presenter(context.references, context.ledger)
-        self._archiver = Archiver(http, context.ledger, context.archive, self._fresh_links)
         self._buyer = Buyer(
             context.ledger,
             context.run_id,
@@ -85,18 +77,16 @@ class Engine:
         self._asked: set[str] = set()  # gateways that were asked for what they offer now
         self._stated: list[PriceRow] = []  # prices that gateways state at run time
         self._prices = PriceBook.for_run(context.simulated, context.user_prices)
-        self._left: set[str] = set()  # in flight beyond --wait, or not to be copied now: for a later run
         self._settled = asyncio.Event()
         self._turnstile = asyncio.Lock()  # one job at a time waits for money to come back
-        self.others: set[str] = set()  # other runs whose attempts were settled here: their manifests change
+        whose = Whose(context.run_id, context.wait_s, self._settled.set, self.stop_buying, context.asks)
+        self.follower = Follower(context.ledger, context.archive, context.lanes, http, progress, whose)
 
     async def close(self) -> list[str]:
         """No new intents; wait for open calls; stop asking. Returns attempts left without an answer."""
         self.stopping = True
         left = await self._buyer.leave()
-        for poller in self._pollers.values():
-            await poller.close()
-        await asyncio.to_thread(self._archiver.close)
+        await self.follower.close()
         return left
 
     # One job, in one step or in three
@@ -109,7 +99,7 @@ class Engine:
         while True:
             view = view or await self._view(job.job_key)
             work: list[Awaitable[None]] = [
-                self._follow(job.name, each) for each in view.attempts if self._is_to_follow(each)
+                self.follower.follow(job.name, each) for each in view.attempts if self._is_to_follow(each)
             ]
             work += [self._copy_here(job, view)] if self._lacks_copies(view) else []
             if selected and not self.stopping and self.fault is None:
@@ -120,7 +110,7 @@ class Engine:
                             self._buy(job, view, Want(slots, want.purpose, want.not_at), given_up, not_at, began)
                         )
             if work:
-                await _all(work)
+                await run_all(work)
             elif not await self._wait_for_others(view, began):
                 return
             view = None
@@ -139,7 +129,7 @@ class Engine:
         """Follow attempts to their end at the gateway; returns those whose pictures are delivered or archived."""
         found, names = await self._named(attempt_ids)
         accepted = [each for each in found if each.state is AttemptState.ACCEPTED]
-        await _all([self._wait(names[each.job_key], each) for each in accepted])
+        await run_all([self.follower.wait(names[each.job_key], each) for each in accepted])
         found, _ = await self._named(attempt_ids)
         return [each.attempt_id for each in found if each.state in (AttemptState.DELIVERED, AttemptState.ARCHIVED)]
 
@@ -147,7 +137,7 @@ class Engine:
         """Copy what these attempts delivered."""
         found, names = await self._named(attempt_ids)
         delivered = [each for each in found if each.state is AttemptState.DELIVERED]
-        await _all([self._archive(names[each.job_key], each) for each in delivered])
+        await run_all([self.follower.archive(names[each.job_key], each) for each in delivered])
 
     async def _named(self, attempt_ids: Sequence[str]) -> tuple[list[Attempt], dict[str, JobName]]:
         def look(connection: Connection) -> tuple[list[Attempt], dict[str, JobName]]:
@@ -168,7 +158,7 @@ class Engine:
         return wanted(job.n, view.slots, view.past, self.context.run_id, self.context.retry, job.top_up)
 
     def _is_to_follow(self, attempt: Attempt) -> bool:
-        return attempt.state in FOLLOWED and attempt.attempt_id not in self._left
+        return attempt.state in FOLLOWED and attempt.attempt_id not in self.follower.left
 
     def _lacks_copies(self, view: JobView) -> bool:
         return any(self._lacks_copy(picture) for picture in view.standing())
@@ -193,7 +183,7 @@ class Engine:
         for picture in view.standing():
             if self._lacks_copy(picture):
                 try:
-                    await self._archiver.copy_here(job.name, picture)
+                    await self.follower.archiver.copy_here(job.name, picture)
                 except ArchiveFault as fault:
                     self._uncopied.add((picture.attempt_id, picture.ordinal))
                     self.progress.tell("not_copied", job.row_key, job.shot, fault.message)
@@ -246,7 +236,7 @@ class Engine:
             for slots in split(want.slots, size)
         ]
         until = began + self.context.wait_s
-        await _all([self._call(each, given_up, not_at, until, follow) for each in purchases])
+        await run_all([self._call(each, given_up, not_at, until, follow) for each in purchases])
 
     async def _learned(self, offers: Sequence[Offer]) -> bool:
         """Let the gateways that may be bought from say what they offer now; True when one was asked."""
@@ -301,11 +291,11 @@ class Engine:
                 return
             attempt = await self._within_caps(purchase, lambda: self._send(purchase, lane, references), given_up, until)
             if follow and attempt is not None and attempt.state is AttemptState.ACCEPTED:
-                attempt = await self._wait(job.name, attempt)
+                attempt = await self.follower.wait(job.name, attempt)
         finally:
             lane.leave()
         if follow and attempt is not None and attempt.state is AttemptState.DELIVERED:
-            await self._archive(job.name, attempt)
+            await self.follower.archive(job.name, attempt)
 
     async def _send(self, purchase: Purchase, lane: Lane, references: list[str]) -> Attempt | None:
         job, row = purchase.job, purchase.route.offer.capability
@@ -322,8 +312,8 @@ class Engine:
             raise
         if bought.attempt_id is None:
             return None
-        self._money_moved()
-        attempt = await self._attempt(bought.attempt_id)
+        self._settled.set()
+        attempt = await self.follower.attempt(bought.attempt_id)
         if bought.fate is Fate.UNKNOWN:
             text = f"{lane.gateway}: {bought.error.message if bought.error else ''}; {dollars(attempt.at_risk_usd)} at risk"
             self.progress.tell("unknown", job.row_key, job.shot, f"{attempt.attempt_id} {text}")
@@ -332,7 +322,7 @@ class Engine:
                 "refused", job.row_key, job.shot, f"{lane.gateway}: {bought.error.code}: {bought.error.message}"
             )
         if bought.recorded and bought.recorded.drift_usd:
-            self._drifted(lane, attempt, bought.recorded.drift_usd)
+            self.follower.drifted(lane, attempt, bought.recorded.drift_usd)
         return attempt
 
     async def _within_caps(
@@ -386,160 +376,8 @@ class Engine:
         )
         self.progress.tell("deferred", job.row_key, job.shot, f"{reason}: {why}")
 
-    # Following
-
-    async def _attempt(self, attempt_id: str) -> Attempt:
-        return (await self._ledger.read(lambda connection: views.attempts_by_id(connection, [attempt_id])))[0]
-
-    async def _follow(self, name: JobName, attempt: Attempt) -> None:
-        if attempt.run_id != self.context.run_id and attempt.run_id not in self.others:
-            # On disk before anything of it is settled: should we die, the next run knows that its manifest is out of date.
-            await self._ledger.write(lambda connection: facts.reopen_run(connection, attempt.run_id))
-            self.others.add(attempt.run_id)
-        if attempt.state is AttemptState.ACCEPTED:
-            attempt = await self._wait(name, attempt)
-        if attempt.state is AttemptState.DELIVERED:
-            await self._archive(name, attempt)
-
-    def _lane_of(self, attempt: Attempt) -> Lane | None:
-        """Where an attempt is asked for: at its own account; a rebuilt ledger knows only the gateway."""
-        if attempt.account == f"{attempt.gateway}@unknown":
-            return self._lanes.get(attempt.gateway)
-        return self._by_account.get(attempt.account)
-
-    def _poller(self, lane: Lane) -> Poller:
-        poller = self._pollers.get(lane.account)
-        if poller is None:
-            poller = self._pollers[lane.account] = Poller(lane.client, lane.limits.polls_per_second, self._not_found)
-        return poller
-
-    async def _not_found(self, attempt_id: str, seen_again: bool) -> bool:
-        count, since = await self._ledger.write(
-            lambda connection: records.not_found(connection, attempt_id, seen_again)
-        )
-        if seen_again:
-            return False
-        now = datetime.now(UTC)
-        attempt = await self._attempt(attempt_id)
-        age_s = (now - (attempt.submitted_at or attempt.intent_at)).total_seconds()
-        return age_s > _TOO_EARLY_S and count >= _GONE_AFTER and (now - since).total_seconds() >= _GONE_AFTER_S
-
-    async def _wait(self, name: JobName, attempt: Attempt) -> Attempt:
-        """Follow an accepted attempt to its end at the gateway, at most for --wait, and record the end."""
-        lane = self._lane_of(attempt)
-        if lane is None:
-            self._left.add(attempt.attempt_id)
-            self.progress.tell(
-                "in_flight", name.row_key, name.shot, f"{attempt.attempt_id} needs the key of {attempt.account}"
-            )
-            return attempt
-        poller = self._poller(lane)
-        age_s = (datetime.now(UTC) - (attempt.submitted_at or attempt.intent_at)).total_seconds()
-        try:
-            async with asyncio.timeout(self.context.wait_s):
-                status = await poller.done(
-                    attempt.attempt_id, attempt.task_id or "", attempt.estimate_s, max(0.0, age_s)
-                )
-        except TimeoutError:
-            poller.forget(attempt.attempt_id)
-            self._left.add(attempt.attempt_id)
-            self.progress.tell(
-                "in_flight", name.row_key, name.shot, f"{attempt.attempt_id} is still running at {lane.gateway}"
-            )
-            return attempt
-        except Gone as gone:
-            why = str(gone)
-            await self._record(attempt, lambda connection: records.lost(connection, attempt.attempt_id, why))
-            self.progress.tell("lost", name.row_key, name.shot, f"{attempt.attempt_id}: {why}")
-            return await self._attempt(attempt.attempt_id)
-        row = lane.capabilities.get(attempt.model)
-        if status.state is TaskState.FINISHED and status.finished is not None:
-            finished = status.finished
-            expires_at = first_expiry(finished, row.link_life_s.value if row and row.link_life_s else None)
-            recorded = await self._record(
-                attempt, lambda connection: records.delivered(connection, attempt.attempt_id, finished, expires_at)
-            )
-            if recorded and recorded.drift_usd:
-                self._drifted(lane, attempt, recorded.drift_usd)
-        elif status.error is not None:
-            error = of_failed_task(status.error)
-            charge = status.finished
-            charged = None if charge is None else bool(charge.usd or charge.credits)
-            documented = row.failed_task_billed.value if row else Billing.UNKNOWN
-            fate = after_failed_task(error, documented, charged)
-            to = AttemptState.CANCELLED if status.state is TaskState.CANCELLED else AttemptState.FAILED
-            await self._record(
-                attempt, lambda connection: records.failed(connection, attempt.attempt_id, to, error, fate, charge)
-            )
-            self.progress.tell("failed", name.row_key, name.shot, f"{lane.gateway}: {error.code}: {error.message}")
-        return await self._attempt(attempt.attempt_id)
-
-    async def _record(
-        self, attempt: Attempt, write: Callable[[Connection], records.Recorded]
-    ) -> records.Recorded | None:
-        try:
-            recorded = await self._ledger.write(write)
-        except AttemptMoved as moved:
-            # Another run follows it too and was first; what it wrote stands.
-            logger.debug("%s: %s", attempt.attempt_id, moved)
-            return None
-        self._money_moved()
-        return recorded
-
     def stop_buying(self, fault: SeedreamError) -> None:
         """The ledger or the archive failed: nobody buys anything more in this run; what is open is still recorded."""
         if self.fault is None:
             self.fault = fault
             logger.critical("the run stops: %s", fault)
-
-    def _money_moved(self) -> None:
-        self._settled.set()
-
-    def _drifted(self, lane: Lane, attempt: Attempt, drift: Decimal) -> None:
-        lane.out = f"it charged {dollars(drift)} more than was reserved (price_drift); give its price with --prices"
-        self.progress.tell("price_drift", attempt.job_key, "", f"{lane.gateway} {attempt.attempt_id}: {lane.out}")
-
-    async def _fresh_links(self, attempt: Attempt) -> list[str]:
-        lane = self._lane_of(attempt)
-        if lane is None or lane.client.dialect.synchronous or attempt.task_id is None:
-            return []
-        try:
-            status = await lane.client.fetch(attempt.task_id)
-        except GatewayFault as fault:
-            logger.info("no fresh links for %s: %s", attempt.attempt_id, fault)
-            return []
-        return [link.url for link in status.finished.links] if status.finished else []
-
-    # Archiving
-
-    async def _archive(self, name: JobName, attempt: Attempt) -> None:
-        """Copy every delivered picture of an attempt."""
-        pictures = await self._ledger.read(lambda connection: views.pictures_of(connection, attempt.attempt_id))
-        waiting = [each for each in pictures if each.state == "delivered"]
-        try:
-            outcomes = await _all([self._archiver.save(name, attempt, each) for each in waiting])
-        except (ArchiveFault, LedgerFault) as fault:
-            self.stop_buying(fault)
-            raise
-        archived = sum(outcome.state == "archived" for outcome in outcomes)
-        if archived:
-            self.progress.pictures += archived
-            self.progress.billed_usd += attempt.billed_usd if attempt.run_id == self.context.run_id else ZERO
-            kind = "surplus" if attempt.surplus else "archived"
-            self.progress.tell(
-                kind, name.row_key, name.shot, f"{archived} at {attempt.gateway}, {dollars(attempt.billed_usd)}"
-            )
-        for outcome in outcomes:
-            if outcome.state == "delivered":
-                self._left.add(attempt.attempt_id)
-            if outcome.state in ("quarantined", "expired", "delivered"):
-                self.progress.tell(outcome.state, name.row_key, name.shot, f"{attempt.attempt_id}: {outcome.why}")
-
-
-async def _all(work: Iterable[Awaitable[T]]) -> list[T]:
-    """Run all to the end, then raise the first error: none of them may be left half done because another failed."""
-    results = await asyncio.gather(*work, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return cast(list[T], results)

@@ -18,6 +18,7 @@ class GatewayForecast:
     jobs: int = 0
     images: int = 0
     usd: Decimal = ZERO
+    credits: Decimal | None = ZERO  # None: a row of its prices names none
 
 
 @dataclass
@@ -51,6 +52,9 @@ class Forecast:
             totals.jobs += 1
             totals.images += len(planned.slots)
             totals.usd += quoted.usd
+            per_picture = planned.route.price.credits
+            if totals.credits is not None:
+                totals.credits = None if per_picture is None else totals.credits + per_picture * len(planned.slots)
         return status
 
     def _status(self, planned: Planned) -> str:

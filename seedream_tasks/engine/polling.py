@@ -1,8 +1,9 @@
 """One scheduler for all attempts in flight at an account.
 
 The first look comes when the gateway's own estimate says (or what its finished tasks have taught); later looks are spaced by
-the time already waited, so that a long task costs few requests and a short one little delay. A status request costs nothing
-and is repeated whatever happens; it never ends an attempt by itself, except through the gateway's own word.
+the time already waited, so that a long task costs few requests and a short one little delay. A callback is only a hint to look
+now; where one is expected, looking without it is a fallback. A status request costs nothing and is repeated whatever happens;
+it never ends an attempt by itself, except through the gateway's own word.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import heapq
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..core.errors import GatewayFault
 from ..core.outcomes import TaskState, TaskStatus
@@ -24,6 +25,9 @@ SHORTEST_SPACING_S = 0.4
 LONGEST_SPACING_S = 30.0
 # Of the time already waited: 0.15 adds at most that much to the waiting, and about four looks to each doubling of it.
 SPACING = 0.15
+# Where the gateway is to call back: how long nobody asks, and how rarely then, in case the callback got lost.
+FIRST_LOOK_WITHOUT_CALLBACK_S = 30.0
+SPACING_WITHOUT_CALLBACK_S = 30.0
 _AT_ONCE = 64
 
 
@@ -38,6 +42,7 @@ class _Watch:
     task_id: str = field(compare=False)
     attempt_id: str = field(compare=False)
     since: float = field(compare=False)
+    called_back: bool = field(compare=False)  # a callback is to come
     result: "asyncio.Future[TaskStatus]" = field(compare=False)
 
 
@@ -46,12 +51,16 @@ NotFound = Callable[[str, bool], Awaitable[bool]]
 
 
 class Poller:
-    """Asks for tasks until they are done. Runs as long as it is used; `close` ends it."""
+    """Asks for tasks until they are done. Runs as long as it is used; `close` ends it.
 
-    def __init__(self, client: GatewayClient, per_second: float, not_found: NotFound) -> None:
+    `asks` False: where a callback is to come nobody looks before it says so (`look_now`).
+    """
+
+    def __init__(self, client: GatewayClient, per_second: float, not_found: NotFound, asks: bool = True) -> None:
         self._client = client
         self._spacing = 1.0 / per_second
         self._not_found = not_found
+        self._asks = asks
         self._heap: list[_Watch] = []
         self._watches: dict[str, _Watch] = {}
         self._number = 0
@@ -63,22 +72,55 @@ class Poller:
         self._missed: set[str] = set()
         self._loop = asyncio.create_task(self._run())
 
-    async def done(self, attempt_id: str, task_id: str, estimate_s: float | None, age_s: float = 0.0) -> TaskStatus:
-        """Wait until the task has ended, well or not. `age_s`: how long it has been running already. Raises Gone."""
+    async def done(
+        self,
+        attempt_id: str,
+        task_id: str,
+        estimate_s: float | None,
+        age_s: float = 0.0,
+        called_back: bool = False,
+    ) -> TaskStatus:
+        """Wait until the task has ended, well or not. Raises Gone.
+
+        `age_s`: how long it has been running already; `called_back`: a callback is still to come.
+        """
         watch = self._watches.get(attempt_id)
         if watch is None:
             now = time.monotonic()
-            # However long the estimate (some gateways write milliseconds), the links of a finished task are dying.
-            first = min(estimate_s, LONGEST_FIRST_LOOK_S) if estimate_s is not None else self._learned_s
-            wait = max(0.0, (first if first is not None else FIRST_LOOK_S) - age_s)
+            future: asyncio.Future[TaskStatus] = asyncio.get_running_loop().create_future()
+            first = max(0.0, self._first_look_s(estimate_s, called_back) - age_s)
             self._number += 1
-            watch = _Watch(
-                now + wait, self._number, task_id, attempt_id, now - age_s, asyncio.get_running_loop().create_future()
-            )
+            watch = _Watch(now + first, self._number, task_id, attempt_id, now - age_s, called_back, future)
             self._watches[attempt_id] = watch
-            heapq.heappush(self._heap, watch)
-            self._changed.set()
+            if self._asks or not called_back:
+                self._push(watch, watch.due)
         return await asyncio.shield(watch.result)
+
+    def _first_look_s(self, estimate_s: float | None, called_back: bool) -> float:
+        # However long the estimate (some gateways write milliseconds), the links of a finished task are dying.
+        first = min(estimate_s, LONGEST_FIRST_LOOK_S) if estimate_s is not None else self._learned_s
+        wait = first if first is not None else FIRST_LOOK_S
+        return wait + FIRST_LOOK_WITHOUT_CALLBACK_S if called_back else wait
+
+    async def once(self, attempt_id: str, task_id: str) -> TaskStatus | None:
+        """Ask one time; None where no answer says anything. Raises Gone."""
+        now = time.monotonic()
+        self._next_ask = max(now, self._next_ask) + self._spacing
+        await asyncio.sleep(self._next_ask - self._spacing - now)
+        async with self._open:
+            return (await self._status(attempt_id, task_id))[0]
+
+    def look_now(self, attempt_id: str) -> None:
+        """A hint that the task has ended: ask at once."""
+        watch = self._watches.get(attempt_id)
+        if watch is not None and not watch.result.done():
+            self._push(watch, time.monotonic())
+
+    def _push(self, watch: _Watch, due: float) -> None:
+        # The newest entry of an attempt counts: a hint overtakes the look that was planned.
+        self._watches[watch.attempt_id] = watch = replace(watch, due=due)
+        heapq.heappush(self._heap, watch)
+        self._changed.set()
 
     def forget(self, attempt_id: str) -> None:
         """Stop asking for an attempt; the ledger keeps it in flight."""
@@ -113,7 +155,7 @@ class Poller:
                     pass
                 continue
             watch = heapq.heappop(self._heap)
-            if watch.result.done():
+            if self._watches.get(watch.attempt_id) is not watch:
                 continue
             self._next_ask = max(now, self._next_ask) + self._spacing
             await self._open.acquire()
@@ -128,36 +170,45 @@ class Poller:
             self._open.release()
 
     async def _look(self, watch: _Watch) -> None:
-        wait: float | None = None
         try:
-            status = await self._client.fetch(watch.task_id)
-        except GatewayFault as fault:
-            if fault.facts.get("status") == 404 and fault.facts.get("own_body"):
-                self._missed.add(watch.attempt_id)
-                if await self._not_found(watch.attempt_id, False):
-                    self._end(watch, Gone(str(fault)))
-                    return
-            elif fault.facts.get("status") in (401, 403):
-                logger.warning("%s refuses the key %s: %s", watch.attempt_id, self._client.account.name, fault)
-            wait = fault.facts.get("retry_after_s")
-        except Exception:  # asking is free: whatever went wrong with one answer, the next may be better
-            logger.exception("an answer about %s could not be used", watch.attempt_id)
-        else:
-            if watch.attempt_id in self._missed:
-                self._missed.discard(watch.attempt_id)
-                await self._not_found(watch.attempt_id, True)
-            if status.state is not TaskState.RUNNING:
-                if status.state is TaskState.FINISHED:
-                    self._learn(time.monotonic() - watch.since)
-                self._end(watch, status)
-                return
-        if watch.result.done():
+            status, wait = await self._status(watch.attempt_id, watch.task_id)
+        except Gone as gone:
+            self._end(watch, gone)
+            return
+        if status is not None and status.state is not TaskState.RUNNING:
+            if status.state is TaskState.FINISHED:
+                self._learn(time.monotonic() - watch.since)
+            self._end(watch, status)
+            return
+        if self._watches.get(watch.attempt_id) is not watch:
+            return  # forgotten, or a hint came meanwhile: that look is still to be made
+        if status is not None and watch.called_back and not self._asks:
             return
         waited = time.monotonic() - watch.since
         spacing = min(LONGEST_SPACING_S, max(SHORTEST_SPACING_S, SPACING * waited))
-        watch.due = time.monotonic() + max(spacing, wait or 0.0)
-        heapq.heappush(self._heap, watch)
-        self._changed.set()
+        if watch.called_back:
+            spacing = max(spacing, SPACING_WITHOUT_CALLBACK_S)
+        self._push(watch, time.monotonic() + max(spacing, wait or 0.0))
+
+    async def _status(self, attempt_id: str, task_id: str) -> tuple[TaskStatus | None, float | None]:
+        """One answer, or None and how long the gateway asks to wait. Raises Gone."""
+        try:
+            status = await self._client.fetch(task_id)
+        except GatewayFault as fault:
+            if fault.facts.get("status") == 404 and fault.facts.get("own_body"):
+                self._missed.add(attempt_id)
+                if await self._not_found(attempt_id, False):
+                    raise Gone(str(fault)) from None
+            elif fault.facts.get("status") in (401, 403):
+                logger.warning("%s refuses the key %s: %s", attempt_id, self._client.account.name, fault)
+            return None, fault.facts.get("retry_after_s")
+        except Exception:  # asking is free: whatever went wrong with one answer, the next may be better
+            logger.exception("an answer about %s could not be used", attempt_id)
+            return None, None
+        if attempt_id in self._missed:
+            self._missed.discard(attempt_id)
+            await self._not_found(attempt_id, True)
+        return status, None
 
     def _learn(self, took_s: float) -> None:
         # A running mean that leans early: looking a little too soon costs a request, too late costs everyone's time.

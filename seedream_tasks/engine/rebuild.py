@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, delete, insert, select, update
 
 from ..catalog.frozen import FrozenRun, frozen_path
-from ..catalog.manifest import manifest_path
+from ..catalog.manifest import PROVISIONAL, manifest_path
 from ..core.decisions import Purpose
 from ..core.errors import ConfigurationError, LedgerMismatch
 from ..core.jobs import Job
@@ -48,7 +48,7 @@ class Rebuilt:
     jobs: int = 0
     attempts: int = 0
     pictures: int = 0
-    unknown: int = 0  # jobs that may have been paid for, of runs without a manifest
+    unknown: int = 0  # jobs that may have been paid for, of runs without a (complete) manifest
     unknown_usd: Decimal = ZERO
 
 
@@ -85,13 +85,16 @@ class _OfRun:
         self.frozen: list[dict[str, Any]] = []
         self.stated: dict[str, str] = {}
         self.records: list[dict[str, Any]] | None = None
+        self.complete = False  # the manifest knows all that the run bought
         if archive.exists(frozen_path(run_id)):
             frozen = FrozenRun(archive, run_id)
             self.frozen, self.stated = frozen.rows(0, len(frozen)), frozen.metadata()
             frozen.close()
         if archive.exists(manifest_path(run_id)):
             with archive.open(manifest_path(run_id)) as file:
-                self.records = pq.read_table(file).to_pylist()
+                table = pq.read_table(file)
+            self.records = table.to_pylist()
+            self.complete = PROVISIONAL.encode() not in (table.schema.metadata or {})
         # What it only took over was submitted by an earlier run, whose attempts it must not claim.
         own = [each for each in self.records or [] if not each["reused"] and (each["quoted_usd"] or each["billed_usd"])]
         times = [each["submitted_at"] for each in own if each["submitted_at"]]
@@ -110,7 +113,8 @@ def _restore(connection: Connection, archive: Archive, marker: Mapping[str, Any]
             insert(runs).values(
                 run_id=run.run_id,
                 created_at=run.began or now,
-                finished_at=None if run.records is None else now,
+                finished_at=now if run.complete else None,
+                alive_until=0,
                 archive=archive.root,
                 catalog_uri=run.stated.get("catalog_uri", ""),
                 simulated=marker["kind"] == facts.SIMULATED,
@@ -120,13 +124,12 @@ def _restore(connection: Connection, archive: Archive, marker: Mapping[str, Any]
         wanted = {row["job_key"]: row for row in run.frozen if row["_settled"] is None and row["_job"]}
         for row in wanted.values():
             done.jobs += know_job(connection, Job.from_json(row["_job"]), run.run_id, now)
-        if run.records is None:
+        for record in run.records or ():
+            if record["job_key"] in wanted:
+                _take_over(connection, archive, run.run_id, record, now, done)
+        if not run.complete:
             for row in wanted.values():
                 _doubt(connection, run.run_id, row, now, done)
-        else:
-            for record in run.records:
-                if record["job_key"] in wanted:
-                    _take_over(connection, archive, run.run_id, record, now, done)
     return done
 
 
@@ -183,6 +186,9 @@ def _take_over(
         covers = [each["slot"] for each in mine] + (rest if last else [])
         at_risk = record["at_risk_usd"] if last else ZERO
         quoted = record["quoted_usd"] if attempt_id == payer else ZERO
+        if record["status"] == "partial" and last and attempt_id != payer:
+            # What the finished attempts did not cost of the quote is what the open one may.
+            quoted = max(ZERO, record["quoted_usd"] - record["billed_usd"])
         _attempt(
             connection,
             run_id,
@@ -233,6 +239,9 @@ def _set_slot(connection: Connection, row: Mapping[str, Any]) -> None:
 
 def _end_of(record: Mapping[str, Any], task_id: str | None) -> tuple[AttemptState, SlotState, Closed | None]:
     end = _ENDS.get(record["status"], (AttemptState.FAILED, SlotState.CLOSED, Closed.BILLED))
+    if record["status"] == "partial" and task_id is not None and not record["error_code"]:
+        # Some pictures are there and this attempt made none of them, nor did it fail: it may still be running.
+        end = (AttemptState.ACCEPTED, SlotState.TAKEN, None)
     # Without its task id an attempt cannot be followed: it is unknown, whatever it was.
     return (AttemptState.UNKNOWN, SlotState.TAKEN, None) if end[0] is AttemptState.ACCEPTED and task_id is None else end
 
@@ -273,10 +282,12 @@ def _picture(
 
 
 def _doubt(connection: Connection, run_id: str, row: Mapping[str, Any], now: datetime, done: Rebuilt) -> None:
-    """A job of a run that left no manifest: each slot without a picture may have been paid for."""
+    """A job of a run that left no manifest, or a provisional one: each slot without a picture may have been paid for."""
     mine = slots.c.job_key == row["job_key"]
-    filled = set(connection.scalars(select(slots.c.slot).where(mine, slots.c.state == SlotState.FILLED)))
-    open_slots = [slot for slot in range(row["n"]) if slot not in filled]
+    settled = set(
+        connection.scalars(select(slots.c.slot).where(mine, slots.c.state.in_([SlotState.FILLED, SlotState.TAKEN])))
+    )
+    open_slots = [slot for slot in range(row["n"]) if slot not in settled]
     usd = row["_forecast_usd"]
     if not open_slots or usd == ZERO:
         return

@@ -46,7 +46,7 @@ class Gateways:
 
 def sandbox_account(gateway: str, base_url: str) -> Account:
     """The account at the embedded sandbox: one and the same however often, and on whatever port, it is started."""
-    return Account(gateway, base_url, SANDBOX_KEY, place="embedded-sandbox")
+    return Account(gateway, base_url, SANDBOX_KEY, place=EMBEDDED)
 
 
 def configured(
@@ -54,8 +54,10 @@ def configured(
     sandbox: bool = False,
     fall_back: bool = False,
     environment: Mapping[str, str] | None = None,
+    needed: bool = True,
 ) -> Gateways:
-    """The gateways that are configured, narrowed to `only`. `fall_back`: with nothing configured, take the embedded sandbox.
+    """The gateways that are configured, narrowed to `only`. `fall_back`: with nothing configured, take the embedded sandbox;
+    `needed` False: none is a valid answer.
 
     Raises ConfigurationError for settings that do not fit together.
     """
@@ -85,7 +87,7 @@ def configured(
             raise ConfigurationError(
                 f"gateway {name} is not configured", field="gateway", hint=f"set {key_variable(name)}, or use --sandbox"
             )
-    if not accounts:
+    if not accounts and needed:
         raise ConfigurationError(
             "no gateway is configured", field="gateway", hint=f"set {key_variable('evolink')} or another gateway's key"
         )
@@ -111,6 +113,9 @@ def _base_url(gateway: str, given: str) -> str:
     return base
 
 
+EMBEDDED = "embedded-sandbox"
+
+
 @dataclass(frozen=True)
 class Locations:
     """Where a run keeps things."""
@@ -133,6 +138,13 @@ def locations(archive: str | None, ledger: str | None, simulated: bool) -> Locat
             )
         url = f"sqlite:///{place.local_path('ledger.db')}"
     return Locations(place, url)
+
+
+def known_locations(archive: str | None, ledger: str | None) -> Locations:
+    """Like `locations`, for commands that look after what runs have left: where only simulated runs were made, theirs."""
+    given = archive or os.environ.get("SEEDREAM_ARCHIVE") or ledger or os.environ.get("SEEDREAM_LEDGER")
+    simulated = not given and not Path(DEFAULT_ARCHIVE).exists() and Path(DEFAULT_SANDBOX_ARCHIVE).exists()
+    return locations(archive, ledger, simulated)
 
 
 def read_prices(uri: str | None) -> tuple[list[PriceRow], str]:
@@ -184,6 +196,18 @@ def callback_base() -> str | None:
     if problem:
         raise ConfigurationError(f"SEEDREAM_CALLBACK_URL {problem}: {base[:80]!r}", field="SEEDREAM_CALLBACK_URL")
     return base
+
+
+def asks() -> bool:
+    """Whether runs poll: SEEDREAM_POLLING=off leaves it to callbacks. Raises ConfigurationError."""
+    word = os.environ.get("SEEDREAM_POLLING", "").strip().lower()
+    if word not in ("", "on", "off"):
+        raise ConfigurationError(f"SEEDREAM_POLLING is on or off, not {word!r}", field="SEEDREAM_POLLING")
+    if word == "off" and callback_base() is None:
+        raise ConfigurationError(
+            "SEEDREAM_POLLING=off needs callbacks: set SEEDREAM_CALLBACK_URL", field="SEEDREAM_POLLING"
+        )
+    return word != "off"
 
 
 def _is_private(host: str) -> bool:

@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -16,7 +18,7 @@ from .apiin import ApiIn
 from .dialect import Balance, Dialect, Unreadable, Uploaded, has_error, named_status, read_error, read_submit, unknown
 from .evolink import EvoLink
 from .gccai import Gccai
-from .getimg import GetImg, ModelInForce, read_model
+from .getimg import GetImg, ModelInForce, read_costs, read_model
 from .http import Answer, HttpClients, SendWitness
 
 DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (EvoLink(), Gccai(), GetImg(), ApiIn())}
@@ -154,6 +156,19 @@ class GatewayClient:
         if answer.status != 200 or body is None:
             raise self._fault("no model description", answer)
         return read_model(body)
+
+    async def costs(self, start: datetime, end: datetime) -> dict[date, Decimal] | None:
+        """USD by day (UTC) in the gateway's own books; None where it shows none. Raises GatewayFault."""
+        if not isinstance(self.dialect, GetImg):
+            return None
+        answer = await self._get(self.dialect.costs_path(start, end))
+        body = answer.json_object()
+        if answer.status != 200 or body is None or has_error(body):
+            raise self._fault("no costs", answer)
+        try:
+            return read_costs(body)
+        except (Unreadable, ValueError) as error:
+            raise self._fault(f"unreadable costs: {error}", answer) from None
 
     async def upload(self, content: bytes, name: str, mime_type: str) -> Uploaded:
         """Put a reference into the gateway's file service. Raises GatewayFault."""

@@ -1,5 +1,6 @@
 """What every dialect offers, and the reading of answers that all of them share."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ class Balance:
 
     usd: Decimal | None = None
     credits: Decimal | None = None
+    used_credits: Decimal | None = None  # by this key or account since it was made
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,24 @@ def text_at(body: JSON, *names: str) -> str:
         if isinstance(value, str) and value:
             return value
     raise Unreadable(f"no {' or '.join(names)}")
+
+
+# It becomes part of a path.
+_TASK_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+
+
+def task_id_in(body: JSON) -> str:
+    """The task id that a callback's body names, wherever its gateway puts it; empty where it names none that could be one."""
+    data = body.get("data")
+    if isinstance(data, list):
+        data = data[0] if data else None
+    for part in (body, data):
+        if isinstance(part, dict):
+            for name in ("task_id", "taskId", "id"):
+                value = part.get(name)
+                if isinstance(value, str) and _TASK_ID.fullmatch(value):
+                    return value
+    return ""
 
 
 def seconds_at(body: JSON, *names: str) -> float | None:

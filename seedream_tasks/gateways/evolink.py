@@ -121,8 +121,10 @@ class EvoLink:
             for owner in owners
             if not owner.get("unlimited_credits") and (amount := reported(owner.get("remaining_credits"))) is not None
         ]
+        token = data.get("token")
+        used = reported(token.get("used_credits")) if isinstance(token, dict) else None
         # A token may be limited below its user: what can be spent is the smaller of the two.
-        return Balance(credits=min(left)) if left else Balance()
+        return Balance(credits=min(left, default=None), used_credits=used)
 
     def upload_url(self, base_url: str) -> str | None:
         host = _FILES_HOST if base_url == self.default_base_url else f"{base_url}/files"

@@ -102,10 +102,9 @@ class Gccai:
         return status == 200 and "remain_balance" in body
 
     def read_balance(self, body: JSON) -> Balance | None:
-        if body.get("unlimited_quota"):
-            return Balance()
-        # Neither field's currency is stated; the credits are what the account counts in.
-        return Balance(credits=reported(body.get("remain_credits")))
+        # The currency of the balance is not stated; the credits are what the account counts in.
+        left = None if body.get("unlimited_quota") else reported(body.get("remain_credits"))
+        return Balance(credits=left, used_credits=reported(body.get("used_credits")))
 
     def upload_url(self, base_url: str) -> str | None:
         return f"{base_url}/v1/uploads/images"

@@ -5,7 +5,9 @@ There is no way to ask for a finished picture again, so an answer that is lost l
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
+from urllib.parse import urlencode
 
 from ..core.capabilities import Capability
 from ..core.jobs import Job
@@ -74,9 +76,27 @@ class GetImg:
     def read_upload(self, body: JSON) -> Uploaded:
         raise Unreadable("getimg has no file service")
 
+    def costs_path(self, start: datetime, end: datetime) -> str:
+        """Where the account's costs by day are read."""
+        return "/v2/billing/costs?" + urlencode({"start": start.isoformat(), "end": end.isoformat()})
+
     def model_path(self, row: Capability) -> str:
         """Where the model's limits and prices in force are read."""
         return f"/v2/models/{row.wire_models.value[0]}"
+
+
+def read_costs(body: JSON) -> dict[date, Decimal]:
+    """USD by day (UTC) from `GET /v2/billing/costs`. Raises Unreadable."""
+    buckets = body.get("data")
+    if body.get("currency") != "USD" or not isinstance(buckets, list):
+        raise Unreadable("no costs in USD")
+    found: dict[date, Decimal] = {}
+    for bucket in buckets:
+        cost = reported(bucket.get("cost")) if isinstance(bucket, dict) else None
+        if cost is None:
+            raise Unreadable("a day without a cost")
+        found[date.fromisoformat(text_at(bucket, "date")[:10])] = cost
+    return found
 
 
 @dataclass(frozen=True, slots=True)

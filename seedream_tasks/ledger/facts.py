@@ -1,8 +1,9 @@
 """Smaller facts the ledger keeps: what kind it is, its accounts, runs, admissions, reference images, uploads, spending."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from sqlalchemy import Connection, func, select, update
@@ -10,8 +11,8 @@ from sqlalchemy import Connection, func, select, update
 from ..core.money import ZERO
 from ..core.states import AttemptState
 from .budgets import open_run_budget
-from .schema import accounts, admissions, attempts, meta, runs, sources, uploads
-from .store import upsert
+from .schema import accounts, admissions, attempts, callbacks, meta, pictures, runs, sources, uploads
+from .store import database_now, upsert
 
 REAL, SIMULATED = "real", "simulated"
 
@@ -58,6 +59,12 @@ class Run:
     catalog_uri: str
     simulated: bool
     max_usd: Decimal | None
+    alive: bool  # a process has been at work on it within the last minute
+
+
+_TO_FINISH = (AttemptState.ACCEPTED, AttemptState.DELIVERED)
+# A process at work on a run says so four times within this, in seconds.
+ALIVE_FOR_S = 60.0
 
 
 def open_run(
@@ -67,12 +74,15 @@ def open_run(
     row = upsert(connection, runs).values(
         run_id=run_id,
         created_at=datetime.now(UTC),
+        alive_until=0,
         archive=archive,
         catalog_uri=catalog_uri,
         simulated=simulated,
         max_usd=max_usd,
     )
     connection.execute(row.on_conflict_do_nothing(index_elements=[runs.c.run_id]))
+    reopen_run(connection, run_id)
+    keep_alive(connection, run_id)
     run = find_run(connection, run_id)
     if run is None:
         raise AssertionError("a run that was just written is there")
@@ -86,8 +96,22 @@ def find_run(connection: Connection, run_id: str) -> Run | None:
     if row is None:
         return None
     return Run(
-        row.run_id, row.created_at, row.finished_at, row.archive, row.catalog_uri, bool(row.simulated), row.max_usd
+        row.run_id,
+        row.created_at,
+        row.finished_at,
+        row.archive,
+        row.catalog_uri,
+        bool(row.simulated),
+        row.max_usd,
+        row.alive_until > database_now(connection),
     )
+
+
+def keep_alive(connection: Connection, run_id: str, alive: bool = True) -> None:
+    """A process is at work on this run; with `alive` False, it has left."""
+    until = database_now(connection) + int(ALIVE_FOR_S * 1_000_000) if alive else 0
+    going_on = (runs.c.run_id == run_id) & runs.c.finished_at.is_(None)
+    connection.execute(update(runs).where(going_on).values(alive_until=until))
 
 
 def reopen_run(connection: Connection, run_id: str) -> None:
@@ -104,9 +128,57 @@ def unfinished_runs(connection: Connection, archive: str) -> list[Run]:
     return [run for run in found if run is not None]
 
 
+def archives_of(connection: Connection, run_ids: Collection[str]) -> dict[str, str]:
+    """Run -> the root of its archive."""
+    rows = connection.execute(select(runs.c.run_id, runs.c.archive).where(runs.c.run_id.in_(run_ids)))
+    return dict(rows.tuples().all())
+
+
+def archives_in_use(connection: Connection) -> list[str]:
+    """Roots of the archives whose runs have attempts that are still to be finished."""
+    query = (
+        select(runs.c.archive)
+        .select_from(runs.join(attempts, attempts.c.run_id == runs.c.run_id))
+        .where(attempts.c.state.in_(_TO_FINISH))
+        .distinct()
+    )
+    return list(connection.scalars(query))
+
+
+def accounts_in_flight(connection: Connection) -> set[str]:
+    """Accounts of the attempts that may still be asked for: those to be finished, and those a callback may find."""
+    states = [*_TO_FINISH, AttemptState.UNKNOWN, AttemptState.NOT_SENT, AttemptState.LOST]
+    waiting = attempts.c.state.in_(_TO_FINISH) | (
+        attempts.c.state.in_(states) & attempts.c.callback_sha256.in_(select(callbacks.c.token_sha256))
+    )
+    return set(connection.scalars(select(attempts.c.account).where(waiting).distinct()))
+
+
+def newer_runs(connection: Connection, run: Run) -> list[str]:
+    """Ids of the runs of the same archive that began after this one, newest first."""
+    query = (
+        select(runs.c.run_id)
+        .where(runs.c.archive == run.archive, runs.c.created_at > run.created_at)
+        .order_by(runs.c.created_at.desc())
+    )
+    return list(connection.scalars(query))
+
+
+def newest_run(connection: Connection, archive: str) -> Run | None:
+    """The run of an archive that was finished last in the order of their beginnings."""
+    query = (
+        select(runs.c.run_id)
+        .where(runs.c.archive == archive, runs.c.finished_at.is_not(None))
+        .order_by(runs.c.created_at.desc())
+        .limit(1)
+    )
+    run_id = connection.scalar(query)
+    return None if run_id is None else find_run(connection, run_id)
+
+
 def finish_run(connection: Connection, run_id: str) -> None:
     """Its manifest is published."""
-    connection.execute(update(runs).where(runs.c.run_id == run_id).values(finished_at=datetime.now(UTC)))
+    connection.execute(update(runs).where(runs.c.run_id == run_id).values(finished_at=datetime.now(UTC), alive_until=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +249,57 @@ def remember_upload(connection: Connection, account: str, sha256: str, url: str,
     values = {"url": url, "expires_at": expires_at}
     row = upsert(connection, uploads).values(account=account, sha256=sha256, **values)
     connection.execute(row.on_conflict_do_update(index_elements=[uploads.c.account, uploads.c.sha256], set_=values))
+
+
+def billed_by_day(connection: Connection, account: str, start: datetime, end: datetime) -> dict[date, Decimal]:
+    """What an account has charged by the ledger (USD), by the day (UTC) on which each attempt was completed."""
+    query = select(attempts.c.completed_at, attempts.c.billed_usd).where(
+        attempts.c.account == account, attempts.c.completed_at.between(start, end)
+    )
+    found: dict[date, Decimal] = defaultdict(lambda: ZERO)
+    for row in connection.execute(query):
+        found[row.completed_at.date()] += row.billed_usd
+    return found
+
+
+def credits_billed(connection: Connection, account: str) -> tuple[Decimal, bool]:
+    """Credits that an account has charged by the ledger, and whether it ever reported any."""
+    count, total = connection.execute(
+        select(func.count(attempts.c.billed_credits), func.sum(attempts.c.billed_credits)).where(
+            attempts.c.account == account
+        )
+    ).one()
+    return total or ZERO, bool(count)
+
+
+def spent_by_gateway(connection: Connection, run_id: str) -> dict[str, tuple[int, int, Decimal, Decimal, Decimal]]:
+    """Of a run's attempts at each gateway: count, pictures archived, quoted, billed and at risk (USD)."""
+    sent = (attempts.c.run_id == run_id) & (attempts.c.state != AttemptState.NOT_SENT)
+    made: dict[str, int] = dict(
+        connection.execute(
+            select(attempts.c.gateway, func.count())
+            .select_from(pictures.join(attempts, attempts.c.attempt_id == pictures.c.attempt_id))
+            .where(sent, pictures.c.state == "archived")
+            .group_by(attempts.c.gateway)
+        )
+        .tuples()
+        .all()
+    )
+    query = (
+        select(
+            attempts.c.gateway,
+            func.count(),
+            func.sum(attempts.c.quoted_usd),
+            func.sum(attempts.c.billed_usd),
+            func.sum(attempts.c.at_risk_usd),
+        )
+        .where(sent)
+        .group_by(attempts.c.gateway)
+    )
+    return {
+        gateway: (count, made.get(gateway, 0), quoted, billed, at_risk)
+        for gateway, count, quoted, billed, at_risk in connection.execute(query)
+    }
 
 
 def spent(connection: Connection, run_id: str) -> dict[str, Decimal]:

@@ -340,6 +340,11 @@ def lost(connection: Connection, attempt_id: str, why: str) -> Recorded:
     return Recorded(AttemptState.LOST)
 
 
+def look_later(connection: Connection, attempt_id: str, at: datetime) -> None:
+    """Outside a run nobody asks for this attempt before then."""
+    connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(next_look_at=at))
+
+
 def not_found(connection: Connection, attempt_id: str, seen_again: bool = False) -> tuple[int, datetime]:
     """Count an own 404 (or, with `seen_again`, forget them); returns how many in a row and since when."""
     row = _find(connection, attempt_id)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from ..core.money import SIX_PLACES, money
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -82,6 +82,9 @@ runs = Table(
     Column("run_id", Text, primary_key=True),
     Column("created_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime),  # None: its manifest is not written yet, or out of date
+    Column(
+        "alive_until", BigInteger, nullable=False
+    ),  # microseconds by the database's clock: a process is at work on it
     Column("archive", Text, nullable=False),
     Column("catalog_uri", Text, nullable=False),
     Column("simulated", Boolean, nullable=False),
@@ -152,10 +155,22 @@ attempts = Table(
     Column("error_class", Text),
     Column("error_message", Text),
     Column("callback_sha256", Text),  # of the token in its callback URL
+    Column("next_look_at", UtcTime),  # not before this is it asked for outside a run
     UniqueConstraint("account", "task_id", name="attempts_by_task"),
     Index("attempts_by_job", "job_key"),
     Index("attempts_by_run", "run_id"),
     Index("attempts_by_state", "state"),
+    Index("attempts_by_callback", "callback_sha256"),
+)
+
+callbacks = Table(
+    "callbacks",
+    TABLES,
+    Column("token_sha256", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),  # as its body names it; empty where it names none
+    Column("received_at", BigInteger, nullable=False),  # the last time, in microseconds by the database's clock
+    Column("judged", Text),  # of an attempt without a task id: taken, or refused; None while nobody has asked
+    Index("callbacks_by_time", "received_at"),
 )
 
 pictures = Table(

@@ -8,18 +8,20 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, and_, select
+from sqlalchemy import Connection, Row, Select, and_, func, select
 
 from ..core.decisions import PastAttempt, Purpose, SlotView
 from ..core.jobs import JobName
 from ..core.outcomes import ErrorClass
 from ..core.states import AttemptState, Closed, SlotState
 from .facts import Admission
-from .schema import admissions, attempts, copies, jobs, pictures, slots
+from .schema import admissions, attempts, copies, events, jobs, pictures, slots
 
 T = TypeVar("T")
 # Well below the 999 parameters that old SQLite builds allow.
 _KEYS_PER_QUERY = 400
+# Kind of the ledger event that says: whoever listens has been told of this unknown attempt.
+TOLD_UNKNOWN = "unknown_told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,13 @@ class Attempt:
     error_code: str | None
     error_class: ErrorClass | None
     error_message: str | None
+    callback_sha256: str | None  # of its callback URL's token; None: none was given
+    next_look_at: datetime | None  # not before this is it asked for outside a run
+
+    @property
+    def called_back(self) -> bool:
+        """Whether its gateway is to call back."""
+        return self.callback_sha256 is not None
 
     @property
     def past(self) -> PastAttempt:
@@ -138,6 +147,8 @@ def _attempt(row: Row[Any]) -> Attempt:
         error_code=row.error_code,
         error_class=ErrorClass(row.error_class) if row.error_class else None,
         error_message=row.error_message,
+        callback_sha256=row.callback_sha256,
+        next_look_at=row.next_look_at,
     )
 
 
@@ -211,6 +222,31 @@ def attempts_by_id(connection: Connection, attempt_ids: Sequence[str]) -> list[A
         for row in connection.execute(select(attempts).where(attempts.c.attempt_id.in_(ids)))
     ]
     return sorted(found, key=lambda each: each.attempt_id)
+
+
+def live_ids(connection: Connection) -> list[str]:
+    """Attempts whose end at the gateway or in the archive is still to come, oldest first."""
+    query = (
+        select(attempts.c.attempt_id)
+        .where(attempts.c.state.in_([AttemptState.ACCEPTED, AttemptState.DELIVERED]))
+        .order_by(attempts.c.attempt_id)
+    )
+    return list(connection.scalars(query))
+
+
+def count_by_state(connection: Connection) -> dict[AttemptState, int]:
+    """How many attempts are in each state."""
+    counted = connection.execute(select(attempts.c.state, func.count()).group_by(attempts.c.state))
+    return {AttemptState(state): count for state, count in counted.tuples()}
+
+
+def untold_unknown(connection: Connection) -> list[str]:
+    """Attempts of unknown fate that no event has been sent about yet."""
+    told = select(events.c.attempt_id).where(events.c.kind == TOLD_UNKNOWN)
+    query = select(attempts.c.attempt_id).where(
+        attempts.c.state == AttemptState.UNKNOWN, attempts.c.attempt_id.not_in(told)
+    )
+    return list(connection.scalars(query))
 
 
 def list_attempts(

@@ -1,11 +1,48 @@
 """What the Prefect UI shows of a run, as pure functions: figures in, Markdown out."""
 
 import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from ..catalog.manifest import Summary
-from ..core.money import dollars
+from ..core.money import ZERO, dollars, plain
+from ..engine.balances import Funds
 from ..engine.forecast import Forecast
+
+_UNKNOWN_SHOWN = 200
+WHAT_TO_DO = (
+    "Look the time up in the gateway's own console, then say what became of it with `seedream resolve`;"
+    " a callback that names the task settles it by itself."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """One payment of unknown fate."""
+
+    attempt_id: str
+    row_key: str
+    shot: str
+    gateway: str
+    account: str
+    sent_at: datetime
+    at_risk_usd: Decimal
+
+    def payload(self) -> dict[str, Any]:
+        """Of its event."""
+        return {
+            "attempt_id": self.attempt_id,
+            "row_key": self.row_key,
+            "shot": self.shot,
+            "gateway": self.gateway,
+            "account": self.account,
+            "sent_at": self.sent_at.isoformat(),
+            "at_risk_usd": plain(self.at_risk_usd),
+            "what_to_do": WHAT_TO_DO,
+        }
 
 
 def _cell(value: Any) -> str:
@@ -20,7 +57,7 @@ def table(header: list[str], rows: list[list[Any]]) -> str:
     return "\n".join(lines)
 
 
-def forecast_markdown(figures: Forecast, simulated: bool, balances: dict[str, str]) -> str:
+def forecast_markdown(figures: Forecast, simulated: bool, funds: Mapping[str, Funds]) -> str:
     """What the run is going to buy."""
     kind = "simulated, nothing is charged" if simulated else "real money"
     parts = [
@@ -29,13 +66,48 @@ def forecast_markdown(figures: Forecast, simulated: bool, balances: dict[str, st
         " reserved while they run.",
     ]
     if figures.by_gateway:
-        rows = [[name, each.jobs, each.images, dollars(each.usd)] for name, each in sorted(figures.by_gateway.items())]
-        parts.append(table(["gateway", "jobs", "pictures", "forecast"], rows))
+        rows = [
+            [
+                name,
+                each.jobs,
+                each.images,
+                dollars(each.usd),
+                (funds[name].left if name in funds else None) or "not stated",
+            ]
+            for name, each in sorted(figures.by_gateway.items())
+        ]
+        parts.append(table(["gateway", "jobs", "pictures", "forecast", "balance"], rows))
+        parts += [f"**{each.short}**" for each in funds.values() if each.short]
     parts.append(table(["record", "count"], [[name, count] for name, count in sorted(figures.by_status.items())]))
     if figures.unpriced_jobs:
         parts.append(f"{figures.unpriced_jobs} jobs have no price and are put off; give one with `prices`.")
-    if balances:
-        parts.append(table(["gateway", "balance"], [[name, left] for name, left in sorted(balances.items())]))
+    return "\n\n".join(parts)
+
+
+def unknown_markdown(found: Sequence[Unknown], ledger: str) -> str:
+    """Every payment of unknown fate: where, when, how much, and what to do."""
+    shown = found[:_UNKNOWN_SHOWN]
+    rows = [
+        [
+            each.attempt_id,
+            each.row_key,
+            each.shot,
+            each.gateway,
+            f"{each.sent_at:%Y-%m-%d %H:%M:%S}",
+            dollars(each.at_risk_usd),
+        ]
+        for each in shown
+    ]
+    total = sum((each.at_risk_usd for each in found), ZERO)
+    more = f" (the first {len(shown)} are shown)" if len(shown) < len(found) else ""
+    parts = [
+        f"# {len(found)} payments of unknown fate, {dollars(total)} at risk{more}",
+        "The answer to these requests got lost: they may have been accepted and billed. They are never sent again by themselves."
+        f" {WHAT_TO_DO}",
+        table(["attempt", "key", "shot", "gateway", "sent (UTC)", "at risk"], rows),
+        f"```\nseedream resolve ATTEMPT --as paid --task-id TASK --ledger {ledger}\n"
+        f"seedream resolve ATTEMPT --as not-sent --ledger {ledger}\n```",
+    ]
     return "\n\n".join(parts)
 
 
@@ -61,15 +133,16 @@ def result_markdown(summary: Summary, manifest_uri: str) -> str:
         rows = [
             [
                 name,
-                each.jobs,
+                each.attempts,
                 each.images,
                 dollars(each.quoted_usd),
                 dollars(each.billed_usd),
+                dollars(each.billed_usd - each.quoted_usd),
                 dollars(each.at_risk_usd),
             ]
             for name, each in sorted(summary.by_gateway.items())
         ]
-        parts.append(table(["gateway", "records", "pictures", "quoted", "billed", "at risk"], rows))
+        parts.append(table(["gateway", "attempts", "pictures", "quoted", "billed", "difference", "at risk"], rows))
     if summary.failures:
         parts.append(f"## Not archived (the first {len(summary.failures)})")
         shown = ("row_number", "row_key", "shot", "status", "reason")

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,18 +16,22 @@ from prefect.events import emit_event
 from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
+from sqlalchemy import Connection
 
 from ..catalog.frozen import FrozenRun
 from ..catalog.manifest import Summary, manifest_path
 from ..core.errors import ConfigurationError
-from ..core.states import Reason
-from ..engine.embedded import embedded_sandbox
+from ..core.states import AttemptState, Reason
+from ..engine.balances import Funds, look_at_funds
+from ..engine.embedded import embedded_sandbox, sandbox_state
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request
 from ..engine.progress import Happening, Progress, listen
 from ..engine.settings import amount, configured, locations, retry_words
-from .artifacts import forecast_markdown, in_a_line, result_markdown
-from .session import RunSettings, Session, sandbox_state, session
+from ..ledger import records, views
+from ..ledger.store import shown_url
+from .artifacts import Unknown, forecast_markdown, in_a_line, result_markdown, unknown_markdown
+from .session import RunSettings, Session, session
 from .tasks import plan_jobs, process_chunk, write_manifest
 
 logger = logging.getLogger("seedream_tasks.flows")
@@ -37,7 +41,7 @@ MOST_ROW_TASKS = 300
 # The first chunk is small, as proof of life; the others are few, since each costs the server some writes.
 FIRST_CHUNK, CHUNK = 100, 1000
 _PROGRESS_EVERY_S = 2.0
-_EVENTS = {"unknown": "seedream.attempt.unknown", "price_drift": "seedream.price.drift"}
+_EVENTS = {"price_drift": "seedream.price.drift"}
 _MOST_EVENTS = 100
 
 
@@ -135,7 +139,8 @@ async def catalog_images(
 
 async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary:
     figures = await plan_jobs(run.run_id, settings)
-    await _show_forecast(run, figures)
+    funds = await look_at_funds(run.around.lanes, figures, run.around.balances)
+    await _show_forecast(run, figures, funds)
     runner = await run.runner()
     told: list[Happening] = []
     stop_listening = listen(lambda _, happening: told.append(happening) if happening else None)
@@ -197,8 +202,8 @@ def _chunk(run_id: str, settings: RunSettings, start: int, stop: int, label: str
     return lambda: named(run_id, settings, start, stop, return_state=True)
 
 
-async def _show_forecast(run: Session, figures: Forecast) -> None:
-    text = forecast_markdown(figures, run.around.simulated, run.around.balances)
+async def _show_forecast(run: Session, figures: Forecast, funds: Mapping[str, Funds]) -> None:
+    text = forecast_markdown(figures, run.around.simulated, funds)
     await acreate_markdown_artifact(text, key="seedream-forecast", description="What this run is going to buy")
 
 
@@ -222,12 +227,39 @@ async def _show_result(run: Session, summary: Summary, told: list[Happening]) ->
         result_markdown(summary, uri), key="seedream-result", description="What became of every record"
     )
     resource = {"prefect.resource.id": f"seedream.run.{run.run_id}"}
+    await _show_unknown(run, resource)
     for happening in [each for each in told if each.kind in _EVENTS][:_MOST_EVENTS]:
         payload = {"row_key": happening.row_key, "shot": happening.shot, "what": happening.text}
         emit_event(_EVENTS[happening.kind], resource=resource, payload=payload)
     if summary.deferred_usd and any("over_cap" in each.text for each in told):
         emit_event("seedream.budget.reached", resource=resource, payload={"deferred_usd": str(summary.deferred_usd)})
     emit_event("seedream.run.completed", resource=resource, payload={**summary.as_json(), "manifest": uri})
+
+
+async def _show_unknown(run: Session, resource: dict[str, str]) -> None:
+    """Payments of unknown fate: an artifact with all of them, and an event for each that nobody was told of."""
+
+    def look(connection: Connection) -> tuple[list[Unknown], set[str]]:
+        found = [
+            Unknown(each.attempt_id, row_key, shot, each.gateway, each.account, each.intent_at, each.at_risk_usd)
+            for each, row_key, shot in views.list_attempts(connection, AttemptState.UNKNOWN)
+        ]
+        return found, set(views.untold_unknown(connection))
+
+    def told(connection: Connection) -> None:
+        for attempt_id in sorted(untold):
+            records.note(connection, views.TOLD_UNKNOWN, "", attempt_id, run.run_id)
+
+    ledger = run.around.ledger
+    found, untold = await ledger.read(look)
+    if not found:
+        return
+    text = unknown_markdown(found, shown_url(ledger.url))
+    await acreate_markdown_artifact(text, key="seedream-unknown", description="Payments of unknown fate")
+    for each in found:
+        if each.attempt_id in untold:
+            emit_event("seedream.attempt.unknown", resource=resource, payload=each.payload())
+    await ledger.write(told)
 
 
 def _keep_bill(run: Session) -> None:

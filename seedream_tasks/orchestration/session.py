@@ -5,12 +5,10 @@ there and opens one of its own; the ledger makes the two agree.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,7 +19,7 @@ from ..engine.context import Opened, RunContext, opened
 from ..engine.engine import Engine
 from ..engine.freezing import Request
 from ..engine.running import Runner, engine_for, open_frozen
-from ..engine.settings import Locations, callback_base, configured, locations, read_prices, sandbox_account
+from ..engine.settings import Locations, asks, callback_base, configured, locations, read_prices, sandbox_account
 from ..gateways.client import Account
 from ..ledger import facts
 from ..media.references import References, without_signature
@@ -122,7 +120,7 @@ class Session:
             retry=settings.request.retry,
             wait_s=settings.wait_s,
             callback_base=callback_base(),
-            balances=around.balances,
+            asks=asks(),
         )
 
     def sandbox_bill(self) -> Any:
@@ -159,11 +157,3 @@ async def session(run_id: str, settings: RunSettings) -> AsyncIterator[Session]:
         finally:
             _open.pop(run_id, None)
             await mine.close()
-
-
-def sandbox_state(place: Locations) -> Path:
-    """Where the embedded sandbox of an archive keeps its state: in it, or beside the ledger of a remote one."""
-    if place.archive.is_local:
-        return place.archive.local_path("sandbox.db")
-    path = place.ledger_url.partition("sqlite:///")[2]
-    return Path(path).with_name("sandbox.db") if path else Path(os.getcwd(), "sandbox.db")  # noqa: PTH109

@@ -5,7 +5,6 @@ Prefect's own result cache is off everywhere: it forgets a payment whenever a re
 
 import asyncio
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect import task
@@ -13,10 +12,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
-from sqlalchemy import Connection
 
 from ..catalog import manifest
-from ..catalog.frozen import frozen_path
 from ..catalog.manifest import Summary
 from ..catalog.records import RunFacts
 from ..core.errors import SeedreamError
@@ -24,14 +21,12 @@ from ..core.jobs import Job
 from ..core.states import RecordStatus
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request, freeze
+from ..engine.publishing import publish_concerned
 from ..engine.settings import amount, locations
 from ..ledger import facts, views
-from ..ledger.store import Ledger
-from ..media.archive import Archive
 from .artifacts import in_a_line, record_in_a_line
 from .session import RunSettings, session
 
-_SURELY_OVER = timedelta(days=1)
 # Records that need somebody's eye; a deferred one only waits for its next run.
 _RED = frozenset({RecordStatus.FAILED, RecordStatus.UNKNOWN, RecordStatus.EXPIRED, RecordStatus.LOST})
 
@@ -81,26 +76,9 @@ async def write_manifest(run_id: str, settings: RunSettings) -> Summary:
         ledger, archive = run.around.ledger, run.around.archive
         summary = await asyncio.to_thread(manifest.write_manifest, ledger, archive, run_id)
         await ledger.write(lambda connection: facts.finish_run(connection, run_id))
-        await asyncio.to_thread(_write_others, ledger, archive, (await run.engine()).others)
+        others = (await run.engine()).follower.others
+        await asyncio.to_thread(publish_concerned, ledger, archive, others, run_id)
         return summary
-
-
-def _write_others(ledger: Ledger, archive: Archive, settled_here: set[str]) -> None:
-    """Manifests of other runs that are out of date: their attempts ended here, or they died before they wrote one."""
-
-    def out_of_date(connection: Connection) -> list[facts.Run]:
-        settled = [facts.find_run(connection, run_id) for run_id in sorted(settled_here)]
-        found = {run.run_id: run for run in settled if run is not None and run.archive == archive.root}
-        found.update({run.run_id: run for run in facts.unfinished_runs(connection, archive.root)})
-        return list(found.values())
-
-    for run in ledger.read_now(out_of_date):
-        if not archive.exists(frozen_path(run.run_id)):
-            continue
-        manifest.write_manifest(ledger, archive, run.run_id, newest=False)
-        # A run that may still be going on writes its own last word; one that is over now needs no more looking after.
-        if run.run_id in settled_here or datetime.now(UTC) - run.created_at > _SURELY_OVER:
-            ledger.write_now(lambda connection, over=run.run_id: facts.finish_run(connection, over))  # type: ignore[misc]
 
 
 def _single(

@@ -1,0 +1,36 @@
+"""`seedream collect`: finish what is in flight, from any earlier run."""
+
+import asyncio
+
+import click
+
+from ..core.money import dollars
+from ..engine.collecting import collect as collect_all
+from ..engine.progress import Progress, listen
+from ..engine.settings import known_locations
+from . import options
+from .main import print_json
+from .telling import in_lines
+
+
+@click.command()
+@options.places
+@options.as_json
+def collect(archive: str | None, ledger: str | None, json_: bool) -> int:
+    """Ask once for everything in flight, archive what is done, and write the manifests that this changes. Buys nothing."""
+    stop_listening = listen(in_lines)
+    try:
+        done = asyncio.run(collect_all(known_locations(archive, ledger), Progress()))
+    finally:
+        stop_listening()
+    if json_:
+        print_json(done.as_json())
+    else:
+        click.echo(
+            f"asked for {done.polled} attempts: {done.archived} archived, {done.expired} expired,"
+            f" {dollars(done.billed_usd)} billed"
+        )
+        click.echo(f"left: {done.still_in_flight} in flight, {done.unknown} unknown")
+        for uri in done.manifests:
+            click.echo(f"manifest   {uri}")
+    return 3 if done.still_in_flight or done.unknown else 0

@@ -1,0 +1,52 @@
+"""`seedream serve`: the endpoint for callbacks."""
+
+import asyncio
+import json
+import signal
+
+import click
+from aiohttp import web
+
+from ..core.errors import SeedreamError
+from ..engine.context import open_pair
+from ..engine.settings import known_locations
+from ..service.app import Service
+from . import options
+
+DEFAULT_PORT = 8788
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 picks one.")
+@options.places
+def serve(host: str, port: int, archive: str | None, ledger: str | None) -> int:
+    """Take callbacks of gateways; the first line on stdout is JSON with the address."""
+    store = open_pair(known_locations(archive, ledger))
+    try:
+        asyncio.run(_serve(Service(store), host, port))
+    finally:
+        store.close()
+    return 0
+
+
+async def _serve(service: Service, host: str, port: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    # Tokens stand in the paths: no access log.
+    runner = web.AppRunner(service.app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise SeedreamError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+        address = runner.addresses[0]
+        shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+        print(json.dumps({"url": f"http://{shown}:{address[1]}"}), flush=True)
+        await stop.wait()
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,124 @@
+"""What callbacks are good for: a hint to look now, and the task id of a submission whose answer got lost.
+
+Their bodies are not believed. A hint leads to a status request; a task id counts once a status request at the attempt's own
+account knows it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from sqlalchemy import Connection
+
+from ..core.errors import AttemptMoved, GatewayFault, LedgerFault
+from ..ledger import callbacks, records
+from ..ledger.callbacks import Claimed
+from ..ledger.store import Ledger, database_now
+from ..ledger.views import Attempt
+from .lanes import Lane
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+LOOK_EVERY_S = 1.0
+# Commits become visible in another order than their times: what is this old (microseconds) is looked at once more.
+_OVERLAP = 5_000_000
+
+
+class Hints:
+    """Tells of callbacks for the attempts that are waited for, wherever they were received. `close` it in every case."""
+
+    def __init__(self, ledger: Ledger, look_now: Callable[[Attempt], None]) -> None:
+        self._ledger = ledger
+        self._look_now = look_now
+        self._expected: dict[str, Attempt] = {}
+        self._told: dict[str, int] = {}  # when the callback came that an attempt was last looked at for
+        self._watching: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def expected(self, attempt: Attempt) -> AsyncIterator[bool]:
+        """While inside, a callback for this attempt is passed on; yields whether one has come already."""
+        if attempt.callback_sha256 is None:
+            yield False
+            return
+        self._expected[attempt.attempt_id] = attempt
+        token = attempt.callback_sha256
+        try:
+            here = await self._ledger.read(lambda connection: callbacks.is_here(connection, token))
+            if self._watching is None:
+                self._watching = asyncio.create_task(self._watch())
+            yield here
+        finally:
+            self._expected.pop(attempt.attempt_id, None)
+            self._told.pop(attempt.attempt_id, None)
+
+    async def close(self) -> None:
+        """Stop watching."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        since = await self._ledger.read(database_now) - _OVERLAP
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if not self._expected:
+                continue
+            try:
+                arrived = await self._ledger.read(
+                    lambda connection, after=since: callbacks.arrived_since(connection, after)  # type: ignore[misc]
+                )
+            except LedgerFault as fault:
+                logger.warning("callbacks cannot be read: %s", fault)
+                continue
+            for attempt_id, at in arrived:
+                attempt = self._expected.get(attempt_id)
+                if attempt is not None and self._told.get(attempt_id) != at:
+                    self._told[attempt_id] = at
+                    self._look_now(attempt)
+                since = max(since, at - _OVERLAP)
+
+
+async def find_by_callback(ledger: Ledger, lanes: Mapping[str, Lane]) -> list[str]:
+    """Ask the gateways about the tasks that callbacks name for submissions of unknown fate; returns the attempts found.
+
+    Raises LedgerFault. What a gateway does not answer now is asked again next time.
+    """
+    claimed = await ledger.read(callbacks.unjudged)
+    by_account = {lane.account: lane for lane in lanes.values()}
+    found = []
+    for each in claimed:
+        lane = by_account.get(each.attempt.account)
+        if lane is not None and await _judged(ledger, lane, each):
+            found.append(each.attempt.attempt_id)
+    return found
+
+
+async def _judged(ledger: Ledger, lane: Lane, claimed: Claimed) -> bool:
+    try:
+        await lane.client.fetch(claimed.task_id)
+    except GatewayFault as fault:
+        if fault.facts.get("status") == 404 and fault.facts.get("own_body"):
+            logger.warning(
+                "a callback names task %s for attempt %s, which %s does not know",
+                claimed.task_id,
+                claimed.attempt.attempt_id,
+                lane.gateway,
+            )
+            await ledger.write(lambda connection: callbacks.judge(connection, claimed, callbacks.REFUSED))
+        return False
+
+    def record(connection: Connection) -> None:
+        records.accepted(connection, claimed.attempt.attempt_id, claimed.task_id, None, None)
+        callbacks.judge(connection, claimed, callbacks.TAKEN)
+        records.note(
+            connection, "found_by_callback", claimed.task_id, claimed.attempt.attempt_id, claimed.attempt.run_id
+        )
+
+    try:
+        await ledger.write(record)
+    except AttemptMoved as moved:
+        logger.warning("task %s of a callback: %s", claimed.task_id, moved)
+        await ledger.write(lambda connection: callbacks.judge(connection, claimed, callbacks.REFUSED))
+        return False
+    return True

@@ -1,0 +1,154 @@
+"""One pass over everything in flight, whoever left it: ask, archive, write the manifests that this changes. Buys nothing."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ..core.errors import ArchiveFault, LedgerMismatch, SeedreamError
+from ..core.jobs import JobName
+from ..core.money import ZERO, plain
+from ..core.states import AttemptState
+from ..ledger import facts, records, views
+from ..ledger.store import Ledger
+from ..ledger.views import Attempt, batched
+from ..media.archive import Archive
+from .callbacks import find_by_callback
+from .context import belong_together, lanes_to, open_pair
+from .following import Follower, Whose, age_s, run_all
+from .progress import Progress
+from .publishing import manifest_uris, publish_concerned
+from .settings import Locations
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+# Between two looks at one attempt: this share of its age, at most an hour.
+LOOK_SHARE = 0.1
+LOOK_AT_LEAST = timedelta(hours=1)
+_AT_ONCE = 200
+
+
+@dataclass
+class Collected:
+    """What one pass did, in attempts, and what it left."""
+
+    polled: int = 0
+    archived: int = 0
+    expired: int = 0
+    billed_usd: Decimal = ZERO  # of attempts that this pass settled
+    still_in_flight: int = 0
+    unknown: int = 0
+    manifests: list[str] = field(default_factory=list)  # URIs
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `collect --json`."""
+        return {
+            "polled": self.polled,
+            "archived": self.archived,
+            "still_in_flight": self.still_in_flight,
+            "unknown": self.unknown,
+            "expired": self.expired,
+            "billed_usd": plain(self.billed_usd),
+            "manifests": self.manifests,
+        }
+
+
+async def collect(place: Locations, progress: Progress) -> Collected:
+    """Finish what any run left on this ledger. Raises LedgerMismatch, ConfigurationError, LedgerFault, ArchiveFault."""
+    ledger = await asyncio.to_thread(open_pair, place, create=False)
+    try:
+        return await _collect(ledger, place, progress)
+    finally:
+        await asyncio.to_thread(ledger.close)
+
+
+async def _collect(ledger: Ledger, place: Locations, progress: Progress) -> Collected:
+    done = Collected()
+    settled: set[str] = set()
+    archives = {place.archive.root: place.archive}
+    async with AsyncExitStack() as stack:
+        needed = await ledger.read(facts.accounts_in_flight)
+        http, lanes = await stack.enter_async_context(lanes_to(ledger, place, needed))
+        await find_by_callback(ledger, lanes)
+        live = await ledger.read(views.live_ids)
+        if live:
+            for root in await ledger.read(facts.archives_in_use):
+                if root not in archives and (other := _also(ledger, root)) is not None:
+                    archives[root] = other
+        for root, archive in archives.items():
+            whose = Whose("", 0.0, lambda: None, _tell_fault)
+            follower = Follower(ledger, archive, lanes, http, progress, whose)
+            try:
+                for ids in batched(live, _AT_ONCE):
+                    await _pass(ledger, follower, root, ids, done)
+            finally:
+                await follower.close()
+            settled |= follower.others
+    for archive in archives.values():
+        written = await asyncio.to_thread(publish_concerned, ledger, archive, settled)
+        done.manifests += manifest_uris(archive, written)
+    by_state: Counter[AttemptState] = Counter(await ledger.read(views.count_by_state))
+    done.still_in_flight = sum(
+        by_state[state] for state in (AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.DELIVERED)
+    )
+    done.unknown = by_state[AttemptState.UNKNOWN]
+    return done
+
+
+def _tell_fault(fault: SeedreamError) -> None:
+    logger.error("%s", fault)
+
+
+def _also(ledger: Ledger, root: str) -> Archive | None:
+    """Another archive that runs of this ledger use; None where it cannot be reached, or is not this ledger's."""
+    try:
+        archive = Archive(root)
+        belong_together(ledger, Locations(archive, ledger.url), archive.marker(), used=True)
+    except (ArchiveFault, LedgerMismatch, SeedreamError) as fault:
+        logger.warning("what runs left in %s stays in flight: %s", root, fault)
+        return None
+    return archive
+
+
+async def _pass(ledger: Ledger, follower: Follower, root: str, ids: Sequence[str], done: Collected) -> None:
+    """Look at those of these attempts that belong to runs of this archive and are due."""
+
+    def due(connection: Connection) -> tuple[list[Attempt], dict[str, JobName]]:
+        found = views.attempts_by_id(connection, ids)
+        home = facts.archives_of(connection, {each.run_id for each in found})
+        now = datetime.now(UTC)
+        mine = [
+            each
+            for each in found
+            if home.get(each.run_id) == root
+            and (each.state is AttemptState.DELIVERED or each.next_look_at is None or each.next_look_at <= now)
+        ]
+        return mine, views.job_names(connection, [each.job_key for each in mine])
+
+    mine, names = await ledger.read(due)
+    await run_all([_one(ledger, follower, names[each.job_key], each, done) for each in mine])
+
+
+async def _one(ledger: Ledger, follower: Follower, name: JobName, attempt: Attempt, done: Collected) -> None:
+    now = attempt
+    if attempt.state is AttemptState.ACCEPTED:
+        done.polled += follower.can_ask(attempt)
+        now = await follower.look(name, attempt)
+        if now.state is AttemptState.ACCEPTED:
+            wait = min(LOOK_AT_LEAST, timedelta(seconds=LOOK_SHARE * age_s(attempt)))
+            at = datetime.now(UTC) + wait
+            await ledger.write(lambda connection: records.look_later(connection, attempt.attempt_id, at))
+        else:
+            done.billed_usd += now.billed_usd
+    if now.state is AttemptState.DELIVERED:
+        await follower.follow(name, now)
+        now = await follower.attempt(attempt.attempt_id)
+    done.archived += now.state is AttemptState.ARCHIVED
+    done.expired += now.state is AttemptState.EXPIRED

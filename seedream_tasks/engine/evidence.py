@@ -1,0 +1,73 @@
+"""What a gateway's own books say about payments of unknown fate, beside what the ledger says."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..core.errors import GatewayFault
+from ..core.money import dollars, plain
+from ..ledger import facts
+from ..ledger.store import Ledger
+from ..ledger.views import Attempt
+from .context import lanes_to
+from .lanes import Lane
+from .settings import Locations
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One account's word. It proves nothing where others spend from the same account."""
+
+    account: str
+    text: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As `resolve --json` shows it."""
+        return asdict(self)
+
+
+async def evidence(ledger: Ledger, place: Locations, attempts: Sequence[Attempt]) -> list[Evidence]:
+    """Balances and costs at the accounts of these attempts. Raises KindMismatch, ConfigurationError, LedgerFault."""
+    accounts = sorted({each.account for each in attempts})
+    async with lanes_to(ledger, place, accounts) as (_, lanes):
+        by_account = {lane.account: lane for lane in lanes.values()}
+        found = []
+        for account in accounts:
+            mine = [each for each in attempts if each.account == account]
+            lane = by_account.get(account)
+            if lane is None:
+                text = "its key is not configured, so its books cannot be looked at"
+            else:
+                try:
+                    text = await _of_account(ledger, lane, mine)
+                except GatewayFault as fault:
+                    text = f"its books cannot be read: {fault.message}"
+            found.append(Evidence(account, text))
+    return found
+
+
+async def _of_account(ledger: Ledger, lane: Lane, attempts: Sequence[Attempt]) -> str:
+    account = lane.account
+    days = sorted({each.intent_at.date() for each in attempts})
+    # A call that began just before midnight may be charged on the day after.
+    start = datetime.combine(days[0], datetime.min.time(), UTC)
+    end = min(datetime.combine(days[-1], datetime.min.time(), UTC) + timedelta(days=2), datetime.now(UTC))
+    costs = await lane.client.costs(start, end)
+    if costs is not None:
+        known = await ledger.read(lambda connection: facts.billed_by_day(connection, account, start, end))
+        return "; ".join(
+            f"on {day} the gateway charged {dollars(cost)}, the ledger knows of {dollars(known[day])}"
+            for day, cost in sorted(costs.items())
+        )
+    probe = await lane.client.probe()
+    if probe.balance is None:
+        return "it shows neither a balance nor costs; its own console has to be looked at"
+    billed, counted = await ledger.read(lambda connection: facts.credits_billed(connection, account))
+    parts = []
+    if probe.balance.used_credits is not None:
+        known_text = f"{plain(billed)} credits" if counted else "no credits, since it reports none with its tasks"
+        parts.append(f"{plain(probe.balance.used_credits)} credits used in all, the ledger knows of {known_text}")
+    if probe.balance.credits is not None:
+        parts.append(f"{plain(probe.balance.credits)} credits left")
+    return "; ".join(parts) or "it states no figures"
