@@ -16,8 +16,8 @@ def publish_concerned(ledger: Ledger, archive: Archive, settled: Collection[str]
     """Write the manifests that what happened makes out of date; returns their run ids, oldest run first.
 
     These are the runs whose attempts were `settled` by somebody else, those that left none, and the archive's newest, which
-    speaks for all of them. `by`: the run that asks for it; it has written its own, and others at work will. Raises
-    ArchiveFault, LedgerFault.
+    speaks for all of them. What a process may still be at work on is written too, as provisional: it may have been killed a
+    moment ago. `by`: the run that asks for it; it has written its own. Raises ArchiveFault, LedgerFault.
     """
 
     def out_of_date(connection: Connection) -> list[Run]:
@@ -30,13 +30,21 @@ def publish_concerned(ledger: Ledger, archive: Archive, settled: Collection[str]
 
     written = []
     for run in ledger.read_now(out_of_date):
-        if run.run_id == by or (by is not None and run.alive) or not archive.exists(frozen_path(run.run_id)):
-            continue
-        write_manifest(ledger, archive, run.run_id, provisional=run.alive)
-        if not run.alive:
-            ledger.write_now(lambda connection, over=run.run_id: facts.finish_run(connection, over))  # type: ignore[misc]
-        written.append(run.run_id)
+        if run.run_id != by and archive.exists(frozen_path(run.run_id)):
+            _publish(ledger, archive, run)
+            written.append(run.run_id)
     return written
+
+
+def _publish(ledger: Ledger, archive: Archive, run: Run) -> None:
+    write_manifest(ledger, archive, run.run_id, provisional=run.alive)
+    if not run.alive:
+        ledger.write_now(lambda connection: facts.finish_run(connection, run.run_id))
+        return
+    now = ledger.read_now(lambda connection: facts.find_run(connection, run.run_id))
+    if now is not None and now.finished_at != run.finished_at:
+        # It wrote its last word while this one was being written: which of the two stands there, nobody knows.
+        write_manifest(ledger, archive, run.run_id)
 
 
 def manifest_uris(archive: Archive, run_ids: Collection[str]) -> list[str]:

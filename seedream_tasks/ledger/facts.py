@@ -131,7 +131,7 @@ def unfinished_runs(connection: Connection, archive: str) -> list[Run]:
 def archives_of(connection: Connection, run_ids: Collection[str]) -> dict[str, str]:
     """Run -> the root of its archive."""
     rows = connection.execute(select(runs.c.run_id, runs.c.archive).where(runs.c.run_id.in_(run_ids)))
-    return dict(rows.tuples().all())
+    return {row.run_id: row.archive for row in rows}
 
 
 def archives_in_use(connection: Connection) -> list[str]:
@@ -275,16 +275,13 @@ def credits_billed(connection: Connection, account: str) -> tuple[Decimal, bool]
 def spent_by_gateway(connection: Connection, run_id: str) -> dict[str, tuple[int, int, Decimal, Decimal, Decimal]]:
     """Of a run's attempts at each gateway: count, pictures archived, quoted, billed and at risk (USD)."""
     sent = (attempts.c.run_id == run_id) & (attempts.c.state != AttemptState.NOT_SENT)
-    made: dict[str, int] = dict(
-        connection.execute(
-            select(attempts.c.gateway, func.count())
-            .select_from(pictures.join(attempts, attempts.c.attempt_id == pictures.c.attempt_id))
-            .where(sent, pictures.c.state == "archived")
-            .group_by(attempts.c.gateway)
-        )
-        .tuples()
-        .all()
+    archived = (
+        select(attempts.c.gateway, func.count().label("made"))
+        .select_from(pictures.join(attempts, attempts.c.attempt_id == pictures.c.attempt_id))
+        .where(sent, pictures.c.state == "archived")
+        .group_by(attempts.c.gateway)
     )
+    made = {row.gateway: row.made for row in connection.execute(archived)}
     query = (
         select(
             attempts.c.gateway,

@@ -236,8 +236,8 @@ def live_ids(connection: Connection) -> list[str]:
 
 def count_by_state(connection: Connection) -> dict[AttemptState, int]:
     """How many attempts are in each state."""
-    counted = connection.execute(select(attempts.c.state, func.count()).group_by(attempts.c.state))
-    return {AttemptState(state): count for state, count in counted.tuples()}
+    counted = connection.execute(select(attempts.c.state, func.count().label("many")).group_by(attempts.c.state))
+    return {AttemptState(row.state): row.many for row in counted}
 
 
 def untold_unknown(connection: Connection) -> list[str]:

@@ -38,7 +38,7 @@ DOCUMENTED: dict[str, tuple[int, dict[str, Any]]] = {
     "apiin": (404, {"error": {"code": 404, "message": "Task not found", "type": "invalid_request"}}),
 }
 LEFT = {
-    "evolink": Balance(credits=Decimal("1095.4")),
+    "evolink": Balance(credits=Decimal("1095.4"), used_credits=Decimal("583.5")),
     "gccai": Balance(credits=Decimal("1050.25")),
     "getimg": Balance(usd=Decimal("12.34")),
     "apiin": None,
