@@ -6,6 +6,7 @@ Text stays as it stands. Everything else becomes what Python, and pandas when it
     whole number          its digits            decimal    its digits and point, no exponent
     true, false           True, False           date       2026-01-31
     list, object          JSON                  timestamp  2026-01-31 08:00:00, with +00:00 where it has a zone
+    bytes                 UTF-8, else their hexadecimal digits (an id, a thumbnail)
 """
 
 import json
@@ -18,7 +19,7 @@ import numpy as np
 
 
 def cell_text(value: Any) -> str:
-    """One cell as text. Raises ValueError for bytes that are not UTF-8."""
+    """One cell as text."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -36,7 +37,10 @@ def cell_text(value: Any) -> str:
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, bytes):
-        return value.decode("utf-8")
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value.hex()
     if isinstance(value, list | dict | tuple):
         return json.dumps(value, ensure_ascii=False, default=cell_text)
     return str(value)

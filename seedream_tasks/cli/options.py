@@ -27,7 +27,7 @@ def catalog(command: F) -> F:
             click.option(
                 "--shots", metavar="FILE", help="Shot list (YAML). Without it the catalog's columns are the shots."
             ),
-            click.option("--preset", metavar="NAME", help="How an export is read: shopify."),
+            click.option("--preset", metavar="NAME", help="How an export is read: shopify, woocommerce or merchant."),
             click.option("--key", metavar="COLUMN", help="Column that identifies a row."),
             click.option("--gateway", "gateway", multiple=True, metavar="NAME", help="Buy only here; may be repeated."),
             click.option("--model", metavar="NAME", help="seedream-4.5 or seedream-4.0, where a shot does not say."),

@@ -4,13 +4,15 @@ from typing import Any
 
 import click
 
+from ..catalog.presets import advice, listed
 from ..core.money import dollars
-from ..core.pricing import PriceBook
-from ..engine.context import open_known
+from ..core.preflight import shown
+from ..core.pricing import PriceBook, quote
+from ..engine.context import known_kind, open_known
 from ..engine.forecast import Forecast
-from ..engine.freezing import Request, documented, forecast
+from ..engine.freezing import Request, Understood, documented, forecast
+from ..engine.planning import Planned
 from ..engine.settings import amount, configured, locations, read_prices, retry_words
-from ..ledger import facts
 from . import options
 from .main import print_json
 
@@ -19,7 +21,7 @@ from .main import print_json
 @options.catalog
 @options.places
 @options.as_json
-@click.option("--show", type=click.IntRange(0), default=0, metavar="N", help="Also print the first N rendered prompts.")
+@click.option("--show", type=click.IntRange(0), default=2, metavar="N", help="Print the first N rendered prompts (2).")
 def plan(
     catalog: str,
     shots: str | None,
@@ -50,46 +52,80 @@ def plan(
     )
     known = open_known(place)
     try:
-        simulated = chosen.embedded or (known is not None and known.read_now(facts.kind) == facts.SIMULATED)
-        figures, first = forecast(
+        accounts = None if chosen.embedded else chosen.accounts
+        simulated = known_kind(known, place.archive, accounts) if known is not None else chosen.embedded
+        figures, understood = forecast(
             request,
             documented(chosen.names),
             PriceBook.for_run(simulated, rows),
             known,
             amount(max_usd, "max_usd"),
-            show,
+            0 if json_ else show,
         )
     finally:
         if known is not None:
             known.close()
+    for warning in understood.facts.warnings:
+        click.echo(f"WARNING {warning}", err=True)
     if json_:
         print_json(figures.as_json())
     else:
-        for planned in first:
-            record = planned.record
-            text = record.job.prompt if record.job else record.error_message
-            click.echo(f"row {record.row_number} {record.row_key} {record.shot}: {text}")
+        _tell_understood(understood)
+        for planned in understood.first:
+            _tell_prompt(planned)
+        for planned in understood.refused:
+            click.echo(f"invalid: {planned.record.error_message}")
         _tell(figures, simulated)
     return 0
 
 
-def _tell(figures: Forecast, simulated: bool) -> None:
-    def line(name: str, value: Any) -> None:
-        click.echo(f"{name:<24}{value}")
+def _line(name: str, value: Any) -> None:
+    click.echo(f"{name:<24}{value}")
 
-    line("rows", figures.rows)
-    line("jobs", figures.jobs)
+
+def _tell_understood(understood: Understood) -> None:
+    """What was made of the file, before anyone pays for it."""
+    _line("catalog", ", ".join((understood.facts.format, *understood.facts.details)))
+    _line("columns", listed(understood.columns))
+    preset = understood.preset or "none" + (f" ({advice(understood.fits)})" if understood.fits else "")
+    _line("preset", preset)
+    _line("key", f"the column {understood.key}" if understood.key else f"the preset's ({understood.preset})")
+    click.echo()
+
+
+def _tell_prompt(planned: Planned) -> None:
+    """One record as it would be asked for."""
+    record, job = planned.record, planned.record.job
+    if job is None:
+        return
+    at = f"line {record.line}" if record.line else f"row {record.row_number}"
+    if planned.route is not None and planned.slots:
+        usd = quote(planned.route.price, len(planned.slots)).usd
+        buys = f"{len(planned.slots)} at {planned.route.offer.gateway}, {dollars(usd)}"
+    else:
+        buys = "no price" if planned.unpriced else "nothing to buy"
+    click.echo(f"{at}  {record.row_key}  {record.shot}  ({buys})")
+    click.echo(f"  {job.prompt}")
+    for reference in job.references:
+        found = f"{reference.format}, {reference.width}x{reference.height} px" if reference.sha256 else "not looked at"
+        click.echo(f"  reference {shown(reference.uri)} ({found})")
+    click.echo()
+
+
+def _tell(figures: Forecast, simulated: bool) -> None:
+    _line("rows", figures.rows)
+    _line("jobs", figures.jobs)
     for status, count in sorted(figures.by_status.items()):
-        line(f"  {status}", count)
+        _line(f"  {status}", count)
     for name, each in sorted(figures.by_gateway.items()):
-        line(f"  {name}", f"{each.jobs} jobs, {each.images} pictures, {dollars(each.usd)}")
-    line("forecast", dollars(figures.usd) + (" (simulated)" if simulated else ""))
+        _line(f"  {name}", f"{each.jobs} jobs, {each.images} pictures, {dollars(each.usd)}")
+    _line("forecast", dollars(figures.usd) + (" (simulated)" if simulated else ""))
     if figures.reserved_usd != figures.usd:
-        line(
+        _line(
             "reserved while running",
             f"{dollars(figures.reserved_usd)} (sources disagree about a price; see `seedream gateways`)",
         )
     if figures.unpriced_jobs:
-        line("without a price", f"{figures.unpriced_jobs} jobs, put off; give one with --prices")
+        _line("without a price", f"{figures.unpriced_jobs} jobs, put off; give one with --prices")
     if figures.unchecked_references:
-        line("references", f"{figures.unchecked_references} not checked: a forecast fetches nothing")
+        _line("references", f"{figures.unchecked_references} not checked: a forecast fetches nothing")

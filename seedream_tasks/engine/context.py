@@ -127,8 +127,15 @@ def belong_together(ledger: Ledger, place: Locations, marker: Mapping[str, objec
         )
 
 
-def settle_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
-    """Give ledger and archive their kind, or refuse to mix. Raises KindMismatch."""
+def check_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
+    """Refuse to mix real and simulated; writes nothing. Raises KindMismatch."""
+    _check_archive(archive, simulated)
+    has = ledger.read_now(facts.kind)
+    if has is not None:
+        _check_ledger(ledger, has, simulated)
+
+
+def _check_archive(archive: Archive, simulated: bool) -> Mapping[str, object] | None:
     kind = facts.SIMULATED if simulated else facts.REAL
     marker = archive.marker()
     if marker is not None and marker.get("kind") != kind:
@@ -137,13 +144,24 @@ def settle_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
             field="archive",
             hint="give another --archive" + ("" if simulated else ", or --sandbox"),
         )
-    has = ledger.write_now(lambda connection: facts.set_kind(connection, kind))
+    return marker
+
+
+def _check_ledger(ledger: Ledger, has: str, simulated: bool) -> None:
+    kind = facts.SIMULATED if simulated else facts.REAL
     if has != kind:
         raise KindMismatch(
             f"this run is {kind}, but the ledger {shown_url(ledger.url)} is {has}",
             field="ledger",
             hint="give another --ledger",
         )
+
+
+def settle_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
+    """Give ledger and archive their kind, or refuse to mix. Raises KindMismatch."""
+    kind = facts.SIMULATED if simulated else facts.REAL
+    marker = _check_archive(archive, simulated)
+    _check_ledger(ledger, ledger.write_now(lambda connection: facts.set_kind(connection, kind)), simulated)
     if marker is None:
         archive.publish_json(
             MARKER,
@@ -153,6 +171,29 @@ def settle_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
                 "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             },
         )
+
+
+def known_kind(ledger: Ledger, archive: Archive, accounts: Mapping[str, Account] | None) -> bool:
+    """What a run with these accounts is as far as the ledger knows, True for simulated; asks nobody, writes nothing.
+
+    `accounts` is None for the embedded sandbox. Raises KindMismatch where the run would.
+    """
+    if accounts is None:
+        check_kind(ledger, archive, simulated=True)
+        return True
+    known = ledger.read_now(facts.known_accounts)
+    kinds = {known[each.name] for each in accounts.values() if each.name in known}
+    if len(kinds) > 1:
+        raise KindMismatch(
+            "some of these gateways are real, others are the sandbox",
+            field="gateway",
+            hint="real and simulated gateways cannot serve one run; see --gateway",
+        )
+    if kinds:
+        found = kinds.pop()
+        check_kind(ledger, archive, found)
+        return found
+    return ledger.read_now(facts.kind) == facts.SIMULATED
 
 
 async def check_accounts(

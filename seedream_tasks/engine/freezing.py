@@ -1,5 +1,6 @@
 """Writing the frozen run: the planner's records into `runs/<run_id>/jobs.parquet`, in one step, before anything is bought."""
 
+import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog.frozen import FrozenRun, FrozenWriter, frozen_path
-from ..catalog.tables import open_table
+from ..catalog.presets import fitting_preset
+from ..catalog.tables import Facts, open_table
 from ..core.capabilities import BY_OFFER, MODELS, Capability
 from ..core.errors import InputError
 from ..core.pricing import PriceBook
@@ -19,6 +21,10 @@ from ..media.references import References, without_signature
 from .forecast import Forecast
 from .planning import Planned, Planner, Wishes, digest
 from .settings import read_text
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+_REFUSED_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,19 @@ def documented(names: tuple[str, ...]) -> dict[str, dict[str, Capability]]:
     return {name: {model: BY_OFFER[name, model] for model in MODELS if (name, model) in BY_OFFER} for name in names}
 
 
+@dataclass(frozen=True)
+class Understood:
+    """What a forecast made of a catalog, to be looked at before anyone pays."""
+
+    facts: Facts
+    columns: list[str]
+    preset: str | None
+    fits: str | None  # the preset these columns look like, where none was given
+    key: str | None  # the key column; None: the preset's
+    first: list[Planned]  # the first that were rendered
+    refused: list[Planned]  # the first that are invalid
+
+
 def forecast(
     request: Request,
     capabilities: Mapping[str, Mapping[str, Capability]],
@@ -82,23 +101,30 @@ def forecast(
     ledger: Ledger | None,
     max_usd: Decimal | None,
     show: int = 0,
-) -> tuple[Forecast, list[Planned]]:
-    """Walk the catalog without fetching or writing anything; also the first `show` records. Raises InputError."""
+) -> tuple[Forecast, Understood]:
+    """Walk the catalog without fetching or writing anything; also what was understood, with the first `show` prompts.
+
+    Raises InputError.
+    """
     wishes, _ = request.wishes()
     references = References(request.catalog)
-    table = open_table(request.catalog)
-    planner = Planner(table, wishes, references, capabilities, prices, ledger, fetch=False)
     figures = Forecast(max_usd)
     first: list[Planned] = []
+    refused: list[Planned] = []
     try:
+        table = open_table(request.catalog)
+        planner = Planner(table, wishes, references, capabilities, prices, ledger, fetch=False)
         for planned in planner.plan():
             figures.add(planned)
-            if len(first) < show:
+            if planned.record.settled is None and len(first) < show:
                 first.append(planned)
+            elif planned.record.settled == "invalid" and len(refused) < _REFUSED_SHOWN:
+                refused.append(planned)
     finally:
         references.close()
     figures.rows = planner.rows
-    return figures, first
+    fits = fitting_preset(table.columns) if request.preset is None else None
+    return figures, Understood(table.facts, table.columns, request.preset, fits, planner.key_column, first, refused)
 
 
 def freeze(
@@ -120,6 +146,8 @@ def freeze(
         return Forecast(max_usd, rows=int(stated.get("rows", "0")))
     wishes, shots_text = request.wishes()
     table = open_table(request.catalog)
+    for warning in table.facts.warnings:
+        logger.warning("%s", warning)
     planner = Planner(table, wishes, references, capabilities, prices, ledger, fetch=True)
     figures = Forecast(max_usd)
     with tempfile.TemporaryDirectory(prefix="seedream-") as folder:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import struct
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from ..catalog.frozen import FrozenRecord
-from ..catalog.presets import Product, find_preset
+from ..catalog.presets import Product, advice, find_preset, fitting_preset, listed
 from ..catalog.tables import Table
 from ..core.capabilities import Capability
 from ..core.decisions import Offer, Route, route, wanted
@@ -101,13 +102,13 @@ class Planner:
         self._preset = find_preset(wishes.preset, table.columns)
         self._key = self._key_column()
         self._looked: dict[str, Reference | ReferenceFault] = {}
-        self._seen: dict[tuple[str, str], tuple[int | None, int, bytes]] = {}
+        self._first = _FirstOnes()
         self._unreachable: set[str] = set()
         if wishes.shots is None and "prompt" not in table.columns:
             raise InputError(
-                f"{table.uri}: without a shot list the catalog needs a column `prompt`; it has {_some(table.columns)}",
+                f"{table.uri}: without a shot list the catalog needs a column `prompt`; it has {listed(table.columns)}",
                 field="prompt",
-                hint="give --shots FILE",
+                hint=self._hint("give --shots FILE", "; "),
             )
         for shot in wishes.shots or ():
             check_templates(shot)
@@ -118,7 +119,7 @@ class Planner:
         if self._wishes.key is not None:
             if self._wishes.key not in names:
                 raise InputError(
-                    f"--key: there is no column {self._wishes.key!r}; the catalog has {_some(names)}", field="key"
+                    f"--key: there is no column {self._wishes.key!r}; the catalog has {listed(names)}", field="key"
                 )
             return names.index(self._wishes.key)
         if self._wishes.preset is not None:
@@ -128,16 +129,26 @@ class Planner:
             if name in lowered:
                 return lowered.index(name)
         raise InputError(
-            f"{self._table.uri}: no column identifies a row (sku, id or handle); it has {_some(names)}",
+            f"{self._table.uri}: no column identifies a row (sku, id or handle); it has {listed(names)}",
             field="key",
-            hint="name one with --key",
+            hint=self._hint("name one with --key", "; or "),
         )
+
+    @property
+    def key_column(self) -> str | None:
+        """The column that identifies a row; None where the preset gives the key."""
+        return None if self._key is None else self._table.columns[self._key]
+
+    def _hint(self, way: str, between: str) -> str:
+        """The way out, with the preset that fits where there is one."""
+        fits = fitting_preset(self._table.columns) if self._wishes.preset is None else None
+        return f"{way}{between}{advice(fits)}" if fits else way
 
     def plan(self) -> Iterator[Planned]:
         """Every record, in the order of the catalog. Raises InputError for a catalog that cannot be read to its end."""
         with ThreadPoolExecutor(_FETCHERS, "seedream-references") as fetchers:
             batch: list[_Draft] = []
-            for product in self._preset(self._table.rows, self._table.columns):
+            for product in self._preset(self._table):
                 self.rows += 1
                 batch += self._drafts(product)
                 if len(batch) >= _BATCH:
@@ -167,7 +178,7 @@ class Planner:
 
     def _usable(self, draft: _Draft) -> bool:
         if draft.product.error:
-            draft.refuse(Reason.INVALID, "invalid", "ragged_row", draft.product.error)
+            draft.refuse(Reason.INVALID, "invalid", "ragged_row", _unreadable(draft.product))
         elif draft.row_key is None:
             draft.refuse(Reason.MISSING_KEY, "invalid", "missing_key", f"{_where(draft)}: the key is empty")
         return draft.settled is None
@@ -274,16 +285,11 @@ class Planner:
         """The first record of a (row key, shot) counts; the same again is skipped, another one is invalid."""
         if draft.row_key is None or (draft.job is None and draft.reason is not Reason.CONDITION_FALSE):
             return
-        name = (draft.row_key, draft.shot)
-        digest = bytes.fromhex(draft.job.fingerprint)[:16] + bytes([draft.job.n]) if draft.job else b""
-        first = self._seen.get(name)
-        if first is None:
-            self._seen[name] = (draft.product.line, draft.product.row_number, digest)
+        first = self._first.of(draft)
+        if first is None or (draft.settled is not None and draft.reason is not Reason.CONDITION_FALSE):
             return
-        if draft.settled is not None and draft.reason is not Reason.CONDITION_FALSE:
-            return
-        at = f"line {first[0]}" if first[0] else f"row {first[1]}"
-        if first[2] == digest:
+        at, same = first
+        if same:
             draft.refuse(
                 Reason.DUPLICATE_ROW, "skipped", "duplicate_row", f"{_where(draft)}: the same as {at}, which counts"
             )
@@ -350,8 +356,11 @@ class Planner:
                 f"{_where(draft)}: model: no configured gateway ({names}) sells {job.model}",
             )
             return
-        first = min(against.values(), key=len)[0]
-        all_of_them = "; ".join(str(found) for each in against.values() for found in each[:1])
+        # A gateway that the shot rules out itself is not what the shot fails at.
+        named = {name: each for name, each in against.items() if all(found.limit != "gateways" for found in each)}
+        failing = named or against
+        first = min(failing.values(), key=len)[0]
+        all_of_them = "; ".join(str(found) for each in failing.values() for found in each[:1])
         draft.refuse(Reason.NO_GATEWAY, "invalid", first.limit, f"{_where(draft)}: {first.field}: {all_of_them}")
 
     def _record(self, draft: _Draft, selected: bool = True, forecast: Decimal | None = None) -> FrozenRecord:
@@ -395,13 +404,47 @@ def _reason(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collectio
     return Reason.OPTIONS_CHANGED
 
 
+class _FirstOnes:
+    """The first record of each (row key, shot): where it stands and what it asks for.
+
+    It is all that planning keeps of a row, so it is kept small: about 200 bytes, packed.
+    """
+
+    _PACKED = struct.Struct("<16sBiqq")  # fingerprint, n, part, line, row number
+
+    def __init__(self) -> None:
+        self._by_shot: dict[str, dict[str, bytes]] = {}
+        self._files: dict[str | None, int] = {}
+
+    def of(self, draft: _Draft) -> tuple[str, bool] | None:
+        """Where the first one stands and whether it asks for the same; None when this is the first."""
+        product, job = draft.product, draft.job
+        print_ = bytes.fromhex(job.fingerprint)[:16] if job else b""
+        part = self._files.setdefault(product.file, len(self._files))
+        packed = self._PACKED.pack(print_, job.n if job else 0, part, product.line or 0, product.row_number)
+        there = self._by_shot.setdefault(draft.shot, {}).setdefault(draft.row_key or "", packed)
+        if there is packed:
+            return None
+        _, _, part, line, row_number = self._PACKED.unpack(there)
+        file = next(name for name, number in self._files.items() if number == part)
+        return _place(file, line or None, row_number), there[:17] == packed[:17]
+
+
+def _place(file: str | None, line: int | None, row_number: int) -> str:
+    """`line 5`, `parts/b.csv, line 5`; where a format has no lines, `row 5` of the whole catalog."""
+    return (f"{file}, " if file else "") + (f"line {line}" if line else f"row {row_number}")
+
+
+def _unreadable(product: Product) -> str:
+    """Why a row cannot be read; formats with lines say the line themselves."""
+    at = "" if product.line else f"row {product.row_number}: "
+    return (f"{product.file}, " if product.file else "") + at + (product.error or "")
+
+
 def _where(draft: _Draft) -> str:
-    at = f"line {draft.product.line}" if draft.product.line else f"row {draft.product.row_number}"
+    product = draft.product
+    at = _place(product.file, product.line, product.row_number)
     return f"{at} ({draft.row_key or 'no key'}), shot {draft.shot}"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
 
 
 def digest(text: str) -> str:

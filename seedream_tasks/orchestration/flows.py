@@ -79,9 +79,10 @@ async def catalog_images(
     Running it again buys only what is new or changed. It never falls back to the sandbox by itself.
 
     Args:
-        catalog: The table: CSV, JSONL or Parquet, any fsspec URI.
+        catalog: The table: CSV, TSV, JSONL, Parquet, XLSX or a product feed in XML; a file, a folder of parts or a pattern;
+            any fsspec URI.
         shots: The shot list (YAML); without one the catalog's own columns say what is wanted of each row.
-        preset: How an export is to be read: shopify.
+        preset: How an export is to be read: shopify, woocommerce or merchant.
         key: The column that identifies a row; default: sku, id or handle.
         archive: Where the pictures go, any fsspec URI; default: ./seedream-out.
         ledger: SQLAlchemy URL of the ledger; default: ledger.db in a local archive.

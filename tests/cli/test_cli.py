@@ -114,7 +114,7 @@ def test_plan_forecasts_and_leaves_no_trace(tmp_path: Path) -> None:
         (("run", "c.csv", "--shots", "s.yaml", "--sandbox"), {}, "bad_input", "did you mean 'prompt'"),
         (("run", "plain.csv", "--sandbox"), {}, "bad_input", "prompt"),
         (("run", "c.csv", "--archive", "memory://x", "--sandbox"), {}, "bad_configuration", "no default ledger"),
-        (("plan", "c.txt"), {}, "bad_input", "not a catalog"),
+        (("plan", "c.docx"), {}, "bad_input", "not a catalog"),
         (("attempts", "--state", "gone"), {}, "bad_input", "--state"),
         (("run",), {}, "usage", "Missing argument"),
     ],
@@ -130,7 +130,7 @@ def test_wrong_input_exits_2_with_a_code_and_nothing_written(
     """Input and configuration are checked before anything is opened: exit 2, a code, the name of what is wrong."""
     write_catalog(tmp_path / "c.csv", {"sku": "a", "prompt": "x"})
     write_catalog(tmp_path / "plain.csv", {"sku": "a"})
-    (tmp_path / "c.txt").write_text("x")
+    (tmp_path / "c.docx").write_text("x")
     (tmp_path / "s.yaml").write_text("shots: [{name: a, promt: x}]")
     before = set(tmp_path.iterdir())
     for name, value in environment.items():

@@ -1,0 +1,55 @@
+"""Reading catalogs, row by row, with the line of the file for messages.
+
+CSV, TSV, JSONL, Parquet, XLSX and product feeds in XML; packed or not; one file or the parts of one; from any fsspec URI.
+"""
+
+from ...core.errors import InputError
+from .delimited import open_delimited
+from .feeds import open_feed
+from .json_lines import open_json_lines
+from .parquet import open_parquet
+from .parts import joined
+from .rows import Facts, Row, Table
+from .sheets import open_sheet
+from .sources import Source, find_sources
+
+__all__ = ["Facts", "Row", "Table", "open_table"]
+
+_OPEN = {
+    "csv": open_delimited,
+    "tsv": open_delimited,
+    "jsonl": open_json_lines,
+    "parquet": open_parquet,
+    "xlsx": open_sheet,
+    "xml": open_feed,
+}
+
+
+def open_table(uri: str) -> Table:
+    """Open a catalog: a file, a folder of parts, or a pattern such as `parts/*.parquet`.
+
+    `uri` may end in `#encoding=NAME` (text that is neither UTF-8 nor UTF-16) or `#sheet=NAME` (XLSX). Raises InputError when
+    it cannot be read or understood; no row is read yet.
+    """
+    try:
+        sources = find_sources(uri)
+        return _open(sources[0]) if sources[0].part is None else joined(uri, sources, _open)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
+        raise _unreadable(uri, error) from None
+
+
+def _open(source: Source) -> Table:
+    try:
+        return _OPEN[source.kind](source)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - each store's and format's library has errors of its own
+        raise _unreadable(source.uri, error) from None
+
+
+def _unreadable(uri: str, error: Exception) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{uri}: there is no such file", field="catalog", code="no_catalog")
+    return InputError(f"{uri}: cannot be read: {type(error).__name__}: {error}", field="catalog")

@@ -1,0 +1,64 @@
+"""Parquet: columns keep their types for the manifest, and become text by the one table for templates."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ..cells import cell_text
+from .rows import Facts, Row, Table, named, unfit
+from .sources import Source
+
+# Rows are read in batches of about this many bytes: a column of thumbnails must not fill the memory.
+_BATCH_BYTES, _BATCH_ROWS = 32 * 1024 * 1024, 4096
+
+
+def open_parquet(source: Source) -> Table:
+    """A Parquet file. Raises InputError, or what pyarrow raises for a file it cannot read."""
+    with source.open_stored() as file:
+        schema = pq.ParquetFile(file).schema_arrow.remove_metadata()
+    names = named(schema.names, source.uri)
+    schema = pa.schema([each.with_name(name) for each, name in zip(schema, names, strict=True)])
+    total: list[str] = []
+
+    def rows() -> Iterator[Row]:
+        with source.open_stored() as file:
+            parquet = pq.ParquetFile(file)
+            for batch in parquet.iter_batches(batch_size=_batch_rows(parquet.metadata)):
+                texts = [list(map(cell_text, _values(column))) for column in batch.columns]
+                kept = [_plain(column) for column in batch.columns]
+                for cells, values in zip(zip(*texts, strict=True), zip(*kept, strict=True), strict=True):
+                    whole, odd = unfit(names, cells)
+                    yield Row(None, whole, values, odd)
+        total[:] = [source.stored_sha256()]  # it is read in pieces, from its end; the sum is taken of the whole
+
+    return Table(source.uri, schema, Facts("Parquet"), rows, lambda: "".join(total))
+
+
+def _batch_rows(metadata: Any) -> int:
+    size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES * metadata.num_rows // max(size, 1))))
+
+
+def _plain(column: pa.Array) -> Sequence[Any]:
+    """A column's values as Python has them."""
+    try:
+        return cast(Sequence[Any], column.to_pylist())
+    except UnicodeDecodeError:  # text by its type, not by its bytes
+        return cast(Sequence[Any], column.cast(pa.binary()).to_pylist())
+    except (OverflowError, ValueError):  # a date that Python's calendar does not hold
+        return cast(Sequence[Any], pc.cast(column, pa.string()).to_pylist())
+
+
+def _values(column: pa.Array) -> Sequence[Any]:
+    """A column's values as the table of texts takes them."""
+    if pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
+        # As Python floats these would show digits that nobody wrote: 19.9 becomes 19.899999618530273.
+        numbers = np.asarray(column.to_numpy(zero_copy_only=False))
+        return [
+            None if missing else number for number, missing in zip(numbers, column.is_null().to_pylist(), strict=True)
+        ]
+    return _plain(column)

@@ -1,0 +1,112 @@
+"""A catalog's rows, and the table they come from, whatever the format."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from ...core.errors import InputError
+
+# A cell longer than this is a quote that was never closed; product descriptions stay far below.
+MOST_CELL_CHARACTERS = 1_000_000
+# A line longer than this is no row: it is told before it fills the memory.
+MOST_LINE_CHARACTERS = 16_000_000
+
+
+@dataclass(slots=True)
+class Row:
+    """One record of the file: its text cells, and for typed formats the values as they are."""
+
+    line: int | None  # 1-based, of the file (XLSX: the sheet's row); None for Parquet
+    cells: Sequence[str]
+    values: Sequence[Any]  # what the manifest repeats
+    error: str | None = None  # why it cannot be read as a row
+    file: str | None = None  # which part of a catalog of several files; None where there is only one
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """How a catalog was understood, in words for people."""
+
+    format: str  # "CSV", "Parquet", ...
+    details: tuple[str, ...] = ()  # "UTF-8", "delimiter ;", "gzip", "sheet 'Products'"
+    warnings: tuple[str, ...] = ()  # what was guessed
+
+
+@dataclass
+class Table:
+    """An open catalog. `schema` gives the columns as the manifest repeats them.
+
+    `rows` may be asked for again: each time the file is read from its beginning. `sha256` is known once the rows are read.
+    """
+
+    uri: str
+    schema: pa.Schema
+    facts: Facts
+    _read: Callable[[], Iterator[Row]]
+    _sum: Callable[[], str]
+
+    @property
+    def columns(self) -> list[str]:
+        """The column names as they stand."""
+        return list(self.schema.names)
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        """All rows. Raises InputError for a catalog that cannot be read to its end, or is another than when it was opened."""
+        return self._read()
+
+    @property
+    def sha256(self) -> str:
+        """Of the file's bytes as they are stored; of several files, of `sha256sum`'s lines for them.
+
+        Empty before `rows` is read to its end.
+        """
+        return self._sum()
+
+
+def named(header: Sequence[str], uri: str, line: int | None = None) -> list[str]:
+    """Column names: an empty one gets its number, one that stands twice is an error."""
+    at = f"line {line}: " if line else ""
+    names = [name.strip() or f"column_{number}" for number, name in enumerate(header, 1)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"{uri}: {at}the column {name!r} stands twice",
+                line=line,
+                field=name,
+                hint="rename one of the two: nobody can say which is meant",
+            )
+        if "\0" in name:
+            raise InputError(
+                f"{uri}: {at}a column's name holds a NUL byte: this is no text",
+                line=line,
+                field="catalog",
+                code="encoding",
+                hint="if it is UTF-16 without a byte order mark, say so: CATALOG#encoding=utf-16-le",
+            )
+    return names
+
+
+def text_schema(names: Sequence[str]) -> pa.Schema:
+    """Columns of text."""
+    return pa.schema([pa.field(name, pa.string()) for name in names])
+
+
+def unfit(names: Sequence[str], cells: Sequence[str]) -> tuple[Sequence[str], str | None]:
+    """The cells without what no file or gateway can take, and what that was: NUL, or half of a character pair.
+
+    JSON can hold the latter: a text cut inside an emoji.
+    """
+    joined = "".join(cells)
+    if "\0" not in joined:
+        try:
+            joined.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return cells, None
+    whole = [cell.encode("utf-8", "replace").decode().replace("\0", "") for cell in cells]
+    field = next(name for name, cell, kept in zip(names, cells, whole, strict=True) if cell != kept)
+    return whole, f"{field} holds " + ("a NUL byte" if "\0" in joined else "half a character")

@@ -1,0 +1,272 @@
+"""Where a catalog's bytes come from: any fsspec URI, one file or several, packed or not, with what its URI states about it."""
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, cast
+from urllib.parse import unquote
+
+import pyarrow as pa
+from fsspec.core import url_to_fs
+
+from ...core.errors import InputError
+
+FORMATS = {
+    ".csv": "csv",
+    ".txt": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".xml": "xml",
+}
+PACKINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
+# These are read from their end, and are packed inside already.
+_NEVER_PACKED = ("parquet", "xlsx")
+_STATED = ("encoding", "sheet")
+# Beyond this many bytes, a file that unpacks to more than this many times its size is made to fill up a machine.
+_BOMB_FROM, _BOMB_RATIO = 256 * 1024 * 1024, 200
+_MAGIC = {
+    b"PK\x03\x04": "a ZIP or XLSX file",
+    b"PAR1": "a Parquet file",
+    b"\x1f\x8b": "a gzip file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"\xd0\xcf\x11\xe0": "an old Excel file (.xls), or one with a password",
+    b"%PDF": "a PDF",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a catalog."""
+
+    uri: str  # as messages name it
+    path: str  # within its store
+    store: Any  # fsspec's file system
+    kind: str  # a value of FORMATS
+    packing: str | None = None  # a value of PACKINGS
+    member: str | None = None  # of a ZIP
+    stated: Mapping[str, str] = field(default_factory=dict)  # "encoding", "sheet"
+    part: str | None = None  # its name among several files
+
+    def open(self, digest: Any = None) -> BinaryIO:
+        """The file's bytes, unpacked; `digest` takes them in as they are read."""
+        raw = self.open_stored()
+        if self.packing is not None:
+            raw = cast(BinaryIO, _Unpacked(self, raw))
+        return cast(BinaryIO, io.BufferedReader(_Hashing(raw, digest), _BLOCK))
+
+    def open_stored(self) -> BinaryIO:
+        """The bytes as they are stored; formats that are read from their end can seek in them."""
+        return cast(BinaryIO, self.store.open(self.path, "rb"))
+
+    def stored_sha256(self) -> str:
+        """sha256 (hex) of the stored bytes."""
+        digest = hashlib.sha256()
+        with self.open_stored() as file:
+            while block := file.read(1024 * 1024):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def changed(self) -> InputError:
+        """The error for a file that is another on the second reading."""
+        return InputError(
+            f"{self.uri}: was changed while it was read", field="catalog", code="catalog_changed", hint="try again"
+        )
+
+
+_BLOCK = 256 * 1024
+
+
+def find_sources(uri: str) -> list[Source]:
+    """The file, or the parts below a folder or behind a pattern, in the order of their names. Raises InputError."""
+    store, path, stated = _placed(uri)
+    bare = uri if not stated else uri.rpartition("#")[0]
+    remote = uri.startswith(("http://", "https://"))
+    if not remote and any(mark in path for mark in "*?[") and not store.exists(path):
+        found = sorted(str(each) for each in store.glob(path) if not store.isdir(each))
+        if not found:
+            raise InputError(f"{bare}: no file fits this pattern", field="catalog", code="no_catalog")
+        return _parts(store, found, bare, stated)
+    if not remote and store.isdir(path):
+        return _folder(store, path, bare, stated)
+    return [_source(store, path, bare, stated)]
+
+
+def _placed(uri: str) -> tuple[Any, str, Mapping[str, str]]:
+    """Store, path and statements of a URI: `#encoding=...` and `#sheet=...` are ours, another `#` belongs to the name."""
+    head, mark, tail = uri.rpartition("#")
+    pairs = [part.partition("=") for part in tail.split("&")] if mark else []
+    stated = {name: unquote(value) for name, _, value in pairs if name in _STATED and value}
+    if stated and len(stated) == len(pairs):
+        store, path = url_to_fs(head)
+        return store, str(path), stated
+    store, path = url_to_fs(uri)
+    return store, str(path), {}
+
+
+def _folder(store: Any, path: str, uri: str, stated: Mapping[str, str]) -> list[Source]:
+    """Every catalog file below a folder; other files, and hidden ones such as _SUCCESS, are passed over."""
+    root = path.rstrip("/")
+    found = []
+    for each in sorted(map(str, store.find(root))):
+        parts = PurePosixPath(each[len(root) :].lstrip("/")).parts
+        if not any(part.startswith(("_", ".")) for part in parts) and _kind(each)[0]:
+            found.append(each)
+    if not found:
+        raise InputError(f"{uri}: this folder holds no catalog; {_READS}", field="catalog", code="no_catalog")
+    return _parts(store, found, uri, stated)
+
+
+def _parts(store: Any, paths: list[str], uri: str, stated: Mapping[str, str]) -> list[Source]:
+    """Several files, each under its name below the folder that holds them all."""
+    folders = [PurePosixPath(path).parent.parts for path in paths]
+    common = next(
+        (n for n, each in enumerate(zip(*folders, strict=False)) if len(set(each)) > 1), min(map(len, folders))
+    )
+    parts = ["/".join(PurePosixPath(path).parts[common:]) for path in paths]
+    return [
+        replace(_source(store, path, f"{uri}: {part}", stated), part=part)
+        for path, part in zip(paths, parts, strict=True)
+    ]
+
+
+_READS = f"catalogs are {', '.join(FORMATS)}, or one of these with {', '.join(PACKINGS)}"
+
+
+def _kind(path: str) -> tuple[str | None, str | None]:
+    name = PurePosixPath(path.split("?", 1)[0].lower())
+    packing = PACKINGS.get(name.suffix)
+    kind = FORMATS.get(name.with_suffix("").suffix if packing else name.suffix)
+    return (kind or ("zip" if packing == "zip" else None)), packing
+
+
+def _source(store: Any, path: str, shown: str, stated: Mapping[str, str]) -> Source:
+    kind, packing = _kind(path)
+    if kind is None:
+        hint = "save it as .xlsx" if path.lower().endswith(".xls") else None
+        raise InputError(f"{shown}: not a catalog this version reads; {_READS}", field="catalog", hint=hint)
+    if packing == "zip":
+        return _zipped(Source(shown, path, store, kind, packing, stated=stated))
+    if packing and kind in _NEVER_PACKED:
+        raise InputError(f"{shown}: unpack it first; a {kind} file is packed inside already", field="catalog")
+    return Source(shown, path, store, kind, packing, stated=stated)
+
+
+def _zipped(source: Source) -> Source:
+    """The one file in a ZIP decides what it is."""
+    with source.store.open(source.path, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                names = [
+                    each.filename
+                    for each in archive.infolist()
+                    if not each.is_dir() and not each.filename.startswith("__MACOSX/")
+                ]
+        except zipfile.BadZipFile as error:
+            raise InputError(f"{source.uri}: not a readable ZIP: {error}", field="catalog") from None
+    if len(names) != 1:
+        raise InputError(
+            f"{source.uri}: a catalog in a ZIP is one file alone, here are {len(names)}: {', '.join(names[:5])}",
+            field="catalog",
+            hint="unpack it, and name the file that is the catalog",
+        )
+    kind, packing = _kind(names[0])
+    if kind is None or packing or kind in _NEVER_PACKED:
+        raise InputError(f"{source.uri}: holds {names[0]}: unpack it first; {_READS}", field="catalog")
+    return Source(source.uri, source.path, source.store, kind, "zip", names[0], source.stated)
+
+
+def check_magic(source: Source, head: bytes) -> None:
+    """A file that is something else than its name says is told as such. Raises InputError."""
+    for magic, what in _MAGIC.items():
+        if head.startswith(magic):
+            raise InputError(
+                f"{source.uri}: is {what} by its content", field="catalog", hint="give it the ending that belongs to it"
+            )
+
+
+class _Hashing(io.RawIOBase):
+    """Passes bytes through and hashes them."""
+
+    def __init__(self, file: BinaryIO, digest: Any) -> None:
+        self._file = file
+        self._digest = digest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self._file.read(len(buffer))
+        if self._digest is not None:
+            self._digest.update(block)
+        buffer[: len(block)] = block
+        return len(block)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Unpacked(io.RawIOBase):
+    """Unpacks as it is read, and stops at what is made to fill up a machine."""
+
+    def __init__(self, source: Source, stored: BinaryIO) -> None:
+        self._source = source
+        self._stored = stored
+        self._unpacking = _unpacking(source, stored)
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            block = bytes(self._unpacking.read(size))
+        except (EOFError, OSError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+            raise _damaged(self._source, error) from None
+        self._count += len(block)
+        if self._count > _BOMB_FROM and self._count > _BOMB_RATIO * self._stored.tell():
+            raise InputError(
+                f"{self._source.uri}: unpacks to more than {_BOMB_RATIO} times its size", field="catalog", code="bomb"
+            )
+        return block
+
+    def close(self) -> None:
+        self._unpacking.close()
+        self._stored.close()
+        super().close()
+
+
+def _unpacking(source: Source, file: BinaryIO) -> BinaryIO:
+    if source.packing == "gzip":
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+    if source.packing == "bzip2":
+        return cast(BinaryIO, bz2.BZ2File(file))
+    if source.packing == "xz":
+        return cast(BinaryIO, lzma.LZMAFile(file))
+    if source.packing == "zstd":
+        return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd"))
+    try:
+        return cast(BinaryIO, zipfile.ZipFile(file).open(source.member or ""))
+    except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:  # a password, or a method nobody knows
+        raise _damaged(source, error) from None
+
+
+def _damaged(source: Source, error: Exception) -> InputError:
+    return InputError(
+        f"{source.uri}: cannot be unpacked: {error}", field="catalog", hint="the file is damaged, not whole, or locked"
+    )
