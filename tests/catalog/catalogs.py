@@ -23,17 +23,17 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def rows(path: Path) -> list[Row]:
+def rows(path: Path | str) -> list[Row]:
     """All rows of a catalog."""
     return list(open_table(str(path)).rows)
 
 
-def cells(path: Path) -> list[list[str]]:
+def cells(path: Path | str) -> list[list[str]]:
     """The text cells of all rows."""
     return [row.cells for row in rows(path)]
 
 
-def plan(path: Path, shots: str | None = None, **wishes: Any) -> list[FrozenRecord]:
+def plan(path: Path | str, shots: str | None = None, **wishes: Any) -> list[FrozenRecord]:
     """Every record of a catalog as a forecast plans it; `shots` is a shot list's text, None is column mode."""
     references = References(str(path))
     wanted = Wishes(shots=None if shots is None else parse_shots(shots), **wishes)

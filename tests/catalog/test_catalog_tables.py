@@ -5,10 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import fsspec
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -305,59 +304,6 @@ def test_the_sum_of_a_parquet_is_that_of_its_bytes(tmp_path: Path) -> None:
     table = open_table(str(path))
     assert len(list(table.rows)) == 10_000
     assert table.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-# One table, three formats
-
-FRAME = pd.DataFrame(
-    {
-        "sku": ["007", "a b", "ü-3"],
-        "title": ["Lamp", 'Chair, "oak"', "Tisch\nrund"],
-        "price": [19.9, 10.0, 0.1],
-        "stock": [1, 0, 1000000],
-        "sale": [True, False, True],
-    }
-)
-SHOTS = """
-shots:
-  - name: hero
-    prompt: "{{ title | default('thing') }} for {{ price }}, {{ stock }} left, {{ sale }} {{ sku }}"
-"""
-
-
-def in_all_formats(frame: pd.DataFrame, folder: Path) -> list[Path]:
-    """The same table, written by pandas as a user would."""
-    paths = [folder / name for name in ("a.csv", "a.jsonl", "a.parquet")]
-    frame.to_csv(paths[0], index=False)
-    frame.to_json(paths[1], orient="records", lines=True, force_ascii=False, double_precision=15)
-    frame.to_parquet(paths[2], index=False)
-    return paths
-
-
-def test_the_same_table_has_the_same_fingerprints_in_every_format(tmp_path: Path) -> None:
-    """A shop that changes its export's format pays for nothing again."""
-    found = [
-        {record.row_key: record.job.fingerprint for record in plan(path, SHOTS) if record.job}
-        for path in in_all_formats(FRAME, tmp_path)
-    ]
-    assert len(found[0]) == 3
-    assert found[0] == found[1] == found[2]
-
-
-def test_column_mode_has_the_same_fingerprints_in_every_format(tmp_path: Path) -> None:
-    """Numbers and switches among the fields included."""
-    frame: Any = pd.DataFrame(
-        {
-            "sku": ["a", "b"],
-            "prompt": ["A lamp", "A\u00a0chair"],
-            "n": [2, 3],
-            "watermark": [False, True],
-            "gateways": ["", "gccai"],
-        }
-    )
-    found = [[record.job for record in plan(path)] for path in in_all_formats(frame, tmp_path)]
-    assert [job.n for job in found[0] if job] == [2, 3]
-    assert found[0] == found[1] == found[2]
 
 
 def test_a_float32_column_has_the_fingerprint_of_what_was_written(tmp_path: Path) -> None:

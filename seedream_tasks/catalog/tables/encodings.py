@@ -6,9 +6,9 @@
     else, where nothing speaks against it Windows-1252, with a warning
     else                                  an error with the way out
 
-What speaks against Windows-1252: bytes it does not define; three accented letters in a row (Cyrillic, Greek, CJK); signs or a
-capital letter inside a word (DOS, Mac, Polish); the Icelandic letters, which Turkish has others for. What Czech or Polish text
-without any of these would become is seen in `seedream plan`, whose first rows are there to be looked at.
+What speaks against Windows-1252: bytes it does not define; three accented letters, or four bytes beyond ASCII, in a row
+(Cyrillic, Greek, CJK); a sign or a capital letter inside a word (DOS, Mac, Polish); the Icelandic letters, for which Turkish has
+others. What Czech text without any of these would become is seen in `seedream plan`, whose first rows are there to be looked at.
 """
 
 import codecs
@@ -30,16 +30,20 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
-_LETTER = rb"[\x8a\x8c\x8e\x9a\x9c\x9e\x9f\xc0-\xd6\xd8-\xf6\xf8-\xff]"
+_LETTERS = rb"\x8a\x8c\x8e\x9a\x9c\x9e\x9f\xc0-\xd6\xd8-\xf6\xf8-\xff"
 _CAPITAL = rb"[\x8a\x8c\x8e\x9f\xc0-\xd6\xd8-\xde]"
 _SIGN = rb"[\x80\x82-\x84\x86-\x89\x8b\x93\x94\x98\x9b\xa1-\xa9\xac\xaf-\xb3\xb5\xb6\xb8\xb9\xbc-\xbf]"
+_LETTER, _ANY_LETTER, _HIGH = b"[" + _LETTERS + b"]", b"[A-Za-z" + _LETTERS + b"]", rb"[\x80-\x9f\xa1-\xff]"
 _NOT_1252 = re.compile(
-    rb"[\x81\x8d\x8f\x90\x9d\xd0\xdd\xde\xf0\xfd\xfe]|"
-    + _LETTER
-    + rb"{3}|[A-Za-z]"
-    + _SIGN
-    + rb"[A-Za-z]|[a-z]"
-    + _CAPITAL
+    b"|".join(
+        (
+            rb"[\x81\x8d\x8f\x90\x9d\xd0\xdd\xde\xf0\xfd\xfe]",
+            _LETTER + rb"{3}",
+            *(_HIGH + b"{%d}" % n + _LETTER + _HIGH + b"{%d}" % (3 - n) for n in range(4)),
+            _ANY_LETTER + _SIGN + _ANY_LETTER,
+            rb"[a-z]" + _CAPITAL,
+        )
+    )
 )
 
 
@@ -154,7 +158,7 @@ class _Scan:
         if self.against_1252 is None and not block.isascii():
             found = _NOT_1252.search(self._tail + block)
             self.against_1252 = found.group().decode("latin-1") if found else None
-        self._tail = block[-2:]
+        self._tail = block[-3:]
 
 
 def _not_text(source: Source, shown: str, scan: _Scan, guess: bool) -> InputError:

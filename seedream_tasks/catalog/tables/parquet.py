@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ...core.errors import InputError
 from ..cells import cell_text
 from .rows import Facts, Row, Table, named, unfit
 from .sources import Source
@@ -28,8 +28,8 @@ def open_parquet(source: Source) -> Table:
         with source.open_stored() as file:
             parquet = pq.ParquetFile(file)
             for batch in parquet.iter_batches(batch_size=_batch_rows(parquet.metadata)):
-                texts = [list(map(cell_text, _values(column))) for column in batch.columns]
-                kept = [_plain(column) for column in batch.columns]
+                kept = [_plain(source, name, column) for name, column in zip(names, batch.columns, strict=True)]
+                texts = [list(map(cell_text, _exact(*each))) for each in zip(batch.columns, kept, strict=True)]
                 for cells, values in zip(zip(*texts, strict=True), zip(*kept, strict=True), strict=True):
                     whole, odd = unfit(names, cells)
                     yield Row(None, whole, values, odd)
@@ -43,22 +43,22 @@ def _batch_rows(metadata: Any) -> int:
     return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES * metadata.num_rows // max(size, 1))))
 
 
-def _plain(column: pa.Array) -> Sequence[Any]:
-    """A column's values as Python has them."""
+def _plain(source: Source, name: str, column: pa.Array) -> Sequence[Any]:
+    """A column's values as Python has them, and as the manifest repeats them. Raises InputError."""
     try:
         return cast(Sequence[Any], column.to_pylist())
     except UnicodeDecodeError:  # text by its type, not by its bytes
-        return cast(Sequence[Any], column.cast(pa.binary()).to_pylist())
-    except (OverflowError, ValueError):  # a date that Python's calendar does not hold
-        return cast(Sequence[Any], pc.cast(column, pa.string()).to_pylist())
+        return [None if value is None else cell_text(value) for value in column.cast(pa.binary()).to_pylist()]
+    except (OverflowError, ValueError) as error:
+        raise InputError(
+            f"{source.uri}: the column {name!r} holds a date or time that is none: {error}", field=name
+        ) from None
 
 
-def _values(column: pa.Array) -> Sequence[Any]:
+def _exact(column: pa.Array, values: Sequence[Any]) -> Sequence[Any]:
     """A column's values as the table of texts takes them."""
     if pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
         # As Python floats these would show digits that nobody wrote: 19.9 becomes 19.899999618530273.
         numbers = np.asarray(column.to_numpy(zero_copy_only=False))
-        return [
-            None if missing else number for number, missing in zip(numbers, column.is_null().to_pylist(), strict=True)
-        ]
-    return _plain(column)
+        return [None if value is None else number for number, value in zip(numbers, values, strict=True)]
+    return values

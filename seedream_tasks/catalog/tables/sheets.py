@@ -66,13 +66,12 @@ class _Sheet:
         for number, cells in self._workbook.rows(self._entry):
             if names:
                 for cell in cells:
-                    if cell.text is None:
-                        continue
-                    if cell.kind != "n" or self._workbook.format_of(cell.style):
-                        if cell.kind != "s" or self._workbook.strings[int(cell.text)]:
-                            others.add(cell.column)
-                    elif cell.column not in fractions and not self._number(cell).is_integer():
-                        fractions.add(cell.column)
+                    try:
+                        kind = self._kind(cell)
+                    except (ValueError, IndexError):
+                        raise self._unreadable(cell, number) from None
+                    if kind is not None:
+                        (fractions if kind == "fraction" else others).add(cell.column)
                 continue
             texts = self._texts(cells, number)
             if any(text.strip() for text in texts):
@@ -116,13 +115,24 @@ class _Sheet:
                 try:
                     texts[cell.column] = self._text(cell)
                 except (ValueError, IndexError, OverflowError):
-                    at = coordinate(cell.column, row)
-                    raise InputError(
-                        f"{self._source.uri}: line {row}: the cell {at} cannot be read: {cell.text[:60]!r}",
-                        line=row,
-                        field="catalog",
-                    ) from None
+                    raise self._unreadable(cell, row) from None
         return texts
+
+    def _kind(self, cell: Cell) -> str | None:
+        """What a cell says of its column's numbers: a fraction, something else, or nothing."""
+        if cell.text is None:
+            return None
+        if cell.kind == "n" and not self._workbook.format_of(cell.style):
+            return None if self._number(cell).is_integer() else "fraction"
+        return "other" if cell.kind != "s" or self._workbook.strings[int(cell.text)] else None
+
+    def _unreadable(self, cell: Cell, row: int) -> InputError:
+        at = coordinate(cell.column, row)
+        return InputError(
+            f"{self._source.uri}: line {row}: the cell {at} cannot be read: {(cell.text or '')[:60]!r}",
+            line=row,
+            field="catalog",
+        )
 
     def _text(self, cell: Cell) -> str:
         text = cell.text or ""

@@ -1,7 +1,8 @@
 """An XLSX package, read as a stream with the standard library's ZIP and XML.
 
-openpyxl and python-calamine were tried against: neither says whether a formula has a value, both keep all of a sheet's rows or
-all of its strings several times, and neither refuses what is made to fill up a machine.
+Of our own, for what openpyxl's reader does not do: tell a formula without a value from an empty cell, let a caller refuse
+entities and parts that unpack to many times their size, leave a gap of a million empty rows out. It takes less than half the
+time, too.
 """
 
 import posixpath
