@@ -1,7 +1,7 @@
 """Write the sample data: catalogs, what is expected of them, and the suppliers' photos.
 
     python data/samples/make_samples.py             everything (the photos take some minutes)
-    python data/samples/make_samples.py --tables    catalog.csv, awkward.csv and awkward.expected.json only
+    python data/samples/make_samples.py --tables    the tables only
 
 Needs numpy and Pillow. The same versions of both write the same tables byte for byte and the same photos pixel for pixel.
 """
@@ -15,6 +15,7 @@ import zlib
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import exports
 import homeware
 import wearables
 from camera import photograph
@@ -69,6 +70,9 @@ def write_tables() -> None:
         ("catalog.csv", clean),
         ("awkward.csv", awkward),
         ("awkward.expected.json", f"[\n{records}\n]\n"),
+        ("woocommerce.csv", exports.woocommerce_csv()),
+        ("merchant.tsv", exports.merchant_tsv()),
+        ("merchant.xml", exports.merchant_xml()),
     ):
         (HERE / name).write_bytes(text.encode("utf-8"))
 

@@ -15,7 +15,7 @@ from ..catalog.tables import Table
 from ..core.capabilities import Capability
 from ..core.decisions import Offer, Route, route, wanted
 from ..core.errors import InputError, ReferenceFault, RowError
-from ..core.jobs import Job, Reference
+from ..core.jobs import Job, Reference, job_key
 from ..core.money import ZERO, money
 from ..core.preflight import obstacles
 from ..core.pricing import PriceBook
@@ -53,6 +53,7 @@ class _Draft:
     shot: str
     row_key: str | None
     job: Job | None = None
+    fingerprint: str = ""  # the job's, computed once its references are known
     reason: Reason = Reason.NEW
     settled: str | None = None
     warnings: tuple[str, ...] = ()
@@ -60,6 +61,10 @@ class _Draft:
     error_message: str | None = None
     unreachable: bool = False  # a reference counts as remembered: good for reuse, never for a purchase
     unchecked: bool = False  # a reference was not looked at (forecasts fetch nothing)
+
+    @property
+    def job_key(self) -> str:
+        return job_key(self.row_key or "", self.shot, self.fingerprint)
 
     def refuse(self, reason: Reason, settled: str, code: str, message: str) -> None:
         self.reason, self.settled, self.error_code, self.error_message = reason, settled, code, message
@@ -275,9 +280,10 @@ class Planner:
     def _decided(self, drafts: list[_Draft], fetchers: ThreadPoolExecutor) -> Iterator[Planned]:
         self._resolve(drafts, fetchers)
         for draft in drafts:
+            if draft.job is not None:
+                draft.fingerprint = draft.job.fingerprint
             self._check_duplicate(draft)
-        jobs = [draft.job for draft in drafts if draft.job is not None and draft.settled is None]
-        views, known = self._looked_up(jobs)
+        views, known = self._looked_up([draft for draft in drafts if draft.job is not None and draft.settled is None])
         for draft in drafts:
             yield self._decide(draft, views, known)
 
@@ -301,18 +307,18 @@ class Planner:
                 f"{_where(draft)}: the key {draft.row_key!r} stands on {at} already, with another content",
             )
 
-    def _looked_up(self, jobs: Sequence[Job]) -> tuple[dict[str, JobView], dict[tuple[str, str], list[KnownJob]]]:
-        keys = [job.job_key for job in jobs]
+    def _looked_up(self, drafts: Sequence[_Draft]) -> tuple[dict[str, JobView], dict[tuple[str, str], list[KnownJob]]]:
+        keys = [draft.job_key for draft in drafts]
         if self._ledger is None:
             return {key: JobView(key) for key in keys}, {}
-        rows = [(job.row_key, job.shot) for job in jobs]
+        rows = [(draft.row_key or "", draft.shot) for draft in drafts]
         return self._ledger.read_now(lambda connection: (job_views(connection, keys), known_jobs(connection, rows)))
 
     def _decide(
         self, draft: _Draft, views: Mapping[str, JobView], known: Mapping[tuple[str, str], list[KnownJob]]
     ) -> Planned:
         job = draft.job
-        view = views.get(job.job_key) if job and draft.settled is None else None
+        view = views.get(draft.job_key) if job and draft.settled is None else None
         if job is None or view is None:
             return Planned(self._record(draft), None)
         selected = not self._wishes.only or job.row_key in self._wishes.only
@@ -419,7 +425,7 @@ class _FirstOnes:
     def of(self, draft: _Draft) -> tuple[str, bool] | None:
         """Where the first one stands and whether it asks for the same; None when this is the first."""
         product, job = draft.product, draft.job
-        print_ = bytes.fromhex(job.fingerprint)[:16] if job else b""
+        print_ = bytes.fromhex(draft.fingerprint)[:16] if job else b""
         part = self._files.setdefault(product.file, len(self._files))
         packed = self._PACKED.pack(print_, job.n if job else 0, part, product.line or 0, product.row_number)
         there = self._by_shot.setdefault(draft.shot, {}).setdefault(draft.row_key or "", packed)
