@@ -11,9 +11,11 @@ from typing import Any
 from PIL import Image
 from runs import Ran, read
 from sandbox_process import Sandbox
+from sqlalchemy import create_engine, inspect, text
 
 from seedream_tasks.catalog.manifest import Summary
 from seedream_tasks.core.money import ZERO
+from seedream_tasks.ledger.store import parse_url
 
 PRICE = {"evolink": Decimal("0.031"), "gccai": Decimal("0.035"), "getimg": Decimal("0.04"), "apiin": Decimal("0.024")}
 RESERVED = PRICE | {"apiin": Decimal("0.12")}  # apiin's price is disputed: the highest stated is held
@@ -32,9 +34,18 @@ def ledger(archive: Path, statement: str, *values: Any) -> list[sqlite3.Row]:
         connection.close()
 
 
-def leases_end(archive: Path) -> None:
+def leases_end(archive: Path, ledger_url: str | None = None) -> None:
     """Let every lease end: the processes that held them are dead."""
-    ledger(archive, "UPDATE attempts SET lease_until = 0 WHERE state = 'intent'")
+    statement = "UPDATE attempts SET lease_until = 0 WHERE state = 'intent'"
+    if ledger_url is None:
+        if (archive / "ledger.db").exists() and ledger(archive, "SELECT 1 FROM sqlite_master WHERE name = 'attempts'"):
+            ledger(archive, statement)
+        return
+    engine = create_engine(parse_url(ledger_url))
+    with engine.begin() as connection:
+        if inspect(connection).has_table("attempts"):
+            connection.execute(text(statement))
+    engine.dispose()
 
 
 def ledger_money(archive: Path) -> tuple[Decimal, Decimal]:
