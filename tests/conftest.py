@@ -109,10 +109,15 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new, empty ledger on each of the two databases."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger' / 'ledger.db'}"
+    return str(request.getfixturevalue("postgres_ledger"))
+
+
+@pytest.fixture
+def postgres_ledger(postgres: str) -> str:
+    """A new, empty ledger on PostgreSQL."""
     import psycopg
 
-    server = str(request.getfixturevalue("postgres"))
     name = f"ledger_{os.urandom(6).hex()}"
-    with psycopg.connect(server, autocommit=True) as connection:
+    with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    return server.rsplit("/", 1)[0] + f"/{name}"
+    return postgres.rsplit("/", 1)[0] + f"/{name}"

@@ -13,8 +13,10 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -88,6 +90,19 @@ def _vanish(folder: str) -> None:
     Path(folder).rename(f"{folder}.away")
 
 
+_locks: list[sqlite3.Connection] = []  # held until the process ends
+
+
+def _lock(database: str) -> None:
+    _locks.append(sqlite3.connect(database, isolation_level=None, check_same_thread=False))
+    _locks[-1].execute("BEGIN IMMEDIATE")
+
+
+def _into_log(path: str) -> None:
+    with Path(path).open("ab") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())
+
+
 # What may happen at a moment, in the process itself: name -> what it does with the arguments that the order names.
 DEEDS: dict[str, Callable[..., None]] = {
     "die": _die,
@@ -96,10 +111,12 @@ DEEDS: dict[str, Callable[..., None]] = {
     "fill": _fill,
     "read_only": _read_only,
     "vanish": _vanish,
+    "lock": _lock,
+    "into_log": _into_log,
 }
 
 
-def at(moment: Moment, deed: Callable[[], None]) -> None:
+def at(moment: Moment, deed: Callable[[], object]) -> None:
     """Let this process do that at that moment."""
     module_name, class_name, name = PLACES[moment.place]
     module = sys.modules[module_name]
@@ -171,7 +188,7 @@ class Runs:
     def begin(self, *orders: dict[str, Any]) -> None:
         """Start these at the same time. `ends` must follow."""
         assert self._process.stdin is not None
-        environment = {name: value for name, value in os.environ.items() if name.startswith("SEEDREAM_")}
+        environment = {name: os.environ[name] for name in os.environ if name.startswith(("SEEDREAM_", "TMPDIR"))}
         self._process.stdin.write(json.dumps({"environment": environment, "orders": orders}) + "\n")
         self._process.stdin.flush()
 
@@ -206,8 +223,8 @@ class Runs:
 def order(catalog: Path, archive: Path, moment: Moment | None = None, **options: Any) -> dict[str, Any]:
     """What one process is to do: the run that `runs.settings` makes of these, with strings and lists as options. Besides:
 
-    `run_id`; `deed`, a name of DEEDS and its arguments, for `moment`; `killed_after_s`; `lease_s`, how long leases last;
-    `powerless`: file modes bind this process even as root.
+    `run_id`; `deeds` for `moment`, names of DEEDS each with its arguments; `killed_after_s`; `lease_s` and `lock_wait_s`, how
+    long leases last and locks are waited for; `powerless`: file modes bind this process even as root.
     """
     at = None if moment is None else [moment.place, moment.when, moment.number]
     return {"catalog": str(catalog), "archive": str(archive), "moment": at, **options}
@@ -220,16 +237,18 @@ def command(*arguments: str, moment: Moment | None = None, **options: Any) -> di
 
 
 def _child(wanted: dict[str, Any]) -> int:
-    from seedream_tasks.ledger import claims
+    from seedream_tasks.ledger import claims, store
 
     if wanted.pop("powerless", False):
         _give_up_powers()
-    moment, deed = wanted.pop("moment", None), wanted.pop("deed", ["die"])
+    moment, deeds = wanted.pop("moment", None), wanted.pop("deeds", [["die"]])
     if moment is not None:
-        at(Moment(*moment), lambda: DEEDS[deed[0]](*deed[1:]))
-    lease_s = wanted.pop("lease_s", None)
-    if lease_s is not None:
-        claims.LEASE_S, claims.SENDING_MARGIN_S = lease_s, lease_s / 3
+        at(Moment(*moment), lambda: [DEEDS[name](*arguments) for name, *arguments in deeds])
+    if "lease_s" in wanted:
+        claims.LEASE_S = wanted.pop("lease_s")
+        claims.SENDING_MARGIN_S = claims.LEASE_S / 3
+    if "lock_wait_s" in wanted:
+        store._LOCK_WAIT_S = wanted.pop("lock_wait_s")
     if "arguments" in wanted:
         _command(wanted["arguments"])
     _library(wanted)
@@ -274,6 +293,7 @@ def _fork(environment: dict[str, str], wanted: dict[str, Any]) -> tuple[int, int
         for number in (1, 2):
             os.dup2(speaks, number)
         os.environ.update(environment)
+        tempfile.tempdir = None  # as it is remembered here
         status = _child(wanted)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1

@@ -8,7 +8,6 @@ import hashlib
 import logging
 import secrets
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,7 +26,7 @@ from ..core.pricing import PriceRow
 from ..ledger import claims, facts, records
 from ..ledger.claims import Claim, Lease, awake_or_asleep, claim, new_attempt_id
 from ..ledger.records import Recorded
-from ..ledger.rescue import Rescued, rescue, rescue_path
+from ..ledger.rescue import Rescued, other_folder, rescue, rescue_path
 from ..ledger.store import Ledger
 from .lanes import Lane
 
@@ -236,13 +235,11 @@ class Buyer:
             error = ErrorInfo("unknown", moved.message, ErrorClass.TRANSIENT)
             return await self._ledger.write(lambda connection: records.unknown(connection, attempt_id, error))
         except Exception as fault:  # whatever kept it from the ledger, the acceptance must not be lost
-            self._rescue(attempt_id, task_id, outcome, finished)
-            raise LedgerFault(
-                f"an accepted job could not be written to the ledger ({fault}); it is kept in {self._rescue_path}"
-                " and taken in at the next start"
-            ) from fault
+            kept = self._rescue(attempt_id, task_id, outcome, finished)
+            raise LedgerFault(f"an accepted job could not be written to the ledger ({fault}); {kept}") from fault
 
-    def _rescue(self, attempt_id: str, task_id: str, outcome: SubmitOutcome, finished: Finished | None) -> None:
+    def _rescue(self, attempt_id: str, task_id: str, outcome: SubmitOutcome, finished: Finished | None) -> str:
+        """Keep an acceptance outside the ledger; says where."""
         kept = Rescued(
             attempt_id,
             task_id,
@@ -251,18 +248,20 @@ class Buyer:
             None if finished is None else tuple(link.url for link in finished.links),
             None if finished is None or finished.usd is None else plain(finished.usd),
         )
-        # To the terminal first: the disk may be full, which is why we are here.
-        print(f"ACCEPTED BUT NOT IN THE LEDGER: {kept}", file=sys.stderr, flush=True)  # noqa: T201 - the last resort
+        # To the terminal first: the disk may be full, which is why we are here. It may be a log on that same disk, though.
         try:
-            rescue(self._rescue_path, kept)
-        except OSError as error:
-            elsewhere = Path(tempfile.gettempdir(), self._rescue_path.name)
-            logger.critical("%s cannot be written (%s); trying %s", self._rescue_path, error, elsewhere)
-            self._rescue_path = elsewhere
+            print(f"ACCEPTED BUT NOT IN THE LEDGER: {kept}", file=sys.stderr, flush=True)  # noqa: T201 - the last resort
+        except (OSError, ValueError) as error:
+            logger.critical("the terminal takes nothing either: %s", error)
+        for path in (self._rescue_path, other_folder() / self._rescue_path.name):
             try:
-                rescue(elsewhere, kept)
-            except OSError:
-                logger.critical("nothing can be written; the line above is all there is of this acceptance")
+                rescue(path, kept)
+            except OSError as error:
+                logger.critical("%s cannot be written: %s", path, error)
+            else:
+                return f"it is kept in {path} and taken in at the next start"
+        by_hand = f"seedream resolve {attempt_id} --as paid --task-id {task_id}"
+        return f"nor to any file: it is known here only ({by_hand})"
 
 
 def first_expiry(finished: Finished, link_life_s: int | None) -> datetime | None:

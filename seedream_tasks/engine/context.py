@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 
 from ..core.capabilities import BY_OFFER, MODELS
@@ -18,7 +19,7 @@ from ..gateways.client import Account, GatewayClient, Probe
 from ..gateways.dialect import Balance
 from ..gateways.http import HttpClients
 from ..ledger import facts, records
-from ..ledger.rescue import rescued, take_in
+from ..ledger.rescue import other_folder, rescued, take_in
 from ..ledger.store import Ledger, exists, open_ledger, parse_url, shown_url
 from ..media.archive import MARKER, Archive
 from ..media.references import References
@@ -71,18 +72,28 @@ def open_pair(place: Locations, create: bool = True) -> Ledger:
     ledger = open_ledger(place.ledger_url, create=not there)
     try:
         belong_together(ledger, place, marker, used)
-        for path, answers in rescued(rescue_folder(place)):
-            ours = ledger.write_now(lambda connection, kept=answers: take_in(connection, kept))  # type: ignore[misc]
-            if answers and not ours:
-                logger.warning("%s is another ledger's and stays where it is", path)
-                continue
-            path.rename(path.with_suffix(".taken-in"))
-            logger.warning("%s: %s rescued acceptances are in the ledger now", path, ours)
+        _take_in_rescued(ledger, rescue_folder(place))
         ledger.write_now(records.overdue_intents)
     except BaseException:
         ledger.close()
         raise
     return ledger
+
+
+def _take_in_rescued(ledger: Ledger, folder: Path) -> None:
+    """Take in the rescue files beside the ledger, and those that could not be written there."""
+    for path, answers in chain(rescued(folder), rescued(other_folder())):
+        ours = ledger.write_now(lambda connection, kept=answers: take_in(connection, kept))  # type: ignore[misc]
+        if answers and not ours:
+            # The other folder holds the files of every ledger that this user has.
+            logger.log(
+                logging.WARNING if path.parent == folder else logging.DEBUG,
+                "%s is another ledger's and stays where it is",
+                path,
+            )
+            continue
+        path.rename(path.with_suffix(".taken-in"))
+        logger.warning("%s: %s rescued acceptances are in the ledger now", path, ours)
 
 
 def open_known(place: Locations) -> Ledger | None:

@@ -5,6 +5,7 @@ The next start takes such files in before it does anything else.
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,6 +33,11 @@ class Rescued:
 def rescue_path(folder: Path, run_id: str) -> Path:
     """Where a run's rescued acceptances stand."""
     return folder / f"rescue-{run_id}.jsonl"
+
+
+def other_folder() -> Path:
+    """Where rescue files go when nothing can be written beside the ledger; this user's, on most machines another disk."""
+    return Path(tempfile.gettempdir(), f"seedream-rescue-{os.geteuid()}")
 
 
 def rescue(path: Path, answer: Rescued) -> None:

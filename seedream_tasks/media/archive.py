@@ -46,6 +46,7 @@ class Archive:
         self._path = str(path).rstrip("/")
         # A local root is its absolute path, so that the same folder has the same name from wherever it is reached.
         self.root = self._path if self.is_local else root.rstrip("/")
+        self._proven: tuple[int, int] | None = None  # which folder a local root was when it was proven writable
 
     def uri(self, path: str) -> str:
         """The full address of a file."""
@@ -152,6 +153,9 @@ class Archive:
 
     @contextmanager
     def _beside(self, target: Path) -> Iterator[Path]:
+        if self._proven is not None and self._proven != _identity(Path(self._path)):
+            # A disk that was unmounted in the middle of a run: what is written there now would be hidden when it is back.
+            raise ArchiveFault(f"{self.root} is another folder now than when this run began", path=str(target))
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.parent / f".{secrets.token_hex(8)}.part"
         try:
@@ -179,6 +183,12 @@ class Archive:
                 Path(self._path).mkdir(parents=True, exist_ok=True)
             self.fs.pipe_file(self._full(name), b"seedream_tasks can write here\n")
             self.fs.rm_file(self._full(name))
+            self._proven = _identity(Path(self._path)) if self.is_local else None
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
 
 
 def _to_disk(path: Path) -> None:

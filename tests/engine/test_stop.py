@@ -1,7 +1,6 @@
 """A run that is told to stop: no new intents, what is open is recorded, and the next run finishes."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,34 @@ from sandbox_process import Sandbox
 from witness import EVERY_GATEWAY, assert_files, bought, ledger, now, submissions
 
 from seedream_tasks.catalog.manifest import Summary
+from seedream_tasks.engine.archiving import Archiver
+from seedream_tasks.gateways.client import GatewayClient
 from seedream_tasks.gateways.http import HttpClients
 from seedream_tasks.orchestration.session import RunSettings
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Look until something is so."""
-    async with asyncio.timeout(20):
-        while not await asyncio.to_thread(true):  # noqa: ASYNC110 - what is waited for happens in another process
-            await asyncio.sleep(0.02)
+def reached(patch: pytest.MonkeyPatch, holder: type, name: str, times: int, when: str = "before") -> asyncio.Event:
+    """An event that happens before or after a method's so many-th call."""
+    method, event, seen = getattr(holder, name), asyncio.Event(), 0
+
+    async def wrapped(*args: Any, **more: Any) -> Any:
+        nonlocal seen
+        if when == "after":
+            result = await method(*args, **more)
+        seen += 1
+        if seen == times:
+            event.set()
+        return result if when == "after" else await method(*args, **more)
+
+    patch.setattr(holder, name, wrapped)
+    return event
 
 
-async def cancelled_when(wanted: RunSettings, ready: Callable[[], bool]) -> None:
+async def cancelled_when(wanted: RunSettings, ready: asyncio.Event) -> None:
     """Start a run and cancel it as soon as `ready`; ends when it has left in order."""
-    task = asyncio.create_task(go(wanted, "stopped"))
-    await until(ready)
+    task, waiting = asyncio.create_task(go(wanted, "stopped")), asyncio.create_task(ready.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -43,13 +55,14 @@ def states(archive: Path) -> set[str]:
 
 @pytest.mark.parametrize("gateway", EVERY_GATEWAY)
 def test_a_cancelled_run_leaves_nothing_unrecorded_and_the_next_one_finishes(
-    gateways: Sandbox, tmp_path: Path, gateway: str
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gateway: str
 ) -> None:
     """Cancelled with calls and tasks open: no intent stays behind, nothing is in doubt, nothing is bought twice."""
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.5}])
     catalog, archive = products(tmp_path / "c.csv", 8), tmp_path / "a"
     wanted = settings(catalog, archive, gateways=[gateway])
-    asyncio.run(cancelled_when(wanted, lambda: submissions(gateways) >= 3))
+    with monkeypatch.context() as patch:
+        asyncio.run(cancelled_when(wanted, reached(patch, GatewayClient, "submit", 3)))
     assert states(archive) <= {"accepted", "delivered", "archived", "not_sent"}
     gateways.faults([])
     last = run(catalog, archive, gateways=[gateway])
@@ -66,7 +79,9 @@ def test_open_calls_of_a_synchronous_gateway_are_awaited(
     monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "2")
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.8}])
     catalog, archive = products(tmp_path / "c.csv", 6), tmp_path / "a"
-    asyncio.run(cancelled_when(settings(catalog, archive, gateways=["getimg"]), lambda: submissions(gateways) == 2))
+    with monkeypatch.context() as patch:
+        second = reached(patch, GatewayClient, "submit", 2)
+        asyncio.run(cancelled_when(settings(catalog, archive, gateways=["getimg"]), second))
     found = [row["state"] for row in ledger(archive, "SELECT state FROM attempts")]
     assert sorted(state for state in found if state != "not_sent") == ["delivered", "delivered"]
     assert submissions(gateways) == 2
@@ -82,9 +97,11 @@ def test_a_call_that_a_stop_does_not_wait_for_is_unknown_and_said(
     """An asynchronous gateway that does not answer its submit in time is left: unknown, its price at risk, never resent."""
     monkeypatch.setattr("seedream_tasks.engine.buying.LEAVE_WITHIN_S", 0.2)
     silent: list[asyncio.StreamWriter] = []
+    open_now = asyncio.Event()
 
     async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         silent.append(writer)
+        open_now.set()
         await reader.read(-1)
 
     async def begin(catalog: Path, archive: Path) -> None:
@@ -97,7 +114,7 @@ def test_a_call_that_a_stop_does_not_wait_for_is_unknown_and_said(
 
         with monkeypatch.context() as patch:
             patch.setattr(HttpClients, "send_paid", elsewhere)
-            await cancelled_when(settings(catalog, archive, gateways=["evolink"]), lambda: bool(silent))
+            await cancelled_when(settings(catalog, archive, gateways=["evolink"]), open_now)
         for writer in silent:
             writer.close()
         server.close()
@@ -113,18 +130,15 @@ def test_a_call_that_a_stop_does_not_wait_for_is_unknown_and_said(
     assert_bill(gateways, last)
 
 
-def test_a_run_that_is_cancelled_while_it_copies_goes_on_copying_later(gateways: Sandbox, tmp_path: Path) -> None:
+def test_a_run_that_is_cancelled_while_it_copies_goes_on_copying_later(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Delivered pictures of a stopped run are copied by the next one, from the same links, without a submit."""
     gateways.faults([{"gateway": "*", "kind": "download_500"}])
     catalog, archive = products(tmp_path / "c.csv", 3), tmp_path / "a"
-
-    free = ("GET /evolink/v1/credits", "GET /evolink/v1/tasks/{id}")
-
-    def downloading() -> bool:
-        asked = gateways.bill()["requests"]
-        return sum(count for name, count in asked.items() if name.startswith("GET") and name not in free) >= 3
-
-    asyncio.run(cancelled_when(settings(catalog, archive, gateways=["evolink"]), downloading))
+    with monkeypatch.context() as patch:
+        all_delivered = reached(patch, Archiver, "save", 3)
+        asyncio.run(cancelled_when(settings(catalog, archive, gateways=["evolink"]), all_delivered))
     assert states(archive) == {"delivered"}
     gateways.faults([])
     last = run(catalog, archive, gateways=["evolink"])
@@ -133,12 +147,15 @@ def test_a_run_that_is_cancelled_while_it_copies_goes_on_copying_later(gateways:
     assert_bill(gateways, stopped(archive), last)
 
 
-def test_a_stopped_run_that_is_run_again_goes_on(gateways: Sandbox, tmp_path: Path) -> None:
+def test_a_stopped_run_that_is_run_again_goes_on(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same run id resumes the frozen list, and the whole bill stands in that one manifest."""
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.5}])
     catalog, archive = products(tmp_path / "c.csv", 6), tmp_path / "a"
     wanted = settings(catalog, archive, gateways=["evolink"])
-    asyncio.run(cancelled_when(wanted, lambda: submissions(gateways) >= 1))
+    with monkeypatch.context() as patch:
+        asyncio.run(cancelled_when(wanted, reached(patch, GatewayClient, "submit", 1, "after")))
     ran = asyncio.run(go(wanted, "stopped"))
     assert ran.statuses() == {"archived": 6}
     assert set(bought(gateways).values()) == {1}
