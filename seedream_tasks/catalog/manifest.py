@@ -18,11 +18,13 @@ from ..core.errors import SeedreamError
 from ..core.money import ZERO, plain
 from ..core.states import COMPLETE, RecordStatus
 from ..ledger import facts
+from ..ledger.pictures import any_derived
 from ..ledger.store import Ledger
 from ..ledger.views import JobView, admissions_of, job_views, known_jobs
 from ..media.archive import Archive
 from ..version import __version__
 from .frozen import FROZEN, RECORD, FrozenRun
+from .outputs import outputs_path, write_outputs
 from .records import RunFacts, may_be_stale, record
 
 MANIFEST_SCHEMA_VERSION = "1"
@@ -151,6 +153,10 @@ def write_manifest(ledger: Ledger, archive: Archive, run_id: str, provisional: b
                 return summary
 
             summary = ledger.read_now(work)
+            if ledger.read_now(lambda connection: any_derived(connection, archive.root)):
+                made = Path(folder, "outputs.parquet")
+                if ledger.read_now(lambda connection: write_outputs(connection, target, made, archive.root)):
+                    archive.publish(outputs_path(run_id), made)
             archive.publish(manifest_path(run_id), target)
             archive.publish_json(f"runs/{run_id}/summary.json", {**summary.as_json(), "by_gateway": summary.gateways()})
             if not any(archive.exists(manifest_path(other)) for other in later):

@@ -143,3 +143,7 @@ class NotThisGateway(GatewayFault):
     """A readable answer that is not the documented one: the base URL or the key belongs elsewhere."""
 
     code = "not_this_gateway"
+
+
+class BadValue(ValueError):
+    """A field's value is not allowed; the message says what is."""

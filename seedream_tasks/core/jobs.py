@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .outputs import Output
 from .sizes import asked_aspect
 
 FINGERPRINT_FORM = "v1"
@@ -73,6 +74,7 @@ class Job:
     top_up: bool = False
     gateways: tuple[str, ...] = ()  # only these; empty: any configured one
     gateway_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    output: Output | None = None  # a further file made of each picture
 
     @property
     def name(self) -> "JobName":
@@ -133,6 +135,8 @@ class Job:
         values = json.loads(text)
         values["references"] = tuple(Reference(**each) for each in values["references"])
         values["gateways"] = tuple(values["gateways"])
+        if values["output"] is not None:
+            values["output"] = Output(**values["output"])
         return cls(**values)
 
 

@@ -14,9 +14,9 @@ from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.filters import do_default
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from .errors import InputError, RowError
+from .errors import BadValue, InputError, RowError
 from .jobs import Job, Reference, tidy_prompt
-from .shots import FIELDS, BadValue, Shot
+from .shots import FIELDS, Shot
 
 _NOT_WORD = re.compile(r"[\W_]+")
 _DEFAULTS: dict[str, Any] = {"operation": "generate", "model": "seedream-4.5", "n": 1}
@@ -143,6 +143,7 @@ def build_job(row_key: str, shot: str, fields: Mapping[str, Any]) -> Job:
         top_up=values.get("top_up", False),
         gateways=values.get("gateways", ()),
         gateway_options=values.get("gateway_options", {}),
+        output=values.get("output"),
     )
 
 
@@ -163,8 +164,6 @@ def split_references(cell: str) -> list[str]:
 
 def column_fields(cells: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Column mode: the shot fields among a row's own columns, checked. Empty cells count as not given. Raises RowError."""
-    if cells.get("output", "").strip():
-        raise RowError("output: this version archives pictures as they come", field="output", error_code="bad_field")
     fields: dict[str, Any] = dict(defaults)
     given = {
         name: cells[name].strip() for name in FIELDS if name not in ("name", "when") and cells.get(name, "").strip()
@@ -187,7 +186,7 @@ def _structured(name: str, text: str) -> Any:
             raise BadValue(f"expected a JSON list, not {text[:60]!r}") from None
     if name == "gateways":
         return [part.strip() for part in re.split(r"[|,\n]", text) if part.strip()]
-    if name == "gateway_options":
+    if name in ("gateway_options", "output"):
         try:
             return json.loads(text)
         except ValueError:

@@ -10,17 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .capabilities import CAPABILITIES, GATEWAYS, MODELS
-from .errors import InputError
+from .errors import BadValue, InputError
 from .jobs import MOST_PICTURES
+from .outputs import read_output
 from .sizes import AUTO, TIERS, parse_pixels, parse_ratio
 from .yaml_text import read_yaml
 
 SHOT_NAME = re.compile(r"[a-z0-9-]{1,40}")
 SOURCE = "shot list"
-
-
-class BadValue(ValueError):
-    """A field's value is not allowed; the message says what is."""
 
 
 def _one_of(*allowed: str) -> Callable[[Any], str]:
@@ -140,9 +137,10 @@ FIELDS: dict[str, Callable[[Any], Any]] = {
     "top_up": _flag,
     "gateways": _gateways,
     "gateway_options": _gateway_options,
+    "output": read_output,
 }
 # These cannot be templates: they are needed before there is a row.
-_FIXED = frozenset({"name", "when", "gateways", "gateway_options"})
+_FIXED = frozenset({"name", "when", "gateways", "gateway_options", "output"})
 
 
 @dataclass(frozen=True)
@@ -205,19 +203,13 @@ def _layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 def make_shot(fields: Mapping[str, Any], what: str) -> Shot:
     """Check one shot's fields. Raises InputError naming the field."""
-    if fields.get("output") is not None:
-        raise InputError(
-            f"{what}: output: this version archives pictures as they come and makes no further files of them",
-            field="output",
-            hint="leave `output` out",
-        )
     for name in fields:
-        if name not in FIELDS and name != "output":
+        if name not in FIELDS:
             raise InputError(f"{what}: unknown field {name!r}{_nearest(str(name), list(FIELDS))}", field=str(name))
     shot_name = str(fields.get("name", ""))
     if not SHOT_NAME.fullmatch(shot_name):
         raise InputError(f"{what}: name must be 1 to 40 of a-z, 0-9 and -, not {shot_name!r}", field="name")
-    given = {key: value for key, value in fields.items() if value is not None and key not in ("name", "when", "output")}
+    given = {key: value for key, value in fields.items() if value is not None and key not in ("name", "when")}
     if "prompt" not in given:
         raise InputError(f"{what}: prompt is missing", field="prompt")
     if "pixels" in given and ("ratio" in given or "tier" in given):

@@ -34,6 +34,7 @@ from ..ledger.store import Ledger
 from ..ledger.views import Attempt, JobView, Picture
 from .buying import Buyer, Purchase
 from .context import RunContext
+from .deriving import Deriver
 from .following import Follower, Whose, run_all
 from .lanes import Lane
 from .presenting import Presenter
@@ -63,6 +64,7 @@ class Engine:
         self.fault: SeedreamError | None = None
         self._ledger: Ledger = context.ledger
         self._lanes = context.lanes
+        self._deriver = Deriver(context.ledger, context.archive, progress)
         self._presenter = Presenter(context.references, context.ledger)
         self._buyer = Buyer(
             context.ledger,
@@ -97,11 +99,12 @@ class Engine:
         not_at: dict[str, str] = {}
         began = time.monotonic()
         while True:
-            view = view or await self._view(job.job_key)
+            view = view or await self._view(job)
             work: list[Awaitable[None]] = [
                 self.follower.follow(job.name, each) for each in view.attempts if self._is_to_follow(each)
             ]
             work += [self._copy_here(job, view)] if self._lacks_copies(view) else []
+            work += [self._deriver.make(job, view)] if self._deriver.missing(job, view) else []
             if selected and not self.stopping and self.fault is None:
                 for want in self._wanted(job, view):
                     slots = tuple(slot for slot in want.slots if slot not in given_up)
@@ -117,11 +120,11 @@ class Engine:
 
     async def submit(self, job: Job) -> list[str]:
         """Buy the free slots and return at once: the attempts of this job that are live or hold its pictures."""
-        view = await self._view(job.job_key)
+        view = await self._view(job)
         given_up: set[int] = set()
         for want in self._wanted(job, view):
             await self._buy(job, view, want, given_up, {}, time.monotonic(), follow=False)
-        view = await self._view(job.job_key)
+        view = await self._view(job)
         standing = {picture.attempt_id for picture in view.standing()}
         return [each.attempt_id for each in view.attempts if each.state in LIVE or each.attempt_id in standing]
 
@@ -152,6 +155,7 @@ class Engine:
             not any(self._is_to_follow(each) or each.state is AttemptState.INTENT for each in view.attempts)
             and not (selected and self._wanted(job, view))
             and not self._lacks_copies(view)
+            and not self._deriver.missing(job, view)
         )
 
     def _wanted(self, job: Job, view: JobView) -> list[Want]:
@@ -167,8 +171,9 @@ class Engine:
         missing = self.context.archive.root not in picture.copies
         return missing and (picture.attempt_id, picture.ordinal) not in self._uncopied
 
-    async def _view(self, job_key: str) -> JobView:
-        return (await self._ledger.read(lambda connection: views.job_views(connection, [job_key])))[job_key]
+    async def _view(self, job: Job) -> JobView:
+        key, made = job.job_key, job.output is not None
+        return (await self._ledger.read(lambda connection: views.job_views(connection, [key], made)))[key]
 
     async def _wait_for_others(self, view: JobView, began: float) -> bool:
         """Wait while another process is sending for this job; False when there is nothing to wait for."""

@@ -41,7 +41,10 @@ class Runner:
                 if not batch:
                     break
                 keys = [job.job_key for _, job, _ in batch]
-                views = await ledger.read(lambda connection, keys=keys: job_views(connection, keys))  # type: ignore[misc]
+                made = any(job.output is not None for _, job, _ in batch)
+                views = await ledger.read(
+                    lambda connection, keys=keys, made=made: job_views(connection, keys, made)  # type: ignore[misc]
+                )
                 for _, job, selected in batch:
                     view = views[job.job_key]
                     if self.engine.idle(job, selected, view):

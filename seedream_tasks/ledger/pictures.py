@@ -1,15 +1,15 @@
 """Records about single pictures, and the end of the attempt when its last picture is settled."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, select, update
 
 from ..core.errors import AttemptMoved
 from ..core.states import AttemptState, Closed, SlotState
-from .schema import attempts, copies, pictures, slots
+from .schema import attempts, copies, derived, pictures, slots
 from .store import upsert
 
 
@@ -103,6 +103,53 @@ def _copy(connection: Connection, attempt_id: str, ordinal: int, stored: Stored)
 def copied(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> None:
     """A further archive holds a verified copy of an archived picture."""
     _copy(connection, attempt_id, ordinal, stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A file made of an archived picture."""
+
+    attempt_id: str
+    ordinal: int
+    archive: str  # root URI
+    profile: str  # digest of the output profile
+    path: str  # below the root
+    sha256: str
+    bytes: int
+    width: int  # px
+    height: int  # px
+    mime_type: str
+
+
+def made(connection: Connection, file: Derived) -> None:
+    """A file was made of a picture; one made with another profile is not there any more."""
+    values = asdict(file)
+    row = upsert(connection, derived).values(**values)
+    connection.execute(
+        row.on_conflict_do_update(
+            index_elements=[derived.c.attempt_id, derived.c.ordinal, derived.c.archive], set_=values
+        )
+    )
+
+
+def derived_of(connection: Connection, archive: str, attempt_ids: Collection[str]) -> dict[tuple[str, int], Derived]:
+    """The files made of these attempts' pictures, by attempt and slot."""
+    joined = and_(derived.c.attempt_id == pictures.c.attempt_id, derived.c.ordinal == pictures.c.ordinal)
+    query = (
+        select(derived, pictures.c.slot)
+        .select_from(derived.join(pictures, joined))
+        .where(derived.c.archive == archive, derived.c.attempt_id.in_(attempt_ids), pictures.c.slot.is_not(None))
+    )
+    found = {}
+    for row in connection.execute(query):
+        values = {name: getattr(row, name) for name in Derived.__dataclass_fields__}
+        found[row.attempt_id, row.slot] = Derived(**values)
+    return found
+
+
+def any_derived(connection: Connection, archive: str) -> bool:
+    """Whether any file was made of a picture of this archive."""
+    return connection.execute(select(derived.c.path).where(derived.c.archive == archive).limit(1)).first() is not None
 
 
 def _finish(

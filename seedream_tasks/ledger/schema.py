@@ -203,6 +203,21 @@ copies = Table(
     Index("copies_by_path", "archive", "path"),
 )
 
+derived = Table(
+    "derived",
+    TABLES,
+    Column("attempt_id", Text, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("archive", Text, primary_key=True),  # root URI
+    Column("profile", Text, nullable=False),  # digest of the output profile it was made with
+    Column("path", Text, nullable=False),  # below the root
+    Column("sha256", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("width", Integer, nullable=False),  # px
+    Column("height", Integer, nullable=False),  # px
+    Column("mime_type", Text, nullable=False),
+)
+
 budgets = Table(
     "budgets",
     TABLES,

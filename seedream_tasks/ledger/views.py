@@ -15,7 +15,7 @@ from ..core.jobs import JobName
 from ..core.outcomes import ErrorClass
 from ..core.states import AttemptState, Closed, SlotState
 from .facts import Admission
-from .schema import admissions, attempts, copies, events, jobs, pictures, slots
+from .schema import admissions, attempts, copies, derived, events, jobs, pictures, slots
 
 T = TypeVar("T")
 # Well below the 999 parameters that old SQLite builds allow.
@@ -103,6 +103,8 @@ class JobView:
     slots: list[SlotView] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)  # in the order of their intents
     pictures: list[Picture] = field(default_factory=list)
+    # Files made of the pictures, where they were asked for: (attempt, ordinal, archive root) -> digest of the output profile.
+    derived: dict[tuple[str, int, str], str] = field(default_factory=dict)
 
     @property
     def past(self) -> list[PastAttempt]:
@@ -159,7 +161,7 @@ def batched(items: Iterable[T], size: int = _KEYS_PER_QUERY) -> Iterator[list[T]
         yield chunk
 
 
-def job_views(connection: Connection, job_keys: Sequence[str]) -> dict[str, JobView]:
+def job_views(connection: Connection, job_keys: Sequence[str], with_derived: bool = False) -> dict[str, JobView]:
     """Slots, attempts and pictures of these jobs; jobs the ledger does not know have empty views."""
     views = {key: JobView(key) for key in job_keys}
     for keys in batched(views):
@@ -172,6 +174,11 @@ def job_views(connection: Connection, job_keys: Sequence[str]) -> dict[str, JobV
             views[row.job_key].attempts.append(_attempt(row))
         for picture in _pictures(connection, pictures.c.job_key.in_(keys)):
             views[picture.job_key].pictures.append(picture)
+        if with_derived:
+            joined = and_(derived.c.attempt_id == pictures.c.attempt_id, derived.c.ordinal == pictures.c.ordinal)
+            made = select(pictures.c.job_key, derived).select_from(derived.join(pictures, joined))
+            for row in connection.execute(made.where(pictures.c.job_key.in_(keys))):
+                views[row.job_key].derived[row.attempt_id, row.ordinal, row.archive] = row.profile
     return views
 
 

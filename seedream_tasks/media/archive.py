@@ -139,7 +139,10 @@ class Archive:
 
     def publish_json(self, path: str, value: Any) -> None:
         """`publish` for a small JSON document."""
-        content = (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+        self.publish_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def publish_bytes(self, path: str, content: bytes) -> None:
+        """`publish` for content at hand."""
         with _faults(self.uri(path)):
             if not self.is_local:
                 self.fs.pipe_file(self._full(path), content)

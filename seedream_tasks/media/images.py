@@ -27,13 +27,13 @@ class Picture:
 
 def inspect(content: bytes, most_pixels: int = MOST_PIXELS) -> Picture:
     """Type and size from the header, nothing decoded. Raises UndecodableImage."""
-    with _open(content, most_pixels) as image:
+    with open_image(content, most_pixels) as image:
         return _described(image)
 
 
 def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Picture:
     """Decode every pixel: a truncated or damaged file does not pass. CPU-bound, releases the GIL. Raises UndecodableImage."""
-    with _open(content, most_pixels) as image:
+    with open_image(content, most_pixels) as image:
         try:
             image.load()
         except Exception as error:  # as above
@@ -41,7 +41,8 @@ def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Picture:
         return _described(image)
 
 
-def _open(content: bytes, most_pixels: int) -> Image.Image:
+def open_image(content: bytes, most_pixels: int) -> Image.Image:
+    """An opened picture of a known format, not decoded yet. Raises UndecodableImage."""
     try:
         with warnings.catch_warnings():
             # Pillow's own bomb check warns at its limit; ours below is stricter and names the figures.

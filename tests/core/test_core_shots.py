@@ -74,7 +74,13 @@ BAD = [
     ("gateway_options: {gccai: {max_images: 20}}", "gateway_options", "gccai.max_images: 20 is outside 1 to 15"),
     ("operation: edit", "references", "an edit needs at least one reference"),
     ("operation: edit, references: []", "references", "an edit needs at least one reference"),
-    ("output: {format: png}", "output", "archives pictures as they come"),
+    ("output: {format: gif}", "output", "format is one of jpeg, png, webp"),
+    ("output: {format: png, quality: 90}", "output", "quality is for jpeg and webp"),
+    ("output: {max_px: 0}", "output", "max_px is a whole number from 1"),
+    ("output: {quality: 101}", "output", "quality is a whole number from 1 to 100"),
+    ("output: {background: white}", "output", "a colour such as #ffffff"),
+    ("output: {size: 3}", "output", "unknown 'size'"),
+    ("output: webp", "output", "expected fields such as"),
 ]
 
 
