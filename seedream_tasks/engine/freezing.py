@@ -10,7 +10,7 @@ from typing import Any
 
 from ..catalog.frozen import FrozenRun, FrozenWriter, frozen_path
 from ..catalog.presets import fitting_preset
-from ..catalog.tables import Facts, open_table
+from ..catalog.tables import Facts, open_table, reference_base
 from ..core.capabilities import BY_OFFER, MODELS, Capability
 from ..core.errors import InputError
 from ..core.pricing import PriceBook
@@ -69,7 +69,7 @@ class Request:
 def check(request: Request) -> None:
     """Read shot list and catalog header, so that a mistake is told before anything is started for it. Raises InputError."""
     wishes, _ = request.wishes()
-    references = References(request.catalog)
+    references = References(reference_base(request.catalog))
     try:
         Planner(open_table(request.catalog), wishes, references, {}, PriceBook(()), None, fetch=False)
     finally:
@@ -107,7 +107,7 @@ def forecast(
     Raises InputError.
     """
     wishes, _ = request.wishes()
-    references = References(request.catalog)
+    references = References(reference_base(request.catalog))
     figures = Forecast(max_usd)
     first: list[Planned] = []
     refused: list[Planned] = []

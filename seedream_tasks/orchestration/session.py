@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from ..catalog.tables import reference_base
 from ..core.capabilities import Capability
 from ..core.errors import SeedreamError
 from ..engine.context import Opened, RunContext, opened
@@ -59,7 +60,7 @@ class Session:
         self.settings = settings
         self.around = around
         self.prices_text = prices_text
-        self.references = References(settings.request.catalog)
+        self.references = References(reference_base(settings.request.catalog))
         self._stack = AsyncExitStack()
         self._engine: Engine | None = None
         self._runner: Runner | None = None

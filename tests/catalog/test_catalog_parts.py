@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from catalogs import cells, plan, rows, write
 
-from seedream_tasks.catalog.tables import open_table
+from seedream_tasks.catalog.tables import open_table, reference_base
 from seedream_tasks.core.errors import InputError
 
 
@@ -91,6 +91,16 @@ def test_parts_may_lie_anywhere(tmp_path: Path) -> None:
         table = open_table(uri)
         assert table.columns == ["sku", "only_a", "only_b"]
         assert [list(row.cells) for row in table.rows] == [["a", "1", ""], ["b", "", "1"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [("out.csv", "out.csv"), ("out.csv/", "out.csv"), ("out.csv/part-*.csv", "out.csv"), ("out.csv/**/part-0.csv", "out.csv"),
+     ("out.csv/part-1.csv#encoding=utf-8", "out.csv"), ("*.csv", "."), ("nothing.csv", ".")],
+)  # fmt: skip
+def test_references_are_relative_to_the_folder_of_the_parts(name: str, base: str, parts: Path) -> None:
+    """A folder of parts is the catalog's folder; a pattern's is the one before its first mark."""
+    assert Path(reference_base(f"{parts.parent}/{name}")).parent == parts.parent / base
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,8 @@ def test_a_prompt_that_cannot_be_sent_is_told_with_row_and_field(
     """Missing fields, empty results and over-long prompts are invalid before payment."""
     write_catalog(tmp_path / "c.csv", {"sku": "a", "title": "Lamp", "note": ""})
     (tmp_path / "s.yaml").write_text(json.dumps({"shots": [{"name": "hero", "prompt": prompt}]}))
-    # gccai documents no length, and would be asked for the longest.
-    named = [argument for name in ("evolink", "getimg", "apiin") for argument in ("--gateway", name)]
-    told, _ = plan("c.csv", "--shots", "s.yaml", "--sandbox", *named, cwd=tmp_path)
+    # The gateways that document no greatest length would be asked for the longest.
+    told, _ = plan("c.csv", "--shots", "s.yaml", "--sandbox", "--gateway", "evolink", cwd=tmp_path)
     assert "invalid: line 2 (a), shot hero: " in told
     assert says in told
     if code == "prompt_length":

@@ -11,9 +11,9 @@ from .parquet import open_parquet
 from .parts import joined
 from .rows import Facts, Row, Table
 from .sheets import open_sheet
-from .sources import Source, find_sources
+from .sources import Source, file_in_folder, find_sources
 
-__all__ = ["Facts", "Row", "Table", "open_table"]
+__all__ = ["Facts", "Row", "Table", "open_table", "reference_base"]
 
 _OPEN = {
     "csv": open_delimited,
@@ -36,6 +36,14 @@ def open_table(uri: str) -> Table:
         return _open(sources[0]) if sources[0].part is None else joined(uri, sources, _open)
     except InputError:
         raise
+    except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
+        raise _unreadable(uri, error) from None
+
+
+def reference_base(uri: str) -> str:
+    """What references are relative to (`media.references.References`): a file in the catalog's folder. Raises InputError."""
+    try:
+        return file_in_folder(uri)
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
         raise _unreadable(uri, error) from None
 

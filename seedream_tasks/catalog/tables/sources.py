@@ -106,6 +106,19 @@ def find_sources(uri: str) -> list[Source]:
     return [_source(store, path, bare, stated)]
 
 
+def file_in_folder(uri: str) -> str:
+    """A file in the folder that a catalog's references are relative to: that of the file, of the parts, or above the pattern."""
+    store, path, stated = _placed(uri)
+    bare = uri.rpartition("#")[0] if stated else uri
+    if bare.startswith(("http://", "https://")) or store.isfile(path):
+        return bare
+    parts = bare.split("/")
+    marked = next((number for number, part in enumerate(parts) if any(mark in part for mark in "*?[")), None)
+    if marked is not None:
+        return "/".join((*parts[:marked], "catalog"))
+    return f"{bare.rstrip('/')}/catalog" if store.isdir(path) else bare
+
+
 def _placed(uri: str) -> tuple[Any, str, Mapping[str, str]]:
     """Store, path and statements of a URI: `#encoding=...` and `#sheet=...` are ours, another `#` belongs to the name."""
     head, mark, tail = uri.rpartition("#")
