@@ -1,5 +1,6 @@
 """What a run would buy and cost: the figures of `plan`, and the forecast shown before a run."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -77,6 +78,27 @@ class Forecast:
         if any(each.state is SlotState.FILLED for each in slots):
             return "archived"
         return "skipped" if not record.selected else "deferred"
+
+    def kept(self) -> str:
+        """As the frozen run keeps it, for a flow that is resumed."""
+        of_gateways = {
+            name: [each.jobs, each.images, plain(each.usd), None if each.credits is None else plain(each.credits)]
+            for name, each in self.by_gateway.items()
+        }
+        counts = [self.rows, self.jobs, self.unpriced_jobs, self.unchecked_references]
+        return json.dumps([counts, plain(self.usd), plain(self.reserved_usd), self.by_status, of_gateways])
+
+    @classmethod
+    def from_kept(cls, text: str, max_usd: Decimal | None) -> "Forecast":
+        """The inverse of `kept`."""
+        (rows, jobs, unpriced, unchecked), usd, reserved, by_status, of_gateways = json.loads(text)
+        by_gateway = {
+            name: GatewayForecast(jobs, images, Decimal(of_usd), None if credits_ is None else Decimal(credits_))
+            for name, (jobs, images, of_usd, credits_) in of_gateways.items()
+        }
+        return cls(
+            max_usd, rows, jobs, Counter(by_status), by_gateway, Decimal(usd), Decimal(reserved), unpriced, unchecked
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The object of `plan --json`."""

@@ -143,7 +143,7 @@ def freeze(
         frozen = FrozenRun(archive, run_id)
         stated = frozen.metadata()
         frozen.close()
-        return Forecast(max_usd, rows=int(stated.get("rows", "0")))
+        return Forecast.from_kept(stated["forecast"], max_usd)
     wishes, shots_text = request.wishes()
     table = open_table(request.catalog)
     for warning in table.facts.warnings:
@@ -165,6 +165,7 @@ def freeze(
                 "catalog_sha256": table.sha256,
                 "shots_sha256": digest(shots_text),
                 "prices_sha256": digest(prices_text),
+                "forecast": figures.kept(),
             }
         archive.publish(frozen_path(run_id), target)
     return figures

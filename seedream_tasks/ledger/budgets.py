@@ -14,6 +14,7 @@ from .schema import budgets, caps
 from .store import upsert
 
 ALL_GATEWAYS = "all"
+_NO_CAP = Decimal(99_999_999)
 
 
 def run_budget(run_id: str) -> str:
@@ -25,6 +26,12 @@ def open_run_budget(connection: Connection, run_id: str, max_usd: Decimal | None
     """Make a run's budget, once: a retried or resumed run goes on under the cap it started with."""
     if max_usd is not None:
         _open(connection, run_budget(run_id), max_usd)
+
+
+def change_run_budget(connection: Connection, run_id: str, max_usd: Decimal | None) -> None:
+    """Another cap for a run that has one."""
+    cap_usd = _NO_CAP if max_usd is None else max_usd
+    connection.execute(update(budgets).where(budgets.c.budget_key == run_budget(run_id)).values(cap_usd=cap_usd))
 
 
 def _open(connection: Connection, key: str, cap_usd: Decimal) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, update
 
 from ..core.money import ZERO
 from ..core.states import AttemptState
-from .budgets import open_run_budget
+from .budgets import change_run_budget, open_run_budget
 from .schema import accounts, admissions, attempts, callbacks, meta, pictures, runs, sources, uploads
 from .store import database_now, upsert
 
@@ -88,6 +88,12 @@ def open_run(
         raise AssertionError("a run that was just written is there")
     open_run_budget(connection, run_id, run.max_usd)
     return run
+
+
+def change_cap(connection: Connection, run_id: str, usd: Decimal | None) -> None:
+    """Bound a run that has begun under a cap otherwise; None: no bound. What it has spent or reserved counts."""
+    connection.execute(update(runs).where(runs.c.run_id == run_id).values(max_usd=usd))
+    change_run_budget(connection, run_id, usd)
 
 
 def find_run(connection: Connection, run_id: str) -> Run | None:

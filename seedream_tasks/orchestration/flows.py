@@ -19,17 +19,20 @@ from prefect.states import Completed, Failed
 from sqlalchemy import Connection
 
 from ..catalog.frozen import FrozenRun
-from ..catalog.manifest import Summary, manifest_path
-from ..core.errors import ConfigurationError
+from ..catalog.manifest import Summary, manifest_path, summarize
+from ..catalog.records import RunFacts
 from ..core.states import AttemptState, Reason
 from ..engine.balances import Funds, look_at_funds
+from ..engine.canary import canary
 from ..engine.embedded import embedded_sandbox, sandbox_state
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request
 from ..engine.progress import Happening, Progress, listen
+from ..engine.running import Runner
 from ..engine.settings import amount, configured, locations, retry_words
 from ..ledger import records, views
 from ..ledger.store import shown_url
+from .approval import abide, approved, lift
 from .artifacts import Unknown, forecast_markdown, in_a_line, result_markdown, unknown_markdown
 from .session import RunSettings, Session, session
 from .tasks import plan_jobs, process_chunk, write_manifest
@@ -98,13 +101,9 @@ async def catalog_images(
         catalog_digest: sha256 of the catalog; another content is refused.
         granularity: Task runs by row or by chunk; auto decides by size.
         sandbox: Simulate with the embedded sandbox.
-        approve_above_usd: Reserved for runs that wait for approval.
+        approve_above_usd: Above this forecast a few records of each category are bought, then the run waits for approval.
         fail_on_incomplete: End as Failed when a record is neither archived nor skipped.
     """
-    if approve_above_usd is not None:
-        raise ConfigurationError(
-            "approve_above_usd: this version does not wait for approval", field="approve_above_usd"
-        )
     chosen = configured(tuple(gateways or ()), sandbox)
     place = locations(archive, ledger, simulated=chosen.embedded)
     settings = RunSettings(
@@ -125,6 +124,7 @@ async def catalog_images(
         gateways=chosen.names,
         prices=prices,
         max_usd=amount(max_usd, "max_usd"),
+        approve_above_usd=amount(approve_above_usd, "approve_above_usd"),
         wait_s=wait_s,
         sandbox=chosen.embedded,
     )
@@ -143,6 +143,7 @@ async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary
     funds = await look_at_funds(run.around.lanes, figures, run.around.balances)
     await _show_forecast(run, figures, funds)
     runner = await run.runner()
+    await _ask_for_approval(run, settings, runner, figures)
     told: list[Happening] = []
     stop_listening = listen(lambda _, happening: told.append(happening) if happening else None)
     showing = asyncio.create_task(_show_progress(runner.engine.progress))
@@ -166,6 +167,31 @@ async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary
     summary = await write_manifest(run.run_id, settings)
     await _show_result(run, summary, told)
     return summary
+
+
+async def _ask_for_approval(run: Session, settings: RunSettings, runner: Runner, figures: Forecast) -> None:
+    """Where the forecast is above what needs nobody's word: buy a canary and ask, which ends this process for now."""
+    limit = settings.approve_above_usd
+    if limit is None:
+        return
+    if figures.usd <= limit:
+        await lift(run, settings.max_usd, "not needed")
+        return
+    rows: list[dict[str, Any]] = []
+    for position in await asyncio.to_thread(canary, runner.frozen, limit):
+        (row,) = runner.frozen.rows(position, position + 1)
+        label = f"canary {row['row_key']} {row['shot']}"
+        await _chunk(run.run_id, settings, position, position + 1, label)()
+        _, records_now = await asyncio.to_thread(
+            summarize,
+            run.around.ledger,
+            runner.frozen,
+            RunFacts(run.run_id, run.around.simulated, run.around.archive.root),
+            position,
+            position + 1,
+        )
+        rows += records_now
+    await abide(run, await approved(run, figures, limit, rows))
 
 
 def _ranges(frozen: FrozenRun, granularity: str) -> list[tuple[int, int, str]]:

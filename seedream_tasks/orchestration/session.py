@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from ..catalog.manifest import manifest_path, write_manifest
 from ..catalog.tables import reference_base
 from ..core.capabilities import Capability
 from ..core.errors import SeedreamError
@@ -36,6 +37,7 @@ class RunSettings:
     gateways: tuple[str, ...] = ()
     prices: str | None = None
     max_usd: Decimal | None = None
+    approve_above_usd: Decimal | None = None
     wait_s: float = 1800.0
     sandbox: bool = False
     bases: Mapping[str, str] = field(default_factory=dict)  # gateway -> base URL of the embedded sandbox, once it runs
@@ -73,17 +75,18 @@ class Session:
 
     async def begin(self) -> None:
         """Make the run known to the ledger; this also proves that it can be written."""
-        settings = self.settings
-        await self.around.ledger.write(
-            lambda connection: facts.open_run(
-                connection,
-                self.run_id,
-                self.around.archive.root,
-                without_signature(settings.request.catalog),
-                self.around.simulated,
-                settings.max_usd,
-            )
+        settings, around = self.settings, self.around
+        cap = settings.max_usd
+        if settings.approve_above_usd is not None:
+            # Until somebody has approved more.
+            cap = settings.approve_above_usd if cap is None else min(cap, settings.approve_above_usd)
+        uri = without_signature(settings.request.catalog)
+        await around.ledger.write(
+            lambda connection: facts.open_run(connection, self.run_id, around.archive.root, uri, around.simulated, cap)
         )
+        if around.archive.exists(manifest_path(self.run_id)):
+            # It goes on: what stands there does not know what is bought from now on.
+            await asyncio.to_thread(write_manifest, around.ledger, around.archive, self.run_id, provisional=True)
 
     async def engine(self) -> Engine:
         """The engine, started when it is first asked for."""

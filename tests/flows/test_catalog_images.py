@@ -8,7 +8,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import State, StateType, TaskRun
 from prefect.runtime import flow_run
 from runs import products, write_catalog
 from sandbox_process import Sandbox
@@ -23,8 +23,13 @@ def _go(**parameters: Any) -> State[Any]:
 
 
 async def _seen(run_id: str) -> tuple[list[TaskRun], dict[str, str]]:
-    async with get_client() as client:
-        tasks = await client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])))
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+    async with get_client() as client, asyncio.timeout(60):
+        tasks = await client.read_task_runs(flow_run_filter=of_run)
+        while not any(each.name == "manifest" and each.state_type is StateType.COMPLETED for each in tasks):
+            # The server writes task runs down some time after they ended; the manifest is the last of them.
+            await asyncio.sleep(0.1)
+            tasks = await client.read_task_runs(flow_run_filter=of_run)
         artifacts = await client.read_artifacts(
             artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
         )

@@ -1,0 +1,103 @@
+"""Waiting for a person's word before a large purchase: a canary is bought, the run suspends, and goes on where it stopped.
+
+Resuming runs the flow again from its top. That is safe because the run is frozen and the ledger knows what is bought: planning
+and canary are there already and cost nothing the second time.
+"""
+
+from decimal import Decimal
+from typing import Literal
+
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.flow_runs import apause_flow_run, asuspend_flow_run
+from prefect.input import RunInput
+from prefect.runtime import deployment
+from pydantic import Field
+from sqlalchemy import Connection
+
+from ..core.errors import ConfigurationError, InputError
+from ..core.money import ZERO, dollars
+from ..engine.forecast import Forecast
+from ..engine.settings import amount
+from ..ledger import facts, records
+from .artifacts import table
+from .session import Session
+
+# Whoever has not answered by then has answered: the run ends as failed, and nothing more is bought.
+WAIT_S = 7 * 24 * 3600
+_KEY = "approval"
+
+
+class Approval(RunInput):
+    """What the person who was asked says."""
+
+    decision: Literal["approve", "reduce", "reject"] = Field(
+        default="approve", description="Approve the forecast, reduce what the run may spend, or reject the rest."
+    )
+    max_usd: float | None = Field(
+        default=None, description="With reduce: most that the run may spend in all, the canary included, in USD."
+    )
+    note: str = Field(default="", description="Why, for whoever looks at this run later.")
+
+
+async def approved(run: Session, figures: Forecast, limit: Decimal, canary: list[dict[str, object]]) -> Approval:
+    """Ask, and return the answer; the first call suspends the run instead of returning. Raises InputError."""
+    await _show(run, figures, limit, canary)
+    if deployment.id is None:
+        # Without a deployment nobody could start it again: it waits in its own process.
+        answer = await apause_flow_run(wait_for_input=Approval, timeout=WAIT_S, key=_KEY)
+    else:
+        answer = await asuspend_flow_run(wait_for_input=Approval, timeout=WAIT_S, key=_KEY)
+    if answer is None:
+        raise InputError("the run was resumed without an answer", field="approve_above_usd", code="no_answer")
+    return answer
+
+
+async def abide(run: Session, answer: Approval) -> None:
+    """Put the answer into force, for good. Raises ConfigurationError."""
+    allowed = run.settings.max_usd
+    if answer.decision == "reduce":
+        asked = amount(answer.max_usd, "max_usd")
+        if asked is None:
+            raise ConfigurationError("reduce needs max_usd", field="max_usd", hint="start the run again")
+        allowed = asked if allowed is None else min(asked, allowed)
+    elif answer.decision == "reject":
+        allowed = ZERO  # what is bought stays; there is room for nothing more
+    await lift(run, allowed, f"{answer.decision}: {answer.note}")
+
+
+async def lift(run: Session, allowed: Decimal | None, why: str) -> None:
+    """Let the run spend what it may, now that nobody needs to be asked."""
+
+    def write(connection: Connection) -> None:
+        facts.change_cap(connection, run.run_id, allowed)
+        records.note(connection, "approval", why, run_id=run.run_id)
+
+    await run.around.ledger.write(write)
+
+
+async def _show(run: Session, figures: Forecast, limit: Decimal, canary: list[dict[str, object]]) -> None:
+    bought = [[each["row_key"], each["shot"], each["status"], _where(each)] for each in canary]
+    text = "\n\n".join(
+        [
+            f"# Approve {dollars(figures.usd)}?",
+            f"The forecast is above {dollars(limit)}. {len(canary)} records were bought to be looked at; the rest waits.",
+            "Resume this run and say *approve*, *reduce* (with the most it may spend) or *reject*. What is bought stays bought"
+            " and is not paid for again.",
+            table(
+                ["gateway", "jobs", "pictures", "forecast"],
+                [
+                    [name, each.jobs, each.images, dollars(each.usd)]
+                    for name, each in sorted(figures.by_gateway.items())
+                ],
+            ),
+            table(["key", "shot", "status", "picture"], bought),
+        ]
+    )
+    await acreate_markdown_artifact(
+        text, key="seedream-approval", description="What is to be approved, and a canary of it"
+    )
+
+
+def _where(record: dict[str, object]) -> str:
+    images = record["images"]
+    return str(images[0]["uri"]) if isinstance(images, list) and images else str(record["error_message"] or "")
