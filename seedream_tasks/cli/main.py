@@ -58,31 +58,30 @@ def main() -> NoReturn:
         if not as_json:
             error.show()
         else:
-            _print_error(InputError(error.format_message(), code="usage"))
+            tell(InputError(error.format_message(), code="usage"), as_json)
         sys.exit(2)
     except SeedreamError as error:
-        if as_json:
-            _print_error(error)
-        else:
-            hint = error.facts.get("hint")
-            click.echo(f"Error: {error.message}" + (f"\n  {hint}" if hint else ""), err=True)
+        tell(error, as_json)
         sys.exit(2 if isinstance(error, InputError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # nobody expected it: said in one line all the same, in full with SEEDREAM_DEBUG
         if os.environ.get("SEEDREAM_DEBUG"):
             raise
-        fault = SeedreamError(f"{type(error).__name__}: {error}", hint="SEEDREAM_DEBUG=1 shows where it came from")
-        if as_json:
-            _print_error(fault)
-        else:
-            click.echo(f"Error: {fault.message}\n  {fault.facts['hint']}", err=True)
+        tell(
+            SeedreamError(f"{type(error).__name__}: {error}", hint="SEEDREAM_DEBUG=1 shows where it came from"), as_json
+        )
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)
 
 
-def _print_error(error: SeedreamError) -> None:
-    print_json({"error": error.as_json()})
+def tell(error: SeedreamError, as_json: bool) -> None:
+    """Say what went wrong: one line with its hint, or one object."""
+    if as_json:
+        print_json({"error": error.as_json()})
+    else:
+        hint = error.facts.get("hint")
+        click.echo(f"Error: {error.message}" + (f"\n  {hint}" if hint else ""), err=True)
 
 
 def print_json(value: Any) -> None:

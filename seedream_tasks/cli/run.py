@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 
 # Prefect reads these when it is imported. Its recorder writes one task run at a time by default and would lag far behind.
 for _name, _value in {
@@ -25,6 +26,8 @@ for _name, _value in {
     # What the engine logs stands in the run's log in Prefect, too.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "seedream_tasks",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    # Without its server Prefect would tell so in a page of text for each thing that it cannot report.
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }.items():
     os.environ.setdefault(_name, _value)
 if os.environ.get("PREFECT_HOME"):
@@ -37,7 +40,7 @@ from ..engine.freezing import Request, check  # noqa: E402
 from ..engine.progress import Happening, Progress, listen  # noqa: E402
 from ..engine.settings import amount, asks, callback_base, configured, locations, read_prices, retry_words  # noqa: E402
 from . import options  # noqa: E402
-from .main import print_json  # noqa: E402
+from .main import print_json, tell  # noqa: E402
 from .telling import QUIET, in_a_line, in_lines  # noqa: E402
 
 
@@ -83,6 +86,7 @@ def run(
             "no gateway is configured: this run is simulated with the embedded sandbox, nothing is charged", err=True
         )
     result = _started(
+        json_,
         catalog=catalog,
         shots=shots,
         preset=preset,
@@ -108,7 +112,7 @@ def run(
     return int(result["exit_status"])
 
 
-def _started(**parameters: Any) -> dict[str, Any]:
+def _started(as_json: bool, **parameters: Any) -> dict[str, Any]:
     """Run the flow with progress and signals wired; returns its result. Raises SeedreamError.
 
     The flow's event loop runs in a thread: in the main thread Prefect would take SIGTERM for itself and raise in the middle of
@@ -133,10 +137,20 @@ def _started(**parameters: Any) -> dict[str, Any]:
     except (asyncio.CancelledError, CancelledError):
         click.echo("stopped; what is in flight stands in the ledger and is taken up by the next run", err=True)
         raise SystemExit(128 + (stopping.signals[0] if stopping.signals else signal.SIGINT)) from None
+    except PrefectGone as gone:
+        tell(gone, as_json)
+        # Everything of ours is closed; Prefect would stay to send each of its events, seconds each, to nobody.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         stop_listening()
+
+
+class PrefectGone(SeedreamError):
+    """Prefect's server stopped answering; the run itself has gone as far as it could."""
 
 
 class _Stopping:
@@ -167,7 +181,16 @@ async def _flow(stopping: _Stopping, parameters: dict[str, Any]) -> dict[str, An
 
     # Prefect's own lines stand in its UI; the terminal gets ours. What goes wrong is raised, and told below in one line.
     logging.getLogger("prefect").propagate = False
-    state = await catalog_images(**parameters, return_state=True)
+    logging.getLogger("prefect.events.clients").setLevel(logging.CRITICAL)
+    logging.raiseExceptions = False  # the server's absence, again, with each line that it does not get
+    try:
+        state = await catalog_images(**parameters, return_state=True)
+    except httpx.HTTPError as error:
+        raise PrefectGone(
+            f"Prefect's server cannot be used: {type(error).__name__}: {error}",
+            code="prefect_gone",
+            hint="what was bought is in the ledger and what was made is in the archive; run it again: nothing is bought twice",
+        ) from error
     result = await state.aresult(raise_on_failure=False)
     if isinstance(result, SeedreamError):
         raise result

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Literal
+from uuid import UUID
 
+import httpx
 from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
 from prefect.client.schemas.objects import State
@@ -44,6 +46,8 @@ MOST_ROW_TASKS = 300
 # The first chunk is small, as proof of life; the others are few, since each costs the server some writes.
 FIRST_CHUNK, CHUNK = 100, 1000
 _PROGRESS_EVERY_S = 2.0
+# Prefect tries again by itself for more than a minute each time.
+_SHOWN_WITHIN_S = 10.0
 _EVENTS = {"price_drift": "seedream.price.drift"}
 _MOST_EVENTS = 100
 
@@ -229,30 +233,51 @@ def _chunk(run_id: str, settings: RunSettings, start: int, stop: int, label: str
     return lambda: named(run_id, settings, start, stop, return_state=True)
 
 
+@asynccontextmanager
+async def _for_show() -> AsyncIterator[None]:
+    """What Prefect's server shows is no condition of the run: what is paid is followed and archived without it too."""
+    try:
+        async with asyncio.timeout(_SHOWN_WITHIN_S):
+            yield
+    except (TimeoutError, httpx.HTTPError) as error:
+        logger.warning("Prefect's server does not show it: %s: %s", type(error).__name__, error)
+
+
 async def _show_forecast(run: Session, figures: Forecast, funds: Mapping[str, Funds]) -> None:
     text = forecast_markdown(figures, run.around.simulated, funds)
-    await acreate_markdown_artifact(text, key="seedream-forecast", description="What this run is going to buy")
+    async with _for_show():
+        await acreate_markdown_artifact(text, key="seedream-forecast", description="What this run is going to buy")
 
 
 async def _show_progress(progress: Progress) -> None:
-    artifact = await acreate_progress_artifact(0.0, key="seedream-progress", description="Jobs done")
+    artifact: UUID | None = None
     shown = 0.0
     try:
         while True:
-            await asyncio.sleep(_PROGRESS_EVERY_S)
             now = 100.0 * progress.done / max(progress.total, 1)
-            if now != shown:
-                await aupdate_progress_artifact(artifact, now)
+            async with _for_show():
+                if artifact is None:
+                    artifact = await acreate_progress_artifact(now, key="seedream-progress", description="Jobs done")
+                elif now != shown:
+                    await aupdate_progress_artifact(artifact, now)
                 shown = now
+            await asyncio.sleep(_PROGRESS_EVERY_S)
     finally:
-        await asyncio.shield(aupdate_progress_artifact(artifact, 100.0 * progress.done / max(progress.total, 1)))
+        if artifact is not None:
+            await asyncio.shield(_show_last_progress(artifact, 100.0 * progress.done / max(progress.total, 1)))
+
+
+async def _show_last_progress(artifact: UUID, now: float) -> None:
+    async with _for_show():
+        await aupdate_progress_artifact(artifact, now)
 
 
 async def _show_result(run: Session, summary: Summary, told: list[Happening]) -> None:
     uri = run.around.archive.uri(manifest_path(run.run_id))
-    await acreate_markdown_artifact(
-        result_markdown(summary, uri), key="seedream-result", description="What became of every record"
-    )
+    async with _for_show():
+        await acreate_markdown_artifact(
+            result_markdown(summary, uri), key="seedream-result", description="What became of every record"
+        )
     resource = {"prefect.resource.id": f"seedream.run.{run.run_id}"}
     await _show_unknown(run, resource)
     for happening in [each for each in told if each.kind in _EVENTS][:_MOST_EVENTS]:
@@ -282,7 +307,12 @@ async def _show_unknown(run: Session, resource: dict[str, str]) -> None:
     if not found:
         return
     text = unknown_markdown(found, shown_url(ledger.url))
-    await acreate_markdown_artifact(text, key="seedream-unknown", description="Payments of unknown fate")
+    shown = False
+    async with _for_show():
+        await acreate_markdown_artifact(text, key="seedream-unknown", description="Payments of unknown fate")
+        shown = True
+    if not shown:
+        return  # the next run tells of them
     for each in found:
         if each.attempt_id in untold:
             emit_event("seedream.attempt.unknown", resource=resource, payload=each.payload())
