@@ -158,7 +158,9 @@ class Archive:
     def _beside(self, target: Path) -> Iterator[Path]:
         if self._proven is not None and self._proven != _identity(Path(self._path)):
             # A disk that was unmounted in the middle of a run: what is written there now would be hidden when it is back.
-            raise ArchiveFault(f"{self.root} is another folder now than when this run began", path=str(target))
+            raise ArchiveFault(
+                f"{self.root} is not the folder any more that it was when this run began", path=str(target)
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.parent / f".{secrets.token_hex(8)}.part"
         try:
@@ -189,8 +191,11 @@ class Archive:
             self._proven = _identity(Path(self._path)) if self.is_local else None
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    found = folder.stat()
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return None
     return found.st_dev, found.st_ino
 
 
