@@ -27,6 +27,13 @@ def processes() -> Iterator[Runs]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def commands(_server: str) -> Iterator[Runs]:
+    """Whole commands in processes that may fail, over the one Prefect server of these tests."""
+    with Runs(PREFECT_API_URL=_server) as started:
+        yield started
+
+
 def test_whole_commands_killed_at_any_time_keep_the_law_of_money(
     gateways: Sandbox, processes: Runs, tmp_path: Path
 ) -> None:
@@ -118,24 +125,25 @@ def test_a_prefect_server_that_goes_away_in_mid_run_takes_nothing_with_it(
 
 
 @pytest.mark.parametrize("what", ["ledger", "archive"])
-def test_a_disk_that_gives_way_ends_the_command_with_its_reason(gateways: Sandbox, tmp_path: Path, what: str) -> None:
+def test_a_disk_that_gives_way_ends_the_command_with_its_reason(
+    gateways: Sandbox, commands: Runs, tmp_path: Path, what: str
+) -> None:
     """In mid-run: exit 1 and one line that says why, not a page of it; the next command finishes, and nothing is bought twice."""
     catalog, archive = products(tmp_path / "c.csv", 2), tmp_path / "a"
     ledger = f"sqlite:///{tmp_path}/ledger.db"
     arguments = ("run", str(catalog), "--archive", str(archive), "--ledger", ledger, "--gateway", "evolink")
     deed = ["no_room", 8192] if what == "ledger" else ["vanish", str(archive)]
-    with Runs(PREFECT_API_URL=os.environ["PREFECT_API_URL"]) as processes:
-        ended = processes.ended(command(*arguments, moment=Moment("submit", "after"), deeds=[deed]))
-        assert ended.status == 1, ended.said
-        told = [line for line in ended.said.splitlines() if line.startswith("Error: ")]
-        assert len(told) == 1
-        assert ("the ledger" if what == "ledger" else f"{archive} is not the folder any more") in told[0]
-        assert ("ACCEPTED BUT NOT IN THE LEDGER" in ended.said) == (what == "ledger")
-        assert "Traceback" not in ended.said
-        if what == "archive":
-            Path(f"{archive}.away").rename(archive)
-        leases_end(archive, ledger)
-        again = processes.ended(command(*arguments))
+    ended = commands.ended(command(*arguments, moment=Moment("submit", "after"), deeds=[deed]))
+    assert ended.status == 1, ended.said
+    told = [line for line in ended.said.splitlines() if line.startswith("Error: ")]
+    assert len(told) == 1
+    assert ("the ledger" if what == "ledger" else f"{archive} is not the folder any more") in told[0]
+    assert ("ACCEPTED BUT NOT IN THE LEDGER" in ended.said) == (what == "ledger")
+    assert "Traceback" not in ended.said
+    if what == "archive":
+        Path(f"{archive}.away").rename(archive)
+    leases_end(archive, ledger)
+    again = commands.ended(command(*arguments))
     assert again.status == 0, again.said
     found = balance(gateways.bill(), listed(archive, ledger))
     assert found.lawful, found

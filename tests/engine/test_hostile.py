@@ -154,7 +154,9 @@ def test_a_ledger_that_is_locked_after_the_acceptance_keeps_it_in_the_rescue_fil
 ) -> None:
     """Somebody holds the database longer than anyone waits: a fault, and the acceptance beside it, taken in by the next run."""
     catalog, database = products(tmp_path / "c.csv", 2), str(tmp_path / "a" / "ledger.db")
-    wanted = order(catalog, tmp_path / "a", ACCEPTED, gateways=["evolink"], deeds=[["lock", database]], lock_wait_s=0.2)
+    wanted = order(
+        catalog, tmp_path / "a", ACCEPTED, gateways=["evolink"], deeds=[["lock", database]], lock_wait_s=0.05
+    )
     ended = processes.ended(wanted)
     assert_fault(ended, "LedgerFault", "database is locked", "rescue-")
     assert_finishes(gateways, catalog, tmp_path / "a", archived=2)

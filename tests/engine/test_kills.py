@@ -10,8 +10,8 @@ from killing import FAULTS, Round, assert_lawful, faults
 from sandbox_process import Sandbox
 from witness import EVERY_GATEWAY
 
-# Three kinds of fault at a time: every kind of FAULTS at every gateway.
-GROUPS = [tuple(sorted(FAULTS))[number::7] for number in range(7)]
+# Three or four kinds of fault at a time: every kind of FAULTS at every gateway.
+GROUPS = [tuple(sorted(FAULTS))[number::6] for number in range(6)]
 # Where a fault and a death meet: after the call, after its record, while the task is asked for, while pictures are copied.
 AMID_FAULTS = [Moment("submit", "after"), Moment("record", "after", 5), Moment("store", "after", 2)]
 
