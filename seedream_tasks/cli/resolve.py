@@ -17,7 +17,7 @@ from ..engine.context import open_pair
 from ..engine.evidence import evidence
 from ..engine.settings import known_locations
 from ..gateways.client import DIALECTS, SYNCHRONOUS_TIMEOUT_S
-from ..ledger import records, views
+from ..ledger import facts, records, views
 from ..ledger.claims import LEASE_S
 from ..ledger.views import Attempt
 from . import options
@@ -96,6 +96,12 @@ def _check(asked: tuple[str, ...], found: list[Attempt], word: str) -> None:
                 f"attempt {each.attempt_id} is {each.state}; {word} is for {', '.join(sorted(allowed))}",
                 field="attempt_id",
             )
+        if word == "paid" and not each.gateway:
+            raise InputError(
+                f"attempt {each.attempt_id} was rebuilt from a run without a manifest: nobody knows where it was sent",
+                field="attempt_id",
+                hint="--as not-sent where no gateway's books show it, else --as lost",
+            )
         if word == "paid" and DIALECTS[each.gateway].synchronous:
             raise InputError(
                 f"attempt {each.attempt_id}: {each.gateway} keeps no pictures to ask for; a lost answer is lost there",
@@ -121,6 +127,7 @@ def _record(attempt: Attempt, word: str, task_id: str | None) -> Callable[[Conne
             records.lost(connection, attempt.attempt_id, f"given up by {who}")
         else:
             records.not_sent(connection, attempt.attempt_id, said)
+        facts.reopen_run(connection, attempt.run_id)  # its manifest says otherwise
         records.note(connection, "resolved", f"{word} by {who}", attempt.attempt_id, attempt.run_id)
 
     return write

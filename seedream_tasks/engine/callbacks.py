@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Connection
 
 from ..core.errors import AttemptMoved, GatewayFault, LedgerFault
-from ..ledger import callbacks, records
+from ..ledger import callbacks, facts, records
 from ..ledger.callbacks import Claimed
 from ..ledger.store import Ledger, database_now
 from ..ledger.views import Attempt
@@ -41,10 +41,12 @@ class Hints:
         if attempt.callback_sha256 is None:
             yield False
             return
-        self._expected[attempt.attempt_id] = attempt
         token = attempt.callback_sha256
+        here = await self._ledger.read(lambda connection: callbacks.is_here(connection, token))
+        # From here to the caller's wait there is no pause: who is told must be waiting. What came in between is found by the
+        # watch, which looks back.
+        self._expected[attempt.attempt_id] = attempt
         try:
-            here = await self._ledger.read(lambda connection: callbacks.is_here(connection, token))
             if self._watching is None:
                 self._watching = asyncio.create_task(self._watch())
             yield here
@@ -59,17 +61,20 @@ class Hints:
             await asyncio.gather(self._watching, return_exceptions=True)
 
     async def _watch(self) -> None:
-        since = await self._ledger.read(database_now) - _OVERLAP
+        since: int | None = None
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            if not self._expected:
-                continue
             try:
+                if since is None:
+                    since = await self._ledger.read(database_now) - _OVERLAP
+                await asyncio.sleep(LOOK_EVERY_S)
+                if not self._expected:
+                    continue
                 arrived = await self._ledger.read(
                     lambda connection, after=since: callbacks.arrived_since(connection, after)  # type: ignore[misc]
                 )
             except LedgerFault as fault:
                 logger.warning("callbacks cannot be read: %s", fault)
+                await asyncio.sleep(LOOK_EVERY_S)
                 continue
             for attempt_id, at in arrived:
                 attempt = self._expected.get(attempt_id)
@@ -111,6 +116,7 @@ async def _judged(ledger: Ledger, lane: Lane, claimed: Claimed) -> bool:
     def record(connection: Connection) -> None:
         records.accepted(connection, claimed.attempt.attempt_id, claimed.task_id, None, None)
         callbacks.judge(connection, claimed, callbacks.TAKEN)
+        facts.reopen_run(connection, claimed.attempt.run_id)
         records.note(
             connection, "found_by_callback", claimed.task_id, claimed.attempt.attempt_id, claimed.attempt.run_id
         )

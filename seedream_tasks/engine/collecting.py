@@ -78,10 +78,9 @@ async def _collect(ledger: Ledger, place: Locations, progress: Progress) -> Coll
         http, lanes = await stack.enter_async_context(lanes_to(ledger, place, needed))
         await find_by_callback(ledger, lanes)
         live = await ledger.read(views.live_ids)
-        if live:
-            for root in await ledger.read(facts.archives_in_use):
-                if root not in archives and (other := _also(ledger, root)) is not None:
-                    archives[root] = other
+        for root in await ledger.read(facts.archives_to_finish):
+            if root not in archives and (other := _also(ledger, root)) is not None:
+                archives[root] = other
         for root, archive in archives.items():
             whose = Whose("", 0.0, lambda: None, _tell_fault)
             follower = Follower(ledger, archive, lanes, http, progress, whose)
@@ -112,7 +111,7 @@ def _also(ledger: Ledger, root: str) -> Archive | None:
         archive = Archive(root)
         belong_together(ledger, Locations(archive, ledger.url), archive.marker(), used=True)
     except (ArchiveFault, LedgerMismatch, SeedreamError) as fault:
-        logger.warning("what runs left in %s stays in flight: %s", root, fault)
+        logger.warning("what runs left in %s stays as it is: %s", root, fault)
         return None
     return archive
 
@@ -141,7 +140,7 @@ async def _one(ledger: Ledger, follower: Follower, name: JobName, attempt: Attem
     if attempt.state is AttemptState.ACCEPTED:
         done.polled += follower.can_ask(attempt)
         now = await follower.look(name, attempt)
-        if now.state is AttemptState.ACCEPTED:
+        if now.state is AttemptState.ACCEPTED and follower.can_ask(attempt):
             wait = min(LOOK_AT_LEAST, timedelta(seconds=LOOK_SHARE * age_s(attempt)))
             at = datetime.now(UTC) + wait
             await ledger.write(lambda connection: records.look_later(connection, attempt.attempt_id, at))

@@ -83,7 +83,6 @@ class Follower:
 
     async def follow(self, name: JobName, attempt: Attempt) -> None:
         """Take an accepted or delivered attempt to its end, whichever run it is of."""
-        await self._belongs(attempt)
         if attempt.state is AttemptState.ACCEPTED:
             # What has been running since long before this run is not waited for: one look, and the next run takes it up.
             old = age_s(attempt) > _NOT_WAITED_FOR_S
@@ -98,7 +97,6 @@ class Follower:
         lane = self._lane(name, attempt)
         if lane is None:
             return attempt
-        await self._belongs(attempt)
         try:
             status = await self._poller(lane).once(attempt.attempt_id, attempt.task_id or "")
         except Gone as gone:
@@ -139,6 +137,7 @@ class Follower:
 
     async def archive(self, name: JobName, attempt: Attempt) -> None:
         """Copy every delivered picture of an attempt. Raises ArchiveFault, LedgerFault."""
+        await self._belongs(attempt)
         pictures = await self._ledger.read(lambda connection: views.pictures_of(connection, attempt.attempt_id))
         waiting = [each for each in pictures if each.state == "delivered"]
         try:
@@ -250,6 +249,7 @@ class Follower:
     async def _record(
         self, attempt: Attempt, write: Callable[[Connection], records.Recorded]
     ) -> records.Recorded | None:
+        await self._belongs(attempt)
         try:
             recorded = await self._ledger.write(write)
         except AttemptMoved as moved:

@@ -23,9 +23,11 @@ def publish_concerned(ledger: Ledger, archive: Archive, settled: Collection[str]
     def out_of_date(connection: Connection) -> list[Run]:
         found = {run.run_id: run for run in facts.unfinished_runs(connection, archive.root)}
         others = [facts.find_run(connection, run_id) for run_id in settled]
-        if any(run is not None and run.archive == archive.root for run in others):
-            others.append(facts.newest_run(connection, archive.root))
         found.update({run.run_id: run for run in others if run is not None and run.archive == archive.root})
+        # Whoever settled something may have died before it wrote the newest one: it is written whenever another is.
+        newest = facts.newest_run(connection, archive.root) if found else None
+        if newest is not None:
+            found[newest.run_id] = newest
         return sorted(found.values(), key=lambda run: run.created_at)
 
     written = []

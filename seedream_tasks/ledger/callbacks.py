@@ -14,8 +14,12 @@ TAKEN, REFUSED = "taken", "refused"
 
 
 def received(connection: Connection, token_sha256: str, task_id: str) -> bool:
-    """Keep a callback; one that comes again is looked at again. False: no attempt has that token."""
-    if connection.scalar(select(attempts.c.attempt_id).where(attempts.c.callback_sha256 == token_sha256)) is None:
+    """Keep a callback, and let its attempt be asked for at the next occasion; one that comes again is looked at again.
+
+    False: no attempt has that token.
+    """
+    hinted = update(attempts).where(attempts.c.callback_sha256 == token_sha256).values(next_look_at=None)
+    if not connection.execute(hinted).rowcount:
         return False
     now = database_now(connection)
     row = upsert(connection, callbacks).values(token_sha256=token_sha256, task_id=task_id, received_at=now)

@@ -140,14 +140,10 @@ def archives_of(connection: Connection, run_ids: Collection[str]) -> dict[str, s
     return {row.run_id: row.archive for row in rows}
 
 
-def archives_in_use(connection: Connection) -> list[str]:
-    """Roots of the archives whose runs have attempts that are still to be finished."""
-    query = (
-        select(runs.c.archive)
-        .select_from(runs.join(attempts, attempts.c.run_id == runs.c.run_id))
-        .where(attempts.c.state.in_(_TO_FINISH))
-        .distinct()
-    )
+def archives_to_finish(connection: Connection) -> list[str]:
+    """Roots of the archives whose runs have attempts that are still to be finished, or manifests that are out of date."""
+    waiting = select(attempts.c.run_id).where(attempts.c.state.in_(_TO_FINISH))
+    query = select(runs.c.archive).where(runs.c.finished_at.is_(None) | runs.c.run_id.in_(waiting)).distinct()
     return list(connection.scalars(query))
 
 

@@ -71,7 +71,7 @@ class Service:
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: brackets in brackets, thousands deep
         return {}
     return value if isinstance(value, dict) else {}
 
