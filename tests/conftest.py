@@ -9,10 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 
 for _name in list(os.environ):
-    if _name.startswith(("SEEDREAM_", "GETIMG_", "PREFECT_")):
+    if _name.startswith(("SEEDREAM_", "GETIMG_", "PREFECT_", "AWS_")):
         del os.environ[_name]
 # Prefect keeps what it keeps in a folder of this test session; it reads the variable when it is imported.
 _prefect_home = tempfile.mkdtemp(prefix="seedream-test-prefect-")
@@ -24,6 +25,7 @@ os.environ |= {
     "PREFECT_LOGGING_LEVEL": "ERROR",
 }
 
+from s3_server import KEY_ID, SECRET, S3, start_s3  # noqa: E402
 from sandbox_process import Sandbox, start_sandbox  # noqa: E402
 
 
@@ -55,6 +57,30 @@ def gateways(_fast_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox
         monkeypatch.setenv(f"SEEDREAM_{name.upper()}_API_KEY", f"key-of-{name}")
         monkeypatch.setenv(f"SEEDREAM_{name.upper()}_BASE_URL", base)
     return _fast_sandbox
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[S3]:
+    with start_s3() as running:
+        yield running
+
+
+@pytest.fixture
+def s3(_s3_server: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S3:
+    """An S3 server with the empty bucket `shop`, found and entered by the usual environment variables."""
+    _s3_server.reset()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_S3": _s3_server.url,
+        "AWS_CONFIG_FILE": str(tmp_path / "no-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no-credentials"),
+        "AWS_MAX_ATTEMPTS": "2",
+    }.items():
+        monkeypatch.setenv(name, value)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # an open client keeps what the environment said before
+    return _s3_server
 
 
 def _postgres_programs() -> Path | None:

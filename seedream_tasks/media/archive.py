@@ -1,32 +1,39 @@
 """The archive: any fsspec location. Files appear under their final name whole or not at all, and none is ever overwritten."""
 
+import errno
 import hashlib
 import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
-from ..core.errors import ArchiveFault, ConfigurationError
+from ..core.errors import ArchiveFault
+from .roots import find_root
 
 MARKER = "archive.json"
+# Stores whose objects are seen when they are complete, and not before. In any other one a file grows under its name.
+_SHOW_WHOLE_OBJECTS = {"s3", "gs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory"}
+# How stores say that they have a bad moment, as opposed to a no: 503 and 409 are EBUSY, 500 is EREMOTEIO.
+_PASSING = {errno.EBUSY, errno.EAGAIN, getattr(errno, "EREMOTEIO", errno.EIO)}
+_PASSING_NAMES = ("TimeoutError", "ConnectionError", "ConnectionClosedError", "DisconnectedError", "PayloadError")
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 # Names that Windows and its network shares cannot hold.
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{digit}" for name in ("com", "lpt") for digit in range(10))}
 
 
-def safe_key(row_key: str) -> str:
+def safe_key(row_key: str, first: bool = True) -> str:
     """A folder name for a row key: the key itself where every store can hold it, else a readable part and a hash.
 
-    Two keys never share a name: a name with a hash holds `~`, which no key that stands for itself does.
+    Two keys never share a name: a name with a hash holds `~`, which no key that stands for itself does. Keys that differ in
+    case alone need one more fact to differ on every store: `first` is False for all of them but one.
     """
-    if _SAFE.fullmatch(row_key) and not row_key.endswith(".") and row_key.split(".")[0].lower() not in _RESERVED:
+    plain = _SAFE.fullmatch(row_key) and not row_key.endswith(".") and row_key.split(".")[0].lower() not in _RESERVED
+    if plain and first:
         return row_key
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", row_key).strip("-.")[:40].strip("-.")
     if readable.split(".")[0].lower() in _RESERVED:
@@ -38,14 +45,13 @@ class Archive:
     """One root, local or remote. Methods block; the engine calls them in threads. Paths are below the root, with slashes."""
 
     def __init__(self, root: str) -> None:
-        try:
-            self.fs, path = fsspec.core.url_to_fs(root)
-        except (ImportError, ValueError) as error:
-            raise ConfigurationError(f"no archive at {root!r}: {error}", field="archive") from None
-        self.is_local = isinstance(self.fs, LocalFileSystem)
-        self._path = str(path).rstrip("/")
-        # A local root is its absolute path, so that the same folder has the same name from wherever it is reached.
-        self.root = self._path if self.is_local else root.rstrip("/")
+        found = find_root(root)
+        self.root = found.name
+        self.fs = found.fs
+        self.is_local = found.is_local
+        self._path = found.path
+        self._shows_whole = found.name.partition("://")[0] in _SHOW_WHOLE_OBJECTS
+        self._one_at_a_time = threading.Lock()  # for stores that cannot be told to keep what is there
         self._proven: tuple[int, int] | None = None  # which folder a local root was when it was proven writable
 
     def uri(self, path: str) -> str:
@@ -54,15 +60,26 @@ class Archive:
 
     def local_path(self, path: str = "") -> Path:
         """The path of a file in a local archive."""
-        return Path(self._path, path)
+        return Path(self._full(path)) if path else Path(self._path)
 
     def _full(self, path: str) -> str:
+        # Paths also come from manifests and ledgers that somebody else may have written.
+        if any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path or "\0" in path:
+            raise ArchiveFault(f"{path!r} is no path below {self.root}", path=path)
         return f"{self._path}/{path}"
 
     def exists(self, path: str) -> bool:
         """Whether the file is there. Raises ArchiveFault."""
         with _faults(self.uri(path)):
             return bool(self.fs.exists(self._full(path)))
+
+    def size(self, path: str) -> int | None:
+        """The file's size in bytes; None when it is not there. Raises ArchiveFault."""
+        with _faults(self.uri(path)):
+            try:
+                return int(self.fs.size(self._full(path)))
+            except FileNotFoundError:
+                return None
 
     def read(self, path: str) -> bytes:
         """The file's bytes. Raises ArchiveFault."""
@@ -80,6 +97,44 @@ class Archive:
             if not self.fs.exists(folder):
                 return []
             return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in self.fs.ls(folder, detail=False))
+
+    def list_files(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Every file below a folder with its size in bytes, by one listing of the store. Raises ArchiveFault."""
+        full = self._full(folder)
+        with _faults(self.uri(folder)):
+            for path, size in self._listed(full):
+                yield path.removeprefix(self._path).lstrip("/"), size
+
+    def _listed(self, full: str) -> Iterator[tuple[str, int]]:
+        if hasattr(self.fs, "call_s3"):
+            # Page by page: s3fs's own `find` holds a dict of a kilobyte per object, of which there may be a million.
+            bucket, _, prefix = full.partition("/")
+            wanted = {"Bucket": bucket, "Prefix": f"{prefix}/"}
+            while True:
+                page = self.fs.call_s3("list_objects_v2", **wanted)
+                for each in page.get("Contents", ()):
+                    yield f"{bucket}/{each['Key']}", each["Size"]
+                if not page.get("IsTruncated"):
+                    return
+                wanted["ContinuationToken"] = page["NextContinuationToken"]
+        else:
+            for path, facts in self.fs.find(full, detail=True).items():
+                yield str(path), int(facts["size"])
+
+    def delete(self, path: str) -> None:
+        """Remove a file; one that is not there is removed. Raises ArchiveFault."""
+        with _faults(self.uri(path)):
+            try:
+                self.fs.rm_file(self._full(path))
+            except FileNotFoundError:
+                return
+            if self.is_local:
+                folder = Path(self._full(path)).parent
+                try:
+                    folder.rmdir()
+                except OSError as error:
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
 
     def store(self, path: str, content: bytes) -> str:
         """Store a file that must never be lost; returns the path it has.
@@ -99,12 +154,24 @@ class Archive:
     def _place(self, path: str, content: bytes) -> bool:
         """Write under a name that is free; False when it is not."""
         full = self._full(path)
-        if not self.is_local:
-            if self.fs.exists(full):
-                return False
-            self.fs.pipe_file(full, content)  # object stores show an object only when it is complete
-            return True
-        target = Path(full)
+        if self.is_local:
+            return self._link(Path(full), content)
+        if self.fs.exists(full):  # some stores do not know a write that leaves alone what is there
+            return False
+        if not self._shows_whole:
+            with self._one_at_a_time:
+                return not self.fs.exists(full) and self._rename(full, lambda part: self.fs.pipe_file(part, content))
+        try:
+            self.fs.pipe_file(full, content, mode="create")  # S3: If-None-Match, so two writers cannot both succeed
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno != errno.ENOSYS:
+                raise
+            self.fs.pipe_file(full, content)
+        return True
+
+    def _link(self, target: Path, content: bytes) -> bool:
         if target.exists():
             return False
         with self._beside(target) as temporary:
@@ -121,12 +188,26 @@ class Archive:
             _to_disk(target.parent)
         return True
 
+    def _rename(self, full: str, write: Callable[[str], None]) -> bool:
+        """Where a file is seen while it grows (SFTP, SMB, HDFS), it grows under another name."""
+        folder = full.rpartition("/")[0]
+        part = f"{folder}/.{secrets.token_hex(8)}.part"
+        self.fs.makedirs(folder, exist_ok=True)
+        try:
+            write(part)
+            self.fs.mv(part, full)
+        except BaseException:
+            if self.fs.exists(part):
+                self.fs.rm_file(part)
+            raise
+        return True
+
     def publish(self, path: str, source: Path) -> None:
         """Put a finished local file under a name that readers may be reading, replacing what stands there in one step."""
         with _faults(self.uri(path)):
             full = self._full(path)
             if not self.is_local:
-                self.fs.put_file(str(source), full)
+                self._replace(full, lambda name: self.fs.put_file(str(source), name))
                 return
             target = Path(full)
             with self._beside(target) as temporary:
@@ -145,7 +226,7 @@ class Archive:
         """`publish` for content at hand."""
         with _faults(self.uri(path)):
             if not self.is_local:
-                self.fs.pipe_file(self._full(path), content)
+                self._replace(self._full(path), lambda name: self.fs.pipe_file(name, content))
                 return
             target = Path(self._full(path))
             with self._beside(target) as temporary:
@@ -153,6 +234,12 @@ class Archive:
                 _to_disk(temporary)
                 temporary.replace(target)
                 _to_disk(target.parent)
+
+    def _replace(self, full: str, write: Callable[[str], None]) -> None:
+        if self._shows_whole:
+            write(full)
+        else:
+            self._rename(full, write)
 
     @contextmanager
     def _beside(self, target: Path) -> Iterator[Path]:
@@ -214,4 +301,11 @@ def _faults(what: str) -> Iterator[None]:
     except ArchiveFault:
         raise
     except Exception as error:  # each store's library has errors of its own; all of them mean the same here
-        raise ArchiveFault(f"{what}: {type(error).__name__}: {error}") from error
+        raise ArchiveFault(f"{what}: {type(error).__name__}: {error}", passing=_passes(error)) from error
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the same request may succeed a little later."""
+    if isinstance(error, OSError) and error.errno in _PASSING:
+        return True
+    return type(error).__name__.endswith(_PASSING_NAMES)

@@ -2,12 +2,15 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, ClassVar
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -222,6 +225,152 @@ def test_a_folder_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     roots = {Archive(given).root for given in ("out", "./out", "out/", str(tmp_path / "out"), f"file://{tmp_path}/out")}
     assert roots == {str(tmp_path / "out")}
+
+
+@pytest.mark.parametrize(
+    "given", ["a/../b", "b/", "./b", "b/c/..", "../{here}/b", "file://{there}/a/../b", "{there}//b"]
+)
+def test_a_detour_is_no_other_archive(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`a/../b` is `b`, whether `a` exists or not: two names would be two archives, and two purchases."""
+    monkeypatch.chdir(tmp_path)
+    archive = Archive(given.format(here=tmp_path.name, there=tmp_path))
+    assert archive.root == str(tmp_path / "b")
+    archive.store(HERO, b"x")
+    assert (tmp_path / "b" / HERO).exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+HOSTILE = [
+    "../x",
+    "images/../../x",
+    "/etc/passwd",
+    "images//x",
+    "images/./x",
+    "images/p1/",
+    "images\\..\\x",
+    "images/p1/a\0b",
+    "..",
+    "",
+]
+
+
+@pytest.mark.parametrize("path", HOSTILE)
+def test_no_path_leads_out_of_the_root(path: str, archive: Archive, tmp_path: Path) -> None:
+    """Paths are read back from manifests and ledgers, which others may have written: read, written, deleted is nothing else."""
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    for work in (
+        lambda: archive.store(path, b"x"),
+        lambda: archive.read(path),
+        lambda: archive.open(path),
+        lambda: archive.exists(path),
+        lambda: archive.delete(path),
+        lambda: archive.size(path),
+        lambda: archive.publish(path, source),
+        lambda: archive.publish_json(path, 1),
+    ):
+        with pytest.raises(ArchiveFault, match="no path below"):
+            work()
+    assert files(archive) == []
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["source"]
+
+
+@given(KEYS, KEYS)
+@example("ABC", "abc")
+@example("../../x", "..")
+@example("é", "e\u0301")
+@example("Sku-1", "SKU-1")
+def test_two_keys_differ_on_every_store_once_one_is_known_to_be_first(one: str, two: str) -> None:
+    """Case and Unicode forms ignored, as file systems may: only plain keys need to know which of them was first."""
+    if one == two:
+        return
+
+    def told(name: str) -> str:
+        return unicodedata.normalize("NFC", name).casefold()
+
+    plain = safe_key(one).lower() == safe_key(two).lower()
+    assert told(safe_key(one)) != told(safe_key(two, first=False))
+    assert plain or told(safe_key(one)) != told(safe_key(two))
+    if plain:
+        assert one.lower() == two.lower()
+
+
+@given(KEYS, st.from_regex(r"\A[a-z0-9-]{1,40}\Z"), st.booleans())
+def test_a_path_is_not_too_long(key: str, shot: str, first: bool) -> None:
+    """Folder and file below 255 bytes each, with a sum in the name, and together below S3's 1,024."""
+    file = f"{shot}-{'0' * 8}-14-{'0' * 12}.jpeg"
+    folder = safe_key(key, first)
+    assert len(file.encode()) <= 255
+    assert len(folder.encode()) <= 255
+    assert len(f"images/{folder}/{file}".encode()) <= 300
+
+
+class GrowingFiles(MemoryFileSystem):  # type: ignore[misc]
+    """A store like SFTP or SMB: what is written is seen while it grows."""
+
+    protocol = "growing"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    fails = False
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(MemoryFileSystem._strip_protocol(path.replace("growing://", "memory://")))
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        if GrowingFiles.fails:
+            super().pipe_file(path, value[: len(value) // 2])
+            raise OSError("connection lost")
+        super().pipe_file(path, value)
+
+    def put_file(self, lpath: str, rpath: str, **kwargs: Any) -> None:
+        self.pipe_file(rpath, Path(lpath).read_bytes())
+
+
+@pytest.fixture
+def growing() -> Iterator[Archive]:
+    """An archive in such a store."""
+    fsspec.register_implementation("growing", GrowingFiles, clobber=True)
+    GrowingFiles.store.clear()
+    GrowingFiles.fails = False
+    yield Archive("growing://share/archive")
+    GrowingFiles.store.clear()
+
+
+def test_files_that_grow_do_so_under_another_name(growing: Archive, tmp_path: Path) -> None:
+    """No half file under its final name, none left behind, and what stood there stays."""
+    source = tmp_path / "manifest"
+    source.write_bytes(b"second")
+    growing.publish_json("manifest.parquet", "first")
+    GrowingFiles.fails = True
+    for work in (
+        lambda: growing.store(HERO, b"picture"),
+        lambda: growing.publish("manifest.parquet", source),
+        lambda: growing.publish_json("manifest.parquet", "second"),
+    ):
+        with pytest.raises(ArchiveFault, match="connection lost"):
+            work()
+    assert files(growing) == ["manifest.parquet"]
+    assert growing.read("manifest.parquet") == b'"first"\n'
+    GrowingFiles.fails = False
+    assert growing.store(HERO, b"picture") == HERO
+    assert growing.store(HERO, b"other") != HERO
+    growing.publish("manifest.parquet", source)
+    assert growing.read("manifest.parquet") == b"second"
+    assert not any(".part" in name for name in GrowingFiles.store)
+
+
+def test_sizes_listings_and_deletion(archive: Archive) -> None:
+    """What is there, how large; what is deleted is gone, twice is as good as once."""
+    archive.store(HERO, b"picture")
+    archive.store("images/p2/a.jpg", b"x")
+    assert dict(archive.list_files("images")) == {HERO: 7, "images/p2/a.jpg": 1}
+    assert (archive.size(HERO), archive.size("images/p3/a.jpg")) == (7, None)
+    archive.delete(HERO)
+    archive.delete(HERO)
+    assert dict(archive.list_files("images")) == {"images/p2/a.jpg": 1}
+    if archive.is_local:
+        assert [path.name for path in archive.local_path("images").iterdir()] == ["p2"]
 
 
 def test_a_store_nobody_knows_is_a_configuration_error() -> None:
