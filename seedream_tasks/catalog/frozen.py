@@ -18,7 +18,7 @@ from ..core.errors import ArchiveFault
 from ..core.jobs import Job
 from ..core.states import Reason
 from ..media.archive import Archive
-from ..media.references import without_signature
+from ..media.places import without_signature
 
 ROWS_PER_GROUP = 2048
 MONEY = pa.decimal128(14, 6)

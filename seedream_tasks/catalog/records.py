@@ -175,6 +175,7 @@ def _warnings(
     for picture in pictures:
         found += picture.warnings
     for attempt in paid:
+        found += attempt.warnings
         row = BY_OFFER.get((attempt.gateway, attempt.model))
         spellings = {name.lower() for name in row.wire_models.value} if row else set()
         if attempt.model_reported and attempt.model_reported.lower() not in spellings | {attempt.model}:

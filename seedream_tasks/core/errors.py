@@ -8,6 +8,7 @@
     │   └── RowError               one catalog row cannot become a job: its record is `invalid`, the run goes on
     ├── LedgerRefusal              the ledger says no before anything is written
     │   ├── SlotsTaken             another attempt holds the slots: nothing to buy here
+    │   ├── UploadGone             a reference that was uploaded for this attempt is deleted: present it again
     │   ├── OverCap                the reservation does not fit under a cap
     │   └── AttemptMoved           the attempt is no longer in a state that this record may follow
     ├── LedgerFault                the ledger cannot be read or written
@@ -95,6 +96,12 @@ class SlotsTaken(LedgerRefusal):
     """Another attempt holds one of the slots."""
 
     code = "slots_taken"
+
+
+class UploadGone(LedgerRefusal):
+    """An upload that the request links to was deleted to make room."""
+
+    code = "upload_gone"
 
 
 class OverCap(LedgerRefusal):

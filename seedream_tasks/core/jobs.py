@@ -32,9 +32,11 @@ class Reference:
     uri: str  # without the signature of a signed link where it is kept; see `Job.references`
     sha256: str | None  # of the source bytes; None in a forecast that fetched nothing
     format: str | None = None  # Pillow's name
-    width: int | None = None  # px
-    height: int | None = None  # px
+    width: int | None = None  # px, upright
+    height: int | None = None  # px, upright
     bytes: int | None = None
+    flaw: str | None = None  # what only a converted copy mends: turned by EXIF, CMYK, 16 bits a channel
+    public: bool | None = None  # a gateway can be given a link that was tried; None: not tried (a forecast)
 
 
 @dataclass(frozen=True, slots=True)

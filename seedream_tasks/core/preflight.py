@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from .capabilities import Capability, Transport
 from .jobs import Job, Reference
+from .presentation import Presentation, findings, may_be_linked, presentations
 from .sizes import AUTO, parse_pixels, pixels_for
 
 
@@ -141,43 +142,22 @@ def _references(job: Job, row: Capability) -> Iterator[_Finding]:
             "references",
             f"{count} references leave no room for a picture: {most.value} in all ({most.source})",
         )
-    for reference in job.references:
-        for limit, message in _reference(reference, row):
+    for reference, way in zip(job.references, presentations(job.references, row), strict=True):
+        for limit, message in _reference(reference, way, row):
             yield limit, "references", f"{shown(reference.uri)}: {message}"
-    if limits.request_bytes:
-        # Base64 is four characters for three bytes.
-        inlined = sum(each.bytes or 0 for each in job.references if transport(each, row) is Transport.INLINE) * 4 // 3
-        if inlined > limits.request_bytes.value:
-            yield (
-                "request_bytes",
-                "references",
-                f"the references make a request of {inlined:,} bytes, at most {limits.request_bytes.value:,}"
-                f" ({limits.request_bytes.source})",
-            )
 
 
-def _reference(reference: Reference, row: Capability) -> Iterator[tuple[str, str]]:
+def _reference(reference: Reference, way: Presentation | None, row: Capability) -> Iterator[tuple[str, str]]:
+    """What no conversion mends."""
     limits = row.references
-    if transport(reference, row) is None:
-        accepted = " or ".join(limits.transports)
-        yield "reference_transport", f"can only be presented as {accepted}; it is no https link ({limits.count.source})"
-    if reference.format and reference.format not in limits.formats.value:
+    if way is None and not may_be_linked(reference) and limits.transports == (Transport.URL,):
         yield (
-            "reference_format",
-            f"is {reference.format}, not one of {_listed(limits.formats.value)} ({limits.formats.source})",
+            "reference_transport",
+            f"can only be presented as url, a public https link that can be fetched; it is none ({limits.count.source})",
         )
-    uploads = limits.upload_formats
-    by_upload = transport(reference, row) is Transport.UPLOAD
-    if uploads and by_upload and reference.format and reference.format not in uploads.value:
-        yield (
-            "reference_format",
-            f"is {reference.format} and would have to be uploaded, which takes {_listed(uploads.value)} ({uploads.source})",
-        )
-    if reference.bytes is not None and reference.bytes > limits.bytes.value:
-        yield (
-            "reference_bytes",
-            f"has {reference.bytes:,} bytes, at most {limits.bytes.value:,} ({limits.bytes.source})",
-        )
+    elif way is None:
+        for found in findings(reference, row, limits.transports[-1]):
+            yield found.limit, f"{found.message}; a converted copy cannot be presented, since it takes links only"
     if reference.width is None or reference.height is None:
         return
     width, height = reference.width, reference.height
@@ -193,20 +173,6 @@ def _reference(reference: Reference, row: Capability) -> Iterator[tuple[str, str
             f"is {width}x{height} px, width/height {width / height:.3f} is outside 1/{round(1 / low)} to {high:g}"
             f" ({limits.aspect.source})",
         )
-    if limits.pixels and width * height > limits.pixels.value:
-        yield (
-            "reference_pixels",
-            f"has {width * height:,} pixels, at most {limits.pixels.value:,} ({limits.pixels.source})",
-        )
-
-
-def transport(reference: Reference, row: Capability) -> Transport | None:
-    """How this reference reaches this gateway; None when it cannot."""
-    for way in row.references.transports:
-        if way is Transport.URL and not reference.uri.lower().startswith("https://"):
-            continue  # a link the gateway fetches must be public and encrypted
-        return way
-    return None
 
 
 def shown(uri: str) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from ..core.capabilities import Capability
 from ..core.decisions import Purpose, Route
-from ..core.errors import AttemptMoved, LedgerFault, SlotsTaken
+from ..core.errors import AttemptMoved, LedgerFault, SlotsTaken, UploadGone
 from ..core.jobs import Job
 from ..core.money import plain
 from ..core.outcomes import ErrorClass, ErrorInfo, Fate, Finished, SubmitOutcome, after_refusal
@@ -47,11 +47,13 @@ class Purchase:
     purpose: Purpose
     route: Route
     cheapest: PriceRow
+    warnings: tuple[str, ...] = ()  # how the references were presented
+    uploads: tuple[str, ...] = ()  # keys of the uploads that the request links to
 
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """How a call ended: its attempt and where that stands now. `attempt_id` None: the slots were somebody else's."""
+    """How a call ended: its attempt and where that stands now. `attempt_id` None: nothing was bought, look again."""
 
     attempt_id: str | None
     fate: Fate
@@ -156,13 +158,15 @@ class Buyer:
             cheapest=purchase.cheapest,
             route_reason=purchase.route.reason,
             callback_sha256=token_sha256,
+            warnings=purchase.warnings,
+            uploads=purchase.uploads,
         )
         granted_at = awake_or_asleep()  # before the transaction: waiting for the disk uses up the lease
         try:
             lease = await self._ledger.write(
                 lambda connection: claim(connection, self._ledger.owner, attempt_id, wanted, granted_at)
             )
-        except SlotsTaken:
+        except (SlotsTaken, UploadGone):
             return Bought(None, Fate.NOT_SENT)
         return await self._send(lease, lane, body)
 

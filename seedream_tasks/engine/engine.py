@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -65,7 +66,7 @@ class Engine:
         self._ledger: Ledger = context.ledger
         self._lanes = context.lanes
         self._deriver = Deriver(context.ledger, context.archive, progress)
-        self._presenter = Presenter(context.references, context.ledger)
+        self._presenter = Presenter(context.references, context.ledger, lambda: self.stopping or self.fault is not None)
         self._buyer = Buyer(
             context.ledger,
             context.run_id,
@@ -286,7 +287,7 @@ class Engine:
             if self.stopping or self.fault is not None or lane.why_out():
                 return
             try:
-                references = await self._presenter.present(job, row, lane.client)
+                presented = await self._presenter.present(job, row, lane.client)
             except ReferenceFault as fault:
                 await self._put_off(job, purchase.slots, Reason.INVALID, fault.message, None, given_up, for_good=True)
                 return
@@ -294,7 +295,10 @@ class Engine:
                 not_at[lane.gateway] = fault.message
                 logger.warning("%s %s: %s", job.row_key, job.shot, fault.message)
                 return
-            attempt = await self._within_caps(purchase, lambda: self._send(purchase, lane, references), given_up, until)
+            purchase = replace(purchase, warnings=presented.warnings, uploads=presented.uploads)
+            attempt = await self._within_caps(
+                purchase, lambda: self._send(purchase, lane, presented.links), given_up, until
+            )
             if follow and attempt is not None and attempt.state is AttemptState.ACCEPTED:
                 attempt = await self.follower.wait(job.name, attempt)
         finally:

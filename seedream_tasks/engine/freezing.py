@@ -10,17 +10,18 @@ from typing import Any
 
 from ..catalog.frozen import FrozenRun, FrozenWriter, frozen_path
 from ..catalog.presets import fitting_preset
-from ..catalog.tables import Facts, open_table, reference_base
+from ..catalog.tables import Facts, open_table
 from ..core.capabilities import BY_OFFER, MODELS, Capability
 from ..core.errors import InputError
 from ..core.pricing import PriceBook
 from ..core.shots import parse_shots
 from ..ledger.store import Ledger
 from ..media.archive import Archive
-from ..media.references import References, without_signature
+from ..media.places import without_signature
+from ..media.references import References
 from .forecast import Forecast
 from .planning import Planned, Planner, Wishes, digest
-from .settings import read_text
+from .settings import read_text, references_of
 
 logger = logging.getLogger("seedream_tasks.engine")
 
@@ -69,7 +70,7 @@ class Request:
 def check(request: Request) -> None:
     """Read shot list and catalog header, so that a mistake is told before anything is started for it. Raises InputError."""
     wishes, _ = request.wishes()
-    references = References(reference_base(request.catalog))
+    references = references_of(request.catalog)
     try:
         Planner(open_table(request.catalog), wishes, references, {}, PriceBook(()), None, fetch=False)
     finally:
@@ -107,7 +108,7 @@ def forecast(
     Raises InputError.
     """
     wishes, _ = request.wishes()
-    references = References(reference_base(request.catalog))
+    references = references_of(request.catalog)
     figures = Forecast(max_usd)
     first: list[Planned] = []
     refused: list[Planned] = []

@@ -15,17 +15,17 @@ from ..catalog.tables import Table
 from ..core.capabilities import Capability
 from ..core.decisions import Offer, Route, route, wanted
 from ..core.errors import InputError, ReferenceFault, RowError
-from ..core.jobs import Job, Reference, job_key
+from ..core.jobs import Job, job_key
 from ..core.money import ZERO, money
 from ..core.preflight import obstacles
 from ..core.pricing import PriceBook
 from ..core.render import Columns, build_job, check_templates, column_fields, is_wanted, render_job
 from ..core.shots import SHOT_NAME, Shot
 from ..core.states import AttemptState, Reason, SlotState
-from ..ledger import facts
 from ..ledger.store import Ledger
 from ..ledger.views import JobView, KnownJob, job_views, known_jobs
-from ..media.references import References, Remembered, is_readable_link, without_signature
+from ..media.references import References
+from .looking import Looker
 
 KEY_COLUMNS = ("sku", "id", "handle")
 _BATCH = 512
@@ -98,17 +98,14 @@ class Planner:
         self.rows = 0
         self._table = table
         self._wishes = wishes
-        self._references = references
+        self._looker = Looker(references, ledger, fetch)
         self._capabilities = capabilities
         self._prices = prices
         self._ledger = ledger
-        self._fetch = fetch
         self._columns = Columns(table.columns)
         self._preset = find_preset(wishes.preset, table.columns)
         self._key = self._key_column()
-        self._looked: dict[str, Reference | ReferenceFault] = {}
         self._first = _FirstOnes()
-        self._unreachable: set[str] = set()
         if wishes.shots is None and "prompt" not in table.columns:
             raise InputError(
                 f"{table.uri}: without a shot list the catalog needs a column `prompt`; it has {listed(table.columns)}",
@@ -216,64 +213,27 @@ class Planner:
     # References
 
     def _resolve(self, drafts: Sequence[_Draft], fetchers: ThreadPoolExecutor) -> None:
-        uris = {
-            reference.uri: None
-            for draft in drafts
-            if draft.job
-            for reference in draft.job.references
-            if draft.settled is None
-        }
-        new = [uri for uri in uris if uri not in self._looked]
-        for uri, found in zip(new, fetchers.map(self._look, new), strict=True):
-            self._looked[uri] = found
-        for draft in drafts:
-            if draft.job is None or draft.settled is not None or not draft.job.references:
+        open_drafts = [draft for draft in drafts if draft.job and draft.settled is None and draft.job.references]
+        looked = self._looker.look(
+            (reference.uri for draft in open_drafts if draft.job for reference in draft.job.references), fetchers
+        )
+        for draft in open_drafts:
+            if draft.job is None:
                 continue
             resolved = []
             for reference in draft.job.references:
-                found = self._looked[reference.uri]
+                found = looked[reference.uri].found
                 if isinstance(found, ReferenceFault):
                     code = found.facts.get("error_code", "reference_unreadable")
                     draft.refuse(Reason.INVALID, "invalid", code, f"{_where(draft)}: references: {found.message}")
                     break
                 resolved.append(found)
                 draft.unchecked |= found.sha256 is None
-                if reference.uri in self._unreachable:
+                if looked[reference.uri].unreachable:
                     draft.unreachable = True
                     draft.warnings = ("reference_unreachable",)
             else:
                 draft.job = replace(draft.job, references=tuple(resolved))
-
-    def _look(self, uri: str) -> Reference | ReferenceFault:
-        remembered = self._remembered(uri)
-        if not is_readable_link(uri):
-            return ReferenceFault(f"{uri[:80]} is no link", uri=uri)
-        if not self._fetch and self._references.is_remote(uri):
-            # A forecast sends nothing: it takes what an earlier run found, and counts the rest as unchecked.
-            return replace(remembered.reference, uri=uri) if remembered else Reference(uri, None)
-        try:
-            found, etag = self._references.look(uri, remembered)
-        except ReferenceFault as fault:
-            if remembered is not None and self._references.is_remote(uri):
-                self._unreachable.add(uri)
-                return replace(remembered.reference, uri=uri)
-            return fault
-        if self._ledger is not None and self._references.is_remote(uri) and found.sha256:
-            kept = facts.Source(
-                etag or "", found.sha256, found.format or "", found.width or 0, found.height or 0, found.bytes or 0
-            )
-            self._ledger.write_now(lambda connection: facts.remember_source(connection, without_signature(uri), kept))
-        return found
-
-    def _remembered(self, uri: str) -> Remembered | None:
-        if self._ledger is None or not self._references.is_remote(uri):
-            return None
-        known = self._ledger.read_now(lambda connection: facts.source(connection, without_signature(uri)))
-        if known is None:
-            return None
-        return Remembered(
-            known.etag, Reference(uri, known.sha256, known.format, known.width, known.height, known.bytes)
-        )
 
     # Against each other, the gateways and the ledger
 

@@ -1,21 +1,35 @@
-"""How a job's references reach a gateway: as they are, through its file service, or inline."""
+"""How a job's references reach a gateway: as links, through its file service, or inline; converted where it needs that."""
 
 import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ..core.capabilities import Capability, Transport
 from ..core.errors import GatewayFault, ReferenceFault
 from ..core.jobs import Job, Reference
-from ..core.preflight import shown, transport
+from ..core.preflight import shown
+from ..core.presentation import Presentation, presentation, presentations, unlinked
 from ..gateways.client import GatewayClient
 from ..gateways.dialect import Uploaded
-from ..ledger import facts
+from ..ledger import uploads
 from ..ledger.store import Ledger
-from ..media.references import References, data_uri, file_name
+from ..ledger.uploads import Upload
+from ..media.mending import Mended
+from ..media.references import References, copy_name, data_uri, file_name
 
+logger = logging.getLogger("seedream_tasks.engine")
+
+CONVERTED = "reference_converted"
 # An upload must outlive the task that uses it; both file services keep a file for 72 hours.
 _GOOD_FOR = timedelta(hours=2)
 _UPLOAD_LIFE = timedelta(hours=71)
+# How many unneeded files are deleted at once when a file service is full. Few: the next shot may use them again.
+_MAKES_ROOM_FOR = 10
+_ROOM_CHECK_S = 1.0
+_ROOM_WITHIN_S = 600.0
 _MIME = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -26,63 +40,152 @@ _MIME = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What one request holds of its references."""
+
+    links: list[str]  # links or data URIs, in order
+    warnings: tuple[str, ...] = ()
+    uploads: tuple[str, ...] = ()  # keys of the uploads that it links to
+
+
+class _Full(Exception):
+    def __init__(self, fault: GatewayFault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
 class Presenter:
     """Presents references; each content is uploaded once per account and reused until it expires."""
 
-    def __init__(self, references: References, ledger: Ledger) -> None:
+    def __init__(self, references: References, ledger: Ledger, stopped: Callable[[], bool]) -> None:
         self._references = references
         self._ledger = ledger
-        self._uploading: dict[tuple[str, str], asyncio.Task[str]] = {}
+        self._stopped = stopped
+        self._uploading: dict[str, asyncio.Task[str]] = {}
+        # Accounts whose file service was full: there one job at a time uploads, or none would get all it needs.
+        self._tight: dict[str, asyncio.Lock] = {}
 
-    async def present(self, job: Job, row: Capability, client: GatewayClient) -> list[str]:
-        """The links or data URIs that the gateway is to be sent, in order.
+    async def present(self, job: Job, row: Capability, client: GatewayClient) -> Presented:
+        """What the gateway is to be sent for a job's references.
 
         Raises ReferenceFault (the file is gone or another one now) or GatewayFault (the upload failed); nothing is bought then.
         """
-        return [await self._one(reference, row, client) for reference in job.references]
+        if not job.references:
+            return Presented([])
+        tight = self._tight.get(client.account.name)
+        if tight is None:
+            try:
+                return await self._present(job, row, client, set())
+            except _Full:
+                tight = self._tight.setdefault(client.account.name, asyncio.Lock())
+        async with tight:
+            return await self._in_turn(job, row, client)
 
-    async def _one(self, reference: Reference, row: Capability, client: GatewayClient) -> str:
-        way = transport(reference, row)
-        if way is None:
-            raise ReferenceFault(f"{shown(reference.uri)} cannot be presented to {row.gateway}", uri=reference.uri)
-        if way is Transport.URL:
-            return reference.uri
-        mime_type = _MIME.get(reference.format or "", "application/octet-stream")
-        if way is Transport.INLINE:
-            return data_uri(await asyncio.to_thread(self._references.content, reference), mime_type)
-        return await self._uploaded(reference, mime_type, client)
+    async def _in_turn(self, job: Job, row: Capability, client: GatewayClient) -> Presented:
+        until = time.monotonic() + _ROOM_WITHIN_S
+        mine: set[str] = set()
+        while True:
+            try:
+                return await self._present(job, row, client, mine)
+            except _Full as full:
+                if await self._make_room(client, mine):
+                    continue
+                account = client.account.name
+                may_come = await self._ledger.read(
+                    lambda connection: uploads.are_needed(connection, account, mine)  # noqa: B023 - read before it changes
+                )
+                if not may_come or self._stopped() or time.monotonic() > until:
+                    raise full.fault from None
+            await asyncio.sleep(_ROOM_CHECK_S)
 
-    async def _uploaded(self, reference: Reference, mime_type: str, client: GatewayClient) -> str:
-        key = (client.account.name, reference.sha256 or "")
+    async def _make_room(self, client: GatewayClient, keep: set[str]) -> bool:
+        """Delete uploads of ours that no live attempt links to."""
+        account = client.account.name
+        spare = await self._ledger.write(
+            lambda connection: uploads.spare(connection, account, keep, _MAKES_ROOM_FOR, datetime.now(UTC))
+        )
+        deleted = 0
+        for each in spare:
+            try:
+                await client.delete_upload(each.file_id or "")
+                deleted += 1
+            except GatewayFault as fault:
+                # Forgotten here and still there: it takes room until it expires by itself.
+                logger.warning("%s: an upload that is not needed stays: %s", client.gateway, fault.message)
+        return deleted > 0
+
+    async def _present(self, job: Job, row: Capability, client: GatewayClient, uploaded: set[str]) -> Presented:
+        links: list[str] = []
+        converted = False
+        keys: list[str] = []
+        for reference, found in zip(job.references, presentations(job.references, row), strict=True):
+            way = found
+            if way is not None and way.way is Transport.URL:
+                link = await asyncio.to_thread(self._references.link, reference)
+                if link is not None:
+                    links.append(link)
+                    continue
+                way = presentation(unlinked(reference), row)  # its store does not sign any more
+            if way is None:
+                raise ReferenceFault(f"{shown(reference.uri)} cannot be presented to {row.gateway}", uri=reference.uri)
+            converted = converted or bool(way.changes)
+            if way.way is Transport.INLINE:
+                sent = await self._sent(reference, way)
+                links.append(data_uri(sent.content, _mime(sent)))
+                continue
+            key = _upload_key(client, reference, way)
+            uploaded.add(key)
+            links.append(await self._uploaded(key, reference, way, client))
+            keys.append(key)
+        return Presented(links, (CONVERTED,) if converted else (), tuple(dict.fromkeys(keys)))
+
+    async def _sent(self, reference: Reference, way: Presentation) -> Mended:
+        """The bytes that are sent: the file's, or those of its converted copy."""
+        if way.changes:
+            return await asyncio.to_thread(self._references.mended, reference, way.fits)
+        return Mended(await asyncio.to_thread(self._references.content, reference), reference.format or "")
+
+    async def _uploaded(self, key: str, reference: Reference, way: Presentation, client: GatewayClient) -> str:
         task = self._uploading.get(key)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = self._uploading[key] = asyncio.create_task(self._upload(reference, mime_type, client))
+        if task is None:
+            task = self._uploading[key] = asyncio.create_task(self._upload(key, reference, way, client))
+            task.add_done_callback(lambda _: self._uploading.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _upload(self, reference: Reference, mime_type: str, client: GatewayClient) -> str:
-        # With the base URL: a link into the embedded sandbox is good for the port it was made on.
-        account, digest = f"{client.account.name} {client.account.base_url}", reference.sha256 or ""
+    async def _upload(self, key: str, reference: Reference, way: Presentation, client: GatewayClient) -> str:
         good_until = datetime.now(UTC) + _GOOD_FOR
-        known = await self._ledger.read(lambda connection: facts.upload(connection, account, digest, good_until))
+        known = await self._ledger.read(lambda connection: uploads.known_upload(connection, key, good_until))
         if known:
             return known
-        content = await asyncio.to_thread(self._references.content, reference)
-        uploaded = await _patiently(client, content, file_name(reference), mime_type)
-        expires_at = uploaded.expires_at or datetime.now(UTC) + _UPLOAD_LIFE
-        await self._ledger.write(
-            lambda connection: facts.remember_upload(connection, account, digest, uploaded.url, expires_at)
-        )
-        return uploaded.url
+        sent = await self._sent(reference, way)
+        found = await _patiently(client, sent.content, file_name(sent.content, sent.format), _mime(sent))
+        now = datetime.now(UTC)
+        upload = Upload(key, client.account.name, found.url, found.file_id, found.expires_at or now + _UPLOAD_LIFE)
+        await self._ledger.write(lambda connection: uploads.remember_upload(connection, upload, now))
+        return found.url
+
+
+def _upload_key(client: GatewayClient, reference: Reference, way: Presentation) -> str:
+    # With the base URL: a link into the embedded sandbox is good for the port it was made on.
+    content = copy_name(reference, way.fits) if way.changes else reference.sha256
+    return f"{client.account.name} {client.account.base_url} {content}"
+
+
+def _mime(sent: Mended) -> str:
+    return _MIME.get(sent.format, "application/octet-stream")
 
 
 async def _patiently(client: GatewayClient, content: bytes, name: str, mime_type: str) -> Uploaded:
     """An upload costs nothing, so it may be repeated."""
-    for wait in (1.0, 3.0, 9.0):
+    for wait in (1.0, 3.0, 9.0, None):
         try:
             return await client.upload(content, name, mime_type)
         except GatewayFault as fault:
+            if fault.facts.get("full"):
+                raise _Full(fault) from None
             status = fault.facts.get("status")
-            if status is not None and status < 500 and status != 429:
+            if wait is None or (status is not None and status < 500 and status != 429):
                 raise
             await asyncio.sleep(fault.facts.get("retry_after_s") or wait)
-    return await client.upload(content, name, mime_type)
+    raise AssertionError("the last try returns or raises")

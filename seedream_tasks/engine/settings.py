@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import fsspec
 
+from ..catalog.tables import reference_base
 from ..core.capabilities import GATEWAYS
 from ..core.errors import ConfigurationError, InputError
 from ..core.money import money
@@ -18,6 +19,9 @@ from ..core.pricing import PriceRow, read_price_file
 from ..core.states import RETRY_OPENS
 from ..gateways.client import DIALECTS, Account
 from ..media.archive import Archive
+from ..media.guard import ALLOW_HOSTS, AllowedHosts
+from ..media.places import ROOTS, parse_roots
+from ..media.references import References
 
 DEFAULT_ARCHIVE = "seedream-out"
 DEFAULT_SANDBOX_ARCHIVE = "seedream-sandbox-out"
@@ -238,3 +242,12 @@ def retry_words(words: Sequence[str]) -> tuple[str, ...]:
         if word not in RETRY_OPENS:
             raise ConfigurationError(f"--retry takes {', '.join(RETRY_OPENS)}, not {word!r}", field="retry")
     return tuple(dict.fromkeys(words))
+
+
+def references_of(catalog: str) -> References:
+    """A reader of a catalog's references, as far as SEEDREAM_ALLOW_HOSTS and SEEDREAM_REFERENCE_ROOTS let it reach.
+
+    Raises InputError.
+    """
+    allowed, roots = os.environ.get(ALLOW_HOSTS, ""), os.environ.get(ROOTS, "")
+    return References(reference_base(catalog), AllowedHosts.parse(allowed), parse_roots(roots))

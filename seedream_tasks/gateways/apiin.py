@@ -96,6 +96,12 @@ class ApiIn:
     def read_upload(self, body: JSON) -> Uploaded:
         raise Unreadable("API in One has no file service")
 
+    def delete_url(self, base_url: str, file_id: str) -> str | None:
+        return None
+
+    def is_full(self, body: JSON) -> bool:
+        return False
+
 
 def _decoded(value: object) -> object:
     if not isinstance(value, str):

@@ -171,18 +171,30 @@ class GatewayClient:
             raise self._fault(f"unreadable costs: {error}", answer) from None
 
     async def upload(self, content: bytes, name: str, mime_type: str) -> Uploaded:
-        """Put a reference into the gateway's file service. Raises GatewayFault."""
+        """Put a reference into the gateway's file service. Raises GatewayFault; `full` among its facts: no room for it."""
         url = self.dialect.upload_url(self.account.base_url)
         if url is None:
             raise GatewayFault(f"{self.gateway} has no file service", gateway=self.gateway)
         answer = await self._send("POST", url, timeout_s=120.0, files={"file": (name, content, mime_type)})
         body = answer.json_object()
         if answer.status not in (200, 201) or body is None or has_error(body):
-            raise self._fault("the upload of a reference was refused", answer)
+            fault = self._fault("the upload of a reference was refused", answer)
+            fault.facts["full"] = body is not None and self.dialect.is_full(body)
+            raise fault
         try:
             return self.dialect.read_upload(body)
         except Unreadable as error:
             raise self._fault(f"an unreadable answer to an upload: {error}", answer) from None
+
+    async def delete_upload(self, file_id: str) -> None:
+        """Delete an uploaded file; one that is gone already is deleted. Raises GatewayFault."""
+        url = self.dialect.delete_url(self.account.base_url, file_id)
+        if url is None:
+            raise GatewayFault(f"{self.gateway} deletes no files", gateway=self.gateway)
+        answer = await self._send("DELETE", url)
+        body = answer.json_object()
+        if answer.status != 404 and (answer.status not in (200, 204) or (body is not None and has_error(body))):
+            raise self._fault("an uploaded reference was not deleted", answer)
 
     async def _get(self, path: str) -> Answer:
         return await self._send("GET", self.account.base_url + path)

@@ -38,6 +38,7 @@ class Uploaded:
 
     url: str
     expires_at: datetime | None
+    file_id: str | None = None  # what it is deleted by, where it can be
 
 
 class Unreadable(ValueError):
@@ -80,6 +81,12 @@ class Dialect(Protocol):
 
     def read_upload(self, body: JSON) -> Uploaded:
         """The answer to an upload."""
+
+    def delete_url(self, base_url: str, file_id: str) -> str | None:
+        """Where an uploaded file is deleted; None where it cannot be."""
+
+    def is_full(self, body: JSON) -> bool:
+        """Whether an upload was refused because the account holds as many files as it may."""
 
 
 def read_submit(dialect: Dialect, answer: Answer) -> SubmitOutcome:

@@ -6,6 +6,7 @@ API reference). The ratio form is sent unless `gateway_options: {evolink: {size_
 
 from collections.abc import Sequence
 from decimal import Decimal
+from urllib.parse import quote
 
 from ..core.capabilities import SEEDREAM_40, Capability
 from ..core.jobs import Job
@@ -35,6 +36,7 @@ _STATES = {
 }
 # Names under which a finished task may report its charge. `credits_reserved` is a reservation and is not among them.
 _CHARGED = ("credits_used", "credits_consumed", "credits_charged", "credits")
+_QUOTA_REACHED = "40003"
 _FILES_HOST = "https://files-api.evolink.ai"
 
 
@@ -127,12 +129,26 @@ class EvoLink:
         return Balance(credits=min(left, default=None), used_credits=used)
 
     def upload_url(self, base_url: str) -> str | None:
+        return f"{self._files(base_url)}/upload/stream"
+
+    def _files(self, base_url: str) -> str:
         host = _FILES_HOST if base_url == self.default_base_url else f"{base_url}/files"
-        return f"{host}/api/v1/files/upload/stream"
+        return f"{host}/api/v1/files"
 
     def read_upload(self, body: JSON) -> Uploaded:
         data = object_at(body, "data")
-        return Uploaded(text_at(data, "file_url", "download_url"), read_time(data.get("expires_at")))
+        file_id = data.get("file_id")
+        return Uploaded(
+            text_at(data, "file_url", "download_url"),
+            read_time(data.get("expires_at")),
+            file_id if isinstance(file_id, str) and file_id else None,
+        )
+
+    def delete_url(self, base_url: str, file_id: str) -> str | None:
+        return f"{self._files(base_url)}/{quote(file_id, safe='')}"
+
+    def is_full(self, body: JSON) -> bool:
+        return str(body.get("code")) == _QUOTA_REACHED
 
 
 def _charge(body: JSON) -> Decimal | None:

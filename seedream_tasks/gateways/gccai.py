@@ -111,3 +111,9 @@ class Gccai:
 
     def read_upload(self, body: JSON) -> Uploaded:
         return Uploaded(text_at(body, "url"), None)
+
+    def delete_url(self, base_url: str, file_id: str) -> str | None:
+        return None
+
+    def is_full(self, body: JSON) -> bool:
+        return False

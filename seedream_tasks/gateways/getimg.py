@@ -76,6 +76,12 @@ class GetImg:
     def read_upload(self, body: JSON) -> Uploaded:
         raise Unreadable("getimg has no file service")
 
+    def delete_url(self, base_url: str, file_id: str) -> str | None:
+        return None
+
+    def is_full(self, body: JSON) -> bool:
+        return False
+
     def costs_path(self, start: datetime, end: datetime) -> str:
         """Where the account's costs by day are read."""
         return "/v2/billing/costs?" + urlencode({"start": start.isoformat(), "end": end.isoformat()})

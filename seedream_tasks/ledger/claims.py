@@ -15,7 +15,7 @@ from ..core.jobs import Job, canonical_json
 from ..core.money import ZERO
 from ..core.pricing import PriceRow, quote
 from ..core.states import AttemptState, SlotState
-from . import budgets
+from . import budgets, uploads
 from .schema import attempts, jobs, slots
 from .store import database_now, upsert
 
@@ -49,6 +49,8 @@ class Claim:
     cheapest: PriceRow
     route_reason: str
     callback_sha256: str | None = None
+    warnings: tuple[str, ...] = ()  # how the references were presented
+    uploads: tuple[str, ...] = ()  # keys of the uploads that the request links to
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def new_attempt_id() -> str:
 
 
 def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, granted_at: float) -> Lease:
-    """Take the slots, hold the money, write the intent. Raises SlotsTaken or OverCap, before anything is written."""
+    """Take the slots, hold the money, write the intent. Raises SlotsTaken, UploadGone or OverCap, before anything is written."""
     job_key = wanted.job.job_key
     held = {
         row.slot: row
@@ -84,10 +86,12 @@ def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, gr
         if row.state != SlotState.OPEN and not reopened:
             raise SlotsTaken(f"slot {slot} of {job_key} is {row.state}", job_key=job_key, slot=slot, state=row.state)
     now = datetime.now(UTC)
+    uploads.hold(connection, wanted.uploads)
     quoted = quote(wanted.price, len(wanted.slots))
     keys = budgets.budgets_for(connection, wanted.run_id, wanted.capped, wanted.gateway, now)
     budgets.reserve(connection, keys, quoted.reserved_usd)
 
+    uploads.used(connection, wanted.uploads, now)
     know_job(connection, wanted.job, wanted.run_id, now)
     rows = [
         {"job_key": job_key, "slot": slot, "state": SlotState.TAKEN, "closed": None, "attempt_id": attempt_id}
@@ -132,6 +136,8 @@ def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, gr
             intent_at=now,
             not_found=0,
             callback_sha256=wanted.callback_sha256,
+            warnings=json.dumps(wanted.warnings),
+            uploads=json.dumps(wanted.uploads),
         )
     )
     return Lease(attempt_id, granted_at)

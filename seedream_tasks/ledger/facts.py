@@ -1,4 +1,4 @@
-"""Smaller facts the ledger keeps: what kind it is, its accounts, runs, admissions, reference images, uploads, spending."""
+"""Smaller facts the ledger keeps: what kind it is, its accounts, runs, admissions, spending."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 from ..core.money import ZERO
 from ..core.states import AttemptState
 from .budgets import change_run_budget, open_run_budget
-from .schema import accounts, admissions, attempts, callbacks, meta, pictures, runs, sources, uploads
+from .schema import accounts, admissions, attempts, callbacks, meta, pictures, runs
 from .store import database_now, upsert
 
 REAL, SIMULATED = "real", "simulated"
@@ -201,56 +201,6 @@ def put_off(connection: Connection, run_id: str, job_key: str, admission: Admiss
     connection.execute(
         row.on_conflict_do_update(index_elements=[admissions.c.run_id, admissions.c.job_key], set_=values)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What is remembered of a reference image."""
-
-    etag: str
-    sha256: str
-    format: str
-    width: int  # px
-    height: int  # px
-    bytes: int
-
-
-def source(connection: Connection, uri: str) -> Source | None:
-    """What the ledger remembers of a reference (URI without its signature)."""
-    row = connection.execute(select(sources).where(sources.c.uri == uri)).one_or_none()
-    if row is None:
-        return None
-    return Source(row.etag, row.sha256, row.format, row.width, row.height, row.bytes)
-
-
-def remember_source(connection: Connection, uri: str, found: Source) -> None:
-    """Remember a reference's content under its URI."""
-    values = {
-        "etag": found.etag,
-        "sha256": found.sha256,
-        "format": found.format,
-        "width": found.width,
-        "height": found.height,
-        "bytes": found.bytes,
-    }
-    row = upsert(connection, sources).values(uri=uri, **values)
-    connection.execute(row.on_conflict_do_update(index_elements=[sources.c.uri], set_=values))
-
-
-def upload(connection: Connection, account: str, sha256: str, good_until: datetime) -> str | None:
-    """The link of an upload of this content to this account that is still good then."""
-    query = select(uploads.c.url).where(
-        uploads.c.account == account, uploads.c.sha256 == sha256, uploads.c.expires_at > good_until
-    )
-    url = connection.scalar(query)
-    return None if url is None else str(url)
-
-
-def remember_upload(connection: Connection, account: str, sha256: str, url: str, expires_at: datetime) -> None:
-    """Remember an upload until it expires."""
-    values = {"url": url, "expires_at": expires_at}
-    row = upsert(connection, uploads).values(account=account, sha256=sha256, **values)
-    connection.execute(row.on_conflict_do_update(index_elements=[uploads.c.account, uploads.c.sha256], set_=values))
 
 
 def billed_by_day(connection: Connection, account: str, start: datetime, end: datetime) -> dict[date, Decimal]:

@@ -156,6 +156,8 @@ attempts = Table(
     Column("error_message", Text),
     Column("callback_sha256", Text),  # of the token in its callback URL
     Column("next_look_at", UtcTime),  # not before this is it asked for outside a run
+    Column("warnings", Text, nullable=False, default="[]"),  # JSON list: how its references were presented
+    Column("uploads", Text, nullable=False, default="[]"),  # JSON list of upload keys that it needs while it lives
     UniqueConstraint("account", "task_id", name="attempts_by_task"),
     Index("attempts_by_job", "job_key"),
     Index("attempts_by_run", "run_id"),
@@ -251,21 +253,27 @@ sources = Table(
     "sources",
     TABLES,
     Column("uri", Text, primary_key=True),  # without its signature
-    Column("etag", Text, nullable=False),
-    Column("sha256", Text, nullable=False),
+    Column("validator", Text, nullable=False),  # ETag, date, or version and size; empty: none
+    Column("sha256", Text, nullable=False),  # of the source bytes
     Column("format", Text, nullable=False),
-    Column("width", Integer, nullable=False),
-    Column("height", Integer, nullable=False),
+    Column("width", Integer, nullable=False),  # px, upright
+    Column("height", Integer, nullable=False),  # px, upright
     Column("bytes", BigInteger, nullable=False),
+    Column("flaw", Text),  # what only a converted copy mends
+    Column("public", Boolean, nullable=False),  # a gateway could be given a link
+    Column("seen_at", UtcTime, nullable=False),  # when it was last asked for
 )
 
 uploads = Table(
     "uploads",
     TABLES,
-    Column("account", Text, primary_key=True),
-    Column("sha256", Text, primary_key=True),
+    Column("upload_key", Text, primary_key=True),  # account, base URL, sha256 of the source, recipe of a converted copy
+    Column("account", Text, nullable=False),
     Column("url", Text, nullable=False),
+    Column("file_id", Text),  # what the file service deletes it by; None where it deletes nothing
     Column("expires_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime, nullable=False),  # last put into a request
+    Index("uploads_by_account", "account", "used_at"),
 )
 
 events = Table(

@@ -60,6 +60,7 @@ class Attempt:
     error_message: str | None
     callback_sha256: str | None  # of its callback URL's token; None: none was given
     next_look_at: datetime | None  # not before this is it asked for outside a run
+    warnings: tuple[str, ...]  # how its references were presented
 
     @property
     def called_back(self) -> bool:
@@ -151,6 +152,7 @@ def _attempt(row: Row[Any]) -> Attempt:
         error_message=row.error_message,
         callback_sha256=row.callback_sha256,
         next_look_at=row.next_look_at,
+        warnings=tuple(json.loads(row.warnings)),
     )
 
 

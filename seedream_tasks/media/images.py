@@ -1,18 +1,29 @@
 """Telling a picture from what only looks like one: type by content, full decode, size in pixels."""
 
 import io
+import threading
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
-from PIL import Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..core.errors import UndecodableImage
 
 # Twice what the largest tier makes (4K: 16.8 Mpx); anything far above is a decompression bomb, not a delivery.
 MOST_PIXELS = 40_000_000
+# References are scaled down where a gateway takes less: the largest cameras have about this.
+MOST_REFERENCE_PIXELS = 120_000_000
 # Picture formats only: others that Pillow opens (EPS, for one) hand the file to programs of their own.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "TIFF": "tiff", "BMP": "bmp", "AVIF": "avif"}
+
+
+# Unpacked at full size these are hundreds of megabytes each.
+_LARGE_PIXELS = 30_000_000
+_one_large = threading.Lock()
+_FULL_CIRCLE = (None, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +36,54 @@ class Picture:
     height: int  # px
 
 
-def inspect(content: bytes, most_pixels: int = MOST_PIXELS) -> Picture:
-    """Type and size from the header, nothing decoded. Raises UndecodableImage."""
-    with open_image(content, most_pixels) as image:
-        return _described(image)
-
-
 def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Picture:
     """Decode every pixel: a truncated or damaged file does not pass. CPU-bound, releases the GIL. Raises UndecodableImage."""
     with open_image(content, most_pixels) as image:
         try:
             image.load()
-        except Exception as error:  # as above
+        except Exception as error:  # each decoder raises errors of its own
             raise UndecodableImage(f"a damaged {image.format}: {type(error).__name__}: {error}") from error
         return _described(image)
+
+
+def examine(content: bytes) -> tuple[Picture, str | None]:
+    """A reference, decoded in full: what it is, upright, and what only a converted copy would mend. Raises UndecodableImage."""
+    with open_image(content, MOST_REFERENCE_PIXELS) as image, room_for(image):
+        found = _described(image)
+        if image.width * image.height > _LARGE_PIXELS:
+            # A JPEG unpacks at half the size or less; all of its data is read all the same.
+            image.draft(image.mode, (image.width // 2, image.height // 2))
+        try:
+            orientation = image.getexif().get(ExifTags.Base.Orientation)
+            flaws = _flaws(image, content)
+            image.load()
+        except Exception as error:  # each decoder raises errors of its own
+            raise UndecodableImage(f"a damaged {found.format}: {type(error).__name__}: {error}") from error
+        if orientation not in _FULL_CIRCLE:
+            flaws.append("turned by EXIF")
+            if orientation in (5, 6, 7, 8):
+                found = Picture(found.format, found.mime_type, found.height, found.width)
+        return found, ", ".join(flaws) or None
+
+
+def room_for(image: Image.Image) -> AbstractContextManager[Any]:
+    """A context to unpack a picture in: what is large is unpacked one at a time, whatever the number of threads."""
+    return _one_large if image.width * image.height > _LARGE_PIXELS else nullcontext()
+
+
+def _flaws(image: Image.Image, content: bytes) -> list[str]:
+    """What image models are not known to read right, though the file's format is a common one."""
+    flaws = []
+    if image.mode in ("CMYK", "LAB", "HSV", "YCbCr"):
+        flaws.append(f"in {image.mode} colors")
+    deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
+    # Pillow reads 16 bits of color as 8; the file's own header tells.
+    deep |= image.format == "PNG" and content[24:25] == b"\x10"
+    if image.format == "TIFF":
+        deep |= max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (1,))) > 8  # type: ignore[attr-defined]
+    if deep:
+        flaws.append("more than 8 bits a channel")
+    return flaws
 
 
 def open_image(content: bytes, most_pixels: int) -> Image.Image:
@@ -51,12 +96,38 @@ def open_image(content: bytes, most_pixels: int) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise UndecodableImage(str(error)) from None
     except Exception as error:  # a decoder fed with garbage raises whatever it likes; all of it means: no picture
-        start = content[:24].decode("latin-1")
-        raise UndecodableImage(f"no picture: {len(content):,} bytes that begin with {start!r}") from error
+        raise UndecodableImage(_why_not(content, error)) from error
     if image.width * image.height > most_pixels:
         image.close()
         raise UndecodableImage(f"{image.width}x{image.height} px is more than {most_pixels:,} pixels")
     return image
+
+
+def _known_as(start: bytes) -> str | None:
+    """What bytes are that are often taken for a picture, by their beginning in lower case."""
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page"
+    if b"<svg" in start:
+        return "an SVG drawing, which has no pixels: export it as PNG"
+    if start.startswith(b"<"):
+        return "an XML document"
+    if start.startswith(b"%pdf"):
+        return "a PDF document"
+    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+        return "a HEIC picture, which cannot be read here: export it as JPEG"
+    return None
+
+
+def _why_not(content: bytes, error: Exception) -> str:
+    """What bytes are that are no picture, as far as their beginning tells."""
+    begins = f"{len(content):,} bytes that begin with {content[:24].decode('latin-1')!r}"
+    start = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    known = _known_as(start)
+    if known is not None:
+        return f"no picture: {begins} ({known})"
+    if isinstance(error, UnidentifiedImageError):
+        return f"no picture: {begins}"
+    return f"no picture that can be read: {begins}: {error}"
 
 
 def _described(image: Image.Image) -> Picture:

@@ -1,18 +1,18 @@
 """Reference images: found, read, hashed and looked at, once per run however many records share them.
 
-A reference without a scheme is a path relative to the catalog's folder and stays below it: a catalog comes from elsewhere,
-and must not be able to name any file of this machine.
+A reference without a scheme is a path relative to the catalog's folder and stays below it (media.places); a link is fetched
+from public addresses only (media.guard).
 """
 
 import base64
 import binascii
 import hashlib
-import os
-import posixpath
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, unquote_to_bytes, urlencode, urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import fsspec
 import httpx
@@ -20,202 +20,199 @@ import httpx
 from ..core.errors import ReferenceFault, UndecodableImage
 from ..core.jobs import Reference
 from ..core.preflight import shown
-from .images import EXTENSIONS, inspect
+from ..core.presentation import Fits
+from .fetching import MOST_BYTES, Fetcher, too_large
+from .guard import AllowedHosts
+from .images import EXTENSIONS, examine
+from .mending import Mended, mend
+from .places import STORES, Places, is_web, scheme
 
-MOST_BYTES = 60_000_000
-_FETCH_TIMEOUT_S = 30.0
-# References may be far larger than pictures made: what a gateway takes is checked against its own limit.
-_MOST_PIXELS = 400_000_000
-# Stores a catalog may name; others (local, zip, ...) would lead to files of this machine.
-_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
 _KEPT_BYTES = 64_000_000
-_SIGNATURE_PREFIXES = ("x-amz-", "x-goog-")
-_SIGNATURES = frozenset(
-    "signature expires sig se sp sv sr st awsaccesskeyid key-pair-id policy token".split()  # noqa: SIM905 - a word list
-)
+# A link into a store must outlive the queue before the task, and the task.
+_SIGNED_FOR_S = 12 * 3600
+# Under these names stores say which version of a file they have.
+_VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "generation")
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What an earlier run found under a URI."""
+    """What an earlier look found under a URI."""
 
-    etag: str
+    validator: str  # ETag or date of a link, version and size of a file in a store; empty: none
     reference: Reference
-
-
-def without_signature(uri: str) -> str:
-    """The URI as it identifies the file: a signed link's signature changes daily, the file does not."""
-    if not uri.startswith(("http://", "https://")):
-        return uri
-    try:
-        parts = urlsplit(uri)
-    except ValueError:  # no link at all; reading it says so
-        return uri
-    kept = [
-        (name, value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-        if name.lower() not in _SIGNATURES and not name.lower().startswith(_SIGNATURE_PREFIXES)
-    ]
-    return urlunsplit(parts._replace(query=urlencode(kept), fragment=""))
-
-
-def is_readable_link(uri: str) -> bool:
-    """False for what looks like a link and is none, such as `https://[half/a.jpg`."""
-    try:
-        urlsplit(uri)
-    except ValueError:
-        return False
-    return True
 
 
 class References:
     """Reads references for one catalog. Safe for use from several threads."""
 
-    def __init__(self, catalog_uri: str) -> None:
-        self._folder = _folder_of(catalog_uri)
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
+    def __init__(self, catalog_uri: str, allowed: AllowedHosts | None = None, roots: Sequence[str] = ()) -> None:
+        """`allowed`: hosts that may be fetched from though they are not public; `roots`: folders beside the catalog's."""
+        self._places = Places(catalog_uri, roots)
+        self._fetcher = Fetcher(allowed or AllowedHosts())
+        self._kept: OrderedDict[str, Mended] = OrderedDict()
         self._kept_bytes = 0
         self._lock = threading.Lock()
-        self._http = httpx.Client(timeout=_FETCH_TIMEOUT_S, follow_redirects=True, max_redirects=5, trust_env=False)
 
     def close(self) -> None:
         """Let go of connections."""
-        self._http.close()
+        self._fetcher.close()
+
+    def address(self, uri: str) -> str:
+        """Where a reference is, whichever catalog names it. Raises ReferenceFault."""
+        return self._places.address(uri)
 
     def is_remote(self, uri: str) -> bool:
-        """Whether reading it would send a request."""
-        return not uri.startswith("data:") and _scheme(uri) not in ("", "file")
+        """Whether reading it would send a request. Raises ReferenceFault."""
+        return scheme(self.address(uri)) not in ("", "file")
 
     def look(self, uri: str, remembered: Remembered | None = None) -> tuple[Reference, str | None]:
-        """Fingerprint and measures of a reference, with its ETag where it has one. Raises ReferenceFault.
+        """Fingerprint and measures of a reference, decoded in full, and what tells this version of it from the next.
 
-        With what an earlier run remembers, an unchanged http reference is asked for but not fetched again.
+        With what was remembered an unchanged one is asked for but not read again. Raises ReferenceFault.
         """
-        if _scheme(uri) in ("http", "https"):
-            content, etag = self._fetch(uri, remembered)
-            if content is None and remembered is not None:
-                return replace(remembered.reference, uri=uri), remembered.etag
+        address = self.address(uri)
+        known = remembered.validator if remembered else None
+        if is_web(address):
+            fetched = self._fetcher.fetch(address, known)
+            content, validator, public = fetched.content, fetched.validator, fetched.public
+        elif scheme(address) in STORES:
+            content, validator = self._from_store(uri, address, known)
+            size = len(content) if content is not None else (remembered.reference.bytes or 0 if remembered else 0)
+            public = self._is_signed_for_all(address, size)
         else:
-            content, etag = self._read(uri), None
+            content, validator, public = self._read(uri, address), None, False
         if content is None:
-            raise ReferenceFault(f"{shown(uri)}: unchanged since a state that nobody remembers", uri=uri)
-        return self._described(uri, content), etag
+            if remembered is None:
+                raise ReferenceFault(f"{shown(uri)}: unchanged since a state that nobody remembers", uri=uri)
+            return replace(remembered.reference, uri=uri, public=public), remembered.validator
+        return replace(self._described(uri, content), public=public), validator
 
     def _described(self, uri: str, content: bytes) -> Reference:
         try:
-            picture = inspect(content, _MOST_PIXELS)
+            picture, flaw = examine(content)
         except UndecodableImage as error:
             raise ReferenceFault(
                 f"{shown(uri)} is {error.message}", uri=uri, error_code="reference_unreadable"
             ) from None
         digest = hashlib.sha256(content).hexdigest()
-        self._keep(digest, content)
-        return Reference(uri, digest, picture.format, picture.width, picture.height, len(content))
+        self._keep(digest, Mended(content, picture.format))
+        return Reference(uri, digest, picture.format, picture.width, picture.height, len(content), flaw)
 
     def content(self, reference: Reference) -> bytes:
         """The bytes that were fingerprinted. Raises ReferenceFault when they are not there any more, or are others."""
-        if reference.sha256 is not None:
-            with self._lock:
-                kept = self._kept.get(reference.sha256)
-                if kept is not None:
-                    self._kept.move_to_end(reference.sha256)
-                    return kept
+        digest = reference.sha256 or ""
+        kept = self._from_kept(digest)
+        if kept is not None:
+            return kept.content
         uri = reference.uri
-        content = self._fetch(uri, None)[0] if _scheme(uri) in ("http", "https") else self._read(uri)
-        if content is None or hashlib.sha256(content).hexdigest() != reference.sha256:
+        address = self.address(uri)
+        content = self._fetcher.fetch(address).content if is_web(address) else self._read(uri, address)
+        if content is None or hashlib.sha256(content).hexdigest() != digest:
             raise ReferenceFault(
                 f"{shown(uri)} is another file than when the run began", uri=uri, error_code="reference_changed"
             )
-        self._keep(reference.sha256, content)
+        self._keep(digest, Mended(content, reference.format or ""))
         return content
 
-    def _keep(self, digest: str, content: bytes) -> None:
+    def mended(self, reference: Reference, fits: Fits) -> Mended:
+        """A converted copy that keeps to a gateway's limits. Raises ReferenceFault."""
+        name = copy_name(reference, fits)
+        kept = self._from_kept(name)
+        if kept is not None:
+            return kept
+        try:
+            mended = mend(self.content(reference), fits)
+        except UndecodableImage as error:
+            raise ReferenceFault(f"{shown(reference.uri)} {error.message}", uri=reference.uri) from None
+        self._keep(name, mended)
+        return mended
+
+    def link(self, reference: Reference) -> str | None:
+        """A link under which a gateway can fetch it: its own, or one that its store signs; None when there is none."""
+        address = self.address(reference.uri)
+        if is_web(address):
+            # As it was fetched: with blanks and letters of other scripts escaped, without a fragment.
+            return str(httpx.URL(address).copy_with(fragment=None))
+        return _signed(address) if scheme(address) in STORES else None
+
+    def _is_signed_for_all(self, address: str, size: int) -> bool:
+        link = _signed(address)
+        return link is not None and self._fetcher.answers(link, size)
+
+    def _from_kept(self, name: str) -> Mended | None:
         with self._lock:
-            if digest not in self._kept and len(content) <= _KEPT_BYTES:
-                self._kept[digest] = content
-                self._kept_bytes += len(content)
-                while self._kept_bytes > _KEPT_BYTES:
-                    self._kept_bytes -= len(self._kept.popitem(last=False)[1])
+            kept = self._kept.get(name)
+            if kept is not None:
+                self._kept.move_to_end(name)
+            return kept
 
-    def _read(self, uri: str) -> bytes:
-        if uri.startswith("data:"):
-            return _inline(uri)
-        path = self._placed(uri)
-        try:
-            with fsspec.open(path, "rb") as file:
-                content = bytes(file.read(MOST_BYTES + 1))
-        except FileNotFoundError:
-            raise ReferenceFault(f"{shown(uri)}: there is no such file", uri=uri) from None
-        except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
-            raise ReferenceFault(f"{shown(uri)} cannot be read: {type(error).__name__}: {error}", uri=uri) from None
+    def _keep(self, name: str, found: Mended) -> None:
+        with self._lock:
+            if name not in self._kept and len(found.content) <= _KEPT_BYTES:
+                self._kept[name] = found
+                self._kept_bytes += len(found.content)
+                while self._kept_bytes > _KEPT_BYTES:
+                    self._kept_bytes -= len(self._kept.popitem(last=False)[1].content)
+
+    def _from_store(self, uri: str, address: str, known: str | None) -> tuple[bytes | None, str | None]:
+        """The bytes of a file in a store, or None where it is still the version `known`."""
+        with _Faults(uri):
+            fs, path = fsspec.core.url_to_fs(address)
+            fs.invalidate_cache()
+            info = fs.info(path)
+            version = next((str(info[name]) for name in _VERSIONS if info.get(name)), None) or str(fs.ukey(path))
+        size = info.get("size")
+        if isinstance(size, int) and size > MOST_BYTES:
+            raise too_large(uri, size)
+        validator = f"{version} {size}"
+        return (None, known) if known == validator else (self._read(uri, address), validator)
+
+    def _read(self, uri: str, address: str) -> bytes:
+        if address.startswith("data:"):
+            return _inline(address)
+        with _Faults(uri, scheme(address) in STORES), fsspec.open(address, "rb") as file:
+            content = bytes(file.read(MOST_BYTES + 1))
         if len(content) > MOST_BYTES:
-            raise ReferenceFault(f"{shown(uri)} has more than {MOST_BYTES:,} bytes", uri=uri)
+            raise too_large(uri)
         return content
 
-    def _placed(self, uri: str) -> str:
-        """Where a reference without a scheme, or a file URI, is: below the catalog's folder or nowhere."""
-        scheme = _scheme(uri)
-        if "::" in uri or scheme not in _STORES | {"", "file"}:
-            raise ReferenceFault(
-                f"{shown(uri)}: a reference is a http(s) link, a data URI, a path below the catalog's folder, or in one of"
-                f" {', '.join(sorted(_STORES))}",
-                uri=uri,
-                error_code="reference_outside",
-            )
-        if scheme in _STORES:
-            return uri
-        if "\0" in uri:
-            raise ReferenceFault(f"{shown(uri)!r} is no path", uri=uri)
-        path = uri.removeprefix("file://")
-        if _scheme(self._folder):
-            if path.startswith("/"):
-                raise ReferenceFault(
-                    f"{shown(uri)} is outside the catalog's folder", uri=uri, error_code="reference_outside"
-                )
-            head, _, root = self._folder.partition("://")
-            joined = posixpath.normpath(posixpath.join("/", root, path)).lstrip("/")
-            if not joined.startswith(f"{root.strip('/')}/"):
-                raise ReferenceFault(
-                    f"{shown(uri)} is outside the catalog's folder", uri=uri, error_code="reference_outside"
-                )
-            return f"{head}://{joined}"
-        # Links are resolved: one that points out of the folder leads out of it.
-        folder = os.path.realpath(self._folder)
-        joined = os.path.realpath(os.path.join(folder, path))  # noqa: PTH118 - normalises what pathlib keeps
-        if os.path.commonpath([folder, joined]) != folder:
-            raise ReferenceFault(
-                f"{shown(uri)} is outside the catalog's folder", uri=uri, error_code="reference_outside"
-            )
-        return joined
 
-    def _fetch(self, uri: str, remembered: Remembered | None) -> tuple[bytes | None, str | None]:
-        headers = {"If-None-Match": remembered.etag} if remembered and remembered.etag else {}
-        try:
-            with self._http.stream("GET", uri, headers=headers) as response:
-                if response.status_code == 304 and remembered:
-                    return None, remembered.etag
-                if response.status_code != 200:
-                    raise ReferenceFault(
-                        f"{shown(uri)} answers HTTP {response.status_code}", uri=uri, error_code="reference_unreachable"
-                    )
-                parts, size = [], 0
-                for part in response.iter_bytes():
-                    size += len(part)
-                    if size > MOST_BYTES:
-                        raise ReferenceFault(f"{shown(uri)} has more than {MOST_BYTES:,} bytes", uri=uri)
-                    parts.append(part)
-                return b"".join(parts), response.headers.get("ETag")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise ReferenceFault(
-                f"{shown(uri)} cannot be fetched: {type(error).__name__}: {error}",
-                uri=uri,
-                error_code="reference_unreachable",
-            ) from None
+class _Faults:
+    """Each store's library has errors of its own; here they are ReferenceFaults."""
+
+    def __init__(self, uri: str, remote: bool = True) -> None:
+        self._uri = uri
+        self._code = "reference_unreachable" if remote else "reference_unreadable"
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        uri, facts = self._uri, {"uri": self._uri, "error_code": self._code}
+        if isinstance(error, FileNotFoundError):
+            raise ReferenceFault(f"{shown(uri)}: there is no such file", **facts) from None
+        if isinstance(error, Exception):
+            raise ReferenceFault(f"{shown(uri)} cannot be read: {type(error).__name__}: {error}", **facts) from None
 
 
-def file_name(reference: Reference) -> str:
-    """A name for an upload: content decides it, so one content is one file."""
-    return f"{(reference.sha256 or '')[:32]}.{EXTENSIONS.get(reference.format or '', 'bin')}"
+def _signed(address: str) -> str | None:
+    """A link that a store signs; None where it cannot (no such thing there, no credentials for it)."""
+    try:
+        fs, path = fsspec.core.url_to_fs(address)
+        link = str(fs.sign(path, expiration=_SIGNED_FOR_S))
+    except Exception:  # noqa: BLE001 - each store's library has its own way of saying that it cannot
+        return None
+    return link if link.startswith("https://") else None
+
+
+def copy_name(reference: Reference, fits: Fits) -> str:
+    """Names a converted copy: its source and how it is made."""
+    return f"{reference.sha256}:{fits.recipe}"
+
+
+def file_name(content: bytes, kind: str) -> str:
+    """A name for an upload that only this content has."""
+    return f"{hashlib.sha256(content).hexdigest()[:32]}.{EXTENSIONS.get(kind, 'bin')}"
 
 
 def data_uri(content: bytes, mime_type: str) -> str:
@@ -232,17 +229,5 @@ def _inline(uri: str) -> bytes:
     except (binascii.Error, ValueError) as error:
         raise ReferenceFault(f"{shown(uri)}: {error}", uri=uri) from None
     if len(content) > MOST_BYTES:
-        raise ReferenceFault(f"{shown(uri)} has more than {MOST_BYTES:,} bytes", uri=uri)
+        raise too_large(uri)
     return content
-
-
-def _scheme(uri: str) -> str:
-    head, separator, _ = uri.partition("://")
-    return head.lower() if separator and head.isidentifier() else ""
-
-
-def _folder_of(catalog_uri: str) -> str:
-    if _scheme(catalog_uri) in ("", "file"):
-        return os.path.dirname(os.path.abspath(catalog_uri.removeprefix("file://")))  # noqa: PTH100, PTH120
-    scheme, _, path = catalog_uri.split("?", 1)[0].partition("://")
-    return f"{scheme}://{path.rpartition('/')[0]}"

@@ -14,17 +14,25 @@ from typing import Any
 import httpx
 
 from ..catalog.manifest import manifest_path, write_manifest
-from ..catalog.tables import reference_base
 from ..core.capabilities import Capability
 from ..core.errors import SeedreamError
 from ..engine.context import Opened, RunContext, opened
 from ..engine.engine import Engine
 from ..engine.freezing import Request
 from ..engine.running import Runner, engine_for, open_frozen
-from ..engine.settings import Locations, asks, callback_base, configured, locations, read_prices, sandbox_account
+from ..engine.settings import (
+    Locations,
+    asks,
+    callback_base,
+    configured,
+    locations,
+    read_prices,
+    references_of,
+    sandbox_account,
+)
 from ..gateways.client import Account
 from ..ledger import facts
-from ..media.references import References, without_signature
+from ..media.places import without_signature
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Session:
         self.settings = settings
         self.around = around
         self.prices_text = prices_text
-        self.references = References(reference_base(settings.request.catalog))
+        self.references = references_of(settings.request.catalog)
         self._stack = AsyncExitStack()
         self._engine: Engine | None = None
         self._runner: Runner | None = None

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from seedream_tasks.core.capabilities import BY_OFFER, SEEDREAM_40, SEEDREAM_45, Capability, Transport
+from seedream_tasks.core.capabilities import BY_OFFER, SEEDREAM_40, SEEDREAM_45, Capability
 from seedream_tasks.core.jobs import Job, Reference
-from seedream_tasks.core.preflight import obstacles, pictures_per_call, prompt_for, shown, transport
+from seedream_tasks.core.preflight import obstacles, pictures_per_call, prompt_for, shown
 
 EVOLINK, EVOLINK_40 = BY_OFFER["evolink", SEEDREAM_45], BY_OFFER["evolink", SEEDREAM_40]
 GCCAI, GETIMG, APIIN = (BY_OFFER[name, SEEDREAM_45] for name in ("gccai", "getimg", "apiin"))
@@ -88,28 +88,12 @@ REFUSED: list[tuple[Capability, dict[str, Any], str, str, tuple[str, ...], str]]
         EVOLINK_40.references.count.source,
     ),
     (
-        GCCAI,
-        {"references": photos(1, format="WEBP")},
-        "reference_format",
-        "references",
-        ("WEBP", "JPEG, PNG"),
-        GCCAI.references.formats.source,
-    ),
-    (
         APIIN,
         {"references": photos(1, format="GIF")},
         "reference_format",
         "references",
         ("GIF", "JPEG, PNG, WEBP"),
         APIIN.references.formats.source,
-    ),
-    (
-        EVOLINK,
-        {"references": photos(1, bytes=10_000_001)},
-        "reference_bytes",
-        "references",
-        ("10,000,001", "10,000,000"),
-        EVOLINK.references.bytes.source,
     ),
     (
         GCCAI,
@@ -136,22 +120,23 @@ REFUSED: list[tuple[Capability, dict[str, Any], str, str, tuple[str, ...], str]]
         EVOLINK.references.aspect.source,
     ),
     (
-        EVOLINK,
-        {"references": photos(1, width=6000, height=6001)},
-        "reference_pixels",
+        APIIN,
+        {"references": photos(1, bytes=10_000_001)},
+        "reference_bytes",
         "references",
-        ("36,006,000", "36,000,000"),
-        EVOLINK.references.pixels.source,
+        ("10,000,001", "10,000,000", "converted"),
+        APIIN.references.bytes.source,
     ),
+    (APIIN, {"references": photos(1, flaw="turned by EXIF")}, "reference_flaw", "references", ("EXIF",), "converted"),
+    (APIIN, {"references": photos(1, public=False)}, "reference_transport", "references", ("public",), "KIE"),
     (
-        GETIMG,
-        {"references": photos(2, LOCAL, bytes=9_900_000)},
-        "request_bytes",
+        APIIN,
+        {"references": photos(1, LOCAL)},
+        "reference_transport",
         "references",
-        ("26,400,000", "26,214,400"),
-        GETIMG.references.request_bytes.source,
+        ("url",),
+        APIIN.references.count.source,
     ),
-    (APIIN, {"references": photos(1, LOCAL)}, "reference_transport", "references", ("url",), "API in One"),
 ]
 
 
@@ -178,6 +163,14 @@ FITS: list[tuple[Capability, dict[str, Any]]] = [
     (EVOLINK, {"references": photos(1, width=15, height=240)}),
     (EVOLINK, {"references": photos(1, width=6000, height=6000)}),
     (EVOLINK, {"references": photos(1, LOCAL)}),
+    # What a converted copy mends:
+    (EVOLINK, {"references": photos(1, bytes=10_000_001)}),
+    (EVOLINK, {"references": photos(1, width=6000, height=6001)}),
+    (EVOLINK, {"references": photos(1, LOCAL, format="TIFF")}),
+    (EVOLINK_40, {"references": photos(1, format="GIF", flaw="turned by EXIF")}),
+    (GCCAI, {"references": photos(1, format="WEBP")}),
+    (GCCAI, {"references": photos(1, format="AVIF")}),
+    (GETIMG, {"references": photos(8, LOCAL, bytes=9_900_000)}),
     (EVOLINK, {"n": 15}),
     (EVOLINK_40, {"tier": "1K", "speed": "fast"}),
     (EVOLINK_40, {"ratio": "5:7"}),
@@ -209,24 +202,17 @@ def test_references_that_leave_no_room_for_a_picture_are_refused() -> None:
     assert EVOLINK.references_and_outputs.source in found.message
 
 
-def test_the_size_of_a_request_counts_whatever_stands_first() -> None:
-    """A link in front of inlined references does not hide what they weigh."""
-    mixed = (photo(), *photos(3, LOCAL, bytes=9_900_000))
-    assert [each.limit for each in obstacles(job(references=mixed), GETIMG)] == ["request_bytes"]
-    assert [each.limit for each in obstacles(job(references=mixed[::-1]), GETIMG)] == ["request_bytes"]
-
-
 def test_each_reference_is_named() -> None:
     """Of several references, the message names the one at fault, and none of its signature."""
     wrong = photo("https://shop.example/banner.gif?X-Amz-Signature=secret", format="GIF")
-    (found,) = obstacles(job(references=(photo(), wrong)), GCCAI)
+    (found,) = obstacles(job(references=(photo(), wrong)), APIIN)
     assert "https://shop.example/banner.gif" in found.message
     assert "secret" not in found.message
 
 
 def test_every_obstacle_is_listed_at_once() -> None:
     """Somebody who mends a shot list sees all that is wrong, not one thing after another."""
-    found = obstacles(job(ratio="4:5", speed="fast", watermark=True, references=photos(11, format="GIF")), GETIMG)
+    found = obstacles(job(ratio="4:5", speed="fast", watermark=True, references=photos(15, format="GIF")), APIIN)
     assert {each.limit for each in found} == {"ratio", "speed", "watermark", "reference_count", "reference_format"}
 
 
@@ -247,25 +233,6 @@ def test_an_obstacle_reads_with_its_gateway() -> None:
     """As text it says who cannot."""
     (found,) = obstacles(job(tier="1K"), EVOLINK)
     assert str(found) == f"evolink: {found.message}"
-
-
-TRANSPORTS = [
-    ("https://shop.example/lamp.jpg", Transport.URL, Transport.URL, Transport.URL, Transport.URL),
-    ("HTTPS://shop.example/lamp.jpg", Transport.URL, Transport.URL, Transport.URL, Transport.URL),
-    ("http://shop.example/lamp.jpg", Transport.UPLOAD, Transport.UPLOAD, Transport.INLINE, None),
-    ("data:image/png;base64,AAAA", Transport.UPLOAD, Transport.UPLOAD, Transport.INLINE, None),
-    ("images/lamp.jpg", Transport.UPLOAD, Transport.UPLOAD, Transport.INLINE, None),
-    ("s3://bucket/lamp.jpg", Transport.UPLOAD, Transport.UPLOAD, Transport.INLINE, None),
-]
-
-
-@pytest.mark.parametrize(("uri", "evolink", "gccai", "getimg", "apiin"), TRANSPORTS)
-def test_how_a_reference_travels(
-    uri: str, evolink: Transport | None, gccai: Transport | None, getimg: Transport | None, apiin: Transport | None
-) -> None:
-    """A public https link goes as a link; everything else is uploaded, else inlined, else cannot be had there."""
-    ways = [transport(photo(uri), row) for row in (EVOLINK, GCCAI, GETIMG, APIIN)]
-    assert ways == [evolink, gccai, getimg, apiin]
 
 
 def test_a_link_that_is_none_is_an_obstacle_and_no_crash() -> None:

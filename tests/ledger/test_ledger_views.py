@@ -1,6 +1,5 @@
 """Reading the ledger, and the small facts it keeps."""
 
-from datetime import timedelta
 from decimal import Decimal
 
 from ledger_book import DISPUTED, RUN, Book, attempt_in, far_off, made, make_job
@@ -149,25 +148,12 @@ def test_the_last_word_on_why_a_job_was_put_off_counts(book: Book) -> None:
     assert book.read(lambda connection: views.admissions_of(connection, RUN, ["job", "other"])) == {"job": last}
 
 
-def test_accounts_and_sources_and_uploads_are_remembered(book: Book) -> None:
-    """An account keeps the kind it was first seen with; a source its newest content; an upload is given while it lives."""
-    source = facts.Source("etag", "ab" * 32, "JPEG", 640, 480, 1234)
+def test_accounts_are_remembered(book: Book) -> None:
+    """An account keeps the kind it was first seen with."""
 
     def remember(connection: object) -> None:
         facts.know_account(connection, "evolink@x#1", "evolink", True)  # type: ignore[arg-type]
         facts.know_account(connection, "evolink@x#1", "evolink", False)  # type: ignore[arg-type]
-        facts.remember_source(connection, "https://a/b.jpg", facts.Source("old", "00", "PNG", 1, 1, 1))  # type: ignore[arg-type]
-        facts.remember_source(connection, "https://a/b.jpg", source)  # type: ignore[arg-type]
-        facts.remember_upload(connection, "evolink@x#1", "ab", "https://old", far_off())  # type: ignore[arg-type]
-        facts.remember_upload(connection, "evolink@x#1", "ab", "https://new", far_off())  # type: ignore[arg-type]
 
     book.write(remember)
     assert book.read(facts.known_accounts) == {"evolink@x#1": True}
-    assert book.read(lambda connection: facts.source(connection, "https://a/b.jpg")) == source
-    assert book.read(lambda connection: facts.source(connection, "https://a/c.jpg")) is None
-    second = timedelta(seconds=1)
-    given = [
-        book.read(lambda connection, until=until: facts.upload(connection, "evolink@x#1", "ab", until))
-        for until in (far_off() - second, far_off())
-    ]
-    assert given == ["https://new", None]

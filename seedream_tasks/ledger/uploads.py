@@ -1,0 +1,109 @@
+"""References in the gateways' own file services: uploaded once per content and account, used until they expire.
+
+A file service holds a limited number of files. Files of ours that no live attempt links to make room for others: the row goes
+first, then the file. A claim finds its rows there, or is refused before anything is sent, so that no paid request links to a
+file that was deleted while it was prepared.
+"""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select, update
+
+from ..core.errors import UploadGone
+from ..core.states import AttemptState
+from .schema import attempts, uploads
+from .store import upsert
+
+# A gateway may still fetch what these link to.
+_NEEDING = (AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One file of ours in a gateway's file service."""
+
+    upload_key: str
+    account: str
+    url: str
+    file_id: str | None
+    expires_at: datetime
+
+
+def known_upload(connection: Connection, upload_key: str, good_until: datetime) -> str | None:
+    """The link of an upload that is still good then."""
+    query = select(uploads.c.url).where(uploads.c.upload_key == upload_key, uploads.c.expires_at > good_until)
+    url = connection.scalar(query)
+    return None if url is None else str(url)
+
+
+def remember_upload(connection: Connection, upload: Upload, now: datetime) -> None:
+    """Remember an upload until it expires."""
+    values = {
+        "account": upload.account,
+        "url": upload.url,
+        "file_id": upload.file_id,
+        "expires_at": upload.expires_at,
+        "used_at": now,
+    }
+    row = upsert(connection, uploads).values(upload_key=upload.upload_key, **values)
+    connection.execute(row.on_conflict_do_update(index_elements=[uploads.c.upload_key], set_=values))
+
+
+def hold(connection: Connection, upload_keys: Collection[str]) -> None:
+    """See that these uploads are there, and keep others from deleting them until this transaction ends. Raises UploadGone."""
+    if not upload_keys:
+        return
+    there = set(
+        connection.scalars(
+            select(uploads.c.upload_key)
+            .where(uploads.c.upload_key.in_(upload_keys))
+            .order_by(uploads.c.upload_key)  # everybody in one order, so that no two wait for each other
+            .with_for_update()
+        )
+    )
+    gone = sorted(set(upload_keys) - there)
+    if gone:
+        raise UploadGone(f"{len(gone)} uploaded references were deleted to make room", upload_keys=gone)
+
+
+def used(connection: Connection, upload_keys: Collection[str], now: datetime) -> None:
+    """These uploads go into a request now."""
+    if upload_keys:
+        connection.execute(update(uploads).where(uploads.c.upload_key.in_(upload_keys)).values(used_at=now))
+
+
+def spare(connection: Connection, account: str, keep: Collection[str], most: int, now: datetime) -> list[Upload]:
+    """Forget up to `most` uploads that nobody needs, the longest unused first, and return those that are to be deleted.
+
+    `keep` names what the caller is about to use. Expired ones are forgotten too: they are gone by themselves.
+    """
+    connection.execute(delete(uploads).where(uploads.c.account == account, uploads.c.expires_at <= now))
+    rows = connection.execute(
+        select(uploads)
+        .where(uploads.c.account == account, uploads.c.file_id.is_not(None))
+        .order_by(uploads.c.upload_key)
+        .with_for_update()
+    ).all()
+    # Read after the rows are held: a claim that was under way with one of them is written by now.
+    needed = _needed(connection, account) | set(keep)
+    found = [
+        Upload(row.upload_key, row.account, row.url, row.file_id, row.expires_at)
+        for row in sorted(rows, key=lambda each: each.used_at)
+        if row.upload_key not in needed
+    ][:most]
+    if found:
+        connection.execute(delete(uploads).where(uploads.c.upload_key.in_([each.upload_key for each in found])))
+    return found
+
+
+def are_needed(connection: Connection, account: str, keep: Collection[str]) -> bool:
+    """Whether live attempts link to uploads of ours beyond `keep`: there will be room when they are done."""
+    return bool(_needed(connection, account) - set(keep))
+
+
+def _needed(connection: Connection, account: str) -> set[str]:
+    query = select(attempts.c.uploads).where(attempts.c.account == account, attempts.c.state.in_(_NEEDING))
+    return {key for text in connection.scalars(query) for key in json.loads(text)}
