@@ -25,7 +25,7 @@ os.environ |= {
     "PREFECT_LOGGING_LEVEL": "ERROR",
 }
 
-from s3_server import KEY_ID, SECRET, S3, start_s3  # noqa: E402
+from s3_server import KEY_ID, S3, SECRET, start_s3  # noqa: E402
 from sandbox_process import Sandbox, start_sandbox  # noqa: E402
 
 

@@ -13,7 +13,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 BUCKET = "shop"
-KEY_ID, SECRET = "AKIAEXAMPLEEXAMPLE00", "example/secret+of/an+account/0123456789abcd"  # noqa: S105 - nobody's
+KEY_ID, SECRET = "AKIAEXAMPLEEXAMPLE00", "example/secret+of/an+account/0123456789abcd"
 
 
 @dataclass

@@ -78,7 +78,10 @@ class Looker:
                 uri, Remembered(known.validator, remembered) if known and remembered else None
             )
         except ReferenceFault as fault:
-            return Looked(remembered, unreachable=True) if remembered is not None else Looked(fault)
+            if remembered is not None:
+                return Looked(remembered, unreachable=True)
+            # A new one: the one that was raised holds on to the file's bytes by its traceback.
+            return Looked(ReferenceFault(fault.message, **fault.facts))
         return Looked(found, source=_source(found, validator) if remote else None)
 
     def _known(self, uris: Iterable[str]) -> dict[str, Source]:

@@ -65,6 +65,7 @@ class Presenter:
         self._uploading: dict[str, asyncio.Task[str]] = {}
         # Accounts whose file service was full: there one job at a time uploads, or none would get all it needs.
         self._tight: dict[str, asyncio.Lock] = {}
+        self._vain: set[str] = set()
 
     async def present(self, job: Job, row: Capability, client: GatewayClient) -> Presented:
         """What the gateway is to be sent for a job's references.
@@ -83,6 +84,8 @@ class Presenter:
             return await self._in_turn(job, row, client)
 
     async def _in_turn(self, job: Job, row: Capability, client: GatewayClient) -> Presented:
+        """Present, making room in a full file service or waiting for some; once in vain, nobody waits there any more."""
+        account = client.account.name
         until = time.monotonic() + _ROOM_WITHIN_S
         mine: set[str] = set()
         while True:
@@ -91,13 +94,14 @@ class Presenter:
             except _Full as full:
                 if await self._make_room(client, mine):
                     continue
-                account = client.account.name
-                may_come = await self._ledger.read(
-                    lambda connection: uploads.are_needed(connection, account, mine)  # noqa: B023 - read before it changes
-                )
-                if not may_come or self._stopped() or time.monotonic() > until:
+                if self._stopped() or account in self._vain or not await self._may_get_room(account, mine):
                     raise full.fault from None
+                if time.monotonic() > until:
+                    self._vain.add(account)
             await asyncio.sleep(_ROOM_CHECK_S)
+
+    async def _may_get_room(self, account: str, keep: set[str]) -> bool:
+        return await self._ledger.read(lambda connection: uploads.may_become_spare(connection, account, keep))
 
     async def _make_room(self, client: GatewayClient, keep: set[str]) -> bool:
         """Delete uploads of ours that no live attempt links to."""
@@ -116,10 +120,15 @@ class Presenter:
         return deleted > 0
 
     async def _present(self, job: Job, row: Capability, client: GatewayClient, uploaded: set[str]) -> Presented:
+        # A plan has looked at them; what a flow of somebody's own hands us has been looked at by nobody here.
+        references = [
+            each if each.public is not None else await asyncio.to_thread(self._references.checked, each)
+            for each in job.references
+        ]
         links: list[str] = []
         converted = False
         keys: list[str] = []
-        for reference, found in zip(job.references, presentations(job.references, row), strict=True):
+        for reference, found in zip(references, presentations(references, row), strict=True):
             way = found
             if way is not None and way.way is Transport.URL:
                 link = await asyncio.to_thread(self._references.link, reference)
@@ -133,11 +142,10 @@ class Presenter:
             if way.way is Transport.INLINE:
                 sent = await self._sent(reference, way)
                 links.append(data_uri(sent.content, _mime(sent)))
-                continue
-            key = _upload_key(client, reference, way)
-            uploaded.add(key)
-            links.append(await self._uploaded(key, reference, way, client))
-            keys.append(key)
+            else:
+                keys.append(_upload_key(client, reference, way))
+                uploaded.add(keys[-1])
+                links.append(await self._uploaded(keys[-1], reference, way, client))
         return Presented(links, (CONVERTED,) if converted else (), tuple(dict.fromkeys(keys)))
 
     async def _sent(self, reference: Reference, way: Presentation) -> Mended:

@@ -18,7 +18,8 @@ from .schema import attempts, uploads
 from .store import upsert
 
 # A gateway may still fetch what these link to.
-_NEEDING = (AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.UNKNOWN)
+_ENDING = (AttemptState.INTENT, AttemptState.ACCEPTED)
+_NEEDING = (*_ENDING, AttemptState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def spare(connection: Connection, account: str, keep: Collection[str], most: int
         .with_for_update()
     ).all()
     # Read after the rows are held: a claim that was under way with one of them is written by now.
-    needed = _needed(connection, account) | set(keep)
+    needed = _linked(connection, account, _NEEDING) | set(keep)
     found = [
         Upload(row.upload_key, row.account, row.url, row.file_id, row.expires_at)
         for row in sorted(rows, key=lambda each: each.used_at)
@@ -99,11 +100,11 @@ def spare(connection: Connection, account: str, keep: Collection[str], most: int
     return found
 
 
-def are_needed(connection: Connection, account: str, keep: Collection[str]) -> bool:
-    """Whether live attempts link to uploads of ours beyond `keep`: there will be room when they are done."""
-    return bool(_needed(connection, account) - set(keep))
+def may_become_spare(connection: Connection, account: str, keep: Collection[str]) -> bool:
+    """Whether attempts that end by themselves link to uploads of ours beyond `keep`."""
+    return bool(_linked(connection, account, _ENDING) - set(keep))
 
 
-def _needed(connection: Connection, account: str) -> set[str]:
-    query = select(attempts.c.uploads).where(attempts.c.account == account, attempts.c.state.in_(_NEEDING))
+def _linked(connection: Connection, account: str, states: Collection[AttemptState]) -> set[str]:
+    query = select(attempts.c.uploads).where(attempts.c.account == account, attempts.c.state.in_(states))
     return {key for text in connection.scalars(query) for key in json.loads(text)}

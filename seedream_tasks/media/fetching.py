@@ -53,8 +53,9 @@ class Fetcher:
             timeout=httpx.Timeout(_READ_TIMEOUT_S, pool=None),
             follow_redirects=False,
             trust_env=False,  # no proxy (see media.guard), and no passwords from ~/.netrc
-            # Asked for as it is: an encoding could unpack to far more than was sent.
-            headers={"User-Agent": "seedream-tasks", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"},
+            # No preference among formats, so that a gateway, which most likely states none, gets the same file. And the
+            # file as it is: an encoding could unpack to far more than was sent.
+            headers={"User-Agent": "seedream-tasks", "Accept": "*/*", "Accept-Encoding": "identity"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
         self._failures: dict[str, int] = {}  # in a row, by host

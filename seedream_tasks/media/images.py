@@ -61,8 +61,10 @@ def examine(content: bytes) -> tuple[Picture, str | None]:
             raise UndecodableImage(f"a damaged {found.format}: {type(error).__name__}: {error}") from error
         if orientation not in _FULL_CIRCLE:
             flaws.append("turned by EXIF")
-            if orientation in (5, 6, 7, 8):
-                found = Picture(found.format, found.mime_type, found.height, found.width)
+            # Pillow turns a TIFF by itself when it is loaded.
+            sideways = (found.height, found.width) if orientation in (5, 6, 7, 8) else (found.width, found.height)
+            upright = image.size if found.format == "TIFF" else sideways
+            found = Picture(found.format, found.mime_type, *upright)
         return found, ", ".join(flaws) or None
 
 

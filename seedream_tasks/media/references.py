@@ -98,6 +98,13 @@ class References:
         self._keep(digest, Mended(content, picture.format))
         return Reference(uri, digest, picture.format, picture.width, picture.height, len(content), flaw)
 
+    def checked(self, reference: Reference) -> Reference:
+        """A reference that somebody else resolved, looked at here. Raises ReferenceFault, also when it is another file."""
+        found, _ = self.look(reference.uri)
+        if reference.sha256 not in (None, found.sha256):
+            raise _changed(reference.uri)
+        return found
+
     def content(self, reference: Reference) -> bytes:
         """The bytes that were fingerprinted. Raises ReferenceFault when they are not there any more, or are others."""
         digest = reference.sha256 or ""
@@ -108,9 +115,7 @@ class References:
         address = self.address(uri)
         content = self._fetcher.fetch(address).content if is_web(address) else self._read(uri, address)
         if content is None or hashlib.sha256(content).hexdigest() != digest:
-            raise ReferenceFault(
-                f"{shown(uri)} is another file than when the run began", uri=uri, error_code="reference_changed"
-            )
+            raise _changed(uri)
         self._keep(digest, Mended(content, reference.format or ""))
         return content
 
@@ -175,6 +180,12 @@ class References:
         if len(content) > MOST_BYTES:
             raise too_large(uri)
         return content
+
+
+def _changed(uri: str) -> ReferenceFault:
+    return ReferenceFault(
+        f"{shown(uri)} is another file than when the run began", uri=uri, error_code="reference_changed"
+    )
 
 
 class _Faults:

@@ -1,5 +1,6 @@
 """References from anywhere: every kind at every gateway over real HTTP, converted where it needs that, and said."""
 
+import asyncio
 import base64
 import io
 from collections.abc import Iterator
@@ -12,13 +13,15 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
 from PIL import Image
-from runs import Ran, assert_bill, run, write_catalog
+from runs import Ran, assert_bill, run, settings, write_catalog
 from sandbox_process import Sandbox
 from web_server import Web, named, serving, trusted_certificate
 
+from seedream_tasks.core.jobs import Job, Reference
 from seedream_tasks.core.pricing import PriceBook
 from seedream_tasks.engine.freezing import Request, documented, forecast
 from seedream_tasks.media import fetching
+from seedream_tasks.orchestration.session import session
 
 GATEWAYS = [
     ("evolink", "seedream-4.5"),
@@ -181,6 +184,33 @@ def test_a_private_link_that_nobody_opened_is_invalid(gateways: Sandbox, tmp_pat
     assert "SEEDREAM_ALLOW_HOSTS" in record["error_message"]
     assert inside.asked == []
     assert gateways.bill()["submissions"] == 0
+
+
+@pytest.mark.parametrize(
+    ("opens", "sha256", "fate"),
+    [("", None, "nothing"), ("127.0.0.1", "0" * 64, "nothing"), ("127.0.0.1", None, "bought")],
+)
+def test_a_job_of_somebodys_own_flow_is_checked_too(
+    opens: str,
+    sha256: str | None,
+    fate: str,
+    gateways: Sandbox,
+    tmp_path: Path,
+    inside: Web,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its references were looked at by nobody here: a private link, or another file than it says, is not paid for."""
+    monkeypatch.setenv("SEEDREAM_ALLOW_HOSTS", opens)
+    reference = Reference(inside.serve("/a.jpg", picture(1)), sha256)
+    job = Job("p", "image", "seedream-4.5", "edit", "A lamp", references=(reference,))
+
+    async def submit() -> list[str]:
+        async with session("a-run", settings(tmp_path / "none.csv", tmp_path / "a", gateways=["evolink"])) as run:
+            await run.begin()
+            return await (await run.engine()).submit(job)
+
+    attempts = asyncio.run(submit())
+    assert len(attempts) == gateways.bill()["submissions"] == (1 if fate == "bought" else 0)
 
 
 # Converted copies

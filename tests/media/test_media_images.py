@@ -1,7 +1,10 @@
 """What is a picture and what only looks like one."""
 
 import io
+import struct
+import tracemalloc
 import warnings
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -158,3 +161,49 @@ def test_damage_in_a_rare_format_is_undecodable_too(damaged: Callable[[], bytes]
     """Each decoder raises errors of its own; a paid file must reach the quarantine whatever they are."""
     with pytest.raises(UndecodableImage):
         look(damaged())
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """One part of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+BOMB = zlib.compress(b"\x00" * 200_000_000)
+CHUNKS = {
+    "color profile": chunk(b"iCCP", b"icc\x00\x00" + BOMB),
+    "text": chunk(b"zTXt", b"Comment\x00\x00" + BOMB),
+    "international text": chunk(b"iTXt", b"Comment\x00\x01\x00\x00\x00" + BOMB),
+}
+
+
+@pytest.mark.parametrize("where", CHUNKS)
+def test_a_bomb_beside_the_pixels_is_not_unpacked(where: str) -> None:
+    """A small picture with 200 kB of zeros' zeros in its profile or texts: refused, and never 200 MB."""
+    plain = picture("PNG")
+    at = 8 + 25  # behind the header
+    content = plain[:at] + CHUNKS[where] + plain[at:]
+    tracemalloc.start()
+    try:
+        with pytest.raises(UndecodableImage):
+            examine(content)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"\xef\xbb\xbf\n <HTML lang='en'>", "a web page"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b"<?xml version='1.0'?><!-- logo --><svg/>", "an SVG drawing"),
+        (b"<Error><Code>AccessDenied</Code></Error>", "an XML document"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"\x00\x00\x00\x24ftypheic", "a HEIC picture"),
+    ],
+)
+def test_what_is_often_taken_for_a_picture_is_named(content: bytes, words: str) -> None:
+    """Whoever has to find the right file is told what this one is."""
+    with pytest.raises(UndecodableImage, match=words):
+        examine(content)

@@ -107,9 +107,10 @@ def test_where_only_jpeg_is_taken_transparency_becomes_white() -> None:
     assert near(copy.getpixel((20, 20)), (255, 255, 255))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(orientation: int) -> None:
-    """Upright pixels, no EXIF: where the photo was taken goes no further either."""
+def test_exif_orientation_is_applied(orientation: int, kind: str) -> None:
+    """Upright pixels, no EXIF: where the photo was taken goes no further either. Its measures are those upright, too."""
     upright = halves()
     upright.paste("lime", (0, 0, 60, 10))
     turns = {
@@ -117,10 +118,9 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270,
     }  # fmt: skip
     turn = turns[orientation]
-    stored = upright if turn is None else upright.transpose(turn)
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = orientation, "a camera"
-    content = saved(stored, "JPEG", exif=exif, quality=95)
+    content = saved(upright if turn is None else upright.transpose(turn), kind, exif=exif, quality=95)
     picture, flaw = examine(content)
     assert (picture.width, picture.height) == (60, 40)
     assert flaw == (None if orientation == 1 else "turned by EXIF")

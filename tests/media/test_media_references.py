@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import os
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -14,10 +15,10 @@ import fsspec
 import pytest
 from PIL import Image
 
-from seedream_tasks.core.errors import ReferenceFault
+from seedream_tasks.core.errors import ConfigurationError, ReferenceFault
 from seedream_tasks.core.jobs import Reference
 from seedream_tasks.media.guard import AllowedHosts
-from seedream_tasks.media.places import without_signature
+from seedream_tasks.media.places import parse_roots, without_signature
 from seedream_tasks.media.references import References, Remembered, data_uri, file_name
 
 
@@ -217,6 +218,40 @@ def test_a_catalog_in_a_store_has_its_pictures_there(reader: Reader, tmp_path: P
         assert refusal(references, uri).facts["error_code"] == "reference_outside"
 
 
+def test_further_folders_are_opened_by_a_setting_only(shop: Path) -> None:
+    """SEEDREAM_REFERENCE_ROOTS names them; a catalog's path must then be absolute, and what is beside them stays closed."""
+    (shop.parent / "shop-secrets" / "out.jpg").symlink_to(shop.parent / "secret.jpg")
+    roots = parse_roots(f"{shop.parent / 'shop-secrets'}{os.pathsep}")
+    references = References(str(shop / "catalog.csv"), roots=roots)
+    key = str(shop.parent / "shop-secrets" / "key.jpg")
+    for uri in (key, f"file://{key}"):
+        assert references.look(uri)[0] == described(uri, BLUE)
+    for uri in (
+        "../shop-secrets/key.jpg",
+        str(shop.parent / "secret.jpg"),
+        str(shop.parent / "shop-secrets" / "out.jpg"),
+    ):
+        assert outcome_code(references, uri) == "reference_outside"
+    assert references.look("images/lamp.jpg")[0] == described("images/lamp.jpg", RED)
+    references.close()
+
+
+def outcome_code(references: References, uri: str) -> str:
+    """`found`, or the error code."""
+    try:
+        references.look(uri)
+    except ReferenceFault as fault:
+        return str(fault.facts["error_code"])
+    return "found"
+
+
+@pytest.mark.parametrize("text", ["photos", "/no/such/folder", "./photos:/tmp"])
+def test_a_root_that_is_none_is_an_error(text: str) -> None:
+    """Exit 2, rather than a folder that nobody meant."""
+    with pytest.raises(ConfigurationError, match="SEEDREAM_REFERENCE_ROOTS"):
+        parse_roots(text)
+
+
 # On the web
 
 
@@ -360,6 +395,18 @@ def test_what_was_read_in_this_run_does_not_change_under_it(shop: Path, reader: 
     found, _ = references.look("images/lamp.jpg")
     (shop / "images" / "lamp.jpg").write_bytes(BLUE)
     assert references.content(found) == RED
+
+
+def test_a_catalog_on_the_web_has_its_pictures_there(web: Web, shop: Path, reader: Reader) -> None:
+    """Beside it, fetched as any link: with a forecast that leaves them alone, and from addresses that are opened."""
+    web.files["/shop/images/lamp.jpg"] = RED
+    references = reader(f"{web.base}/shop/catalog.csv?token=x")
+    assert references.is_remote("images/lamp.jpg")
+    assert references.look("images/lamp.jpg")[0] == described("images/lamp.jpg", RED)
+    assert refusal(references, "../secret.jpg").facts["error_code"] == "reference_outside"
+    stranger = References(f"{web.base}/shop/catalog.csv")
+    assert outcome_code(stranger, "images/lamp.jpg") == "reference_private"
+    stranger.close()
 
 
 # Names
