@@ -319,7 +319,8 @@ def _await_all(children: dict[int, float | None], told: Callable[[dict[str, Any]
         due = {pid: after for pid in alive if (after := children[pid]) is not None}
         for pid, after in due.items():
             if after <= now:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has ended by itself at this very moment
+                    os.kill(pid, signal.SIGKILL)
         signal.setitimer(signal.ITIMER_REAL, min((after - now for after in due.values() if after > now), default=0))
 
     signal.signal(signal.SIGALRM, kill_due)

@@ -138,6 +138,16 @@ def belong_together(ledger: Ledger, place: Locations, marker: Mapping[str, objec
         )
 
 
+def _still_there(ledger: Ledger, archive: Archive) -> None:
+    """Raises LedgerMismatch for an archive that this ledger knows but that is empty: its pictures would pass for archived."""
+    if archive.marker() is None and ledger.read_now(lambda connection: facts.has_run_in(connection, archive.root)):
+        raise LedgerMismatch(
+            f"the archive {archive.root} holds pictures by the ledger {shown_url(ledger.url)}, but it is empty or not there",
+            field="archive",
+            hint="mount or restore it; another --archive gets copies of what can still be read here",
+        )
+
+
 def check_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
     """Refuse to mix real and simulated; writes nothing. Raises KindMismatch."""
     _check_archive(archive, simulated)
@@ -348,6 +358,7 @@ async def opened(
     """Open everything a run needs and check that it fits together, before the first claim or reuse."""
     ledger = await asyncio.to_thread(open_pair, place)
     try:
+        await asyncio.to_thread(_still_there, ledger, place.archive)
         async with HttpClients() as http:
             clients = {name: GatewayClient(account, http) for name, account in accounts.items()}
             found, out, balances = await check_accounts(list(clients.values()), ledger, simulated)

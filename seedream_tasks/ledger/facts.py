@@ -134,6 +134,11 @@ def unfinished_runs(connection: Connection, archive: str) -> list[Run]:
     return [run for run in found if run is not None]
 
 
+def has_run_in(connection: Connection, archive: str) -> bool:
+    """Whether any run wrote into this archive."""
+    return connection.scalar(select(runs.c.run_id).where(runs.c.archive == archive).limit(1)) is not None
+
+
 def archives_of(connection: Connection, run_ids: Collection[str]) -> dict[str, str]:
     """Run -> the root of its archive."""
     rows = connection.execute(select(runs.c.run_id, runs.c.archive).where(runs.c.run_id.in_(run_ids)))

@@ -21,6 +21,7 @@ from runs import products, run
 from sandbox_process import Sandbox
 from witness import assert_files, leases_end, ledger, submissions
 
+from seedream_tasks.core.errors import LedgerMismatch
 from seedream_tasks.ledger.rescue import other_folder
 
 ACCEPTED = Moment("submit", "after")  # the gateway has taken it, and nobody has written that down
@@ -247,6 +248,28 @@ def test_an_archive_that_goes_away_is_not_made_anew(
     assert not archive.exists()
     Path(f"{archive}.away").rename(archive)
     assert_finishes(gateways, catalog, archive, options["ledger"], archived=3)
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder"])
+def test_an_archive_that_is_not_mounted_is_not_taken_for_a_new_one(
+    gateways: Sandbox, tmp_path: Path, left: str
+) -> None:
+    """The ledger knows runs in it: a new run there would show pictures that it does not hold. Nothing is sent or written."""
+    catalog, archive = products(tmp_path / "c.csv", 1), tmp_path / "a"
+    ledger_url = f"sqlite:///{tmp_path}/ledger.db"
+    run(catalog, archive, gateways=["evolink"], ledger=ledger_url)
+    archive.rename(tmp_path / "away")
+    if left == "an empty folder":
+        archive.mkdir()
+    catalog = products(tmp_path / "c.csv", 2)
+    with pytest.raises(LedgerMismatch, match="empty or not there"):
+        run(catalog, archive, gateways=["evolink"], ledger=ledger_url)
+    assert submissions(gateways) == 1
+    assert not list(archive.glob("*"))
+    if left == "an empty folder":
+        archive.rmdir()
+    (tmp_path / "away").rename(archive)
+    assert_finishes(gateways, catalog, archive, ledger_url, archived=2)
 
 
 def test_a_process_that_slept_past_its_lease_does_not_send(gateways: Sandbox, processes: Runs, tmp_path: Path) -> None:
