@@ -45,7 +45,7 @@ def find_root(given: str) -> Root:
         raise ConfigurationError(f"no archive at {given!r}: {error}", field="archive") from None
     if isinstance(fs, LocalFileSystem):
         # However the folder is reached, it has one name.
-        name = os.path.abspath(str(path))
+        name = os.path.abspath(str(path))  # noqa: PTH100 - resolves no links, unlike pathlib
         return Root(name, name, fs, True)
     return Root(given, str(path).rstrip("/"), fs, False)
 

@@ -138,11 +138,12 @@ def test_a_replacement_that_fails_keeps_the_last_one(kind: str, archive: Archive
     s3.fail(403, "AccessDenied", "PUT", "manifest.parquet")
     source = tmp_path / "x"
     source.write_bytes(b"2")
+    publish = {
+        "publish": lambda: archive.publish("manifest.parquet", source),
+        "publish_json": lambda: archive.publish_json("manifest.parquet", 2),
+    }[kind]
     with pytest.raises(ArchiveFault) as caught:
-        if kind == "publish":
-            archive.publish("manifest.parquet", source)
-        else:
-            archive.publish_json("manifest.parquet", 2)
+        publish()
     assert not caught.value.facts["passing"]
     assert s3.body("pictures/manifest.parquet") == b"1\n"
 
