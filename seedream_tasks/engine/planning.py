@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import struct
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,7 @@ from ..core.states import AttemptState, Reason, SlotState
 from ..ledger.store import Ledger
 from ..ledger.views import JobView, KnownJob, job_views, known_jobs
 from ..media.references import References
+from .first_ones import FirstOnes, place
 from .looking import Looker
 
 KEY_COLUMNS = ("sku", "id", "handle")
@@ -105,7 +105,7 @@ class Planner:
         self._columns = Columns(table.columns)
         self._preset = find_preset(wishes.preset, table.columns)
         self._key = self._key_column()
-        self._first = _FirstOnes()
+        self._first = FirstOnes()
         if wishes.shots is None and "prompt" not in table.columns:
             raise InputError(
                 f"{table.uri}: without a shot list the catalog needs a column `prompt`; it has {listed(table.columns)}",
@@ -251,7 +251,12 @@ class Planner:
         """The first record of a (row key, shot) counts; the same again is skipped, another one is invalid."""
         if draft.row_key is None or (draft.job is None and draft.reason is not Reason.CONDITION_FALSE):
             return
-        first = self._first.of(draft)
+        product = draft.product
+        first = self._first.of(
+            (draft.row_key, draft.shot),
+            (product.file, product.line, product.row_number),
+            (draft.fingerprint, draft.job.n) if draft.job else ("", 0),
+        )
         if first is None or (draft.settled is not None and draft.reason is not Reason.CONDITION_FALSE):
             return
         at, same = first
@@ -370,37 +375,6 @@ def _reason(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collectio
     return Reason.OPTIONS_CHANGED
 
 
-class _FirstOnes:
-    """The first record of each (row key, shot): where it stands and what it asks for.
-
-    It is all that planning keeps of a row, so it is kept small: about 200 bytes, packed.
-    """
-
-    _PACKED = struct.Struct("<16sBiqq")  # fingerprint, n, part, line, row number
-
-    def __init__(self) -> None:
-        self._by_shot: dict[str, dict[str, bytes]] = {}
-        self._files: dict[str | None, int] = {}
-
-    def of(self, draft: _Draft) -> tuple[str, bool] | None:
-        """Where the first one stands and whether it asks for the same; None when this is the first."""
-        product, job = draft.product, draft.job
-        print_ = bytes.fromhex(draft.fingerprint)[:16] if job else b""
-        part = self._files.setdefault(product.file, len(self._files))
-        packed = self._PACKED.pack(print_, job.n if job else 0, part, product.line or 0, product.row_number)
-        there = self._by_shot.setdefault(draft.shot, {}).setdefault(draft.row_key or "", packed)
-        if there is packed:
-            return None
-        _, _, part, line, row_number = self._PACKED.unpack(there)
-        file = next(name for name, number in self._files.items() if number == part)
-        return _place(file, line or None, row_number), there[:17] == packed[:17]
-
-
-def _place(file: str | None, line: int | None, row_number: int) -> str:
-    """`line 5`, `parts/b.csv, line 5`; where a format has no lines, `row 5` of the whole catalog."""
-    return (f"{file}, " if file else "") + (f"line {line}" if line else f"row {row_number}")
-
-
 def _unreadable(product: Product) -> str:
     """Why a row cannot be read; formats with lines say the line themselves."""
     at = "" if product.line else f"row {product.row_number}: "
@@ -409,7 +383,7 @@ def _unreadable(product: Product) -> str:
 
 def _where(draft: _Draft) -> str:
     product = draft.product
-    at = _place(product.file, product.line, product.row_number)
+    at = place(product.file, product.line, product.row_number)
     return f"{at} ({draft.row_key or 'no key'}), shot {draft.shot}"
 
 
