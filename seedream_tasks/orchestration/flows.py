@@ -37,6 +37,7 @@ from ..ledger.store import shown_url
 from .approval import abide, approved, lift
 from .artifacts import Unknown, forecast_markdown, in_a_line, result_markdown, unknown_markdown
 from .session import RunSettings, Session, session
+from .stopping import in_order
 from .tasks import plan_jobs, process_chunk, write_manifest
 
 logger = logging.getLogger("seedream_tasks.flows")
@@ -134,6 +135,7 @@ async def catalog_images(
     )
     run_id = str(flow_run.id)
     async with AsyncExitStack() as stack:
+        stack.enter_context(in_order())
         if chosen.embedded:
             bases = await asyncio.to_thread(stack.enter_context, embedded_sandbox(sandbox_state(place)))
             settings = replace(settings, bases={name: bases[name] for name in chosen.names})

@@ -1,0 +1,37 @@
+"""Stopping in order when a worker ends the process.
+
+Prefect answers SIGTERM by raising in the main thread, in the middle of whatever stands there: an answer to a paid request that
+is about to be recorded, for one. While a run is at work the signal cancels it instead, so that it buys nothing more, records
+what is open, and leaves.
+"""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+logger = logging.getLogger("seedream_tasks.flows")
+
+
+@contextmanager
+def in_order() -> Iterator[None]:
+    """While inside, SIGTERM cancels the task that entered. Elsewhere than in the main thread signals are not ours."""
+    task = asyncio.current_task()
+    if threading.current_thread() is not threading.main_thread() or task is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop() -> None:
+        logger.warning("stopping: no new purchases; waiting for open calls")
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, before)
