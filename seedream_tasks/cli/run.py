@@ -239,3 +239,4 @@ def _tell(result: dict[str, Any]) -> None:
         click.echo(f"put off    ${result['deferred_usd']}")
     click.echo(f"archive    {result['archive']}")
     click.echo(f"manifest   {result['manifest']}")
+    click.echo(f"to look at {result['contact_sheet']}")

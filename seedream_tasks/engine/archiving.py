@@ -22,8 +22,9 @@ from ..ledger.pictures import Stored
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, Picture
 from ..media.archive import Archive, safe_key
-from ..media.images import EXTENSIONS, decode
+from ..media.images import EXTENSIONS
 from ..media.images import Picture as Decoded
+from ..media.thumbnails import decode_with_thumbnail, keep_thumbnail
 
 logger = logging.getLogger("seedream_tasks.engine")
 
@@ -129,7 +130,7 @@ class Archiver:
                     # A fresh link may not have reached every server of the store yet.
                     await asyncio.sleep(0.25 * 2**refused)
                     continue
-                return await self._expired(name, attempt, picture, str(dead))
+                return await self._expired(name, picture, str(dead))
             except _NotNow as moment:
                 logger.info("%s picture %s: %s; again", picture.attempt_id, picture.ordinal, moment)
                 await asyncio.sleep(min(8.0, 0.25 * 2**number))
@@ -138,17 +139,17 @@ class Archiver:
                     fresh = True
                 continue
             try:
-                decoded = await self._in_thread(decode, content)
+                decoded, small = await self._decoded(content)
             except UndecodableImage as error:
                 undecodable += 1
                 if undecodable >= TRIES_TO_DECODE:
                     return await self._quarantine(attempt, picture, content, error.message)
                 continue
-            return await self._store(name, attempt, picture, content, decoded)
+            return await self._store(name, picture, content, decoded, small)
         return Outcome("delivered", why="its store does not answer")
 
-    async def _in_thread(self, work: Callable[..., Decoded], content: bytes) -> Decoded:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, content)
+    async def _decoded(self, content: bytes) -> tuple[Decoded, bytes | None]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, decode_with_thumbnail, content)
 
     async def _download(self, url: str) -> bytes:
         try:
@@ -177,22 +178,32 @@ class Archiver:
         return f"images/{safe_key(name.row_key)}/{name.shot}-{name.fingerprint[:8]}-{picture.slot}.{extension}"
 
     async def _store(
-        self, name: JobName, attempt: Attempt, picture: Picture, content: bytes, decoded: Decoded
+        self, name: JobName, picture: Picture, content: bytes, decoded: Decoded, small: bytes | None
     ) -> Outcome:
         path = self._path(name, picture, EXTENSIONS.get(decoded.format, "img"))
-        stored = await self._put(path, content, decoded, _size_warnings(name, decoded))
+        stored = await self._put(path, content, decoded, small, _size_warnings(name, decoded))
         state = await self._ledger.write(
             lambda connection: records.archived(connection, picture.attempt_id, picture.ordinal, stored)
         )
         return Outcome("archived", state)
 
-    async def _put(self, path: str, content: bytes, decoded: Decoded | None, warnings: tuple[str, ...] = ()) -> Stored:
+    async def _put(
+        self,
+        path: str,
+        content: bytes,
+        decoded: Decoded | None = None,
+        small: bytes | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> Stored:
         def work() -> Stored:
             placed = self._archive.store(path, content)
+            digest = hashlib.sha256(content).hexdigest()
+            if small is not None:
+                keep_thumbnail(self._archive, digest, small)
             return Stored(
                 self._archive.root,
                 placed,
-                hashlib.sha256(content).hexdigest(),
+                digest,
                 len(content),
                 decoded.mime_type if decoded else None,
                 decoded.width if decoded else None,
@@ -203,23 +214,23 @@ class Archiver:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _quarantine(self, attempt: Attempt, picture: Picture, content: bytes, why: str) -> Outcome:
-        stored = await self._put(f"quarantine/{picture.attempt_id}-{picture.ordinal}.bin", content, None)
+        stored = await self._put(f"quarantine/{picture.attempt_id}-{picture.ordinal}.bin", content)
         state = await self._ledger.write(
             lambda connection: records.quarantined(connection, picture.attempt_id, picture.ordinal, stored, why)
         )
         return Outcome("quarantined", state, why)
 
-    async def _expired(self, name: JobName, attempt: Attempt, picture: Picture, why: str) -> Outcome:
+    async def _expired(self, name: JobName, picture: Picture, why: str) -> Outcome:
         # The copy may have been made by a process that died before it could say so.
         for extension in EXTENSIONS.values():
             path = self._path(name, picture, extension)
             if await asyncio.to_thread(self._archive.exists, path):
                 content = await asyncio.to_thread(self._archive.read, path)
                 try:
-                    decoded = await self._in_thread(decode, content)
+                    decoded, small = await self._decoded(content)
                 except UndecodableImage:
                     continue
-                return await self._store(name, attempt, picture, content, decoded)
+                return await self._store(name, picture, content, decoded, small)
         state = await self._ledger.write(
             lambda connection: records.expired(connection, picture.attempt_id, picture.ordinal, why)
         )
@@ -242,9 +253,9 @@ class Archiver:
             raise ArchiveFault(problem)
 
         content = await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        decoded = await self._in_thread(decode, content)
+        decoded, small = await self._decoded(content)
         path = self._path(name, picture, EXTENSIONS.get(decoded.format, "img"))
-        stored = await self._put(path, content, decoded, picture.warnings)
+        stored = await self._put(path, content, decoded, small, picture.warnings)
         await self._ledger.write(
             lambda connection: records.copied(connection, picture.attempt_id, picture.ordinal, stored)
         )

@@ -40,6 +40,7 @@ from .following import Follower, Whose, run_all
 from .lanes import Lane
 from .presenting import Presenter
 from .progress import Progress
+from .reference_thumbnails import ReferenceThumbnails
 
 T = TypeVar("T")
 logger = logging.getLogger("seedream_tasks.engine")
@@ -67,6 +68,7 @@ class Engine:
         self._lanes = context.lanes
         self._deriver = Deriver(context.ledger, context.archive, progress)
         self._presenter = Presenter(context.references, context.ledger, lambda: self.stopping or self.fault is not None)
+        self._looks = ReferenceThumbnails(context.references, context.archive)
         self._buyer = Buyer(
             context.ledger,
             context.run_id,
@@ -113,6 +115,7 @@ class Engine:
                         work.append(
                             self._buy(job, view, Want(slots, want.purpose, want.not_at), given_up, not_at, began)
                         )
+                        work.append(self._looks.keep(job))
             if work:
                 await run_all(work)
             elif not await self._wait_for_others(view, began):

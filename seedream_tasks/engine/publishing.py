@@ -1,15 +1,23 @@
-"""Manifests of runs that somebody else finished: written again from the frozen jobs and the ledger."""
+"""Publishing runs: the manifest with its contact sheet, and those of runs that somebody else finished."""
 
 from collections.abc import Collection
 
 from sqlalchemy import Connection
 
+from ..catalog.contact_sheet import write_contact_sheet
 from ..catalog.frozen import frozen_path
-from ..catalog.manifest import manifest_path, write_manifest
+from ..catalog.manifest import Summary, manifest_path, write_manifest
 from ..ledger import facts
 from ..ledger.facts import Run
 from ..ledger.store import Ledger
 from ..media.archive import Archive
+
+
+def publish(ledger: Ledger, archive: Archive, run_id: str, provisional: bool = False) -> Summary:
+    """Write a run's manifest and its contact sheet. Raises ManifestMismatch, ArchiveFault, LedgerFault."""
+    summary = write_manifest(ledger, archive, run_id, provisional)
+    write_contact_sheet(ledger, archive, run_id)
+    return summary
 
 
 def publish_concerned(ledger: Ledger, archive: Archive, settled: Collection[str], by: str | None = None) -> list[str]:
@@ -39,14 +47,14 @@ def publish_concerned(ledger: Ledger, archive: Archive, settled: Collection[str]
 
 
 def _publish(ledger: Ledger, archive: Archive, run: Run) -> None:
-    write_manifest(ledger, archive, run.run_id, provisional=run.alive)
+    publish(ledger, archive, run.run_id, provisional=run.alive)
     if not run.alive:
         ledger.write_now(lambda connection: facts.finish_run(connection, run.run_id))
         return
     now = ledger.read_now(lambda connection: facts.find_run(connection, run.run_id))
     if now is not None and now.finished_at != run.finished_at:
         # It wrote its last word while this one was being written: which of the two stands there, nobody knows.
-        write_manifest(ledger, archive, run.run_id)
+        publish(ledger, archive, run.run_id)
 
 
 def manifest_uris(archive: Archive, run_ids: Collection[str]) -> list[str]:

@@ -276,6 +276,26 @@ uploads = Table(
     Index("uploads_by_account", "account", "used_at"),
 )
 
+reviews = Table(
+    "reviews",
+    TABLES,
+    Column("review_id", Text, primary_key=True),  # hash of what it says: taken in twice, it is there once
+    Column("row_key", Text, nullable=False),
+    Column("shot", Text, nullable=False),
+    Column("job_key", Text, nullable=False),  # of the job that the picture was bought for
+    Column("attempt_id", Text, nullable=False),  # with the slot: the picture
+    Column("slot", Integer, nullable=False),
+    Column("verdict", Text, nullable=False),  # approved, rejected
+    Column("note", Text),
+    Column("prompt", Text),  # of a rejected one: what to ask for instead; None: another take of the same
+    Column("reviewer", Text),
+    Column("decided_at", UtcTime, nullable=False),
+    Column("applied_at", UtcTime, nullable=False),
+    Column("applied_by", Text, nullable=False),
+    Index("reviews_by_row", "row_key", "shot"),
+    Index("reviews_by_attempt", "attempt_id"),
+)
+
 events = Table(
     "events",
     TABLES,

@@ -202,6 +202,18 @@ class Archive:
             raise
         return True
 
+    def put(self, path: str, content: bytes) -> None:
+        """Place a small file that can be made again: complete or not there, but not flushed to disk. Raises ArchiveFault."""
+        with _faults(self.uri(path)):
+            full = self._full(path)
+            if not self.is_local:
+                self._replace(full, lambda name: self.fs.pipe_file(name, content))
+                return
+            target = Path(full)
+            with self._beside(target) as temporary:
+                temporary.write_bytes(content)
+                temporary.replace(target)
+
     def publish(self, path: str, source: Path) -> None:
         """Put a finished local file under a name that readers may be reading, replacing what stands there in one step."""
         with _faults(self.uri(path)):

@@ -3,6 +3,7 @@
 import io
 import threading
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -36,13 +37,20 @@ class Picture:
     height: int  # px
 
 
-def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Picture:
-    """Decode every pixel: a truncated or damaged file does not pass. CPU-bound, releases the GIL. Raises UndecodableImage."""
+def decode(
+    content: bytes, most_pixels: int = MOST_PIXELS, also: Callable[[Image.Image], None] | None = None
+) -> Picture:
+    """Decode every pixel: a truncated or damaged file does not pass. `also` is shown what was decoded.
+
+    CPU-bound, releases the GIL. Raises UndecodableImage.
+    """
     with open_image(content, most_pixels) as image:
         try:
             image.load()
         except Exception as error:  # each decoder raises errors of its own
             raise UndecodableImage(f"a damaged {image.format}: {type(error).__name__}: {error}") from error
+        if also is not None:
+            also(image)
         return _described(image)
 
 

@@ -20,6 +20,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from sqlalchemy import Connection
 
+from ..catalog.contact_sheet import sheet_path
 from ..catalog.frozen import FrozenRun
 from ..catalog.manifest import Summary, manifest_path, summarize
 from ..catalog.records import RunFacts
@@ -333,7 +334,7 @@ def _state(summary: Summary, settings: RunSettings, fail_on_incomplete: bool) ->
         **summary.as_json(),
         "archive": archive,
         "manifest": f"{archive}/{manifest_path(summary.run_id)}",
-        "contact_sheet": None,
+        "contact_sheet": f"{archive}/{sheet_path(summary.run_id)}",
         "exit_status": 0 if summary.complete else 3,
     }
     message = in_a_line(summary)

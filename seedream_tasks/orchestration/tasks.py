@@ -21,7 +21,7 @@ from ..core.jobs import Job
 from ..core.states import RecordStatus
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request, freeze
-from ..engine.publishing import publish_concerned
+from ..engine.publishing import publish, publish_concerned
 from ..engine.settings import amount, locations
 from ..ledger import facts, views
 from .artifacts import in_a_line, record_in_a_line
@@ -74,7 +74,7 @@ async def write_manifest(run_id: str, settings: RunSettings) -> Summary:
     """Join everything back to the catalog's rows and publish; other runs whose attempts ended here get theirs anew."""
     async with session(run_id, settings) as run:
         ledger, archive = run.around.ledger, run.around.archive
-        summary = await asyncio.to_thread(manifest.write_manifest, ledger, archive, run_id)
+        summary = await asyncio.to_thread(publish, ledger, archive, run_id)
         await ledger.write(lambda connection: facts.finish_run(connection, run_id))
         others = (await run.engine()).follower.others
         await asyncio.to_thread(publish_concerned, ledger, archive, others, run_id)
