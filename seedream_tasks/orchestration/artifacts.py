@@ -7,12 +7,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from ..catalog.contact_sheet import Tile
 from ..catalog.manifest import Summary
 from ..core.money import ZERO, dollars, plain
 from ..engine.balances import Funds
 from ..engine.forecast import Forecast
 
 _UNKNOWN_SHOWN = 200
+_TILES_A_ROW = 6
 WHAT_TO_DO = (
     "Look the time up in the gateway's own console, then say what became of it with `seedream resolve`;"
     " a callback that names the task settles it by itself."
@@ -151,6 +153,36 @@ def result_markdown(summary: Summary, manifest_uri: str) -> str:
         ]
         parts.append(table(["row", "key", "shot", "status", "reason", "why"], rows))
     return "\n\n".join(parts)
+
+
+def contact_sheet_markdown(tiles: Sequence[Tile], summary: Summary, page_uri: str) -> str:
+    """The first pictures as a table of thumbnails, those that need attention first, and where the whole page is."""
+    words = "simulated, nothing was charged" if summary.simulated else f"{dollars(summary.billed_usd)} billed"
+    lines = [
+        f"# {summary.images} pictures ({words})",
+        f"The whole sheet, with search and review: `{page_uri}`"
+        + (f". Here are the first {len(tiles)}." if len(tiles) < summary.records else ""),
+        "",
+        "|" + "   |" * _TILES_A_ROW,
+        "|" + "---|" * _TILES_A_ROW,
+    ]
+    cells = [_tile(tile) for tile in tiles]
+    for start in range(0, len(cells), _TILES_A_ROW):
+        lines.append("| " + " | ".join(cells[start : start + _TILES_A_ROW]) + " |")
+    return "\n".join(lines)
+
+
+def _tile(tile: Tile) -> str:
+    shown = f'<img src="{tile.picture}" width="112">' if tile.picture else f"**{_cell(tile.status.replace('_', ' '))}**"
+    said = [_words(tile.title or tile.row_key), _words(f"{tile.row_key} {tile.shot}")]
+    if tile.why:
+        said.append(f"{_words(tile.status.replace('_', ' '))}: {_words(tile.why[:120])}")
+    return "<br>".join([shown, *said])
+
+
+def _words(text: str) -> str:
+    """A catalog's text inside Markdown, as text: no link, picture or emphasis can be made of it."""
+    return "".join(f"&#{ord(each)};" if each in "[]()*_`~\\!#<>&|" else each for each in text.replace("\n", " "))
 
 
 def in_a_line(summary: Summary) -> str:

@@ -20,7 +20,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from sqlalchemy import Connection
 
-from ..catalog.contact_sheet import sheet_path
+from ..catalog.contact_sheet import sheet_path, short_sheet
 from ..catalog.frozen import FrozenRun
 from ..catalog.manifest import Summary, manifest_path, summarize
 from ..catalog.records import RunFacts
@@ -36,7 +36,7 @@ from ..engine.settings import amount, configured, locations, retry_words
 from ..ledger import records, views
 from ..ledger.store import shown_url
 from .approval import abide, approved, lift
-from .artifacts import Unknown, forecast_markdown, in_a_line, result_markdown, unknown_markdown
+from .artifacts import Unknown, contact_sheet_markdown, forecast_markdown, in_a_line, result_markdown, unknown_markdown
 from .session import RunSettings, Session, session
 from .stopping import in_order
 from .tasks import plan_jobs, process_chunk, write_manifest
@@ -277,9 +277,14 @@ async def _show_last_progress(artifact: UUID, now: float) -> None:
 
 async def _show_result(run: Session, summary: Summary, told: list[Happening]) -> None:
     uri = run.around.archive.uri(manifest_path(run.run_id))
+    tiles = await asyncio.to_thread(short_sheet, run.around.archive, run.run_id)
+    page = run.around.archive.uri(sheet_path(run.run_id))
     async with _for_show():
         await acreate_markdown_artifact(
             result_markdown(summary, uri), key="seedream-result", description="What became of every record"
+        )
+        await acreate_markdown_artifact(
+            contact_sheet_markdown(tiles, summary, page), key="seedream-contact-sheet", description="The first pictures"
         )
     resource = {"prefect.resource.id": f"seedream.run.{run.run_id}"}
     await _show_unknown(run, resource)

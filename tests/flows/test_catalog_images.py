@@ -55,11 +55,32 @@ def test_forecast_progress_and_result_are_artifacts(gateways: Sandbox, tmp_path:
     state = _go(catalog=str(products(tmp_path / "c.csv", 2)), archive=str(tmp_path / "a"), gateways=["getimg"])
     result = asyncio.run(state.aresult())
     _, artifacts = asyncio.run(_seen(result["run_id"]))
-    assert set(artifacts) == {"seedream-forecast", "seedream-progress", "seedream-result"}
+    shown = {"seedream-forecast", "seedream-progress", "seedream-result", "seedream-contact-sheet"}
+    assert set(artifacts) == shown
     assert "Forecast: $0.08" in artifacts["seedream-forecast"]
     assert float(artifacts["seedream-progress"]) == 100.0
     for word in ("| archived | 2 |", "| getimg | 2 | 2 | $0.08 | $0.08 |", result["manifest"]):
         assert word in artifacts["seedream-result"]
+
+
+def test_the_first_pictures_are_an_artifact(gateways: Sandbox, tmp_path: Path) -> None:
+    """The contact sheet in short: thumbnails as data URIs under 1 MB, failures first, text as text, the page named."""
+    rows = [
+        {"sku": f"p{n}", "prompt": "x" if n == 100 else f"Thing {n}", "title": f"T{n} ![](h|t)"} for n in range(101)
+    ]
+    catalog = write_catalog(tmp_path / "c.csv", *rows)
+    gateways.faults([{"gateway": "*", "kind": "reject_content", "match": "x", "rate": 1}])
+    state = _go(catalog=str(catalog), archive=str(tmp_path / "a"), gateways=["evolink"], granularity="chunk")
+    result = asyncio.run(state.aresult())
+    _, artifacts = asyncio.run(_seen(result["run_id"]))
+    text = artifacts["seedream-contact-sheet"]
+    assert len(text) < 1_000_000
+    assert text.count('<img src="data:image/jpeg;base64,') == 99
+    assert "![](" not in text
+    assert result["contact_sheet"] in text
+    assert Path(result["contact_sheet"]).exists()
+    first = next(line for line in text.splitlines() if line.startswith("| ") and "<br>" in line)
+    assert first.startswith("| **failed**<br>T100")
 
 
 def test_an_incomplete_run_is_completed_as_incomplete(gateways: Sandbox, tmp_path: Path) -> None:

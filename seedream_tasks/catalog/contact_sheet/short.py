@@ -1,0 +1,52 @@
+"""The contact sheet in short, for places that show a page of text: the first hundred pictures, what needs attention first."""
+
+import base64
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+
+from ...media.archive import Archive
+from ...media.thumbnails import read_thumbnail, thumbnail
+from .choosing import chosen, rows
+
+MOST_TILES = 100
+TILE_SIDE = 112  # px
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One picture, or one record that has none."""
+
+    row_key: str
+    shot: str
+    title: str | None
+    status: str
+    why: str | None  # of a record that is not archived
+    picture: str | None  # data URI
+
+
+def short_sheet(archive: Archive, run_id: str) -> list[Tile]:
+    """The first tiles of a run's manifest. Blocks. Raises ArchiveFault."""
+    tiles: list[Tile] = []
+    with archive.open(f"runs/{run_id}/manifest.parquet") as file:
+        manifest = pq.ParquetFile(file)
+        positions = chosen(manifest, MOST_TILES)
+        for batch in rows(manifest, positions):
+            for row in batch:
+                pictures = [
+                    _tile(archive, image["sha256"]) for image in (row["images"] or [])[: MOST_TILES - len(tiles)]
+                ]
+                why = (
+                    None if row["status"] == "archived" else row["error_message"] or row["error_code"] or row["reason"]
+                )
+                tiles += [
+                    Tile(row["row_key"] or "", row["shot"], row["title"], row["status"], why, each)
+                    for each in pictures or [None]
+                ]
+    return sorted(tiles, key=lambda tile: tile.why is None)[:MOST_TILES]
+
+
+def _tile(archive: Archive, sha256: str) -> str | None:
+    content = read_thumbnail(archive, sha256)
+    small = thumbnail(content, TILE_SIDE) if content else None
+    return f"data:image/jpeg;base64,{base64.b64encode(small).decode()}" if small else None
