@@ -38,7 +38,16 @@ from ..core.errors import SeedreamError  # noqa: E402
 from ..core.money import dollars  # noqa: E402
 from ..engine.freezing import Request, check  # noqa: E402
 from ..engine.progress import Happening, Progress, listen  # noqa: E402
-from ..engine.settings import amount, asks, callback_base, configured, locations, read_prices, retry_words  # noqa: E402
+from ..engine.settings import (  # noqa: E402
+    amount,
+    asks,
+    callback_base,
+    configured,
+    locations,
+    read_prices,
+    retry_words,
+    verifies_in_full,
+)
 from . import options  # noqa: E402
 from .main import print_json, tell  # noqa: E402
 from .telling import QUIET, in_a_line, in_lines  # noqa: E402
@@ -74,6 +83,7 @@ def run(
     locations(archive, ledger, chosen.embedded)
     read_prices(prices)
     asks()
+    verifies_in_full()
     callback_base()
     amount(max_usd, "max_usd")
     check(

@@ -13,6 +13,7 @@ from .sizes import asked_aspect
 
 FINGERPRINT_FORM = "v1"
 MOST_PICTURES = 15
+EDIT = "edit"
 # Options that say how to ask, not what for: they never make a picture a different one.
 _WAYS_OF_ASKING = {("evolink", "size_form"), ("evolink", "prompt_hint"), ("gccai", "model_name")}
 # What a gateway does when the option is left out; spelled out or not, it is the same picture.
@@ -47,12 +48,14 @@ class JobName:
     shot: str
     fingerprint: str
     aspect: float | None  # width/height asked for; None where the model decides
+    edits: tuple[str, ...] = ()  # the photographs that an edit is made of: sha256, or the URI where nothing was fetched
 
     @classmethod
     def from_ledger(cls, row_key: str, shot: str, fingerprint: str, decides: Mapping[str, Any]) -> "JobName":
         """From what the ledger keeps of a job, see `Job.decides`."""
         size = decides["size"]
-        return cls(row_key, shot, fingerprint, asked_aspect(size.get("ratio"), size.get("pixels")))
+        edits = tuple(decides.get("references", ())) if decides["operation"] == EDIT else ()
+        return cls(row_key, shot, fingerprint, asked_aspect(size.get("ratio"), size.get("pixels")), edits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ class Job:
     @property
     def name(self) -> "JobName":
         """What is left of a job once it is bought."""
-        return JobName(self.row_key, self.shot, self.fingerprint, asked_aspect(self.ratio, self.pixels))
+        edits = tuple(each.sha256 or each.uri for each in self.references) if self.operation == EDIT else ()
+        return JobName(self.row_key, self.shot, self.fingerprint, asked_aspect(self.ratio, self.pixels), edits)
 
     @property
     def fingerprint(self) -> str:

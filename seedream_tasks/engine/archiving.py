@@ -8,7 +8,7 @@ import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import httpx
@@ -22,9 +22,10 @@ from ..ledger.pictures import Stored
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, Picture
 from ..media.archive import Archive, safe_key
-from ..media.images import EXTENSIONS
+from ..media.images import EXTENSIONS, read_header
 from ..media.images import Picture as Decoded
-from ..media.thumbnails import decode_with_thumbnail, keep_thumbnail
+from ..media.looks import is_blank, looks_the_same
+from ..media.thumbnails import decode_with_thumbnail, keep_thumbnail, read_thumbnail
 
 logger = logging.getLogger("seedream_tasks.engine")
 
@@ -40,6 +41,7 @@ _DOWNLOAD_WITHIN_S = 600.0
 # A store that keeps failing may have been left by the gateway: then the task names another link.
 _ASK_AFTER = 2
 _RATIO_TOLERANCE = 0.02
+_PHOTOGRAPHS_KEPT = 500
 _UNDATED = datetime.max.replace(tzinfo=UTC)
 
 FreshLinks = Callable[[Attempt], Awaitable[list[str]]]
@@ -67,7 +69,10 @@ class Outcome:
 class Archiver:
     """Copies pictures into one archive; at most AT_ONCE at a time, by the earliest expiry."""
 
-    def __init__(self, http: HttpClients, ledger: Ledger, archive: Archive, fresh_links: FreshLinks) -> None:
+    def __init__(
+        self, http: HttpClients, ledger: Ledger, archive: Archive, fresh_links: FreshLinks, in_full: bool = True
+    ) -> None:
+        self._in_full = in_full  # decode every pixel; otherwise the header is believed
         self._http = http
         self._ledger = ledger
         self._archive = archive
@@ -75,6 +80,7 @@ class Archiver:
         self._free = AT_ONCE
         self._waiting: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._number = 0
+        self._photographs: dict[str, bytes] = {}
         # Decoding and fsync leave the event loop; more threads than cores so that one waiting for the disk idles nobody.
         self._threads = ThreadPoolExecutor((os.cpu_count() or 2) + 2, "seedream-archive")
 
@@ -149,7 +155,10 @@ class Archiver:
         return Outcome("delivered", why="its store does not answer")
 
     async def _decoded(self, content: bytes) -> tuple[Decoded, bytes | None]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, decode_with_thumbnail, content)
+        def work() -> tuple[Decoded, bytes | None]:
+            return decode_with_thumbnail(content) if self._in_full else (read_header(content), None)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _download(self, url: str) -> bytes:
         try:
@@ -181,11 +190,34 @@ class Archiver:
         self, name: JobName, picture: Picture, content: bytes, decoded: Decoded, small: bytes | None
     ) -> Outcome:
         path = self._path(name, picture, EXTENSIONS.get(decoded.format, "img"))
-        stored = await self._put(path, content, decoded, small, _size_warnings(name, decoded))
+        warnings = _size_warnings(name, decoded)
+        if small is not None:
+            warnings += await asyncio.get_running_loop().run_in_executor(self._threads, self._looked_at, name, small)
+        stored = await self._put(path, content, decoded, small, warnings)
         state = await self._ledger.write(
             lambda connection: records.archived(connection, picture.attempt_id, picture.ordinal, stored)
         )
         return Outcome("archived", state)
+
+    def _looked_at(self, name: JobName, small: bytes) -> tuple[str, ...]:
+        found: tuple[str, ...] = ("blank",) if is_blank(small) else ()
+        try:
+            photographs = [self._photograph(sha256) for sha256 in name.edits]
+        except ArchiveFault as fault:
+            logger.info("an edit cannot be compared with its photograph: %s", fault.message)
+            photographs = []
+        if any(each is not None and looks_the_same(each, small) for each in photographs):
+            found += ("no_op_edit",)
+        return found
+
+    def _photograph(self, sha256: str) -> bytes | None:
+        """The thumbnail of a reference, where one is kept; many records may share it."""
+        small = self._photographs.get(sha256) or read_thumbnail(self._archive, sha256)
+        if small is not None:
+            if len(self._photographs) >= _PHOTOGRAPHS_KEPT:
+                self._photographs.clear()
+            self._photographs[sha256] = small
+        return small
 
     async def _put(
         self,
@@ -231,6 +263,9 @@ class Archiver:
                 except UndecodableImage:
                     continue
                 return await self._store(name, picture, content, decoded, small)
+        if picture.expires_at is not None and (late := datetime.now(UTC) - picture.expires_at) > timedelta(0):
+            hours = late.total_seconds() / 3600
+            why += f"; it was good until {picture.expires_at:%Y-%m-%d %H:%M} UTC, missed by {hours:.1f} hours"
         state = await self._ledger.write(
             lambda connection: records.expired(connection, picture.attempt_id, picture.ordinal, why)
         )

@@ -25,7 +25,7 @@ from .context import belong_together, lanes_to, open_pair
 from .following import Follower, Whose, age_s, run_all
 from .progress import Progress
 from .publishing import manifest_uris, publish_concerned
-from .settings import Locations
+from .settings import Locations, verifies_in_full
 
 logger = logging.getLogger("seedream_tasks.engine")
 
@@ -82,7 +82,7 @@ async def _collect(ledger: Ledger, place: Locations, progress: Progress) -> Coll
             if root not in archives and (other := _also(ledger, root)) is not None:
                 archives[root] = other
         for root, archive in archives.items():
-            whose = Whose("", 0.0, lambda: None, _tell_fault)
+            whose = Whose("", 0.0, lambda: None, _tell_fault, in_full=verifies_in_full())
             follower = Follower(ledger, archive, lanes, http, progress, whose)
             try:
                 for ids in batched(live, _AT_ONCE):

@@ -52,6 +52,7 @@ class RunContext:
     wait_s: float = 1800.0
     callback_base: str | None = None
     asks: bool = True  # False: where callbacks are on, nobody polls
+    in_full: bool = True  # decode every pixel of what is archived
 
 
 def rescue_folder(place: Locations) -> Path:

@@ -84,7 +84,9 @@ class Engine:
         self._prices = PriceBook.for_run(context.simulated, context.user_prices)
         self._settled = asyncio.Event()
         self._turnstile = asyncio.Lock()  # one job at a time waits for money to come back
-        whose = Whose(context.run_id, context.wait_s, self._settled.set, self.stop_buying, context.asks)
+        whose = Whose(
+            context.run_id, context.wait_s, self._settled.set, self.stop_buying, context.asks, context.in_full
+        )
         self.follower = Follower(context.ledger, context.archive, context.lanes, http, progress, whose)
 
     async def close(self) -> list[str]:

@@ -49,6 +49,7 @@ class Whose:
     settled: Callable[[], None]  # money moved
     broke: Callable[[SeedreamError], None]  # the archive or the ledger failed
     asks: bool = True  # False: look only when called back
+    in_full: bool = True  # decode every pixel of what is archived
 
 
 class Follower:
@@ -65,7 +66,7 @@ class Follower:
     ) -> None:
         self.left: set[str] = set()  # in flight beyond the wait, or not to be copied now: for a later run
         self.others: set[str] = set()  # other runs whose attempts were settled here: their manifests change
-        self.archiver = Archiver(http, ledger, archive, self._fresh_links)
+        self.archiver = Archiver(http, ledger, archive, self._fresh_links, whose.in_full)
         self._ledger = ledger
         self._lanes = lanes
         self._by_account = {lane.account: lane for lane in lanes.values()}

@@ -227,6 +227,17 @@ def asks() -> bool:
     return word != "off"
 
 
+def verifies_in_full() -> bool:
+    """Whether every pixel is decoded before a picture counts as archived: SEEDREAM_VERIFY is full (default) or header.
+
+    Raises ConfigurationError.
+    """
+    word = os.environ.get("SEEDREAM_VERIFY", "").strip().lower() or "full"
+    if word not in ("full", "header"):
+        raise ConfigurationError(f"SEEDREAM_VERIFY is full or header, not {word!r}", field="SEEDREAM_VERIFY")
+    return word == "full"
+
+
 def _is_private(host: str) -> bool:
     if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
         return True

@@ -54,6 +54,12 @@ def decode(
         return _described(image)
 
 
+def read_header(content: bytes) -> Picture:
+    """Type and size as the header states them: a truncated or damaged file passes. Raises UndecodableImage."""
+    with open_image(content, MOST_PIXELS) as image:
+        return _described(image)
+
+
 def examine(content: bytes) -> tuple[Picture, str | None]:
     """A reference, decoded in full: what it is, upright, and what only a converted copy would mend. Raises UndecodableImage."""
     with open_image(content, MOST_REFERENCE_PIXELS) as image, room_for(image):

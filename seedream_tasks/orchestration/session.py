@@ -29,6 +29,7 @@ from ..engine.settings import (
     read_prices,
     references_of,
     sandbox_account,
+    verifies_in_full,
 )
 from ..gateways.client import Account
 from ..ledger import facts
@@ -133,6 +134,7 @@ class Session:
             wait_s=settings.wait_s,
             callback_base=callback_base(),
             asks=asks(),
+            in_full=verifies_in_full(),
         )
 
     def sandbox_bill(self) -> Any:

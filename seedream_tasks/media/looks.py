@@ -1,0 +1,34 @@
+"""What can be told of a picture by looking at its thumbnail: that it shows nothing, or nothing new."""
+
+import io
+
+from PIL import Image, ImageChops, ImageStat
+
+# Of 255 levels. A white product on white has shadows and edges well above this; a canvas of one colour has none.
+_BLANK_BELOW = 2.0
+_SIDE = 32  # px, of both pictures when they are compared
+# Encoding a photograph again moves averaged pixels by less than this on the whole, and none of them far.
+_SAME_MEAN = 2.5
+_SAME_FAR = 24
+_SAME_ASPECT = 0.02
+
+
+def is_blank(thumbnail: bytes) -> bool:
+    """Whether a picture is one colour all over."""
+    with Image.open(io.BytesIO(thumbnail)) as image:
+        return max(ImageStat.Stat(image.convert("RGB")).stddev) < _BLANK_BELOW
+
+
+def looks_the_same(one: bytes, other: bytes) -> bool:
+    """Whether two pictures show the same in the same frame, whatever their sizes: an edit that did nothing."""
+    with Image.open(io.BytesIO(one)) as first, Image.open(io.BytesIO(other)) as second:
+        aspects = first.width / first.height, second.width / second.height
+        if abs(aspects[0] / aspects[1] - 1) > _SAME_ASPECT:
+            return False
+        size = (_SIDE, _SIDE)
+        apart = ImageChops.difference(
+            first.convert("RGB").resize(size, Image.Resampling.BOX),
+            second.convert("RGB").resize(size, Image.Resampling.BOX),
+        )
+        stat = ImageStat.Stat(apart)
+        return max(stat.mean) < _SAME_MEAN and max(high for _, high in stat.extrema) < _SAME_FAR
