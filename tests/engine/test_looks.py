@@ -1,8 +1,15 @@
 """Pictures are looked at while they are archived: shapes, dead links and the depth of the check in whole runs."""
 
+import io
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from runs import products, run, write_catalog
 from sandbox_process import Sandbox
 from witness import photo
@@ -39,3 +46,67 @@ def test_what_the_sandbox_draws_is_neither_blank_nor_its_photograph(gateways: Sa
     )
     ran = run(catalog, tmp_path / "a", gateways=["evolink"])
     assert ran.one("a")["warnings"] == []
+
+
+@contextmanager
+def delivering(content: bytes) -> Iterator[str]:
+    """A gateway in EvoLink's dialect that delivers these bytes for whatever is asked; its base URL."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            base = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
+            if self.path == "/picture":
+                return self._answer(content, "image/jpeg")
+            if self.path == "/v1/credits":
+                return self._say({"success": True, "data": {"user": {"remaining_credits": 100}}})
+            return self._say({"id": "task-unified-1", "status": "completed", "results": [f"{base}/picture"]})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path.startswith("/files/"):
+                base = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
+                file = {"file_id": "f1", "file_url": f"{base}/picture", "expires_at": "2099-01-01T00:00:00Z"}
+                return self._say({"success": True, "code": 200, "data": file})
+            return self._say({"id": "task-unified-1", "status": "pending", "task_info": {"estimated_time": 0}})
+
+        def _say(self, value: object) -> None:
+            self._answer(json.dumps(value).encode(), "application/json")
+
+        def _answer(self, body: bytes, kind: str) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the terminal."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize(("delivered", "warning"), [("photograph", "no_op_edit"), ("canvas", "blank")])
+def test_what_the_gateway_made_of_a_photograph_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delivered: str, warning: str
+) -> None:
+    """A photograph that comes back as it went, and an empty canvas, are archived with a warning: they are paid for."""
+    picture = Image.radial_gradient("L").resize((600, 600)).convert("RGB")
+    picture.save(tmp_path / "p.png")
+    file = io.BytesIO()
+    (picture if delivered == "photograph" else Image.new("RGB", (600, 600), "white")).save(file, "JPEG", quality=85)
+    row = {"sku": "a", "prompt": "On white", "operation": "edit", "references": "p.png"}
+    catalog = write_catalog(tmp_path / "c.csv", row)
+    with delivering(file.getvalue()) as base:
+        monkeypatch.setenv("SEEDREAM_EVOLINK_API_KEY", "key-of-a-test")
+        monkeypatch.setenv("SEEDREAM_EVOLINK_BASE_URL", base)
+        ran = run(catalog, tmp_path / "a", gateways=["evolink"])
+    assert ran.one("a")["status"] == "archived"
+    assert ran.one("a")["warnings"] == [warning]
