@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from ..catalog.frozen import FrozenRun, frozen_path
 from ..catalog.manifest import PROVISIONAL, manifest_path
-from ..core.decisions import Purpose
+from ..core.capabilities import BY_OFFER
+from ..core.decisions import Purpose, split
 from ..core.errors import ConfigurationError, LedgerMismatch
 from ..core.jobs import Job
 from ..core.money import ZERO, money
+from ..core.preflight import pictures_per_call
 from ..core.states import AttemptState, Closed, SlotState
 from ..ledger import facts
 from ..ledger.claims import know_job, new_attempt_id
@@ -122,11 +124,12 @@ def _restore(connection: Connection, archive: Archive, marker: Mapping[str, Any]
             )
         )
         wanted = {row["job_key"]: row for row in run.frozen if row["_settled"] is None and row["_job"]}
-        for row in wanted.values():
-            done.jobs += know_job(connection, Job.from_json(row["_job"]), run.run_id, now)
+        jobs = {job_key: Job.from_json(row["_job"]) for job_key, row in wanted.items()}
+        for job in jobs.values():
+            done.jobs += know_job(connection, job, run.run_id, now)
         for record in run.records or ():
-            if record["job_key"] in wanted:
-                _take_over(connection, archive, run.run_id, record, now, done)
+            if record["job_key"] in jobs:
+                _take_over(connection, archive, run.run_id, jobs[record["job_key"]], record, now, done)
         if not run.complete:
             for row in wanted.values():
                 _doubt(connection, run.run_id, row, now, done)
@@ -165,30 +168,44 @@ def _attempt(connection: Connection, run_id: str, record: Mapping[str, Any], now
 
 
 def _take_over(
-    connection: Connection, archive: Archive, run_id: str, record: Mapping[str, Any], now: datetime, done: Rebuilt
+    connection: Connection,
+    archive: Archive,
+    run_id: str,
+    job: Job,
+    record: Mapping[str, Any],
+    now: datetime,
+    done: Rebuilt,
 ) -> None:
     """One manifest record: the attempts it names for the first time, its pictures, the ends of its other slots."""
-    known = set(connection.scalars(select(attempts.c.attempt_id).where(attempts.c.job_key == record["job_key"])))
+    of_job = attempts.c.job_key == job.job_key
+    known = set(connection.scalars(select(attempts.c.attempt_id).where(of_job)))
+    new = [pair for pair in zip(record["attempt_ids"], record["task_ids"], strict=True) if pair[0] not in known]
+    if not new:
+        return
     images = [] if record["stale"] else record["images"]
     by_attempt: dict[str, list[Mapping[str, Any]]] = {}
     for image in images:
         by_attempt.setdefault(image["attempt_id"], []).append(image)
-    new = [pair for pair in zip(record["attempt_ids"], record["task_ids"], strict=True) if pair[0] not in known]
-    # The record has one bill for all attempts of its run; it goes to the first that made pictures, so that the sum stays.
-    payer = next((attempt_id for attempt_id, _ in new if attempt_id in by_attempt), new[-1][0] if new else None)
-    of_job = slots.c.job_key == record["job_key"]
-    filled = set(connection.scalars(select(slots.c.slot).where(of_job, slots.c.state == SlotState.FILLED)))
+    filled = {slot for slot, state in _slots_of(connection, job.job_key).items() if state == SlotState.FILLED}
     rest = [slot for slot in range(record["n"]) if slot not in filled and slot not in {each["slot"] for each in images}]
+    shares = _shares(job, record, rest, [attempt_id for attempt_id, _ in new if attempt_id not in by_attempt])
+    last = new[-1][0]
+    # The record has one bill for all attempts of its run; it goes to the first that made pictures, so that the sum stays.
+    payer = next((attempt_id for attempt_id, _ in new if attempt_id in by_attempt), last)
+    covered = {attempt_id: [each["slot"] for each in by_attempt.get(attempt_id, [])] for attempt_id, _ in new}
+    for attempt_id, share in (shares or {last: rest}).items():
+        covered[attempt_id] += share
+    # Each was quoted for what it was to make; one that has no slot any more, for what its successor makes.
+    a_call = max(map(len, shares.values()), default=1)
+    pictures_quoted = {attempt_id: len(covers) or a_call for attempt_id, covers in covered.items()}
+    per_picture = record["quoted_usd"] / sum(pictures_quoted.values())
+    # It says what is at risk for the row, whichever run reserved it: some of that may stand with earlier attempts already.
+    at_risk_before = connection.scalar(select(func.sum(attempts.c.at_risk_usd)).where(of_job)) or ZERO
     for attempt_id, task_id in new:
-        mine = by_attempt.get(attempt_id, [])
-        last = attempt_id == new[-1][0]
+        mine, covers = by_attempt.get(attempt_id, []), covered[attempt_id]
         end = (AttemptState.ARCHIVED, SlotState.CLOSED, Closed.FEWER) if mine else _end_of(record, task_id)
-        covers = [each["slot"] for each in mine] + (rest if last else [])
-        at_risk = record["at_risk_usd"] if last else ZERO
-        quoted = record["quoted_usd"] if attempt_id == payer else ZERO
-        if record["status"] == "partial" and last and attempt_id != payer:
-            # What the finished attempts did not cost of the quote is what the open one may.
-            quoted = max(ZERO, record["quoted_usd"] - record["billed_usd"])
+        quoted = money(per_picture * pictures_quoted[attempt_id])
+        at_risk = max(ZERO, record["at_risk_usd"] - at_risk_before) if attempt_id == last else ZERO
         _attempt(
             connection,
             run_id,
@@ -201,31 +218,39 @@ def _take_over(
             gateway=mine[0]["gateway"] if mine else (record["gateway"] or ""),
             quoted_usd=quoted,
             reserved_usd=max(at_risk, quoted),
-            price_usd=money(quoted / max(len(covers), 1)),
-            price_highest_usd=money(quoted / max(len(covers), 1)),
+            price_usd=money(per_picture),
+            price_highest_usd=money(per_picture),
             billed_usd=record["billed_usd"] if attempt_id == payer else ZERO,
             billed_credits=record["billed_credits"] if attempt_id == payer else None,
             at_risk_usd=at_risk,
-            error_code=record["error_code"] if last else None,
-            error_message=record["error_message"] if last else None,
+            error_code=record["error_code"] if attempt_id == last else None,
+            error_message=record["error_message"] if attempt_id == last else None,
         )
         done.attempts += 1
         for ordinal, image in enumerate(mine):
             _picture(connection, archive, record, ordinal, image)
             done.pictures += 1
-        if last and rest:
-            rows = [
-                {
-                    "job_key": record["job_key"],
-                    "slot": slot,
-                    "state": end[1],
-                    "closed": end[2],
-                    "attempt_id": attempt_id,
-                }
-                for slot in rest
-            ]
-            for each in rows:
-                _set_slot(connection, each)
+        for slot in set(covers) - {each["slot"] for each in mine}:
+            row = {"job_key": job.job_key, "slot": slot, "state": end[1], "closed": end[2], "attempt_id": attempt_id}
+            _set_slot(connection, row)
+
+
+def _shares(job: Job, record: Mapping[str, Any], rest: Sequence[int], without: Sequence[str]) -> dict[str, list[int]]:
+    """Which attempts without a picture are for which of the slots without one: the last of them, each for what a call makes."""
+    if not without or not rest:
+        return {}
+    row = BY_OFFER.get((record["gateway"], record["model"]))
+    calls = split(rest, pictures_per_call(job, row) if row else len(rest))
+    takers = without[-len(calls) :]
+    shares = {attempt_id: list(call) for attempt_id, call in zip(takers, calls, strict=False)}
+    for call in calls[len(takers) :]:
+        shares[takers[-1]] += call
+    return shares
+
+
+def _slots_of(connection: Connection, job_key: str) -> dict[int, str]:
+    rows = connection.execute(select(slots.c.slot, slots.c.state).where(slots.c.job_key == job_key))
+    return {row.slot: row.state for row in rows}
 
 
 def _set_slot(connection: Connection, row: Mapping[str, Any]) -> None:
@@ -239,8 +264,8 @@ def _set_slot(connection: Connection, row: Mapping[str, Any]) -> None:
 
 def _end_of(record: Mapping[str, Any], task_id: str | None) -> tuple[AttemptState, SlotState, Closed | None]:
     end = _ENDS.get(record["status"], (AttemptState.FAILED, SlotState.CLOSED, Closed.BILLED))
-    if record["status"] == "partial" and task_id is not None and not record["error_code"]:
-        # Some pictures are there and this attempt made none of them, nor did it fail: it may still be running.
+    if record["status"] == "partial" and task_id is not None:
+        # Some pictures are there and this attempt made none of them: it may still be running, and asking costs nothing.
         end = (AttemptState.ACCEPTED, SlotState.TAKEN, None)
     # Without its task id an attempt cannot be followed: it is unknown, whatever it was.
     return (AttemptState.UNKNOWN, SlotState.TAKEN, None) if end[0] is AttemptState.ACCEPTED and task_id is None else end
@@ -284,10 +309,8 @@ def _picture(
 def _doubt(connection: Connection, run_id: str, row: Mapping[str, Any], now: datetime, done: Rebuilt) -> None:
     """A job of a run that left no manifest, or a provisional one: each slot without a picture may have been paid for."""
     mine = slots.c.job_key == row["job_key"]
-    settled = set(
-        connection.scalars(select(slots.c.slot).where(mine, slots.c.state.in_([SlotState.FILLED, SlotState.TAKEN])))
-    )
-    open_slots = [slot for slot in range(row["n"]) if slot not in settled]
+    known = _slots_of(connection, row["job_key"])
+    open_slots = [slot for slot in range(row["n"]) if known.get(slot) not in (SlotState.FILLED, SlotState.TAKEN)]
     usd = row["_forecast_usd"]
     if not open_slots or usd == ZERO:
         return
