@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..core.errors import GatewayFault
-from ..core.money import dollars, plain
+from ..core.money import ZERO, dollars, plain
 from ..ledger import facts
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt
@@ -57,8 +57,8 @@ async def _of_account(ledger: Ledger, lane: Lane, attempts: Sequence[Attempt]) -
     if costs is not None:
         known = await ledger.read(lambda connection: facts.billed_by_day(connection, account, start, end))
         return "; ".join(
-            f"on {day} the gateway charged {dollars(cost)}, the ledger knows of {dollars(known[day])}"
-            for day, cost in sorted(costs.items())
+            f"on {day} the gateway charged {dollars(costs.get(day, ZERO))}, the ledger knows of {dollars(known[day])}"
+            for day in sorted({*costs, *known, *days})
         )
     probe = await lane.client.probe()
     if probe.balance is None:
