@@ -350,8 +350,9 @@ def test_the_sandboxs_own_callbacks_end_a_run_that_does_not_poll(
     fault = [] if kind is None else [{"gateway": "*", "kind": kind, "rate": 1}]
     gateways.faults([{"gateway": "*", "kind": "slow", "rate": 1, "value": 600}, *fault])
     with ThreadPoolExecutor(1) as beside, serve:
-        # A gateway must not be given an address of this machine; the sandbox was told to call it all the same.
-        monkeypatch.setattr("seedream_tasks.orchestration.session.callback_base", lambda: serve.url)
+        # An address of this machine is refused unless it is allowed by name; the sandbox is told to call it, too.
+        monkeypatch.setenv("SEEDREAM_CALLBACK_URL", serve.url)
+        monkeypatch.setenv("SEEDREAM_ALLOW_HOSTS", "127.0.0.1")
         running = beside.submit(run, products(archive.with_name("c.csv"), 3), archive, gateways=["evolink"], wait_s=30)
         until(lambda: gateways.bill()["accepted"] == 3)
         gateways.advance(600)
