@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow.parquet as pq
 from sandbox_process import Sandbox
 
@@ -37,7 +38,7 @@ class Ran:
         return dict(self.summary.by_status)
 
 
-def settings(catalog: Path, archive: Path, **options: Any) -> RunSettings:
+def settings(catalog: Path, archive: Path | str, **options: Any) -> RunSettings:
     """Settings as the command line would make them; `options` are those of RunSettings and of Request."""
     of_request = {name: options.pop(name) for name in list(options) if name in Request.__dataclass_fields__}
     place = locations(str(archive), options.pop("ledger", None), simulated=False)
@@ -52,25 +53,25 @@ def settings(catalog: Path, archive: Path, **options: Any) -> RunSettings:
 
 
 async def go(wanted: RunSettings, run_id: str | None = None) -> Ran:
-    """Plan, process, write the manifest; the run's archive must be a local folder."""
+    """Plan, process, write the manifest; the archive may be remote, `Ran.archive` is of use for a folder only."""
     run_id = run_id or str(uuid.uuid4())
     async with session(run_id, wanted) as run:
         await plan_jobs.fn(run_id, wanted)
         runner = await run.runner()
         await runner.run(0, len(runner.frozen))
         summary = await write_manifest.fn(run_id, wanted)
-    archive = Path(wanted.archive)
-    return Ran(run_id, summary, read(archive, run_id), archive)
+    return Ran(run_id, summary, read(wanted.archive, run_id), Path(wanted.archive))
 
 
-def run(catalog: Path, archive: Path, **options: Any) -> Ran:
+def run(catalog: Path, archive: Path | str, **options: Any) -> Ran:
     """One whole run."""
     return asyncio.run(go(settings(catalog, archive, **options)))
 
 
-def read(archive: Path, run_id: str) -> list[dict[str, Any]]:
-    """A run's manifest as rows."""
-    rows: list[dict[str, Any]] = pq.read_table(archive / "runs" / run_id / "manifest.parquet").to_pylist()
+def read(archive: Path | str, run_id: str) -> list[dict[str, Any]]:
+    """A run's manifest as rows; the archive is a folder or a URI."""
+    with fsspec.open(f"{archive}/runs/{run_id}/manifest.parquet", "rb") as file:
+        rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
     return rows
 
 

@@ -151,7 +151,7 @@ def _of_slot(state: SlotState, closed: Closed | None, attempt: Attempt | None) -
         return _OF_LIVE.get(attempt.state, RecordStatus.IN_FLIGHT)
     if closed is Closed.EXPIRED:
         return RecordStatus.EXPIRED
-    if closed is Closed.LOST:
+    if closed in (Closed.LOST, Closed.PRUNED):
         return RecordStatus.LOST
     if attempt.state is AttemptState.CANCELLED:
         return RecordStatus.CANCELLED

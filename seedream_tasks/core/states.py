@@ -18,7 +18,8 @@ class AttemptState(StrEnum):
     LOST = "lost"  # paid for, perhaps, and given up
 
 
-# What may follow what. `unknown` and `not_sent` can still become `accepted`: whoever holds a task id may record it.
+# What may follow what. `unknown` and `not_sent` can still become `accepted`: whoever holds a task id may record it. `archived`
+# becomes `delivered` again where a file has gone from the archive and its link may still live.
 FOLLOWS: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.INTENT: frozenset(
         {
@@ -49,7 +50,7 @@ FOLLOWS: dict[AttemptState, frozenset[AttemptState]] = {
     ),
     AttemptState.NOT_SENT: frozenset({AttemptState.ACCEPTED, AttemptState.DELIVERED}),
     AttemptState.LOST: frozenset({AttemptState.ACCEPTED}),
-    AttemptState.ARCHIVED: frozenset(),
+    AttemptState.ARCHIVED: frozenset({AttemptState.DELIVERED}),
     AttemptState.FAILED: frozenset(),
     AttemptState.EXPIRED: frozenset(),
     AttemptState.CANCELLED: frozenset(),
@@ -79,13 +80,14 @@ class Closed(StrEnum):
     FEWER = "fewer"  # the gateway finished with fewer pictures
     EXPIRED = "expired"
     LOST = "lost"
+    PRUNED = "pruned"  # archived, and deliberately given up since
 
 
 # Which --retry opens what.
 RETRY_OPENS: dict[str, frozenset[Closed]] = {
     "failed": frozenset({Closed.REFUSED, Closed.CONTENT, Closed.BILLED}),
     "expired": frozenset({Closed.EXPIRED}),
-    "lost": frozenset({Closed.LOST}),
+    "lost": frozenset({Closed.LOST, Closed.PRUNED}),
 }
 
 

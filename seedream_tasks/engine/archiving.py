@@ -13,15 +13,16 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import httpx
 
-from ..core.errors import ArchiveFault, UndecodableImage
+from ..core.errors import ArchiveFault, SeedreamError, UndecodableImage
 from ..core.jobs import JobName
 from ..core.states import AttemptState
 from ..gateways.http import HttpClients
+from ..ledger import missing, views
 from ..ledger import pictures as records
 from ..ledger.pictures import Stored
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, Picture
-from ..media.archive import Archive, safe_key
+from ..media.archive import MARKER, Archive, safe_key
 from ..media.images import EXTENSIONS, read_header
 from ..media.images import Picture as Decoded
 from ..media.looks import is_blank, looks_the_same
@@ -42,6 +43,9 @@ _DOWNLOAD_WITHIN_S = 600.0
 _ASK_AFTER = 2
 _RATIO_TOLERANCE = 0.02
 _PHOTOGRAPHS_KEPT = 500
+# How long a picture waits for an archive that has a bad moment, beyond the tries of the store's own library.
+_STORE_WITHIN_S = 120.0
+_STORE_AGAIN_S = 1.0
 _UNDATED = datetime.max.replace(tzinfo=UTC)
 
 FreshLinks = Callable[[Attempt], Awaitable[list[str]]]
@@ -181,15 +185,17 @@ class Archiver:
         other = links[picture.ordinal] if picture.ordinal < len(links) else None
         return other if other and other != url else None
 
-    def _path(self, name: JobName, picture: Picture, extension: str) -> str:
+    async def _path(self, name: JobName, picture: Picture) -> str:
+        """Where a picture is to stand, up to its extension."""
         if picture.slot is None:
-            return f"quarantine/{picture.attempt_id}-{picture.ordinal}.{extension}"
-        return f"images/{safe_key(name.row_key)}/{name.shot}-{name.fingerprint[:8]}-{picture.slot}.{extension}"
+            return f"quarantine/{picture.attempt_id}-{picture.ordinal}"
+        first = await self._ledger.read(lambda connection: views.is_first_of_its_case(connection, name.row_key))
+        return f"images/{safe_key(name.row_key, first)}/{name.shot}-{name.fingerprint[:8]}-{picture.slot}"
 
     async def _store(
         self, name: JobName, picture: Picture, content: bytes, decoded: Decoded, small: bytes | None
     ) -> Outcome:
-        path = self._path(name, picture, EXTENSIONS.get(decoded.format, "img"))
+        path = f"{await self._path(name, picture)}.{EXTENSIONS.get(decoded.format, 'img')}"
         warnings = _size_warnings(name, decoded)
         if small is not None:
             warnings += await asyncio.get_running_loop().run_in_executor(self._threads, self._looked_at, name, small)
@@ -243,7 +249,18 @@ class Archiver:
                 warnings,
             )
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        loop, wait = asyncio.get_running_loop(), _STORE_AGAIN_S
+        until = loop.time() + _STORE_WITHIN_S
+        while True:
+            try:
+                return await loop.run_in_executor(self._threads, work)
+            except ArchiveFault as fault:
+                # The bytes are here, and paid for: a store that has a bad moment is asked again.
+                if not fault.facts.get("passing") or loop.time() + wait > until:
+                    raise
+                logger.warning("%s; again in %.0f s", fault.message, wait)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 30.0)
 
     async def _quarantine(self, attempt: Attempt, picture: Picture, content: bytes, why: str) -> Outcome:
         stored = await self._put(f"quarantine/{picture.attempt_id}-{picture.ordinal}.bin", content)
@@ -254,10 +271,13 @@ class Archiver:
 
     async def _expired(self, name: JobName, picture: Picture, why: str) -> Outcome:
         # The copy may have been made by a process that died before it could say so.
+        stem = await self._path(name, picture)
         for extension in EXTENSIONS.values():
-            path = self._path(name, picture, extension)
+            path = f"{stem}.{extension}"
             if await asyncio.to_thread(self._archive.exists, path):
                 content = await asyncio.to_thread(self._archive.read, path)
+                if picture.sha256 and hashlib.sha256(content).hexdigest() != picture.sha256:
+                    continue  # it had been copied before, and this is not it
                 try:
                     decoded, small = await self._decoded(content)
                 except UndecodableImage:
@@ -272,28 +292,46 @@ class Archiver:
         return Outcome("expired", state, why)
 
     async def copy_here(self, name: JobName, picture: Picture) -> None:
-        """Bring an archived picture into this archive from another one. Raises ArchiveFault when it is not there any more."""
+        """Bring an archived picture into this archive from another one. Raises ArchiveFault when none can give it.
+
+        When the others certainly have it no more, that is recorded: it is then fetched again, or lost.
+        """
 
         def work() -> bytes:
-            problem = "no copy is known"
+            problem, gone = "no copy is known", True
             for root, path in picture.copies.items():
                 try:
-                    content = Archive(root).read(path)
-                except ArchiveFault as fault:
-                    problem = fault.message
-                    continue
-                if hashlib.sha256(content).hexdigest() == picture.sha256:
-                    return content
-                problem = f"{root}/{path} holds other bytes than were archived"
-            raise ArchiveFault(problem)
+                    other = Archive(root)
+                    if (content := _whole(other, path, picture)) is not None:
+                        return content
+                    problem = f"{other.uri(path)} is gone, or is not the picture that was archived"
+                    gone &= other.exists(MARKER)  # else the archive itself is not there: an unmounted disk
+                except SeedreamError as fault:
+                    problem, gone = fault.message, False
+            raise ArchiveFault(problem, gone=gone)
 
-        content = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            content = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except ArchiveFault as fault:
+            if fault.facts.get("gone"):
+                which = [(picture.attempt_id, picture.ordinal)]
+                for root in picture.copies:
+                    await self._ledger.write(lambda connection, root=root: missing.gone(connection, root, which))  # type: ignore[misc]
+            raise
         decoded, small = await self._decoded(content)
-        path = self._path(name, picture, EXTENSIONS.get(decoded.format, "img"))
+        path = f"{await self._path(name, picture)}.{EXTENSIONS.get(decoded.format, 'img')}"
         stored = await self._put(path, content, decoded, small, picture.warnings)
         await self._ledger.write(
             lambda connection: records.copied(connection, picture.attempt_id, picture.ordinal, stored)
         )
+
+
+def _whole(archive: Archive, path: str, picture: Picture) -> bytes | None:
+    """The picture's bytes as they were archived; None when they are not there."""
+    if archive.size(path) != picture.bytes:
+        return None
+    content = archive.read(path)
+    return content if hashlib.sha256(content).hexdigest() == picture.sha256 else None
 
 
 def _size_warnings(name: JobName, decoded: Decoded) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from ..media.places import without_signature
 from ..media.references import References
 from .forecast import Forecast
 from .planning import Planned, Planner, Wishes, digest
+from .presence import Presence
 from .settings import read_text, references_of
 
 logger = logging.getLogger("seedream_tasks.engine")
@@ -149,7 +150,8 @@ def freeze(
     table = open_table(request.catalog)
     for warning in table.facts.warnings:
         logger.warning("%s", warning)
-    planner = Planner(table, wishes, references, capabilities, prices, ledger, fetch=True)
+    presence = Presence(ledger, archive)
+    planner = Planner(table, wishes, references, capabilities, prices, ledger, fetch=True, presence=presence)
     figures = Forecast(max_usd)
     with tempfile.TemporaryDirectory(prefix="seedream-") as folder:
         target = Path(folder, "jobs.parquet")
@@ -169,6 +171,7 @@ def freeze(
                 "forecast": figures.kept(),
             }
         archive.publish(frozen_path(run_id), target)
+    presence.tell()
     return figures
 
 

@@ -26,6 +26,7 @@ from ..ledger.views import JobView, KnownJob, job_views, known_jobs
 from ..media.references import References
 from .first_ones import FirstOnes, place
 from .looking import Looker
+from .presence import Presence
 
 KEY_COLUMNS = ("sku", "id", "handle")
 _BATCH = 512
@@ -83,7 +84,9 @@ class Planned:
 
 
 class Planner:
-    """Walks a catalog once. `ledger` is None for a forecast where there is none yet; `fetch` is False for a forecast."""
+    """Walks a catalog once. `ledger` is None for a forecast where there is none yet; a forecast has `fetch` False and no
+    `presence`: it fetches nothing, and takes the ledger's word for what is in the archive.
+    """
 
     def __init__(
         self,
@@ -94,6 +97,7 @@ class Planner:
         prices: PriceBook,
         ledger: Ledger | None,
         fetch: bool,
+        presence: Presence | None = None,
     ) -> None:
         self.rows = 0
         self._table = table
@@ -102,6 +106,7 @@ class Planner:
         self._capabilities = capabilities
         self._prices = prices
         self._ledger = ledger
+        self._presence = presence
         self._columns = Columns(table.columns)
         self._preset = find_preset(wishes.preset, table.columns)
         self._key = self._key_column()
@@ -277,6 +282,8 @@ class Planner:
         if self._ledger is None:
             return {key: JobView(key) for key in keys}, {}
         rows = [(draft.row_key or "", draft.shot) for draft in drafts]
+        if self._presence is not None:
+            self._presence.settle(self._ledger.read_now(lambda connection: job_views(connection, keys)))
         return self._ledger.read_now(lambda connection: (job_views(connection, keys), known_jobs(connection, rows)))
 
     def _decide(

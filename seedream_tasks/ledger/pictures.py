@@ -41,10 +41,14 @@ def quarantined(connection: Connection, attempt_id: str, ordinal: int, stored: S
 
 
 def expired(connection: Connection, attempt_id: str, ordinal: int, why: str) -> AttemptState:
-    """The link died before the copy was made."""
-    if not _settle(connection, attempt_id, ordinal, "expired", SlotState.CLOSED, Closed.EXPIRED, None):
+    """The link died before the copy was made; or before it was made again, of a picture whose file had gone: that is lost."""
+    had_been_copied = connection.scalar(
+        select(pictures.c.sha256).where(pictures.c.attempt_id == attempt_id, pictures.c.ordinal == ordinal)
+    )
+    state, closed = ("lost", Closed.LOST) if had_been_copied else ("expired", Closed.EXPIRED)
+    if not _settle(connection, attempt_id, ordinal, state, SlotState.CLOSED, closed, None):
         return _finish(connection, attempt_id)
-    return _finish(connection, attempt_id, "expired", why)
+    return _finish(connection, attempt_id, "missing" if had_been_copied else "expired", why)
 
 
 def _settle(
@@ -74,7 +78,8 @@ def _settle(
         "mime_type": stored.mime_type,
         "warnings": json.dumps(stored.warnings),
     }  # fmt: skip
-    connection.execute(update(pictures).where(picture).values(state=state, archived_at=datetime.now(UTC), **values))
+    settled_at = {} if state == "lost" else {"archived_at": datetime.now(UTC)}
+    connection.execute(update(pictures).where(picture).values(state=state, **settled_at, **values))
     if stored:
         _copy(connection, attempt_id, ordinal, stored)
     if row.slot is not None:
@@ -155,13 +160,13 @@ def any_derived(connection: Connection, archive: str) -> bool:
 def _finish(
     connection: Connection, attempt_id: str, error_code: str | None = None, error_message: str | None = None
 ) -> AttemptState:
-    """End the attempt when none of its pictures is left to copy: one archived picture makes it `archived`."""
+    """End the attempt when none of its pictures is left to copy: one that is archived, or was, makes it `archived`."""
     states: Sequence[str] = list(
         connection.scalars(select(pictures.c.state).where(pictures.c.attempt_id == attempt_id))
     )
     if "delivered" in states:
         to = AttemptState.DELIVERED
-    elif "archived" in states:
+    elif not {"archived", "lost", "pruned"}.isdisjoint(states):
         to = AttemptState.ARCHIVED
     elif "expired" in states:
         to = AttemptState.EXPIRED
@@ -173,3 +178,10 @@ def _finish(
     # From `delivered` only onwards; the money was settled when the links became known.
     connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(**values))
     return to
+
+
+def note_on_attempt(connection: Connection, attempt_id: str, code: str | None, message: str | None) -> None:
+    """What a record without a picture is to say of an archived attempt."""
+    connection.execute(
+        update(attempts).where(attempts.c.attempt_id == attempt_id).values(error_code=code, error_message=message)
+    )

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 from ..core.money import SIX_PLACES, money
@@ -102,6 +103,7 @@ jobs = Table(
     Column("first_run_id", Text, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Index("jobs_by_row", "row_key", "shot"),
+    Index("jobs_by_case", text("lower(row_key)")),
 )
 
 slots = Table(
@@ -184,7 +186,7 @@ pictures = Table(
     Column("slot", Integer),  # None: more than was asked for
     Column("url", Text, nullable=False),
     Column("expires_at", UtcTime),
-    Column("state", Text, nullable=False),  # delivered, archived, quarantined, expired
+    Column("state", Text, nullable=False),  # delivered, archived, quarantined, expired; lost, pruned: were archived
     Column("sha256", Text),
     Column("width", Integer),  # px
     Column("height", Integer),  # px

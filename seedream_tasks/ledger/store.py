@@ -9,6 +9,7 @@ then run one by one.
 import asyncio
 import logging
 import queue
+import re
 import secrets
 import sqlite3
 import threading
@@ -32,6 +33,9 @@ Operation = Callable[[Connection], T]
 _MOST_PER_COMMIT = 256
 _LOCK_WAIT_S = 30
 _TRIES = 4
+# In front of a host, however broken the rest is; and as libpq takes them in a query.
+_PASSWORD = re.compile(r"[^/]*:[^@]*@")
+_SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
 logger = logging.getLogger("seedream_tasks.ledger")
 
 
@@ -232,7 +236,7 @@ def parse_url(text_url: str) -> sqlalchemy.URL:
         url = make_url(text_url)
     except sqlalchemy.exc.ArgumentError:
         raise ConfigurationError(
-            f"not a ledger URL: {text_url!r}",
+            f"not a ledger URL: {_PASSWORD.sub('***@', text_url)!r}",
             field="ledger",
             hint="sqlite:///path/ledger.db or postgresql://user@host/name",
         ) from None
@@ -328,4 +332,12 @@ def database_now(connection: Connection) -> int:
 
 def shown_url(text_url: str) -> str:
     """A ledger URL without its password."""
-    return make_url(text_url).render_as_string(hide_password=True)
+    url = make_url(text_url)
+    hidden = {name: "***" for name in url.query if name.lower() in _SECRET_PARAMETERS}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+def holds_password(text_url: str) -> bool:
+    """Whether a ledger URL must not be shown as it is. Raises ConfigurationError."""
+    url = parse_url(text_url)
+    return url.password is not None or any(name.lower() in _SECRET_PARAMETERS for name in url.query)

@@ -309,6 +309,13 @@ def job_names(connection: Connection, job_keys: Sequence[str]) -> dict[str, JobN
     return found
 
 
+def is_first_of_its_case(connection: Connection, row_key: str) -> bool:
+    """False when a row key that differs in case alone was bought for before this one."""
+    same = select(jobs.c.row_key).where(func.lower(jobs.c.row_key) == func.lower(row_key))
+    first = connection.scalar(same.order_by(jobs.c.created_at, jobs.c.job_key).limit(1))
+    return first is None or first == row_key
+
+
 def admissions_of(connection: Connection, run_id: str, job_keys: Sequence[str]) -> dict[str, Admission]:
     """What this run put off, by job."""
     found = {}

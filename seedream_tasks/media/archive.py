@@ -77,8 +77,9 @@ class Archive:
         """The file's size in bytes; None when it is not there. Raises ArchiveFault."""
         with _faults(self.uri(path)):
             try:
-                return int(self.fs.size(self._full(path)))
-            except FileNotFoundError:
+                full = self._full(path)
+                return Path(full).stat().st_size if self.is_local else int(self.fs.size(full))
+            except (FileNotFoundError, NotADirectoryError):
                 return None
 
     def read(self, path: str) -> bytes:

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from seedream_tasks.core.errors import ConfigurationError, LedgerFault
 from seedream_tasks.ledger import facts
 from seedream_tasks.ledger.schema import attempts, meta
-from seedream_tasks.ledger.store import exists, open_ledger, shown_url
+from seedream_tasks.ledger.store import exists, holds_password, open_ledger, parse_url, shown_url
 from seedream_tasks.ledger.views import list_attempts
 
 
@@ -130,9 +130,28 @@ def test_a_ledger_in_memory_is_refused() -> None:
         open_ledger("sqlite:///:memory:", create=True)
 
 
-def test_a_password_is_not_shown() -> None:
-    """A ledger URL in a message carries no password."""
-    assert "secret" not in shown_url("postgresql://me:secret@host/name")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:secret@host/name",
+        "postgresql://me@host/name?password=secret&sslmode=require",
+        "postgresql://host/name?sslpassword=secret",
+    ],
+)
+def test_a_password_is_not_shown(url: str) -> None:
+    """A ledger URL in a message carries no password, wherever it stands in it."""
+    assert "secret" not in shown_url(url)
+    assert shown_url(url).startswith("postgresql://")
+    assert holds_password(url)
+    assert not holds_password("postgresql://me@host/name")
+
+
+@pytest.mark.parametrize("url", ["postgresql:/me:secret@host", "//me:secret@host/x", "me:secret@host"])
+def test_what_is_no_ledger_url_is_not_repeated_with_its_password(url: str) -> None:
+    """The message shows what was given, without what stands before the @."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse_url(url)
+    assert "secret" not in str(caught.value)
 
 
 def test_opening_to_read_writes_nothing(ledger_url: str) -> None:

@@ -1,0 +1,61 @@
+"""Whether the pictures that a run would take over are still in its archive."""
+
+import logging
+from collections.abc import Mapping
+
+from ..core.digests import Digests
+from ..ledger import missing
+from ..ledger.store import Ledger
+from ..ledger.views import JobView, Picture
+from ..media.archive import Archive
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+_PICTURES = "images"
+
+
+class Presence:
+    """Checks the pictures of jobs against the archive: file by file in a folder, elsewhere by one listing for all of them.
+
+    What is not there, or has another size, is fetched again while its link lives, copied from another archive that has it, or
+    lost; none of that buys anything. What was lost and stands there again counts again.
+    """
+
+    def __init__(self, ledger: Ledger, archive: Archive) -> None:
+        self._ledger = ledger
+        self._archive = archive
+        self._listed: Digests | None = None
+        self.gone = 0
+
+    def settle(self, views: Mapping[str, JobView]) -> bool:
+        """Record what has gone, or come back; True when there was any. Raises ArchiveFault, LedgerFault."""
+        root = self._archive.root
+        standing = [each for view in views.values() for each in view.standing() if root in each.copies]
+        lost = [
+            each for view in views.values() for each in view.pictures if each.state == "lost" and root in each.copies
+        ]
+        gone = [(each.attempt_id, each.ordinal) for each in standing if not self._is_there(each)]
+        back = [(each.attempt_id, each.ordinal) for each in lost if self._is_there(each)]
+        if gone:
+            self.gone += len(gone)
+            self._ledger.write_now(lambda connection: missing.gone(connection, root, gone))
+        if back:
+            self._ledger.write_now(lambda connection: missing.found_again(connection, root, back))
+        return bool(gone or back)
+
+    def tell(self) -> None:
+        """Say what was missing."""
+        if self.gone:
+            logger.warning(
+                "%s archived pictures are not in %s any more: fetched again while their links live, else lost",
+                self.gone,
+                self._archive.root,
+            )
+
+    def _is_there(self, picture: Picture) -> bool:
+        path = picture.copies[self._archive.root]
+        if self._archive.is_local or not path.startswith(f"{_PICTURES}/"):
+            return self._archive.size(path) == picture.bytes
+        if self._listed is None:
+            self._listed = Digests(f"{path}\n{size}" for path, size in self._archive.list_files(_PICTURES))
+        return f"{path}\n{picture.bytes}" in self._listed
