@@ -48,7 +48,7 @@ class S3:
             region_name="us-east-1",
         )
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def objects(self, prefix: str = "") -> list[str]:
         """Every object of the bucket."""
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         return sorted(each["Key"] for page in pages for each in page.get("Contents", ()))
@@ -73,7 +73,7 @@ class S3:
         self.hook = None
         client = self.client()
         if any(each["Name"] == BUCKET for each in client.list_buckets()["Buckets"]):
-            for key in self.keys():
+            for key in self.objects():
                 client.delete_object(Bucket=BUCKET, Key=key)
         else:
             client.create_bucket(Bucket=BUCKET)

@@ -168,9 +168,9 @@ def test_a_store_is_listed_once_however_many_pictures_are_taken_over(tmp_path: P
     assert run(catalog, root, gateways=["evolink"], ledger=url).summary.reused == 30
     assert sum(s3.requests.values()) < 60  # 30 pictures would take a request each, and more
     for path in ("images/p3/", "images/p17/"):
-        (key,) = s3.keys(f"out/{path}")
+        (key,) = s3.objects(f"out/{path}")
         s3.client().delete_object(Bucket="shop", Key=key)
     last = run(catalog, root, gateways=["evolink"], ledger=url)
     assert last.statuses() == {"archived": 30}
-    assert len(s3.keys("out/images/")) == 30
+    assert len(s3.objects("out/images/")) == 30
     assert submissions(gateways) == 30

@@ -30,7 +30,7 @@ def test_a_stored_file_is_there_for_anybody(archive: Archive, s3: S3) -> None:
     assert archive.store(HERO, b"picture") == HERO
     other = archive.store(HERO, b"other")
     assert other != HERO
-    assert s3.keys() == sorted([f"pictures/{HERO}", f"pictures/{other}"])
+    assert s3.objects() == sorted([f"pictures/{HERO}", f"pictures/{other}"])
 
 
 def test_two_writers_at_once_lose_nothing(archive: Archive, s3: S3) -> None:
@@ -60,7 +60,7 @@ def test_an_answer_that_got_lost_stores_one_file(archive: Archive, s3: S3) -> No
     """The write happened, the answer said 503: asked again, the file that stands there is ours."""
     s3.fail(503, "ServiceUnavailable", "PUT", HERO, count=1, after=True)
     assert archive.store(HERO, b"picture") == HERO
-    assert s3.keys() == [f"pictures/{HERO}"]
+    assert s3.objects() == [f"pictures/{HERO}"]
 
 
 def test_a_store_without_conditional_writes_is_looked_at_first(archive: Archive, s3: S3) -> None:
@@ -126,7 +126,7 @@ def test_an_upload_that_breaks_off_leaves_no_file(match: str, archive: Archive, 
         archive.publish("manifest.parquet", source)
     with pytest.raises(ArchiveFault, match=HERO):
         archive.store(HERO, source.read_bytes())
-    assert s3.keys() == ["pictures/manifest.parquet"]
+    assert s3.objects() == ["pictures/manifest.parquet"]
     assert s3.body("pictures/manifest.parquet") == b'"the last one"\n'
     assert s3.unfinished_uploads() == []
 
@@ -225,7 +225,7 @@ def test_one_place_has_one_name(given: str, name: str, s3: S3) -> None:
     archive = Archive(given)
     assert archive.root == name
     archive.store(HERO, b"x")
-    assert s3.keys() == [f"{name.removeprefix('s3://shop').strip('/')}/{HERO}".lstrip("/")]
+    assert s3.objects() == [f"{name.removeprefix('s3://shop').strip('/')}/{HERO}".lstrip("/")]
 
 
 @pytest.mark.parametrize("root", ["s3://shop/../other", "s3://shop/a/../../other", "simplecache::s3://shop/x"])
