@@ -3,10 +3,14 @@
 import click
 
 from ..core.money import dollars, plain
+from ..engine.exporting import export as export_ledger
+from ..engine.pruning import prune as prune_archive
 from ..engine.rebuild import rebuild as rebuild_ledger
-from ..engine.settings import locations
+from ..engine.settings import known_locations, locations
 from . import options
 from .main import print_json
+
+_SHOWN = 20
 
 
 @click.group()
@@ -39,3 +43,50 @@ def rebuild(archive: str | None, ledger: str | None, json_: bool) -> int:
                 f"{done.unknown} jobs may have been paid for and are unknown now: {dollars(done.unknown_usd)} at risk"
             )
     return 0
+
+
+@ledger.command()
+@options.places
+@click.option("--yes", is_flag=True, help="Delete; without it nothing is touched, and what would go is listed.")
+@click.option("--quarantine", is_flag=True, help="Also paid bytes that never were a picture of a record.")
+@options.as_json
+def prune(archive: str | None, ledger: str | None, yes: bool, quarantine: bool, json_: bool) -> int:
+    """Delete pictures of removed products, and those that newer ones have replaced. The ledger keeps jobs and costs."""
+    done = prune_archive(known_locations(archive, ledger), yes, quarantine)
+    if json_:
+        print_json(done.as_json())
+        return 0
+    total, deletes = done.total, "deleted" if done.deleted else "would delete"
+    click.echo(f"{deletes} {total.images} pictures, {_megabytes(total.bytes)}, bought for {dollars(total.cost_usd)}")
+    for reason, share in done.by_reason.items():
+        click.echo(f"  {reason:<11}{share.images} pictures, {_megabytes(share.bytes)}, {dollars(share.cost_usd)}")
+    click.echo(f"what stays is what the run {done.run_id} of {done.catalog_uri or 'an unknown catalog'} shows")
+    for catalog, images in done.by_catalog.items():
+        if catalog != done.catalog_uri:
+            click.echo(f"  {images} of these pictures were bought for another catalog: {catalog}")
+    for path in done.paths[:_SHOWN]:
+        click.echo(f"    {path}")
+    if len(done.paths) > _SHOWN:
+        click.echo(f"    and {len(done.paths) - _SHOWN} more (--json lists all)")
+    if not done.deleted and total.images:
+        click.echo("nothing was touched; --yes deletes them")
+    return 0
+
+
+@ledger.command()
+@click.argument("target")
+@options.places
+@options.as_json
+def export(target: str, archive: str | None, ledger: str | None, json_: bool) -> int:
+    """Write the ledger as Parquet: every table into a folder, or the attempts into one FILE.parquet."""
+    rows = export_ledger(known_locations(archive, ledger).ledger_url, target)
+    if json_:
+        print_json({"target": target, "rows": rows})
+    else:
+        for table, count in rows.items():
+            click.echo(f"{table:<12}{count} rows")
+    return 0
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_000_000:.1f} MB"

@@ -1,0 +1,117 @@
+"""Giving archived pictures up: what may go, and what the ledger keeps of it. Attempts and their cost are never touched."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import Connection, and_, delete, func, select, update
+
+from ..core.states import Closed, SlotState
+from .pictures import note_on_attempt
+from .schema import attempts, copies, jobs, pictures, runs, slots
+
+_ROWS_AT_ONCE = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file of an archive, and whose picture it is."""
+
+    attempt_id: str
+    ordinal: int
+    job_key: str
+    row_key: str
+    shot: str
+    slot: int | None  # None: it holds no place
+    state: str  # archived, quarantined; pruned: given up by somebody who was stopped before the file was gone
+    path: str
+    bytes: int
+    cost_usd: Decimal  # its share of what its attempt cost
+    catalog_uri: str  # of the run that bought it
+
+
+def kept_in(connection: Connection, archive: str) -> Iterator[Kept]:
+    """Every file that the ledger knows in this archive, streamed."""
+    others = pictures.alias()
+    made = select(func.count()).where(others.c.attempt_id == pictures.c.attempt_id).scalar_subquery()
+    query = (
+        select(
+            pictures,
+            copies.c.path,
+            jobs.c.row_key,
+            jobs.c.shot,
+            attempts.c.billed_usd,
+            runs.c.catalog_uri,
+            made.label("made"),
+        )
+        .select_from(copies)
+        .join(pictures, and_(pictures.c.attempt_id == copies.c.attempt_id, pictures.c.ordinal == copies.c.ordinal))
+        .join(attempts, attempts.c.attempt_id == pictures.c.attempt_id)
+        .join(jobs, jobs.c.job_key == pictures.c.job_key)
+        .join(runs, runs.c.run_id == attempts.c.run_id)
+        .where(copies.c.archive == archive, pictures.c.state.in_(["archived", "quarantined", "pruned"]))
+        .order_by(jobs.c.row_key, jobs.c.shot, pictures.c.attempt_id, pictures.c.ordinal)
+        .execution_options(yield_per=_ROWS_AT_ONCE)
+    )
+    for row in connection.execute(query):
+        yield Kept(
+            row.attempt_id,
+            row.ordinal,
+            row.job_key,
+            row.row_key,
+            row.shot,
+            row.slot,
+            row.state,
+            row.path,
+            row.bytes or 0,
+            row.billed_usd / row.made,
+            row.catalog_uri,
+        )
+
+
+def give_up(connection: Connection, archive: str, given_up: Sequence[Kept], why: str) -> None:
+    """Record that these files are going, before they go. One with a copy in another archive stays what it is."""
+    for each in given_up:
+        mine = (copies.c.attempt_id == each.attempt_id) & (copies.c.ordinal == each.ordinal)
+        if connection.scalar(select(func.count()).select_from(copies).where(mine, copies.c.archive != archive)):
+            continue
+        picture = (pictures.c.attempt_id == each.attempt_id) & (pictures.c.ordinal == each.ordinal)
+        connection.execute(update(pictures).where(picture).values(state="pruned"))
+        connection.execute(
+            update(slots)
+            .where(
+                slots.c.job_key == each.job_key,
+                slots.c.slot == each.slot,
+                slots.c.attempt_id == each.attempt_id,
+                slots.c.state == SlotState.FILLED,
+            )
+            .values(state=SlotState.CLOSED, closed=Closed.PRUNED)
+        )
+        if each.state == "archived":
+            note_on_attempt(connection, each.attempt_id, "pruned", why)
+
+
+def forget_files(connection: Connection, archive: str, gone: Sequence[Kept]) -> None:
+    """These files are gone from this archive."""
+    for each in gone:
+        connection.execute(
+            delete(copies).where(
+                copies.c.attempt_id == each.attempt_id, copies.c.ordinal == each.ordinal, copies.c.archive == archive
+            )
+        )
+
+
+def is_shared(connection: Connection, archive: str, kept: Kept) -> bool:
+    """Whether another picture that stays has the same bytes in the same file."""
+    query = (
+        select(func.count())
+        .select_from(copies)
+        .join(pictures, and_(pictures.c.attempt_id == copies.c.attempt_id, pictures.c.ordinal == copies.c.ordinal))
+        .where(
+            copies.c.archive == archive,
+            copies.c.path == kept.path,
+            pictures.c.state != "pruned",
+            (copies.c.attempt_id != kept.attempt_id) | (copies.c.ordinal != kept.ordinal),
+        )
+    )
+    return bool(connection.scalar(query))

@@ -1,0 +1,200 @@
+"""Pruning gives up pictures, never money, and nothing that the newest manifest shows."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import Ran, assert_bill, run, write_catalog
+from s3_server import S3
+from sandbox_process import Sandbox
+from witness import assert_files, ledger_money, submissions
+
+from seedream_tasks.core.errors import ConfigurationError
+from seedream_tasks.engine.pruning import Pruned, prune
+from seedream_tasks.engine.settings import locations
+from seedream_tasks.ledger import facts
+from seedream_tasks.ledger.store import open_ledger
+
+
+def buy(folder: Path, archive: Path | str | None = None, **rows: str) -> Ran:
+    """A run over these products, key -> prompt."""
+    catalog = write_catalog(folder / "catalog.csv", *({"sku": key, "prompt": prompt} for key, prompt in rows.items()))
+    url = f"sqlite:///{folder / 'a' / 'ledger.db'}"
+    return run(catalog, archive or folder / "a", gateways=["evolink"], ledger=url)
+
+
+def pruned(folder: Path, archive: Path | str | None = None, **options: Any) -> Pruned:
+    """Prune the archive."""
+    return prune(locations(str(archive or folder / "a"), f"sqlite:///{folder / 'a' / 'ledger.db'}", False), **options)
+
+
+def pictures(ran: Ran) -> list[str]:
+    """The paths of a run's pictures."""
+    return [str(image["path"]) for record in ran.records for image in record["images"]]
+
+
+def files(folder: Path) -> list[str]:
+    """Every picture in the archive."""
+    return sorted(str(path.relative_to(folder)) for path in (folder / "images").rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def runs(tmp_path: Path, gateways: Sandbox) -> list[Ran]:
+    """a, b, c are bought; then b is asked for otherwise and c is no longer sold."""
+    return [buy(tmp_path, a="one", b="two", c="three"), buy(tmp_path, a="one", b="two, newer", d="four")]
+
+
+def test_a_dry_run_says_what_would_go_and_touches_nothing(tmp_path: Path, runs: list[Ran]) -> None:
+    """Count, bytes, cost and paths: of the removed product and of the replaced picture."""
+    first, second = runs
+    before, money = files(tmp_path / "a"), ledger_money(tmp_path / "a")
+    ledger = (tmp_path / "a" / "ledger.db").read_bytes()
+    found = pruned(tmp_path, delete=False)
+    going = {row_key: first.one(row_key)["images"][0] for row_key in ("b", "c")}
+    assert sorted(found.paths) == sorted(image["path"] for image in going.values())
+    assert found.as_json() | {"paths": []} == {
+        "deleted": False,
+        "manifest_run_id": second.run_id,
+        "catalog_uri": str(tmp_path / "catalog.csv"),
+        "images": 2,
+        "bytes": sum(image["bytes"] for image in going.values()),
+        "cost_usd": "0.062",
+        "by_reason": {
+            "removed": {"images": 1, "bytes": going["c"]["bytes"], "cost_usd": "0.031"},
+            "superseded": {"images": 1, "bytes": going["b"]["bytes"], "cost_usd": "0.031"},
+        },
+        "by_catalog": {str(tmp_path / "catalog.csv"): 2},
+        "paths": [],
+    }
+    assert (files(tmp_path / "a"), ledger_money(tmp_path / "a")) == (before, money)
+    assert (tmp_path / "a" / "ledger.db").read_bytes() == ledger
+
+
+def test_what_is_pruned_is_gone_and_what_is_shown_stays(tmp_path: Path, gateways: Sandbox, runs: list[Ran]) -> None:
+    """The ledger keeps jobs and costs; a second prune finds nothing; the next run takes over what stayed."""
+    money = ledger_money(tmp_path / "a")
+    done = pruned(tmp_path, delete=True)
+    assert done.total.images == 2
+    assert files(tmp_path / "a") == sorted(pictures(runs[1]))
+    assert ledger_money(tmp_path / "a") == money
+    assert pruned(tmp_path, delete=True).total.images == 0
+    third = buy(tmp_path, a="one", b="two, newer", d="four")
+    assert third.summary.reused == 3
+    assert_files(third)
+    assert_bill(gateways, *runs, third)
+
+
+def test_a_pruned_picture_that_is_wanted_again_is_lost_until_it_is_asked_for(
+    tmp_path: Path, gateways: Sandbox, runs: list[Ran]
+) -> None:
+    """Not shown as if it were there, not bought a second time without a word; `--retry lost` buys it."""
+    pruned(tmp_path, delete=True)
+    count = submissions(gateways)
+    back = buy(tmp_path, a="one", c="three")
+    record = back.one("c")
+    assert (record["status"], record["error_code"], record["images"]) == ("lost", "pruned", [])
+    assert "--retry lost" in record["error_message"]
+    assert submissions(gateways) == count
+    url = f"sqlite:///{tmp_path / 'a' / 'ledger.db'}"
+    again = run(tmp_path / "catalog.csv", tmp_path / "a", gateways=["evolink"], ledger=url, retry=("lost",))
+    assert again.statuses() == {"archived": 2}
+    assert submissions(gateways) == count + 1
+    assert_files(again)
+    assert_bill(gateways, *runs, back, again)
+
+
+def test_a_stale_record_keeps_what_it_shows(tmp_path: Path, gateways: Sandbox) -> None:
+    """Its new job has no picture yet, so the old one is not replaced by anything."""
+    first = buy(tmp_path, a="one")
+    gateways.faults(
+        [{"gateway": "*", "kind": "reject_content", "match": "newer", "rate": 1, "count": None, "value": None}]
+    )
+    second = buy(tmp_path, a="one, newer")
+    assert second.one("a")["stale"]
+    assert pruned(tmp_path, delete=True).paths == []
+    assert files(tmp_path / "a") == pictures(first)
+
+
+def test_a_file_that_another_archive_has_too_goes_from_this_one_only(tmp_path: Path, runs: list[Ran]) -> None:
+    """The picture itself is not given up: who wants it again gets a copy."""
+    (image,) = runs[0].one("c")["images"]
+    there = buy(tmp_path, tmp_path / "other", c="three")
+    assert there.summary.reused == 1
+    assert image["path"] in pruned(tmp_path, delete=True).paths
+    back = buy(tmp_path, c="three")
+    assert back.statuses() == {"archived": 1}
+    assert_files(back)
+
+
+def test_a_prune_that_was_stopped_is_finished_by_the_next(
+    tmp_path: Path, runs: list[Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger has let go already; the files are found again."""
+    images = tmp_path / "a" / "images"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", _stopped)
+        patch.setattr("os.remove", _stopped)
+        with pytest.raises(KeyboardInterrupt):
+            pruned(tmp_path, delete=True)
+    assert len(files(images.parent)) == 5
+    assert pruned(tmp_path, delete=True).total.images == 2
+    assert files(images.parent) == sorted(pictures(runs[1]))
+
+
+def _stopped(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_quarantine_stays_unless_it_is_named(tmp_path: Path, gateways: Sandbox) -> None:
+    """Paid bytes that never were a picture."""
+    gateways.faults(
+        [{"gateway": "*", "kind": "corrupt_image", "match": "two", "rate": 1, "count": None, "value": None}]
+    )
+    ran = buy(tmp_path, a="one", b="two")
+    assert ran.statuses() == {"archived": 1, "failed": 1}
+    (kept,) = (tmp_path / "a" / "quarantine").iterdir()
+    assert pruned(tmp_path, delete=True).total.images == 0
+    assert kept.exists()
+    done = pruned(tmp_path, delete=True, quarantine=True)
+    assert (done.paths, kept.exists()) == ([f"quarantine/{kept.name}"], False)
+    again = buy(tmp_path, a="one", b="two")
+    assert again.statuses() == {"archived": 1, "failed": 1}
+    assert_bill(gateways, ran, again)
+
+
+def test_a_manifest_that_is_not_the_last_word_says_nothing_of_what_stays(tmp_path: Path, runs: list[Ran]) -> None:
+    """None at all, a run still at work, a newer run without a manifest: refused, whatever --yes says."""
+    newest = tmp_path / "a" / "manifest.parquet"
+    content = newest.read_bytes()
+    newest.unlink()
+    with pytest.raises(ConfigurationError, match="nothing says what stays"):
+        pruned(tmp_path, delete=True)
+    newest.write_bytes((tmp_path / "a" / "runs" / runs[0].run_id / "manifest.parquet").read_bytes())
+    with pytest.raises(ConfigurationError, match="not the last word"):
+        pruned(tmp_path, delete=True)
+    newest.write_bytes(content)
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'a' / 'ledger.db'}", create=False)
+    ledger.write_now(lambda c: facts.open_run(c, "r-new", str(tmp_path / "a"), "x.csv", True, None))
+    with pytest.raises(ConfigurationError, match="r-new is at work"):
+        pruned(tmp_path, delete=True)
+    ledger.write_now(lambda c: facts.keep_alive(c, "r-new", alive=False))
+    ledger.close()
+    assert pruned(tmp_path, delete=False).total.images == 2  # it failed before it froze anything
+    frozen = tmp_path / "a" / "runs" / "r-new" / "jobs.parquet"
+    frozen.parent.mkdir()
+    frozen.write_bytes(b"x")
+    with pytest.raises(ConfigurationError, match="not the last word"):
+        pruned(tmp_path, delete=True)
+    assert len(files(tmp_path / "a")) == 5
+
+
+def test_a_bucket_is_pruned_like_a_folder(tmp_path: Path, gateways: Sandbox, s3: S3) -> None:
+    """Objects go, those shown stay."""
+    (tmp_path / "a").mkdir()
+    root = "s3://shop/out"
+    buy(tmp_path, root, a="one", b="two")
+    second = buy(tmp_path, root, a="one")
+    assert pruned(tmp_path, root, delete=False).total.images == 1
+    assert len(s3.objects("out/images/")) == 2
+    pruned(tmp_path, root, delete=True)
+    assert s3.objects("out/images/") == [f"out/{path}" for path in pictures(second)]
