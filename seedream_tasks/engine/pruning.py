@@ -62,7 +62,7 @@ class Pruned:
             share.bytes += kept.bytes
             share.cost_usd += kept.cost_usd
         self.by_catalog[kept.catalog_uri] += 1
-        self.paths.append(kept.path)
+        self.paths += [path for path in (kept.path, kept.derived_path) if path is not None]
 
     def as_json(self) -> dict[str, Any]:
         """The object of `ledger prune --json`."""
@@ -117,6 +117,8 @@ def _delete(ledger: Ledger, archive: Archive, some: list[Kept], why: str) -> Non
     )
     for each in some:
         if (each.attempt_id, each.ordinal) not in shared:
+            if each.derived_path is not None:
+                archive.delete(each.derived_path)
             archive.delete(each.path)
     ledger.write_now(lambda connection: forget_files(connection, root, some))
 

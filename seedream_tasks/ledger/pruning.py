@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, delete, func, select, update
 
 from ..core.states import Closed, SlotState
 from .pictures import note_on_attempt
-from .schema import attempts, copies, jobs, pictures, runs, slots
+from .schema import attempts, copies, derived, jobs, pictures, runs, slots
 
 _ROWS_AT_ONCE = 2048
 
@@ -25,7 +25,8 @@ class Kept:
     slot: int | None  # None: it holds no place
     state: str  # archived, quarantined; pruned: given up by somebody who was stopped before the file was gone
     path: str
-    bytes: int
+    derived_path: str | None  # the file made of it by an output profile
+    bytes: int  # of both
     cost_usd: Decimal  # its share of what its attempt cost
     catalog_uri: str  # of the run that bought it
 
@@ -38,6 +39,8 @@ def kept_in(connection: Connection, archive: str) -> Iterator[Kept]:
         select(
             pictures,
             copies.c.path,
+            derived.c.path.label("derived_path"),
+            derived.c.bytes.label("derived_bytes"),
             jobs.c.row_key,
             jobs.c.shot,
             attempts.c.billed_usd,
@@ -46,6 +49,14 @@ def kept_in(connection: Connection, archive: str) -> Iterator[Kept]:
         )
         .select_from(copies)
         .join(pictures, and_(pictures.c.attempt_id == copies.c.attempt_id, pictures.c.ordinal == copies.c.ordinal))
+        .outerjoin(
+            derived,
+            and_(
+                derived.c.attempt_id == copies.c.attempt_id,
+                derived.c.ordinal == copies.c.ordinal,
+                derived.c.archive == copies.c.archive,
+            ),
+        )
         .join(attempts, attempts.c.attempt_id == pictures.c.attempt_id)
         .join(jobs, jobs.c.job_key == pictures.c.job_key)
         .join(runs, runs.c.run_id == attempts.c.run_id)
@@ -63,7 +74,8 @@ def kept_in(connection: Connection, archive: str) -> Iterator[Kept]:
             row.slot,
             row.state,
             row.path,
-            row.bytes or 0,
+            row.derived_path,
+            (row.bytes or 0) + (row.derived_bytes or 0),
             row.billed_usd / row.made,
             row.catalog_uri,
         )
@@ -94,11 +106,9 @@ def give_up(connection: Connection, archive: str, given_up: Sequence[Kept], why:
 def forget_files(connection: Connection, archive: str, gone: Sequence[Kept]) -> None:
     """These files are gone from this archive."""
     for each in gone:
-        connection.execute(
-            delete(copies).where(
-                copies.c.attempt_id == each.attempt_id, copies.c.ordinal == each.ordinal, copies.c.archive == archive
-            )
-        )
+        for table in (copies, derived):
+            mine = (table.c.attempt_id == each.attempt_id) & (table.c.ordinal == each.ordinal)
+            connection.execute(delete(table).where(mine, table.c.archive == archive))
 
 
 def is_shared(connection: Connection, archive: str, kept: Kept) -> bool:

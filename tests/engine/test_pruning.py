@@ -126,6 +126,27 @@ def test_a_file_that_another_archive_has_too_goes_from_this_one_only(tmp_path: P
     assert_files(back)
 
 
+def test_what_was_made_of_a_picture_goes_with_it(tmp_path: Path, gateways: Sandbox) -> None:
+    """The shop's file beside it, counted in bytes and listed; that of a picture that stays stays."""
+    shots = tmp_path / "shots.yaml"
+    shots.write_text(
+        'shots: [{name: hero, prompt: "Product {{ sku }}", operation: generate, output: {format: webp}}]\n'
+    )
+
+    def of(*keys: str) -> Ran:
+        catalog = write_catalog(tmp_path / "c.csv", *({"sku": key} for key in keys))
+        return run(catalog, tmp_path / "a", gateways=["evolink"], shots=str(shots))
+
+    of("a", "b")
+    assert len(files(tmp_path / "a")) == 4
+    of("a")
+    sizes = sum(path.stat().st_size for path in (tmp_path / "a" / "images" / "b").iterdir())
+    done = pruned(tmp_path, delete=True)
+    assert (done.total.images, done.total.bytes, len(done.paths)) == (1, sizes, 2)
+    assert len(files(tmp_path / "a")) == 2
+    assert not (tmp_path / "a" / "images" / "b").exists()
+
+
 def test_a_prune_that_was_stopped_is_finished_by_the_next(
     tmp_path: Path, runs: list[Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
