@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import re
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -18,10 +19,16 @@ _SIGNATURES = frozenset(
 )
 
 
+# `scheme://user:password@`; a password may hold slashes.
+_PASSWORD = re.compile(r"(?<=[a-z0-9])://[^/@:]*:[^@]*@")
+
+
 def without_signature(uri: str) -> str:
-    """The URI as it identifies the file: a signed link's signature changes daily, the file does not."""
+    """The URI as it identifies the file, and as it may be shown: without the signature of a signed link, which changes daily,
+    and without a name and password.
+    """
     if not uri.startswith(("http://", "https://")):
-        return uri
+        return _PASSWORD.sub("://", uri, count=1)
     try:
         parts = urlsplit(uri)
     except ValueError:  # no link at all; reading it says so
@@ -31,7 +38,8 @@ def without_signature(uri: str) -> str:
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
         if name.lower() not in _SIGNATURES and not name.lower().startswith(_SIGNATURE_PREFIXES)
     ]
-    return urlunsplit(parts._replace(query=urlencode(kept), fragment=""))
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=place, query=urlencode(kept), fragment=""))
 
 
 def is_readable_link(uri: str) -> bool:

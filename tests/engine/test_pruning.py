@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from runs import Ran, assert_bill, run, write_catalog
 from s3_server import S3
@@ -113,6 +115,18 @@ def test_a_stale_record_keeps_what_it_shows(tmp_path: Path, gateways: Sandbox) -
     assert second.one("a")["stale"]
     assert pruned(tmp_path, delete=True).paths == []
     assert files(tmp_path / "a") == pictures(first)
+
+
+def test_a_path_that_a_record_shows_stays_however_it_is_spelled(tmp_path: Path, runs: list[Ran]) -> None:
+    """On a disk that ignores case, the removed product's file may be the one that another record shows."""
+    newest = tmp_path / "a" / "manifest.parquet"
+    table = pq.read_table(newest)
+    records = table.to_pylist()
+    (gone,) = runs[0].one("c")["images"]
+    records[0]["images"][0]["path"] = gone["path"].upper()
+    pq.write_table(pa.Table.from_pylist(records, schema=table.schema), newest)
+    assert gone["path"] not in pruned(tmp_path, delete=True).paths
+    assert (tmp_path / "a" / gone["path"]).exists()
 
 
 def test_a_file_that_another_archive_has_too_goes_from_this_one_only(tmp_path: Path, runs: list[Ran]) -> None:

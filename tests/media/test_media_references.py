@@ -443,3 +443,18 @@ def test_a_link_that_is_none_is_remembered_as_it_is() -> None:
 def test_one_content_is_one_upload() -> None:
     """The name of an upload comes from the bytes, with the extension of what they are."""
     assert file_name(RED, "JPEG") == f"{hashlib.sha256(RED).hexdigest()[:32]}.jpg"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://me:hunter2@host/a.csv?x=1", "https://host/a.csv?x=1"),
+        ("s3://KEY:hun/ter2@bucket/a.csv", "s3://bucket/a.csv"),
+        ("sftp://me:hunter2@host:22/a.csv", "sftp://host:22/a.csv"),
+        ("abfs://container@account/a.csv", "abfs://container@account/a.csv"),
+        ("C:/odd:name@x/a.csv", "C:/odd:name@x/a.csv"),
+    ],
+)
+def test_a_password_in_an_address_is_not_kept(uri: str, shown: str) -> None:
+    """What names a catalog or a reference in ledger and manifest says where it is, not how to get in."""
+    assert without_signature(uri) == shown
