@@ -8,8 +8,10 @@ from .version import __version__
 if TYPE_CHECKING:
     from .catalog.manifest import read_manifest
     from .core.jobs import Job, Reference
+    from .orchestration.collecting import collect_images
     from .orchestration.flows import catalog_images
     from .orchestration.tasks import archive_job, plan_jobs, process_chunk, submit_job, wait_for_job, write_manifest
+    from .orchestration.uploads import emit_catalog_uploaded, watch_uploads
 
 # Loaded when they are asked for: Prefect takes seconds to import, and most of the command line does without it.
 _PLACES = {
@@ -17,11 +19,14 @@ _PLACES = {
     "Reference": "core.jobs",
     "archive_job": "orchestration.tasks",
     "catalog_images": "orchestration.flows",
+    "collect_images": "orchestration.collecting",
+    "emit_catalog_uploaded": "orchestration.uploads",
     "plan_jobs": "orchestration.tasks",
     "process_chunk": "orchestration.tasks",
     "read_manifest": "catalog.manifest",
     "submit_job": "orchestration.tasks",
     "wait_for_job": "orchestration.tasks",
+    "watch_uploads": "orchestration.uploads",
     "write_manifest": "orchestration.tasks",
 }
 
@@ -31,11 +36,14 @@ __all__ = [
     "__version__",
     "archive_job",
     "catalog_images",
+    "collect_images",
+    "emit_catalog_uploaded",
     "plan_jobs",
     "process_chunk",
     "read_manifest",
     "submit_job",
     "wait_for_job",
+    "watch_uploads",
     "write_manifest",
 ]
 

@@ -298,6 +298,30 @@ reviews = Table(
     Index("reviews_by_attempt", "attempt_id"),
 )
 
+seen_uploads = Table(
+    "seen_uploads",
+    TABLES,
+    Column("uri", Text, primary_key=True),
+    Column("identity", Text, primary_key=True),  # what tells its contents apart: sha256:..., etag:..., or nothing
+    Column("name", Text, nullable=False),  # of the file
+    Column("digest", Text),  # sha256 of its bytes, once known
+    Column("etag", Text),  # as its store states it
+    Column("size", BigInteger),  # bytes
+    Column("first_seen", UtcTime, nullable=False),
+    Column("last_seen", UtcTime, nullable=False),
+    Column("announced_at", UtcTime),  # None: its event is still to be sent
+    Index("seen_uploads_waiting", "announced_at"),
+)
+
+watched_files = Table(
+    "watched_files",
+    TABLES,
+    Column("uri", Text, primary_key=True),
+    Column("stamp", Text, nullable=False),  # size and modification, or ETag, at the last look
+    Column("digest", Text),  # sha256 of what was taken under that stamp; None: it may still be written
+    Column("looked_at", UtcTime, nullable=False),
+)
+
 events = Table(
     "events",
     TABLES,

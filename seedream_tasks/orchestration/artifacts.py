@@ -26,6 +26,7 @@ class Unknown:
     """One payment of unknown fate."""
 
     attempt_id: str
+    run_id: str  # that reserved it
     row_key: str
     shot: str
     gateway: str
@@ -37,6 +38,7 @@ class Unknown:
         """Of its event."""
         return {
             "attempt_id": self.attempt_id,
+            "run_id": self.run_id,
             "row_key": self.row_key,
             "shot": self.shot,
             "gateway": self.gateway,

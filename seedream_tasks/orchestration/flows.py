@@ -2,15 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Literal
 from uuid import UUID
 
-import httpx
 from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
 from prefect.client.schemas.objects import State
@@ -18,13 +17,12 @@ from prefect.events import emit_event
 from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
-from sqlalchemy import Connection
 
 from ..catalog.contact_sheet import sheet_path, short_sheet
 from ..catalog.frozen import FrozenRun
 from ..catalog.manifest import Summary, manifest_path, summarize
 from ..catalog.records import RunFacts
-from ..core.states import AttemptState, Reason
+from ..core.states import Reason
 from ..engine.balances import Funds, look_at_funds
 from ..engine.canary import canary
 from ..engine.embedded import embedded_sandbox, sandbox_state
@@ -33,13 +31,12 @@ from ..engine.freezing import Request
 from ..engine.progress import Happening, Progress, listen
 from ..engine.running import Runner
 from ..engine.settings import amount, configured, locations, retry_words
-from ..ledger import records, views
-from ..ledger.store import shown_url
 from .approval import abide, approved, lift
-from .artifacts import Unknown, contact_sheet_markdown, forecast_markdown, in_a_line, result_markdown, unknown_markdown
+from .artifacts import contact_sheet_markdown, forecast_markdown, in_a_line, result_markdown
 from .session import RunSettings, Session, session
 from .stopping import in_order
 from .tasks import plan_jobs, process_chunk, write_manifest
+from .telling import for_show, show_unknown
 
 logger = logging.getLogger("seedream_tasks.flows")
 
@@ -48,8 +45,6 @@ MOST_ROW_TASKS = 300
 # The first chunk is small, as proof of life; the others are few, since each costs the server some writes.
 FIRST_CHUNK, CHUNK = 100, 1000
 _PROGRESS_EVERY_S = 2.0
-# Prefect tries again by itself for more than a minute each time.
-_SHOWN_WITHIN_S = 10.0
 _EVENTS = {"price_drift": "seedream.price.drift"}
 _MOST_EVENTS = 100
 
@@ -236,19 +231,9 @@ def _chunk(run_id: str, settings: RunSettings, start: int, stop: int, label: str
     return lambda: named(run_id, settings, start, stop, return_state=True)
 
 
-@asynccontextmanager
-async def _for_show() -> AsyncIterator[None]:
-    """What Prefect's server shows is no condition of the run: what is paid is followed and archived without it too."""
-    try:
-        async with asyncio.timeout(_SHOWN_WITHIN_S):
-            yield
-    except (TimeoutError, httpx.HTTPError) as error:
-        logger.warning("Prefect's server does not show it: %s: %s", type(error).__name__, error)
-
-
 async def _show_forecast(run: Session, figures: Forecast, funds: Mapping[str, Funds]) -> None:
     text = forecast_markdown(figures, run.around.simulated, funds)
-    async with _for_show():
+    async with for_show():
         await acreate_markdown_artifact(text, key="seedream-forecast", description="What this run is going to buy")
 
 
@@ -258,7 +243,7 @@ async def _show_progress(progress: Progress) -> None:
     try:
         while True:
             now = 100.0 * progress.done / max(progress.total, 1)
-            async with _for_show():
+            async with for_show():
                 if artifact is None:
                     artifact = await acreate_progress_artifact(now, key="seedream-progress", description="Jobs done")
                 elif now != shown:
@@ -271,7 +256,7 @@ async def _show_progress(progress: Progress) -> None:
 
 
 async def _show_last_progress(artifact: UUID, now: float) -> None:
-    async with _for_show():
+    async with for_show():
         await aupdate_progress_artifact(artifact, now)
 
 
@@ -279,7 +264,7 @@ async def _show_result(run: Session, summary: Summary, told: list[Happening]) ->
     uri = run.around.archive.uri(manifest_path(run.run_id))
     tiles = await asyncio.to_thread(short_sheet, run.around.archive, run.run_id)
     page = run.around.archive.uri(sheet_path(run.run_id))
-    async with _for_show():
+    async with for_show():
         await acreate_markdown_artifact(
             result_markdown(summary, uri), key="seedream-result", description="What became of every record"
         )
@@ -287,44 +272,13 @@ async def _show_result(run: Session, summary: Summary, told: list[Happening]) ->
             contact_sheet_markdown(tiles, summary, page), key="seedream-contact-sheet", description="The first pictures"
         )
     resource = {"prefect.resource.id": f"seedream.run.{run.run_id}"}
-    await _show_unknown(run, resource)
+    await show_unknown(run.around.ledger, run.run_id)
     for happening in [each for each in told if each.kind in _EVENTS][:_MOST_EVENTS]:
         payload = {"row_key": happening.row_key, "shot": happening.shot, "what": happening.text}
         emit_event(_EVENTS[happening.kind], resource=resource, payload=payload)
     if summary.deferred_usd and any("over_cap" in each.text for each in told):
         emit_event("seedream.budget.reached", resource=resource, payload={"deferred_usd": str(summary.deferred_usd)})
     emit_event("seedream.run.completed", resource=resource, payload={**summary.as_json(), "manifest": uri})
-
-
-async def _show_unknown(run: Session, resource: dict[str, str]) -> None:
-    """Payments of unknown fate: an artifact with all of them, and an event for each that nobody was told of."""
-
-    def look(connection: Connection) -> tuple[list[Unknown], set[str]]:
-        found = [
-            Unknown(each.attempt_id, row_key, shot, each.gateway, each.account, each.intent_at, each.at_risk_usd)
-            for each, row_key, shot in views.list_attempts(connection, AttemptState.UNKNOWN)
-        ]
-        return found, set(views.untold_unknown(connection))
-
-    def told(connection: Connection) -> None:
-        for attempt_id in sorted(untold):
-            records.note(connection, views.TOLD_UNKNOWN, "", attempt_id, run.run_id)
-
-    ledger = run.around.ledger
-    found, untold = await ledger.read(look)
-    if not found:
-        return
-    text = unknown_markdown(found, shown_url(ledger.url))
-    shown = False
-    async with _for_show():
-        await acreate_markdown_artifact(text, key="seedream-unknown", description="Payments of unknown fate")
-        shown = True
-    if not shown:
-        return  # the next run tells of them
-    for each in found:
-        if each.attempt_id in untold:
-            emit_event("seedream.attempt.unknown", resource=resource, payload=each.payload())
-    await ledger.write(told)
 
 
 def _keep_bill(run: Session) -> None:

@@ -167,6 +167,11 @@ def _kind(path: str) -> tuple[str | None, str | None]:
     return (kind or ("zip" if packing == "zip" else None)), packing
 
 
+def is_catalog(name: str) -> bool:
+    """Whether a file is, by its name, a table that is read here."""
+    return _kind(name)[0] is not None
+
+
 def _source(store: Any, path: str, shown: str, stated: Mapping[str, str]) -> Source:
     kind, packing = _kind(path)
     if kind is None:

@@ -1,0 +1,131 @@
+"""What whoever listens must be told once: payments of unknown fate, and pictures whose links die. Artifact and events."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import httpx
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.events import emit_event
+from sqlalchemy import Connection
+
+from ..core.capabilities import BY_OFFER
+from ..core.states import AttemptState
+from ..ledger import records, views
+from ..ledger.expiring import Expiring, expiring, told_expiring
+from ..ledger.store import Ledger, shown_url
+from .artifacts import Unknown, unknown_markdown
+
+logger = logging.getLogger("seedream_tasks.flows")
+
+# Prefect tries again by itself for more than a minute each time.
+_SHOWN_WITHIN_S = 10.0
+# A link that dies sooner than this, with no copy made, is told.
+EXPIRES_WITHIN = timedelta(hours=6)
+_EXPIRING_TODO = (
+    "Its copy could not be made yet. See the log of `collect_images` for the reason, mend it (the gateway's key, the archive),"
+    " and run `seedream collect` before the link dies; afterwards the picture is gone and stays billed."
+)
+
+
+@asynccontextmanager
+async def for_show() -> AsyncIterator[None]:
+    """What Prefect's server shows is no condition of the run: what is paid is followed and archived without it too."""
+    try:
+        async with asyncio.timeout(_SHOWN_WITHIN_S):
+            yield
+    except (TimeoutError, httpx.HTTPError) as error:
+        logger.warning("Prefect's server does not show it: %s: %s", type(error).__name__, error)
+
+
+def of_run(run_id: str) -> dict[str, str]:
+    """The resource of events about what a run has bought."""
+    return {"prefect.resource.id": f"seedream.run.{run_id}"}
+
+
+async def show_unknown(ledger: Ledger, by: str) -> int:
+    """Payments of unknown fate: an artifact with all of them, and an event for each that nobody was told of.
+
+    `by`: the run that looks. Returns how many there are.
+    """
+
+    def look(connection: Connection) -> tuple[list[Unknown], set[str]]:
+        found = [
+            Unknown(
+                each.attempt_id,
+                each.run_id,
+                row_key,
+                shot,
+                each.gateway,
+                each.account,
+                each.intent_at,
+                each.at_risk_usd,
+            )
+            for each, row_key, shot in views.list_attempts(connection, AttemptState.UNKNOWN)
+        ]
+        return found, set(views.untold_unknown(connection))
+
+    def told(connection: Connection) -> None:
+        for attempt_id in sorted(untold):
+            records.note(connection, views.TOLD_UNKNOWN, "", attempt_id, by)
+
+    found, untold = await ledger.read(look)
+    if not found:
+        return 0
+    text = unknown_markdown(found, shown_url(ledger.url))
+    shown = False
+    async with for_show():
+        await acreate_markdown_artifact(text, key="seedream-unknown", description="Payments of unknown fate")
+        shown = True
+    if not shown:
+        return len(found)  # the next run tells of them
+    for each in found:
+        if each.attempt_id in untold:
+            emit_event("seedream.attempt.unknown", resource=of_run(each.run_id), payload=each.payload())
+    await ledger.write(told)
+    return len(found)
+
+
+async def tell_expiring(ledger: Ledger) -> list[Expiring]:
+    """Pictures whose links die soon: an event for each that nobody was told of. Returns all of them."""
+    until = datetime.now(UTC) + EXPIRES_WITHIN
+    found = await ledger.read(lambda connection: expiring(connection, until, _link_lives()))
+    untold = [each for each in found if not each.told]
+    for each in untold:
+        emit_event("seedream.image.expiring", resource=of_run(each.run_id), payload=_payload(each))
+    if untold:
+        await ledger.write(lambda connection: told_expiring(connection, untold))
+    return found
+
+
+def _link_lives() -> Mapping[tuple[str, str], timedelta]:
+    return {
+        offer: timedelta(seconds=row.link_life_s.value)
+        for offer, row in BY_OFFER.items()
+        if row.link_life_s is not None
+    }
+
+
+def _payload(each: Expiring) -> dict[str, object]:
+    return {
+        "attempt_id": each.attempt_id,
+        "run_id": each.run_id,
+        "picture": each.ordinal,
+        "row_key": each.row_key,
+        "shot": each.shot,
+        "gateway": each.gateway,
+        "account": each.account,
+        "task_id": each.task_id,
+        "expires_at": each.expires_at.isoformat(),
+        "delivered": each.delivered,
+        "what_to_do": _EXPIRING_TODO,
+    }
+
+
+def expiring_rows(found: Sequence[Expiring]) -> list[list[object]]:
+    """As table rows: key, shot, gateway, task, when its link dies."""
+    return [
+        [each.row_key, each.shot, each.gateway, each.task_id, f"{each.expires_at:%Y-%m-%d %H:%M} UTC"] for each in found
+    ]
