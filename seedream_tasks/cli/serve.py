@@ -1,7 +1,8 @@
-"""`seedream serve`: the endpoint for callbacks."""
+"""`seedream serve`: the endpoint for callbacks and upload notices."""
 
 import asyncio
 import json
+import os
 import signal
 
 import click
@@ -10,7 +11,9 @@ from aiohttp import web
 from ..core.errors import SeedreamError
 from ..engine.context import open_pair
 from ..engine.settings import known_locations
+from ..orchestration.announcing import PrefectApi
 from ..service.app import Service
+from ..service.uploads import SECRET_VARIABLE, Uploads
 from . import options
 
 DEFAULT_PORT = 8788
@@ -21,10 +24,12 @@ DEFAULT_PORT = 8788
 @click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 picks one.")
 @options.places
 def serve(host: str, port: int, archive: str | None, ledger: str | None) -> int:
-    """Take callbacks of gateways; the first line on stdout is JSON with the address."""
+    """Take callbacks of gateways and notices of uploads; the first line on stdout is JSON with the address."""
     store = open_pair(known_locations(archive, ledger))
+    service = Service(store)
+    Uploads(store, os.environ.get(SECRET_VARIABLE), PrefectApi.from_environment()).add_to(service.app)
     try:
-        asyncio.run(_serve(Service(store), host, port))
+        asyncio.run(_serve(service, host, port))
     finally:
         store.close()
     return 0

@@ -1,0 +1,126 @@
+"""What stores and people send when a catalog has been uploaded: several envelopes, one meaning. Pure: bodies in, uploads out."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+from ..catalog.arrivals import file_name, settled_uri
+from ..catalog.tables.sources import is_catalog
+from ..core.errors import InputError
+from ..ledger.seen_uploads import CatalogUpload
+
+_SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
+_FIELDS = ("uri", "digest", "size", "name")
+_LONGEST = 4096
+# SNS wraps a notice once, as text; nothing wraps it twice.
+_DEEPEST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """SNS asks whether its topic may send here; a person answers by opening the address."""
+
+    topic: str
+    url: str
+
+
+def plain_notice(body: Any) -> CatalogUpload:
+    """Our own JSON: `{"uri", "digest", "size", "name"}`, all but `uri` optional. Raises InputError that names the field."""
+    if not isinstance(body, dict):
+        raise InputError('the body is no JSON object; it is {"uri": ..., "digest": ..., "size": ..., "name": ...}')
+    unknown = sorted(set(body) - set(_FIELDS))
+    if unknown:
+        raise InputError(f"unknown field {unknown[0]!r}; known: {', '.join(_FIELDS)}", field=unknown[0])
+    uri = settled_uri(_text(body, "uri") or "")
+    return CatalogUpload(uri, _text(body, "name") or file_name(uri), _digest(body), None, _size(body, "size"))
+
+
+def _text(body: Mapping[str, Any], field: str) -> str | None:
+    value = body.get(field)
+    if value is not None and (not isinstance(value, str) or not value.strip() or len(value) > _LONGEST):
+        raise InputError(f"{field} must be text of 1 to {_LONGEST} characters", field=field)
+    return value
+
+
+def _digest(body: Mapping[str, Any]) -> str | None:
+    value = _text(body, "digest")
+    if value is None:
+        return None
+    found = _SHA256.fullmatch(value)
+    if found is None:
+        raise InputError("digest must be the sha256 of the file's bytes, 64 hex digits", field="digest")
+    return found.group(1).lower()
+
+
+def _size(body: Mapping[str, Any], field: str) -> int | None:
+    value = body.get(field)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+        raise InputError(f"{field} must be a count of bytes", field=field)
+    return value
+
+
+def store_notice(body: Any) -> list[CatalogUpload] | Confirmation:
+    """What an S3-compatible store sends, plain, in an SNS envelope or by EventBridge; only created objects that are catalogs.
+
+    Raises InputError for what is none of these.
+    """
+    return _opened(body, 0)
+
+
+def _opened(body: Any, depth: int) -> list[CatalogUpload] | Confirmation:
+    if not isinstance(body, dict):
+        raise InputError("the body is no JSON object")
+    if isinstance(body.get("Type"), str) and "TopicArn" in body and depth < _DEEPEST:
+        return _sns(body, depth)
+    if isinstance(body.get("Records"), list):
+        return list(_records(body["Records"]))
+    if body.get("source") == "aws.s3" and isinstance(body.get("detail"), dict):
+        return list(_event_bridge(body))
+    if body.get("Event") == "s3:TestEvent":
+        return []
+    raise InputError("neither a notice of an S3-compatible store, nor one in an SNS or EventBridge envelope")
+
+
+def _sns(body: Mapping[str, Any], depth: int) -> list[CatalogUpload] | Confirmation:
+    if body["Type"] in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
+        return Confirmation(str(body["TopicArn"]), str(body.get("SubscribeURL", "")))
+    try:
+        inner = json.loads(body.get("Message", ""))
+    except (TypeError, ValueError):
+        raise InputError("the SNS message is no JSON", field="Message") from None
+    return _opened(inner, depth + 1)
+
+
+def _records(records: list[Any]) -> Iterator[CatalogUpload]:
+    for record in records:
+        try:
+            kind, where = str(record["eventName"]), record["s3"]
+            # AWS writes "ObjectCreated:Put", MinIO "s3:ObjectCreated:Put"; both encode the key as a form does.
+            if not kind.removeprefix("s3:").startswith("ObjectCreated:"):
+                continue
+            bucket, thing = str(where["bucket"]["name"]), where["object"]
+            key, etag, size = unquote_plus(str(thing["key"])), thing.get("eTag"), thing.get("size")
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"a record of this notice lacks {error}", field="Records") from None
+        yield from _object(bucket, key, etag, size)
+
+
+def _event_bridge(body: Mapping[str, Any]) -> Iterator[CatalogUpload]:
+    if body.get("detail-type") != "Object Created":
+        return
+    try:
+        bucket, thing = str(body["detail"]["bucket"]["name"]), body["detail"]["object"]
+        key, etag, size = str(thing["key"]), thing.get("etag"), thing.get("size")  # the key stands as it is here
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"this notice lacks {error}", field="detail") from None
+    yield from _object(bucket, key, etag, size)
+
+
+def _object(bucket: str, key: str, etag: Any, size: Any) -> Iterator[CatalogUpload]:
+    if is_catalog(key):
+        uri = f"s3://{bucket}/{key}"
+        known = size if isinstance(size, int) and not isinstance(size, bool) else None
+        yield CatalogUpload(uri, file_name(uri), None, str(etag).strip('"') if etag else None, known)
