@@ -6,7 +6,7 @@ DEMO := .demo
 # `env -u NAME` for every variable that could name a gateway, a key, an archive or a ledger.
 CLEAN := env $$(env | sed -n 's/^\(SEEDREAM_[A-Za-z0-9_]*\)=.*/-u \1/p; s/^\(GETIMG_[A-Za-z0-9_]*\)=.*/-u \1/p')
 
-.PHONY: demo ui test lint clean
+.PHONY: demo server server-down test lint clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,12 +21,15 @@ $(VENV)/.installed-for-tests: pyproject.toml $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(CLEAN) PREFECT_HOME=$(CURDIR)/$(DEMO)/prefect \
 	  $(BIN)/seedream run data/samples/catalog.csv --shots data/samples/shots.yaml --sandbox --archive $(DEMO)/archive
-	@echo "pictures   $(DEMO)/archive/images    (make ui: the run in the Prefect UI)"
+	@echo "pictures   $(DEMO)/archive/images    (make server: the run in the Prefect UI)"
 
-# The demo's runs in the Prefect UI, until Ctrl-C.
-ui: $(VENV)/.installed
-	$(CLEAN) PREFECT_HOME=$(CURDIR)/$(DEMO)/prefect PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1 \
-	  PREFECT_UI_API_URL=http://127.0.0.1:4200/api $(BIN)/prefect server start --host 127.0.0.1 --port 4200
+# Prefect's server with the deployments of prefect.yaml and a worker, in the background; the demo's runs are there too.
+server: $(VENV)/.installed
+	$(CLEAN) $(BIN)/python scripts/server.py up --home $(DEMO)
+
+# Ends what `make server` started, and nothing else.
+server-down: $(VENV)/.installed
+	$(CLEAN) $(BIN)/python scripts/server.py down --home $(DEMO)
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
@@ -37,4 +40,5 @@ test: lint
 	$(CLEAN) $(BIN)/python -m pytest
 
 clean:
+	test ! -x $(BIN)/python || $(BIN)/python scripts/server.py down --home $(DEMO)
 	rm -rf $(DEMO) $(VENV) .pytest_cache .mypy_cache .ruff_cache
