@@ -160,11 +160,16 @@ class LocalServer:
 
 def _make_pool(url: str) -> None:
     """The work pool of prefect.yaml; its first worker completes it."""
-    answer = httpx.post(
-        f"{url}/api/work_pools/", json={"name": POOL, "type": "process"}, timeout=_READY_WITHIN_S, trust_env=False
-    )
-    if answer.status_code != httpx.codes.CONFLICT and not answer.is_success:
-        raise CannotStart(f"no work pool {POOL}: {answer.status_code} {answer.text[:200]}")
+    until = time.monotonic() + _READY_WITHIN_S
+    while True:
+        answer = httpx.post(
+            f"{url}/api/work_pools/", json={"name": POOL, "type": "process"}, timeout=_READY_WITHIN_S, trust_env=False
+        )
+        if answer.is_success or answer.status_code == httpx.codes.CONFLICT:
+            return
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > until:
+            raise CannotStart(f"no work pool {POOL}: {answer.status_code} {answer.text[:200]}")
+        time.sleep(0.2)  # the database is busy
 
 
 def _is_free(port: int) -> bool:

@@ -77,12 +77,23 @@ class Place:
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """One call to Prefect's API."""
-        return self.http.post(path, json=body).raise_for_status().json()
+        return self._answered("POST", path, json=body)
+
+    def _answered(self, method: str, path: str, **options: Any) -> Any:
+        """The answer of Prefect's server, asked again while its database is busy: 503, nothing done."""
+        answers: list[httpx.Response] = []
+
+        def not_busy() -> bool:
+            answers.append(self.http.request(method, path, **options))
+            return answers[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
+
+        until(not_busy, f"an answer to {method} {path}")
+        return answers[-1].raise_for_status().json()
 
     def start(self, deployment: str) -> str:
         """A run of a deployment, as its schedule would start it; returns the id of its flow run."""
         flow = deployment.replace("-", "_")
-        found = self.http.get(f"/deployments/name/{flow}/{deployment}").raise_for_status().json()
+        found = self._answered("GET", f"/deployments/name/{flow}/{deployment}")
         return str(self.post(f"/deployments/{found['id']}/create_flow_run", {})["id"])
 
     def ended(self, run_id: str) -> dict[str, Any]:
@@ -90,7 +101,7 @@ class Place:
         run: dict[str, Any] = {}
 
         def has_ended() -> bool:
-            run.update(self.http.get(f"/flow_runs/{run_id}").raise_for_status().json())
+            run.update(self._answered("GET", f"/flow_runs/{run_id}"))
             return run["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
         until(has_ended, f"the end of flow run {run_id}")
