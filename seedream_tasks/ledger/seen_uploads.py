@@ -100,8 +100,15 @@ def unannounced(connection: Connection) -> list[Waiting]:
 
 
 def identified(connection: Connection, waiting: Waiting, read: CatalogUpload) -> None:
-    """The file was read: from here on its content is known by its digest, and is to be announced only if that one is new."""
-    connection.execute(delete(seen_uploads).where(_is(waiting.upload.uri, waiting.identity)))
+    """The file was read: from here on its content is known by its digest, and is to be announced only if that one is new.
+
+    One that was noticed again while it was read is read again: it may be another by now.
+    """
+    connection.execute(
+        delete(seen_uploads).where(
+            _is(waiting.upload.uri, waiting.identity), seen_uploads.c.last_seen == waiting.last_seen
+        )
+    )
     noticed(connection, read)
 
 

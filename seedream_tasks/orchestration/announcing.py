@@ -94,11 +94,13 @@ def event_of(upload: CatalogUpload, which: str) -> dict[str, Any]:
 
 async def announce_waiting(ledger: Ledger, api: PrefectApi) -> list[CatalogUpload]:
     """Send the event of every upload that waits for it; returns those sent. Raises PrefectUnreachable, LedgerFault."""
+    unread = set()
     for each in await ledger.read(unannounced):
-        if not each.identity:
-            await _identify(ledger, each)
+        if not each.identity and not await _identify(ledger, each):
+            unread.add(each)
     ledger_id = await ledger.read(facts.ledger_id)
-    waiting = await ledger.read(unannounced)
+    # A notice that came meanwhile, and says nothing about the content, is for the next pass to read.
+    waiting = [each for each in await ledger.read(unannounced) if each.identity or each in unread]
     for start in range(0, len(waiting), _AT_ONCE):
         some = waiting[start : start + _AT_ONCE]
         events = [event_of(each.upload, f"{ledger_id} {each.identity or each.last_seen}") for each in some]
@@ -107,10 +109,12 @@ async def announce_waiting(ledger: Ledger, api: PrefectApi) -> list[CatalogUploa
     return [each.upload for each in waiting]
 
 
-async def _identify(ledger: Ledger, waiting: Waiting) -> None:
+async def _identify(ledger: Ledger, waiting: Waiting) -> bool:
     read = await with_digest(waiting.upload)
-    if read.digest is not None:
-        await ledger.write(lambda connection: identified(connection, waiting, read))
+    if read.digest is None:
+        return False
+    await ledger.write(lambda connection: identified(connection, waiting, read))
+    return True
 
 
 async def with_digest(upload: CatalogUpload) -> CatalogUpload:

@@ -1,5 +1,6 @@
 """Upload notices over real HTTP: who is let in, what is kept, and that each content is announced once."""
 
+import asyncio
 import base64
 import hashlib
 from pathlib import Path
@@ -9,8 +10,14 @@ import httpx
 import pytest
 from prefect_listener import PrefectListener
 from serving import Serve
+from sqlalchemy import Connection
 from test_upload_notices import record, sns
 from waiting import until
+
+from seedream_tasks.catalog.arrivals import read_digest
+from seedream_tasks.ledger.seen_uploads import CatalogUpload, Waiting, identified, noticed, unannounced
+from seedream_tasks.ledger.store import open_ledger
+from seedream_tasks.orchestration.announcing import PrefectApi, announce_waiting
 
 SECRET = "a-long-secret"
 BEARER = {"Authorization": f"Bearer {SECRET}"}
@@ -47,6 +54,35 @@ def test_one_upload_announced_five_times_is_one_event(prefect: PrefectListener, 
         assert [each["digest"] for each in prefect.wait_for(2)] == [digest, new]
     assert {each["event"] for each in prefect.taken} == {"seedream.catalog.uploaded"}
     assert {each["resource"]["prefect.resource.id"] for each in prefect.taken} == {"seedream.catalog.goods-csv"}
+
+
+def test_a_notice_that_comes_while_the_file_is_read_is_not_announced_unread(
+    prefect: PrefectListener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file may be another by then, so it is read again; the same content is still one event, and has its digest."""
+    file = tmp_path / "goods.csv"
+    file.write_text("sku\n")
+    notice = CatalogUpload(str(file), "goods.csv")
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", create=True)
+
+    def told_while_it_reads(uri: str) -> tuple[str, int]:
+        read = read_digest(uri)
+        ledger.write_now(lambda connection: noticed(connection, notice))
+        return read
+
+    def told_once_it_has_read(connection: Connection, waiting: Waiting, read: CatalogUpload) -> None:
+        identified(connection, waiting, read)
+        noticed(connection, notice)
+
+    ledger.write_now(lambda connection: noticed(connection, notice))
+    for name, moment in (("identified", told_once_it_has_read), ("read_digest", told_while_it_reads)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"seedream_tasks.orchestration.announcing.{name}", moment)
+            asyncio.run(announce_waiting(ledger, PrefectApi.at(prefect.url)))
+    asyncio.run(announce_waiting(ledger, PrefectApi.at(prefect.url)))
+    assert [each["digest"] for each in prefect.payloads()] == [hashlib.sha256(b"sku\n").hexdigest()]
+    assert ledger.read_now(unannounced) == []
+    ledger.close()
 
 
 def test_a_store_notice_is_announced_by_its_etag(prefect: PrefectListener, tmp_path: Path) -> None:
