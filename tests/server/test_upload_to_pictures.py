@@ -17,6 +17,7 @@ import pytest
 import yaml
 from prefect import Flow
 from prefect.client.schemas.objects import State
+from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from runs import products, read
 from sandbox_process import Sandbox
@@ -120,6 +121,8 @@ class Place:
     def _go(self, flow: Flow[Any, Any], **parameters: Any) -> State[Any]:
         with temporary_settings({PREFECT_API_URL: f"{self.url}/api"}):
             state: State[Any] = asyncio.run(flow(archive=str(self.archive), **parameters, return_state=True))
+            # Prefect keeps one sender of events a process, to the server it was first used with.
+            EventsWorker.drain_all(timeout=30)
         return state
 
     def triggered(self, count: int) -> list[dict[str, Any]]:
