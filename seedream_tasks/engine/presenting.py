@@ -167,7 +167,7 @@ class Presenter:
         if known:
             return known
         sent = await self._sent(reference, way)
-        found = await _patiently(client, sent.content, file_name(sent.content, sent.format), _mime(sent))
+        found = await _patiently(client, sent.content, file_name(sent.format), _mime(sent))
         now = datetime.now(UTC)
         upload = Upload(key, client.account.name, found.url, found.file_id, found.expires_at or now + _UPLOAD_LIFE)
         await self._ledger.write(lambda connection: uploads.remember_upload(connection, upload, now))

@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import threading
+import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -221,9 +222,9 @@ def copy_name(reference: Reference, fits: Fits) -> str:
     return f"{reference.sha256}:{fits.recipe}"
 
 
-def file_name(content: bytes, kind: str) -> str:
-    """A name for an upload that only this content has."""
-    return f"{hashlib.sha256(content).hexdigest()[:32]}.{EXTENSIONS.get(kind, 'bin')}"
+def file_name(kind: str) -> str:
+    """A name that no other upload has: at EvoLink the same name takes the place of a file that somebody's request links to."""
+    return f"{uuid.uuid4().hex}.{EXTENSIONS.get(kind, 'bin')}"
 
 
 def data_uri(content: bytes, mime_type: str) -> str:

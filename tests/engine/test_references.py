@@ -407,6 +407,20 @@ def test_more_photos_than_the_file_service_holds(gateways: Sandbox, tmp_path: Pa
     assert_bill(gateways, ran)
 
 
+def test_two_uploads_of_the_same_bytes_do_not_replace_each_other(gateways: Sandbox, tmp_path: Path) -> None:
+    """Two files that become one picture, and another ledger at the same account: every link that was paid for stays good."""
+    (tmp_path / "a.tiff").write_bytes(picture(1, "TIFF"))
+    (tmp_path / "b.bmp").write_bytes(picture(1, "BMP"))
+    catalog = edits(tmp_path, {"a": "a.tiff", "b": "b.bmp"})
+    here = run(catalog, tmp_path / "here", gateways=["evolink"])
+    there = run(catalog, tmp_path / "there", gateways=["evolink"])
+    assert (here.statuses(), there.statuses()) == ({"archived": 2}, {"archived": 2})
+    links = {link for entry in gateways.bill()["entries"] for link in entry["request"]["image_urls"]}
+    assert len(links) == 4
+    assert {httpx.get(link).status_code for link in links} == {200}
+    assert_bill(gateways, here, there)
+
+
 def test_files_of_others_are_not_touched(gateways: Sandbox, tmp_path: Path) -> None:
     """A file service full of somebody's else files is a reason to go to the next gateway, not to delete them."""
     key = {"Authorization": "Bearer key-of-evolink"}

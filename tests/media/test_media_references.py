@@ -440,9 +440,11 @@ def test_a_link_that_is_none_is_remembered_as_it_is() -> None:
     assert without_signature("https://[half/a.jpg?sig=1").startswith("https://[half/a.jpg")
 
 
-def test_one_content_is_one_upload() -> None:
-    """The name of an upload comes from the bytes, with the extension of what they are."""
-    assert file_name(RED, "JPEG") == f"{hashlib.sha256(RED).hexdigest()[:32]}.jpg"
+def test_no_two_uploads_share_a_name() -> None:
+    """Not even of the same bytes; the extension says what they are."""
+    one, other = file_name("JPEG"), file_name("JPEG")
+    assert one != other
+    assert one.endswith(".jpg")
 
 
 @pytest.mark.parametrize(
