@@ -6,12 +6,14 @@ The row's own text is data: it is put into templates, never read as one.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.filters import do_default
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from .errors import BadValue, InputError, RowError
@@ -45,17 +47,51 @@ class Columns:
         return values
 
 
+def _text_only(value: Any) -> Any:
+    """What a template may print. Others print their address in memory: another prompt, and another purchase, in each run."""
+    if isinstance(value, dict):
+        for pair in value.items():
+            _text_only(pair)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _text_only(each)
+    elif isinstance(value, StrictUndefined):
+        str(value)  # raises
+    elif not isinstance(value, str | int | float | bool | Decimal | None):
+        raise TypeError(
+            f"a {type(value).__name__} is no text (a method without its brackets, or a `map` without `| list`?)"
+        )
+    return value
+
+
 class _Environment(ImmutableSandboxedEnvironment):
-    """Undefined names are errors; `default` also stands in for an empty cell, which is what a table has instead of nothing."""
+    """Undefined names are errors; `default` also stands in for an empty cell, which is what a table has instead of nothing.
+
+    One row renders to one text, always: nothing random, and nothing that takes for ever.
+    """
+
+    intercepted_binops = frozenset({"**"})
 
     def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)
+        super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, finalize=_text_only)
         self.filters["default"] = self.filters["d"] = lambda value, text="", boolean=True: do_default(
             value, text, boolean
         )
+        del self.filters["random"], self.globals["lipsum"]
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        raise SecurityError(f"{operator} is switched off")
 
 
 _ENVIRONMENT = _Environment()
+# Whatever a template can raise on a row's text (a filter on the wrong type, a division by zero), or while it is compiled.
+_FAILS = (
+    TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError, RecursionError, MemoryError,
+)  # fmt: skip
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 @lru_cache(maxsize=4096)
@@ -78,13 +114,13 @@ def check_templates(shot: Shot, what: str = "shot list") -> None:
     for field, text in fields:
         try:
             _template(text)
-        except TemplateError as error:
-            raise InputError(f"{what}: shot {shot.name}: {field}: {error}", field=field) from None
+        except _FAILS as error:
+            raise InputError(f"{what}: shot {shot.name}: {field}: {_said(error)}", field=field) from None
     if shot.when is not None:
         try:
             _expression(shot.when)
-        except TemplateError as error:
-            raise InputError(f"{what}: shot {shot.name}: when: {error}", field="when") from None
+        except _FAILS as error:
+            raise InputError(f"{what}: shot {shot.name}: when: {_said(error)}", field="when") from None
 
 
 def is_wanted(shot: Shot, context: Mapping[str, Any]) -> bool:
@@ -217,6 +253,5 @@ class _Naming:
             raise RowError(
                 f"{field}: not allowed in a template: {error}", field=field, error_code="template_error"
             ) from None
-        # Whatever an expression can raise on this row's text (a filter on the wrong type, a division by zero) is the row's error.
-        if isinstance(error, TemplateError | ArithmeticError | TypeError | ValueError | LookupError | AttributeError):
-            raise RowError(f"{field}: {error}", field=field, error_code="template_error") from None
+        if isinstance(error, _FAILS):
+            raise RowError(f"{field}: {_said(error)}", field=field, error_code="template_error") from None

@@ -123,7 +123,6 @@ ESCAPES = [
     "{{ row.__class__.__base__.__subclasses__() }}",
     "{{ cycler.__init__.__globals__ }}",
     "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
-    "{{ lipsum.__globals__['os'] }}",
     "{{ self.__init__.__globals__ }}",
     "{{ joiner.__init__ }}",
     "{{ namespace.__init__ }}",
@@ -395,6 +394,66 @@ def test_a_bad_cell_names_its_column(cells: dict[str, str], field: str) -> None:
     with pytest.raises(RowError, match=field) as caught:
         from_columns({"prompt": "A lamp", **cells})
     assert caught.value.facts == {"field": field, "error_code": "bad_field"}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "{{ Title.strip }}",
+        "{{ title.strip }}",
+        "{{ title | map('upper') }}",
+        "{{ [title.strip] }}",
+        "{{ {'a': [title.strip]} }}",
+        "{{ [title] | map(attribute='nope') | list }}",
+        "{{ range }}",
+        "{{ row.items() }}",
+    ],
+)
+def test_a_template_prints_texts_only(prompt: str) -> None:
+    """A method without its brackets prints its address in memory: another prompt, and another purchase, in each run."""
+    with pytest.raises(RowError, match="prompt") as caught:
+        render(prompt=prompt)
+    assert caught.value.facts["error_code"] in ("template_error", "undefined_name")
+
+
+def test_what_a_template_may_print() -> None:
+    """Texts, numbers, and lists and objects of them."""
+    prompt = (
+        "{{ title }} {{ n | int }} {{ 1.5 }} {{ true }} {{ [1, 'a'] }} {{ {'a': none} }} {{ title | list | length }}"
+    )
+    assert render(prompt=prompt).prompt == "Desk lamp 3 1.5 True [1, 'a'] {'a': None} 9"
+
+
+def _rendered(prompt: str) -> Job:
+    check_templates(shot(prompt=prompt))
+    return render(prompt=prompt)
+
+
+@pytest.mark.parametrize("prompt", ["{{ [1, 2, 3] | random }}", "{{ lipsum() }}"])
+def test_nothing_in_a_template_is_random(prompt: str) -> None:
+    """Chance would be another prompt, and another purchase, in each run."""
+    with pytest.raises((InputError, RowError), match=r"random|lipsum"):
+        _rendered(prompt)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        ("{{ 9 ** 9 ** 9 }}", "not allowed"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recursion"),
+        ("{{ n | int ** 2 }}", "not allowed"),
+    ],
+)
+def test_a_template_that_would_not_end_is_an_error_of_its_row(prompt: str, says: str) -> None:
+    """Neither the machine nor the run goes down with it."""
+    with pytest.raises(RowError, match=says):
+        render(prompt=prompt)
+
+
+def test_constants_that_cannot_be_computed_are_found_before_the_first_row() -> None:
+    """They are computed when the template is compiled."""
+    with pytest.raises(InputError, match="prompt"):
+        check_templates(shot(prompt="{{ 1" + "0" * 5000 + " }}"))
 
 
 def test_a_prompt_cell_is_no_template() -> None:
