@@ -261,7 +261,13 @@ class Archive:
             raise ArchiveFault(
                 f"{self.root} is not the folder any more that it was when this run began", path=str(target)
             )
-        target.parent.mkdir(parents=True, exist_ok=True)
+        root = Path(self._path)
+        if self._proven is None:
+            root.mkdir(parents=True, exist_ok=True)
+        # Never the root itself from here on: it may go between the look above and this.
+        for folder in reversed([target.parent, *target.parent.parents]):
+            if folder.is_relative_to(root) and folder != root:
+                folder.mkdir(exist_ok=True)
         temporary = target.parent / f".{secrets.token_hex(8)}.part"
         try:
             yield temporary
