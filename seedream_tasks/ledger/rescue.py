@@ -3,12 +3,15 @@
 The next start takes such files in before it does anything else.
 """
 
+import fcntl
 import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from sqlalchemy import Connection
 
@@ -43,7 +46,7 @@ def other_folder() -> Path:
 def rescue(path: Path, answer: Rescued) -> None:
     """Append one acceptance; on return it is on the disk. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
+    with _held(path, "ab+") as file:
         # On a line of its own even after one that a full disk cut off.
         file.seek(0, os.SEEK_END)
         if file.tell():
@@ -58,15 +61,35 @@ def rescue(path: Path, answer: Rescued) -> None:
 def rescued(folder: Path) -> Iterator[tuple[Path, list[Rescued]]]:
     """Every rescue file in a folder with what it holds. A last line cut off by a crash is no acceptance that anyone acted on."""
     for path in sorted(folder.glob("rescue-*.jsonl")):
-        answers = []
-        for line in path.read_text("utf-8").splitlines():
-            try:
-                values = json.loads(line)
-            except ValueError:
-                continue
-            values["links"] = None if values["links"] is None else tuple(values["links"])
-            answers.append(Rescued(**values))
-        yield path, answers
+        try:
+            # Until the caller is done with it, nobody adds to it and no other start takes it in.
+            with _held(path, "rb") as file:
+                yield path, _answers(file.read().decode("utf-8", "replace"))
+        except FileNotFoundError:
+            continue  # another start was first
+
+
+def _answers(text: str) -> list[Rescued]:
+    answers = []
+    for line in text.splitlines():
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        values["links"] = None if values["links"] is None else tuple(values["links"])
+        answers.append(Rescued(**values))
+    return answers
+
+
+@contextmanager
+def _held(path: Path, mode: str) -> Iterator[BinaryIO]:
+    """The file under this name, locked; a name that went to another file while we waited is opened again."""
+    while True:
+        with cast(BinaryIO, path.open(mode)) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield file
+                return
 
 
 def take_in(connection: Connection, answers: list[Rescued]) -> int:

@@ -1,5 +1,6 @@
 """Rescue files: an acceptance that the ledger refused is not lost, and is taken in once."""
 
+import threading
 from decimal import Decimal
 from pathlib import Path
 
@@ -85,3 +86,16 @@ def test_an_answer_of_an_ended_attempt_does_not_stop_the_others(book: Book) -> N
     answers = [Rescued(refused, "task-1", None, None, None), Rescued(intent, "task-2", None, None, None)]
     book.write(lambda connection: take_in(connection, answers))
     assert book.attempt(intent).state is AttemptState.ACCEPTED
+
+
+def test_nothing_is_added_to_a_file_that_is_being_taken_in(tmp_path: Path) -> None:
+    """Who rescues an acceptance meanwhile waits, and finds that the name is free again: the line stands in a file of its own."""
+    path = rescue_path(tmp_path, "r1")
+    rescue(path, Rescued("a1", "t1", None, None, None))
+    late = threading.Thread(target=rescue, args=(path, Rescued("a2", "t2", None, None, None)))
+    for taken, answers in rescued(tmp_path):
+        late.start()
+        assert [each.attempt_id for each in answers] == ["a1"]
+        taken.rename(taken.with_suffix(".taken-in"))
+    late.join(30)
+    assert [[each.attempt_id for each in answers] for _, answers in rescued(tmp_path)] == [["a2"]]
