@@ -336,7 +336,7 @@ class Engine:
                 "refused", job.row_key, job.shot, f"{lane.gateway}: {bought.error.code}: {bought.error.message}"
             )
         if bought.recorded and bought.recorded.drift_usd:
-            self.follower.drifted(lane, attempt, bought.recorded.drift_usd)
+            self.follower.drifted(lane, job.name, attempt, bought.recorded.drift_usd)
         return attempt
 
     async def _within_caps(

@@ -162,10 +162,10 @@ class Follower:
         """An attempt as it stands now."""
         return (await self._ledger.read(lambda connection: views.attempts_by_id(connection, [attempt_id])))[0]
 
-    def drifted(self, lane: Lane, attempt: Attempt, drift: Decimal) -> None:
+    def drifted(self, lane: Lane, name: JobName, attempt: Attempt, drift: Decimal) -> None:
         """A gateway charged more than was reserved: it is out for this run."""
         lane.out = f"it charged {dollars(drift)} more than was reserved (price_drift); give its price with --prices"
-        self._progress.tell("price_drift", attempt.job_key, "", f"{lane.gateway} {attempt.attempt_id}: {lane.out}")
+        self._tell("price_drift", name, f"{lane.gateway} {attempt.attempt_id}: {lane.out}")
 
     def _tell(self, kind: str, name: JobName, text: str) -> None:
         self._progress.tell(kind, name.row_key, name.shot, text)
@@ -221,7 +221,7 @@ class Follower:
                 attempt, lambda connection: records.delivered(connection, attempt.attempt_id, finished, expires_at)
             )
             if recorded and recorded.drift_usd:
-                self.drifted(lane, attempt, recorded.drift_usd)
+                self.drifted(lane, name, attempt, recorded.drift_usd)
         elif status.error is not None:
             error = of_failed_task(status.error)
             charge = status.finished

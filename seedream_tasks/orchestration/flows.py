@@ -147,7 +147,13 @@ async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary
     runner = await run.runner()
     await _ask_for_approval(run, settings, runner, figures)
     told: list[Happening] = []
-    stop_listening = listen(lambda _, happening: told.append(happening) if happening else None)
+
+    def hear(progress: Progress, happening: Happening | None) -> None:
+        # Another flow run in this process tells of its own.
+        if happening is not None and progress is runner.engine.progress:
+            told.append(happening)
+
+    stop_listening = listen(hear)
     showing = asyncio.create_task(_show_progress(runner.engine.progress))
     try:
         ranges = _ranges(runner.frozen, granularity)

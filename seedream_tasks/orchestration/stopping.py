@@ -11,8 +11,15 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 logger = logging.getLogger("seedream_tasks.flows")
+
+
+# What SIGTERM cancels. Flow runs of one process may overlap: the first to enter takes the signal, the last to leave gives it
+# back.
+_at_work: list[asyncio.Task[Any]] = []
+_before: list[Any] = []
 
 
 @contextmanager
@@ -23,15 +30,20 @@ def in_order() -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
-    before = signal.getsignal(signal.SIGTERM)
-
-    def stop() -> None:
-        logger.warning("stopping: no new purchases; waiting for open calls")
-        task.cancel()
-
-    loop.add_signal_handler(signal.SIGTERM, stop)
+    if not _at_work:
+        _before.append(signal.getsignal(signal.SIGTERM))
+        loop.add_signal_handler(signal.SIGTERM, _stop)
+    _at_work.append(task)
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, before)
+        _at_work.remove(task)
+        if not _at_work:
+            loop.remove_signal_handler(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, _before.pop())
+
+
+def _stop() -> None:
+    logger.warning("stopping: no new purchases; waiting for open calls")
+    for task in set(_at_work):
+        task.cancel()

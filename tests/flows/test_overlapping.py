@@ -1,0 +1,122 @@
+"""Flow runs that overlap, and flow runs in many tasks: each picture is paid once, each cap holds, each run tells of its own."""
+
+import asyncio
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import products, read
+from sandbox_process import Sandbox
+from witness import bought, photo
+
+from seedream_tasks import catalog_images
+
+Event = tuple[str, str, dict[str, Any]]
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
+    """What flows send to Prefect: event, resource, payload."""
+    sent: list[Event] = []
+    monkeypatch.setattr(
+        "seedream_tasks.orchestration.flows.emit_event",
+        lambda event, resource, payload: sent.append((event, resource["prefect.resource.id"], payload)),
+    )
+    return sent
+
+
+def together(*runs: dict[str, Any]) -> list[dict[str, Any]]:
+    """Flow runs at the same time in one process; their results."""
+
+    async def go() -> list[dict[str, Any]]:
+        states = await asyncio.gather(*(catalog_images(**parameters, return_state=True) for parameters in runs))
+        return [await state.aresult() for state in states]
+
+    return asyncio.run(go())
+
+
+def billed(archive: Path, results: Sequence[dict[str, Any]]) -> list[dict[str, Decimal]]:
+    """What each run's manifest, as it stands now, says was billed in it, by row."""
+    records = [read(archive, each["run_id"]) for each in results]
+    return [{row["row_key"]: row["billed_usd"] for row in rows if row["billed_usd"]} for rows in records]
+
+
+def test_a_scheduled_and_a_triggered_run_of_one_catalog_pay_once(gateways: Sandbox, tmp_path: Path) -> None:
+    """Both manifests are complete with the same pictures; each row is billed in exactly one of them."""
+    gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.5}])
+    catalog = products(tmp_path / "c.csv", 6, n=2)
+    same: dict[str, Any] = {"catalog": str(catalog), "archive": str(tmp_path / "a"), "gateways": ["evolink"]}
+    results = together(same, same)
+    assert [each["by_status"] for each in results] == [{"archived": 6}] * 2
+    assert sorted(bought(gateways).values()) == [2] * 6
+    pictures = [[row["images"] for row in read(tmp_path / "a", each["run_id"])] for each in results]
+    assert pictures[0] == pictures[1]
+    one, other = billed(tmp_path / "a", results)
+    assert one.keys() | other.keys() == {f"p{number}" for number in range(6)}
+    assert not one.keys() & other.keys()
+    assert sum((*one.values(), *other.values())) == Decimal(gateways.bill()["usd"])
+
+
+def test_two_runs_with_other_gateways_pay_each_slot_once(gateways: Sandbox, tmp_path: Path) -> None:
+    """A group of four here, single pictures there, from one photograph: four slots a row, each bought at one of the two."""
+    gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.3}])
+    fields = {"operation": "edit", "references": photo(tmp_path / "photo.png").name}
+    catalog = products(tmp_path / "c.csv", 3, n=4, **fields)
+    same: dict[str, Any] = {"catalog": str(catalog), "archive": str(tmp_path / "a")}
+    results = together(*({**same, "gateways": [name]} for name in ("evolink", "getimg")))
+    assert set(bought(gateways).values()) == {4}
+    for each in results:
+        records = read(tmp_path / "a", each["run_id"])
+        assert [row["status"] for row in records] == ["archived"] * 3
+        assert {len(row["images"]) for row in records} == {4}
+    amounts = [sum(each.values()) for each in billed(tmp_path / "a", results)]
+    assert sum(amounts) == Decimal(gateways.bill()["usd"])
+
+
+def test_a_cap_holds_over_all_tasks_of_a_run_and_the_next_run_goes_on(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[Event]
+) -> None:
+    """10 jobs of 0.031 under 0.10 in six chunks at once: 3 archived, 7 deferred, over_cap; a new run has its own 0.10."""
+    monkeypatch.setattr("seedream_tasks.orchestration.flows.FIRST_CHUNK", 1)
+    monkeypatch.setattr("seedream_tasks.orchestration.flows.CHUNK", 2)
+    capped: dict[str, Any] = {
+        "catalog": str(products(tmp_path / "c.csv", 10)),
+        "archive": str(tmp_path / "a"),
+        "gateways": ["evolink"],
+        "max_usd": "0.10",
+        "granularity": "chunk",
+    }
+    (first,) = together(capped)
+    assert (first["by_status"], first["deferred_usd"]) == ({"archived": 3, "deferred": 7}, "0.217")
+    put_off = [row for row in read(tmp_path / "a", first["run_id"]) if row["status"] == "deferred"]
+    assert {row["reason"] for row in put_off} == {"over_cap"}
+    (told,) = [each for each in events if each[0] == "seedream.budget.reached"]
+    assert told[1:] == (f"seedream.run.{first['run_id']}", {"deferred_usd": "0.217000"})
+    (second,) = together(capped)
+    assert second["by_status"] == {"archived": 6, "deferred": 4}
+    assert Decimal(second["billed_usd"]) == Decimal("0.093")
+    assert gateways.bill()["submissions"] == 6
+
+
+def test_a_run_tells_of_its_own_drift_and_of_no_other_runs(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[Event]
+) -> None:
+    """Two runs in one process, one of them overcharged: one event, under its run, naming the row it happened to."""
+    monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "1")
+    gateways.faults(
+        [
+            {"gateway": "evolink", "kind": "other_price", "match": "number 4"},
+            {"gateway": "getimg", "kind": "slow", "value": 1},
+        ]
+    )
+    one = products(tmp_path / "one.csv", 5)
+    other = products(tmp_path / "other.csv", 3)
+    results = together(
+        {"catalog": str(one), "archive": str(tmp_path / "a"), "gateways": ["evolink"]},
+        {"catalog": str(other), "archive": str(tmp_path / "b"), "gateways": ["getimg"]},
+    )
+    ((_, resource, payload),) = [each for each in events if each[0] == "seedream.price.drift"]
+    assert resource == f"seedream.run.{results[0]['run_id']}"
+    assert (payload["row_key"], payload["shot"]) == ("p4", "image")
