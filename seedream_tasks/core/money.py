@@ -34,9 +34,8 @@ def reported(value: Any) -> Decimal | None:
 
 def dollars(amount: Decimal) -> str:
     """For people: `$0.062`, at least two places, no trailing zeros beyond them."""
-    text = f"{amount:f}"
-    whole, _, places = text.partition(".")
-    return f"${whole}.{places.rstrip('0').ljust(2, '0')}"
+    whole, _, places = f"{abs(amount):f}".partition(".")
+    return f"{'-' if amount < 0 else ''}${whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
 def plain(amount: Decimal) -> str:

@@ -90,7 +90,15 @@ def test_what_states_no_amount_reports_none(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "shown"), [("0.062000", "$0.062"), ("1.500000", "$1.50"), ("3", "$3.00"), ("0.000001", "$0.000001")]
+    ("amount", "shown"),
+    [
+        ("0.062000", "$0.062"),
+        ("1.500000", "$1.50"),
+        ("3", "$3.00"),
+        ("0.000001", "$0.000001"),
+        ("-0.031000", "-$0.031"),
+        ("-0.000000", "$0.00"),
+    ],
 )
 def test_people_see_at_least_cents(amount: str, shown: str) -> None:
     """Dollars have two places or as many as they need."""
