@@ -97,6 +97,18 @@ def test_raising_n_after_fewer_pictures_buys_the_new_slots_only(gateways: Sandbo
     assert_bill(gateways, first, second)
 
 
+def test_what_fewer_pictures_give_back_makes_room_under_the_cap(gateways: Sandbox, tmp_path: Path) -> None:
+    """Three are reserved, one is made and billed: what was held for the other two buys the next job in the same run."""
+    gateways.faults([{"gateway": "*", "kind": "fewer_images", "value": 1, "match": "Three"}])
+    catalog = write_catalog(
+        tmp_path / "c.csv", {"sku": "p", "prompt": "Three", "n": 3}, {"sku": "q", "prompt": "Two", "n": 2}
+    )
+    ran = run(catalog, tmp_path / "a", gateways=["evolink"], max_usd=Decimal("0.10"))
+    assert [(each["status"], each["image_count"]) for each in ran.records] == [("archived", 1), ("archived", 2)]
+    assert (ran.one("p")["quoted_usd"], ran.one("p")["billed_usd"]) == (3 * PRICE["evolink"], PRICE["evolink"])
+    assert_bill(gateways, ran)
+
+
 def test_a_price_file_changes_quotes_and_not_what_the_gateway_reports(gateways: Sandbox, tmp_path: Path) -> None:
     """The user's row is quoted and reserved; credits reported for the finished task are converted by that row."""
     prices = tmp_path / "prices.yaml"

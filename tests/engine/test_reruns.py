@@ -171,6 +171,26 @@ def test_the_order_of_the_rows_decides_nothing(gateways: Sandbox, shop: Shop) ->
     assert_bill(gateways, first, second)
 
 
+def test_one_changed_product_in_a_large_catalog_is_one_purchase(gateways: Sandbox, tmp_path: Path) -> None:
+    """300 rows, larger than any batch of planning or work: one changed title buys one picture, changed stock figures none."""
+    (tmp_path / "s.yaml").write_text('shots: [{name: hero, operation: generate, prompt: "{{ title }} on white"}]')
+    rows = [{"sku": f"p{n}", "title": f"Thing {n}", "stock": n} for n in range(300)]
+
+    def again() -> Ran:
+        catalog = write_catalog(tmp_path / "c.csv", *rows)
+        return run(catalog, tmp_path / "a", shots=str(tmp_path / "s.yaml"), gateways=["evolink"])
+
+    runs = [again()]
+    rows = [row | {"stock": 7} for row in rows]
+    rows[271] |= {"title": "Another thing"}
+    before = submissions(gateways)
+    runs.append(again())
+    assert submissions(gateways) == before + 1
+    assert reasons(runs[1]) == {("p271", "hero"): "prompt_changed"}
+    assert (runs[1].summary.reused, runs[1].summary.billed_usd) == (299, PRICE["evolink"])
+    assert_bill(gateways, *runs)
+
+
 @pytest.mark.parametrize("gateway", EVERY_GATEWAY)
 def test_raising_n_buys_the_new_slots_only_and_lowering_it_nothing(
     gateways: Sandbox, tmp_path: Path, gateway: str

@@ -113,6 +113,56 @@ def test_refused_content_is_not_shopped_around(gateways: Sandbox, tmp_path: Path
     assert_bill(gateways, ran)
 
 
+# What evolink says to the second of three jobs -> where the second and the third are bought, and why the second there.
+NOES = {
+    "reject_401": ("getimg", "getimg", "next: evolink: "),
+    "reject_402": ("getimg", "getimg", "next: evolink: "),
+    "reject_model": ("getimg", "evolink", "next: evolink refused it"),
+    "reject_content": (None, "evolink", "cheapest"),
+    "reject_429": ("evolink", "evolink", "cheapest"),
+    "http_503": ("evolink", "evolink", "cheapest"),
+    "task_failed": ("evolink", "evolink", "cheapest"),
+}
+
+
+@pytest.mark.parametrize("kind", NOES)
+def test_each_no_leads_where_it_should_and_the_record_says_what_the_cheapest_would_have_cost(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Account: all go on to the next; model: this job alone; content: nowhere; rate, outage, a passing failure: again there."""
+    monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "1")
+    short = {"value": 0.2} if kind in ("reject_429", "http_503") else {}
+    gateways.faults([fault("evolink", kind, "number 1", count=1) | short])
+    ran = run(products(tmp_path / "c.csv", 3, n=2), tmp_path / "a", gateways=["evolink", "getimg"])
+    second, third, why = NOES[kind]
+    struck = ran.one("p1")
+    assert [image["gateway"] for image in struck["images"]] == ([second] * 2 if second else [])
+    assert struck["status"] == ("archived" if second else "failed")
+    assert struck["route_reason"].startswith(why)
+    assert struck["cheapest_usd"] == (2 * PRICE["evolink"] if second else None)
+    assert (ran.one("p2")["gateway"], ran.one("p2")["cheapest_usd"]) == (third, 2 * PRICE["evolink"])
+    asked = sum(each["gateway"] == "getimg" for each in (struck, ran.one("p2")))
+    assert submissions_at(gateways, "getimg") == 2 * asked
+    assert_bill(gateways, ran)
+
+
+def test_a_job_put_off_by_its_premium_says_so_with_both_figures(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deferred, never sent: the reason names the dearer gateway and by how much, `cheapest_usd` the cost at the other."""
+    monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "1")
+    gateways.faults([fault("evolink", "reject_402")])
+    catalog = products(tmp_path / "c.csv", 2, n=2)
+    ran = run(catalog, tmp_path / "a", gateways=["evolink", "getimg"], max_premium=Decimal("0.1"))
+    waiting = ran.one("p1")
+    assert (waiting["status"], waiting["reason"], waiting["attempts"]) == ("deferred", "no_gateway", 0)
+    assert "getimg costs 29 % more than evolink" in waiting["route_reason"]
+    assert waiting["cheapest_usd"] == 2 * PRICE["evolink"]
+    assert ran.summary.deferred_usd == 2 * PRICE["evolink"]
+    assert submissions_at(gateways, "getimg") == 0
+    assert_bill(gateways, ran)
+
+
 @pytest.mark.parametrize("kind", ["http_502", "drop_response"])
 def test_what_may_have_been_accepted_is_not_bought_elsewhere(gateways: Sandbox, tmp_path: Path, kind: str) -> None:
     """No proof is no reason to go on: the slot stays taken, nobody else is asked."""

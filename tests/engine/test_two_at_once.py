@@ -11,7 +11,7 @@ import pytest
 from crashing import Runs, order
 from runs import Ran, products, read, run
 from sandbox_process import Sandbox
-from witness import PRICE, assert_files, bought, ledger_money, now, submissions
+from witness import PRICE, assert_files, bought, ledger_money, now, photo, submissions
 
 from seedream_tasks.catalog.manifest import Summary
 
@@ -95,12 +95,14 @@ def test_the_same_run_in_two_processes_shares_one_cap(
     assert_paid_once(gateways, shared)
 
 
+@pytest.mark.parametrize("references", [False, True], ids=["from text", "with references"])
 def test_two_runs_with_other_gateways_share_the_slots(
-    gateways: Sandbox, processes: Runs, tmp_path: Path, ledger_url: str
+    gateways: Sandbox, processes: Runs, tmp_path: Path, ledger_url: str, references: bool
 ) -> None:
-    """One makes groups, one single pictures: every slot is bought once, at one of the two; a third run finds all of it."""
+    """One makes groups of four, one single pictures: every slot is bought once, at one of them; a third run finds all."""
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.4}])
-    catalog = products(tmp_path / "c.csv", ROWS, n=2)
+    fields = {"operation": "edit", "references": photo(tmp_path / "photo.png").name} if references else {}
+    catalog = products(tmp_path / "c.csv", ROWS // 2, n=4, **fields)
     orders = [
         order(catalog, tmp_path / "a", run_id=gateway, gateways=[gateway], ledger=ledger_url)
         for gateway in ("evolink", "getimg")
@@ -108,10 +110,10 @@ def test_two_runs_with_other_gateways_share_the_slots(
     assert processes.together(*orders) == [0, 0]
     last = run(catalog, tmp_path / "a", gateways=["evolink", "getimg"], ledger=ledger_url)
     runs = [finished(tmp_path / "a", gateway) for gateway in ("evolink", "getimg")]
-    assert last.statuses() == {"archived": ROWS}
-    assert [len(ran.records) for ran in runs] == [ROWS, ROWS]
-    assert bought(gateways).total() == 2 * ROWS
-    assert last.summary.images == 2 * ROWS
+    assert last.statuses() == {"archived": ROWS // 2}
+    assert [len(ran.records) for ran in runs] == [ROWS // 2, ROWS // 2]
+    assert set(bought(gateways).values()) == {4}
+    assert all([each["slot"] for each in record["images"]] == [0, 1, 2, 3] for record in last.records)
     assert last.summary.billed_usd == 0
     assert sum(ran.summary.billed_usd for ran in runs) == Decimal(gateways.bill()["usd"])
     assert last.summary.cost_usd == Decimal(gateways.bill()["usd"])
