@@ -21,7 +21,7 @@ $(VENV)/.installed-for-tests: pyproject.toml $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(CLEAN) PREFECT_HOME=$(CURDIR)/$(DEMO)/prefect \
 	  $(BIN)/seedream run data/samples/catalog.csv --shots data/samples/shots.yaml --sandbox --archive $(DEMO)/archive
-	@echo "pictures   $(DEMO)/archive/images    (make server: the run in the Prefect UI)"
+	@echo "pictures   $(DEMO)/archive/images    (open the contact sheet in a browser; make server: the run in the Prefect UI)"
 
 # Prefect's server with the deployments of prefect.yaml and a worker, in the background; the demo's runs are there too.
 server: $(VENV)/.installed

@@ -103,6 +103,8 @@ _OWN = pa.schema(
         ("_settled", pa.string()),  # invalid or skipped: nothing is to be bought; null: a job
         ("_selected", pa.bool_()),  # false: --only leaves it out
         ("_job", pa.string()),  # the whole job as JSON
+        ("_take", pa.int32()),  # how often its pictures were asked for anew after a review; null: never
+        ("_beside", pa.list_(pa.string())),  # further jobs (JSON) that the record is made of, each with its slots
         ("_forecast_usd", MONEY),
     ]
 )
@@ -138,6 +140,8 @@ class FrozenRecord:
     error_code: str | None = None
     error_message: str | None = None
     forecast_usd: Decimal | None = None
+    take: int = 0
+    beside: tuple[Job, ...] = ()
 
     def own_values(self) -> dict[str, Any]:
         """The columns after the catalog's."""
@@ -154,6 +158,8 @@ class FrozenRecord:
             "_settled": self.settled,
             "_selected": self.selected,
             "_job": None,
+            "_take": self.take or None,
+            "_beside": [job.as_json() for job in self.beside],
             "_forecast_usd": self.forecast_usd,
         }
         if job is not None:
@@ -261,11 +267,16 @@ class FrozenRun:
         """Our own columns of the records from `start` to before `stop`."""
         return [record for _, record in self._range(start, stop)]
 
-    def jobs(self, start: int, stop: int) -> Iterator[tuple[int, Job, bool]]:
-        """The jobs among the records from `start` to before `stop`: position, job, whether it is selected."""
+    def jobs(self, start: int, stop: int) -> Iterator[tuple[int | None, Job, bool]]:
+        """The jobs among the records from `start` to before `stop`: position, job, whether it is selected.
+
+        Further jobs of a record follow its own and have no position.
+        """
         for position, record in self._range(start, stop):
             if record["_job"] is not None and record["_settled"] is None:
                 yield position, Job.from_json(record["_job"]), record["_selected"]
+                for beside in record["_beside"] or ():
+                    yield None, Job.from_json(beside), record["_selected"]
 
     def _range(self, start: int, stop: int) -> Iterator[tuple[int, dict[str, Any]]]:
         position = 0

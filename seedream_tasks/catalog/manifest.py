@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
 from ..core.errors import SeedreamError
+from ..core.jobs import Job
 from ..core.money import ZERO, plain
 from ..core.states import COMPLETE, RecordStatus
 from ..ledger import facts
@@ -25,7 +26,7 @@ from ..media.archive import Archive
 from ..version import __version__
 from .frozen import FROZEN, RECORD, FrozenRun
 from .outputs import outputs_path, write_outputs
-from .records import RunFacts, may_be_stale, record
+from .records import RunFacts, made_of, may_be_stale, record
 
 MANIFEST_SCHEMA_VERSION = "1"
 # Key of the file's metadata: written while the run was still going on, so it does not know all that the run bought.
@@ -61,6 +62,7 @@ class Summary:
     cost_usd: Decimal = ZERO
     at_risk_usd: Decimal = ZERO
     deferred_usd: Decimal = ZERO
+    rework_usd: Decimal = ZERO  # of what is billed: pictures that were bought anew because people rejected others
     by_gateway: dict[str, GatewayTotals] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)  # the first of those that are not archived or skipped
 
@@ -69,8 +71,8 @@ class Summary:
         """Whether every record is archived or skipped."""
         return all(RecordStatus(status) in COMPLETE for status in self.by_status)
 
-    def add(self, values: dict[str, Any], deferred_usd: Decimal) -> None:
-        """Count one record."""
+    def add(self, values: dict[str, Any], deferred_usd: Decimal, anew: bool = False) -> None:
+        """Count one record; `anew`: its pictures were asked for because people rejected others."""
         status = values["status"]
         self.records += 1
         self.jobs += values["job_key"] is not None and status not in (RecordStatus.INVALID, RecordStatus.SKIPPED)
@@ -80,6 +82,7 @@ class Summary:
         for name in ("quoted_usd", "billed_usd", "cost_usd", "at_risk_usd"):
             setattr(self, name, getattr(self, name) + values[name])
         self.deferred_usd += deferred_usd
+        self.rework_usd += values["billed_usd"] if anew else ZERO
         if RecordStatus(status) not in COMPLETE and len(self.failures) < _FAILURES_SHOWN:
             shown = ("row_number", "row_key", "shot", "status", "reason", "gateway", "error_code", "error_message")
             self.failures.append({name: values[name] for name in shown})
@@ -158,7 +161,8 @@ def write_manifest(ledger: Ledger, archive: Archive, run_id: str, provisional: b
                 if ledger.read_now(lambda connection: write_outputs(connection, target, made, archive.root)):
                     archive.publish(outputs_path(run_id), made)
             archive.publish(manifest_path(run_id), target)
-            archive.publish_json(f"runs/{run_id}/summary.json", {**summary.as_json(), "by_gateway": summary.gateways()})
+            more = {"rework_usd": plain(summary.rework_usd), "by_gateway": summary.gateways()}
+            archive.publish_json(f"runs/{run_id}/summary.json", {**summary.as_json(), **more})
             if not any(archive.exists(manifest_path(other)) for other in later):
                 archive.publish("manifest.parquet", target)
     finally:
@@ -219,18 +223,36 @@ def _records(
 ) -> list[dict[str, Any]]:
     keys = [row["job_key"] for row in rows if row["job_key"] is not None and row["_settled"] is None]
     views = job_views(connection, keys)
-    put_off = admissions_of(connection, run.run_id, keys)
+    beside = _with_those_beside(connection, rows, views)
+    put_off = admissions_of(connection, run.run_id, [*keys, *(key for each in beside.values() for key in each)])
     earlier = _earlier(connection, rows, views)
     records = []
     for row in rows:
         is_job = row["_settled"] is None
         view = views.get(row["job_key"]) if is_job else None
-        admission = put_off.get(row["job_key"]) if is_job else None
-        values = record(row, run, view, admission, earlier.get((row["row_key"], row["shot"])))
+        of_record = [put_off.get(key) for key in beside.get(row["job_key"], [row["job_key"]])] if is_job else []
+        admission = next((each for each in of_record if each is not None), None)
+        name = (row["row_key"], row["shot"])
+        values = record(row, run, view, admission, earlier.get(name))
         deferred = values["status"] in (RecordStatus.DEFERRED, RecordStatus.PARTIAL) and admission is not None
-        summary.add(values, admission.usd if deferred and admission else ZERO)
+        summary.add(values, admission.usd if deferred and admission else ZERO, anew=bool(row["_take"]))
         records.append(values)
     return records
+
+
+def _with_those_beside(
+    connection: Connection, rows: Sequence[dict[str, Any]], views: dict[str, JobView]
+) -> dict[str, list[str]]:
+    """Let the views of records that are made of several jobs hold all of them; returns the keys of those, by record."""
+    several = {row["job_key"]: row for row in rows if row["_beside"]}
+    jobs = {
+        key: [Job.from_json(row["_job"]), *(Job.from_json(text) for text in row["_beside"])]
+        for key, row in several.items()
+    }
+    found = job_views(connection, [job.job_key for each in jobs.values() for job in each])
+    for key, each in jobs.items():
+        views[key] = made_of([(job, found[job.job_key]) for job in each])
+    return {key: [job.job_key for job in each] for key, each in jobs.items()}
 
 
 def _earlier(

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from ..core.capabilities import BY_OFFER
+from ..core.jobs import Job
 from ..core.money import ZERO
 from ..core.states import WORST_FIRST, AttemptState, Closed, Reason, RecordStatus, SlotState
 from ..ledger.facts import Admission
@@ -35,7 +36,7 @@ class RunFacts:
 
 
 def may_be_stale(frozen: Mapping[str, Any], view: JobView | None) -> bool:
-    """Whether the record would show the pictures of an earlier job of the same (row key, shot)."""
+    """Whether the record would show the pictures of an earlier job of the same (row key, shot). `view`: of all its jobs."""
     return bool(frozen["row_key"]) and frozen["reason"] not in _KEEPS_NOTHING and not (view and view.standing())
 
 
@@ -51,12 +52,13 @@ def record(
     `view` is the ledger's of its job (None for a record that has none), `earlier` that of the last archived job of the same
     (row key, shot), for a record whose own job has no picture.
     """
-    attempts = view.attempts if view else []
+    attempts = [each for each in view.attempts if _speaks_here(each, frozen, run)] if view else []
     pictures = view.standing()[: frozen["n"]] if view else []
     status, fewer = _status(frozen, view, admission, len(pictures))
     stale = not pictures and earlier is not None and may_be_stale(frozen, view)
     shown = earlier.standing() if stale and earlier else pictures
-    known = {each.attempt_id: each for each in [*attempts, *(earlier.attempts if stale and earlier else [])]}
+    others = [*(view.attempts if view else []), *(earlier.attempts if stale and earlier else [])]
+    known = {each.attempt_id: each for each in others}
     paid = [known[attempt_id] for attempt_id in dict.fromkeys(each.attempt_id for each in shown)]
     mine = [each for each in attempts if each.run_id == run.run_id]
     sent = [each for each in attempts if each.state is not AttemptState.NOT_SENT]
@@ -104,6 +106,22 @@ def record(
         elif admission is not None:
             values |= {"error_code": admission.reason, "error_message": admission.message}
     return values
+
+
+def made_of(jobs: Sequence[tuple[Job, JobView]]) -> JobView:
+    """Several jobs that one record is made of, as one: of each the slots that are its own there."""
+    together = JobView(jobs[0][0].job_key)
+    for job, view in jobs:
+        together.slots += [each for each in view.slots if each.slot in job.slots]
+        together.attempts += view.attempts
+        together.pictures += [each for each in view.pictures if each.slot in job.slots]
+    together.attempts.sort(key=lambda each: each.attempt_id)
+    return together
+
+
+def _speaks_here(attempt: Attempt, frozen: Mapping[str, Any], run: RunFacts) -> bool:
+    """Whether a record tells of an attempt: those at its own job, and what its run bought of the jobs beside it."""
+    return attempt.job_key == frozen["job_key"] or attempt.run_id == run.run_id
 
 
 _REPEATED = (

@@ -22,6 +22,7 @@ _COMMANDS = {
     "cap": "seedream_tasks.cli.cap",
     "gateways": "seedream_tasks.cli.gateways",
     "ledger": "seedream_tasks.cli.ledger",
+    "review": "seedream_tasks.cli.review",
     "sandbox": "seedream_tasks.sandbox.command",
     "serve": "seedream_tasks.cli.serve",
 }

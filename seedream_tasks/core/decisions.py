@@ -67,15 +67,17 @@ def wanted(
     run_id: str,
     retry: Collection[str] = (),
     top_up: bool = False,
+    among: Collection[int] = (),
 ) -> list[Want]:
     """The slots this run may buy now, grouped by purpose and by the gateways that are out for them.
 
     `retry` holds `--retry` words; each opens what an *earlier* run closed, so one run buys a retried slot once.
+    `among`: only these slots; empty: all.
     """
     known = {view.slot: view for view in slots}
     opened = frozenset().union(*(RETRY_OPENS[word] for word in retry)) if retry else frozenset()
     groups: dict[tuple[Purpose, frozenset[str]], list[int]] = {}
-    for slot in range(n):
+    for slot in sorted(among) or range(n):
         want = _want(known.get(slot), [each for each in attempts if slot in each.slots], run_id, opened, top_up)
         if want:
             groups.setdefault(want, []).append(slot)

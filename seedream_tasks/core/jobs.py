@@ -79,6 +79,9 @@ class Job:
     top_up: bool = False
     gateways: tuple[str, ...] = ()  # only these; empty: any configured one
     gateway_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    slots: tuple[
+        int, ...
+    ] = ()  # only these of the n are wanted: the others stand already, from an earlier job; empty: all
     output: Output | None = None  # a further file made of each picture
 
     @property
@@ -141,6 +144,7 @@ class Job:
         values = json.loads(text)
         values["references"] = tuple(Reference(**each) for each in values["references"])
         values["gateways"] = tuple(values["gateways"])
+        values["slots"] = tuple(values["slots"])
         if values["output"] is not None:
             values["output"] = Output(**values["output"])
         return cls(**values)

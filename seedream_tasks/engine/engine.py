@@ -165,7 +165,7 @@ class Engine:
         )
 
     def _wanted(self, job: Job, view: JobView) -> list[Want]:
-        return wanted(job.n, view.slots, view.past, self.context.run_id, self.context.retry, job.top_up)
+        return wanted(job.n, view.slots, view.past, self.context.run_id, self.context.retry, job.top_up, job.slots)
 
     def _is_to_follow(self, attempt: Attempt) -> bool:
         return attempt.state in FOLLOWED and attempt.attempt_id not in self.follower.left

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import Connection
+
 from ..catalog.frozen import FrozenRecord
 from ..catalog.presets import Product, advice, find_preset, fitting_preset, listed
 from ..catalog.tables import Table
@@ -21,12 +23,14 @@ from ..core.pricing import PriceBook
 from ..core.render import Columns, build_job, check_templates, column_fields, is_wanted, render_job
 from ..core.shots import SHOT_NAME, Shot
 from ..core.states import AttemptState, Reason, SlotState
+from ..ledger.reviews import rejected_rows
 from ..ledger.store import Ledger
 from ..ledger.views import JobView, KnownJob, job_views, known_jobs
 from ..media.references import References
 from .first_ones import FirstOnes, place
 from .looking import Looker
 from .presence import Presence
+from .reworking import Rework, reworks
 
 KEY_COLUMNS = ("sku", "id", "handle")
 _BATCH = 512
@@ -62,6 +66,9 @@ class _Draft:
     error_message: str | None = None
     unreachable: bool = False  # a reference counts as remembered: good for reuse, never for a purchase
     unchecked: bool = False  # a reference was not looked at (forecasts fetch nothing)
+    take: int = 0  # of a record whose pictures were rejected
+    beside: tuple[Job, ...] = ()
+    wants_beside: tuple[int, ...] = ()
 
     @property
     def job_key(self) -> str:
@@ -248,7 +255,9 @@ class Planner:
             if draft.job is not None:
                 draft.fingerprint = draft.job.fingerprint
             self._check_duplicate(draft)
-        views, known = self._looked_up([draft for draft in drafts if draft.job is not None and draft.settled is None])
+        wanting = [draft for draft in drafts if draft.job is not None and draft.settled is None]
+        self._rework(wanting)
+        views, known = self._looked_up(wanting)
         for draft in drafts:
             yield self._decide(draft, views, known)
 
@@ -277,6 +286,22 @@ class Planner:
                 f"{_where(draft)}: the key {draft.row_key!r} stands on {at} already, with another content",
             )
 
+    def _rework(self, drafts: Sequence[_Draft]) -> None:
+        """Where people rejected pictures, the record asks for others instead."""
+        if self._ledger is None:
+            return
+
+        def look(connection: Connection) -> dict[str, Rework]:
+            rejected = rejected_rows(connection, [draft.row_key or "" for draft in drafts])
+            return reworks(connection, [draft.job for draft in drafts if draft.job], rejected, self._wishes.retry)
+
+        found = self._ledger.read_now(look)
+        for draft in drafts:
+            anew = found.get(draft.job_key)
+            if anew is not None:
+                draft.job, draft.take, draft.beside, draft.wants_beside = anew.job, anew.take, anew.beside, anew.wants
+                draft.fingerprint = anew.job.fingerprint
+
     def _looked_up(self, drafts: Sequence[_Draft]) -> tuple[dict[str, JobView], dict[tuple[str, str], list[KnownJob]]]:
         keys = [draft.job_key for draft in drafts]
         if self._ledger is None:
@@ -294,9 +319,9 @@ class Planner:
         if job is None or view is None:
             return Planned(self._record(draft), None)
         selected = not self._wishes.only or job.row_key in self._wishes.only
-        wants = wanted(job.n, view.slots, view.past, "", self._wishes.retry, job.top_up) if selected else []
-        slots = tuple(slot for want in wants for slot in want.slots)
-        draft.reason = _reason(job, view, known.get((job.row_key, job.shot), []), slots)
+        wants = wanted(job.n, view.slots, view.past, "", self._wishes.retry, job.top_up, job.slots) if selected else []
+        slots = tuple(slot for want in wants for slot in want.slots) + (draft.wants_beside if selected else ())
+        draft.reason = _reason(job, view, known.get((job.row_key, job.shot), []), slots, draft.take)
         found: Route | None = None
         unpriced = False
         if slots:
@@ -357,11 +382,13 @@ class Planner:
             error_code=draft.error_code,
             error_message=draft.error_message,
             forecast_usd=forecast,
+            take=draft.take,
+            beside=draft.beside,
         )
 
 
-def _reason(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collection[int]) -> Reason:
-    """Why this job is bought, or is not."""
+def _reason(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collection[int], take: int) -> Reason:
+    """Why this job is bought, or is not. `take`: how often its pictures were asked for anew after a review."""
     tried = [each for each in view.attempts if each.state is not AttemptState.NOT_SENT]
     if not slots and (tried or view.slots):
         return Reason.UNCHANGED
@@ -369,6 +396,8 @@ def _reason(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collectio
         filled = {each.slot for each in view.slots if each.state in (SlotState.FILLED, SlotState.TAKEN)}
         never = set(slots) - {each.slot for each in view.slots}
         return Reason.MORE_IMAGES if filled and never == set(slots) else Reason.RETRIED
+    if take:
+        return Reason.REJECTED
     others = [each for each in known if each.job_key != job.job_key]
     if not others:
         return Reason.NEW

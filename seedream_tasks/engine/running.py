@@ -45,13 +45,13 @@ class Runner:
                 views = await ledger.read(
                     lambda connection, keys=keys, made=made: job_views(connection, keys, made)  # type: ignore[misc]
                 )
-                for _, job, selected in batch:
-                    view = views[job.job_key]
+                for position, job, selected in batch:
+                    view, counts = views[job.job_key], position is not None
                     if self.engine.idle(job, selected, view):
-                        self.engine.progress.job_done()
+                        self._done(counts)
                         continue
                     await self._in_hand.acquire()
-                    task = asyncio.create_task(self._one(job, selected, view))
+                    task = asyncio.create_task(self._one(job, selected, view, counts))
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
             if tasks:
@@ -64,7 +64,11 @@ class Runner:
         if self.engine.fault is not None:
             raise self.engine.fault
 
-    async def _one(self, job: Job, selected: bool, view: JobView) -> None:
+    def _done(self, counts: bool) -> None:
+        if counts:
+            self.engine.progress.job_done()
+
+    async def _one(self, job: Job, selected: bool, view: JobView, counts: bool) -> None:
         try:
             await self.engine.process(job, selected, view)
         except Exception as error:
@@ -74,7 +78,7 @@ class Runner:
             self.engine.stop_buying(error)
         finally:
             self._in_hand.release()
-            self.engine.progress.job_done()
+            self._done(counts)
 
 
 @asynccontextmanager

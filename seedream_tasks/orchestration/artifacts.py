@@ -125,6 +125,7 @@ def result_markdown(summary: Summary, manifest_uri: str) -> str:
             ["", "USD"],
             [
                 ["billed in this run", dollars(summary.billed_usd)],
+                *([["of it rework after a review", dollars(summary.rework_usd)]] if summary.rework_usd else []),
                 ["quoted for it", dollars(summary.quoted_usd)],
                 ["cost of all pictures shown", dollars(summary.cost_usd)],
                 ["at risk", dollars(summary.at_risk_usd)],

@@ -63,12 +63,21 @@ def rows(manifest: pq.ParquetFile, positions: Any) -> Iterator[list[dict[str, An
     title = _title_column(manifest)
     columns = [*SHOWN, *([title] if title else [])]
     start = 0
-    for batch in manifest.iter_batches(batch_size=_BATCH, columns=columns):
-        here = positions[np.searchsorted(positions, start) : np.searchsorted(positions, start + len(batch))] - start
-        start += len(batch)
-        if len(here):
-            found = batch.take(here).to_pylist()
-            yield [{**each, "title": each[title] if title else None} for each in found]
+    for group in range(manifest.num_row_groups):
+        stop = start + manifest.metadata.row_group(group).num_rows
+        if not len(_within(positions, start, stop)):
+            start = stop
+            continue
+        for batch in manifest.iter_batches(batch_size=_BATCH, row_groups=[group], columns=columns):
+            here = _within(positions, start, start + len(batch)) - start
+            start += len(batch)
+            if len(here):
+                found = batch.take(here).to_pylist()
+                yield [{**each, "title": each[title] if title else None} for each in found]
+
+
+def _within(positions: Any, start: int, stop: int) -> Any:
+    return positions[np.searchsorted(positions, start) : np.searchsorted(positions, stop)]
 
 
 def _title_column(manifest: pq.ParquetFile) -> str | None:

@@ -37,7 +37,7 @@ function marksOf(record, everything) {
   if (record.stale) marks.push(make('span', { class: 'tag warn' }, 'earlier picture'));
   for (const warning of record.warnings) marks.push(make('span', { class: 'tag warn' }, words(warning)));
   if (everything && record.reused) marks.push(make('span', { class: 'tag' }, 'reused'));
-  if (record.reason === 'rejected' || record.rework) marks.push(make('span', { class: 'tag' }, 'rework'));
+  if (record.reason === 'rejected') marks.push(make('span', { class: 'tag' }, 'rework'));
   return marks;
 }
 

@@ -1,0 +1,43 @@
+"""`seedream review`: what people said on a contact sheet, taken back."""
+
+import getpass
+
+import click
+
+from ..core.money import dollars
+from ..engine.context import open_pair
+from ..engine.reviewing import apply_review, read_review
+from ..engine.settings import known_locations, read_text
+from . import options
+from .main import print_json
+
+
+@click.group()
+def review() -> None:
+    """Take back what people said on a contact sheet."""
+
+
+@review.command()
+@click.argument("file")
+@options.places
+@options.as_json
+def apply(file: str, archive: str | None, ledger: str | None, json_: bool) -> int:
+    """Keep the verdicts of an exported review. Buys nothing; the next run buys the rejected pictures anew."""
+    given = read_review(read_text(file, "review"), file)
+    place = known_locations(archive, ledger)
+    store = open_pair(place, create=False)
+    try:
+        done = apply_review(store, place.archive, given, file, getpass.getuser())
+    finally:
+        store.close()
+    if json_:
+        print_json(done.as_json())
+        return 0
+    known = "" if done.new else " (all of it was known already)"
+    click.echo(f"{done.approved} approved, {done.rejected} rejected{known}")
+    if done.rejected:
+        click.echo(
+            f"the rejected pictures had cost {dollars(done.cost_of_rejected_usd)} and are kept;"
+            " the next run buys them anew, and nothing else of these records"
+        )
+    return 0
