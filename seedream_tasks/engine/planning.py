@@ -308,7 +308,8 @@ class Planner:
             return {key: JobView(key) for key in keys}, {}
         rows = [(draft.row_key or "", draft.shot) for draft in drafts]
         if self._presence is not None:
-            self._presence.settle(self._ledger.read_now(lambda connection: job_views(connection, keys)))
+            shown = [*keys, *(job.job_key for draft in drafts for job in draft.beside)]
+            self._presence.settle(self._ledger.read_now(lambda connection: job_views(connection, shown)))
         return self._ledger.read_now(lambda connection: (job_views(connection, keys), known_jobs(connection, rows)))
 
     def _decide(

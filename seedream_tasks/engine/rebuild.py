@@ -124,16 +124,63 @@ def _restore(connection: Connection, archive: Archive, marker: Mapping[str, Any]
             )
         )
         wanted = {row["job_key"]: row for row in run.frozen if row["_settled"] is None and row["_job"]}
-        jobs = {job_key: Job.from_json(row["_job"]) for job_key, row in wanted.items()}
-        for job in jobs.values():
-            done.jobs += know_job(connection, job, run.run_id, now)
+        made_of = {key: _jobs_of(row) for key, row in wanted.items()}
+        for jobs in made_of.values():
+            for job in jobs:
+                done.jobs += know_job(connection, job, run.run_id, now)
         for record in run.records or ():
-            if record["job_key"] in jobs:
-                _take_over(connection, archive, run.run_id, jobs[record["job_key"]], record, now, done)
+            if record["job_key"] in wanted:
+                for job, part in _by_job(record, made_of[record["job_key"]]):
+                    _take_over(connection, archive, run.run_id, job, part, now, done)
         if not run.complete:
-            for row in wanted.values():
-                _doubt(connection, run.run_id, row, now, done)
+            for key, row in wanted.items():
+                for part in _doubts(row, made_of[key]):
+                    _doubt(connection, run.run_id, part, now, done)
     return done
+
+
+def _jobs_of(row: Mapping[str, Any]) -> list[Job]:
+    """The jobs that a frozen record is made of: one, or several after a review."""
+    return [Job.from_json(row["_job"]), *(Job.from_json(text) for text in row["_beside"] or ())]
+
+
+def _by_job(record: Mapping[str, Any], jobs: Sequence[Job]) -> list[tuple[Job, dict[str, Any]]]:
+    """A manifest record as one for each of its jobs; its amounts stay together, with the first that it names attempts of."""
+    if len(jobs) == 1:
+        return [(jobs[0], {**record, "slots": jobs[0].slots or range(record["n"])})]
+    of_job = {
+        image["attempt_id"]: job.job_key for job in jobs for image in record["images"] if image["slot"] in job.slots
+    }
+    tasks = dict(zip(record["attempt_ids"], record["task_ids"], strict=True))
+    parts: list[tuple[Job, dict[str, Any]]] = []
+    amounts = {name: record[name] for name in ("quoted_usd", "billed_usd", "at_risk_usd", "billed_credits")}
+    for job in jobs:
+        mine = [each for each in tasks if of_job.get(each, jobs[0].job_key) == job.job_key]
+        images = [each for each in record["images"] if each["slot"] in job.slots]
+        of_part = {
+            "job_key": job.job_key,
+            "slots": job.slots,
+            "attempt_ids": mine,
+            "task_ids": [tasks[each] for each in mine],
+        }
+        parts.append((job, {**record, **of_part, "images": images, **amounts}))
+        if mine:
+            amounts = {**dict.fromkeys(amounts, ZERO), "billed_credits": None}
+    return parts
+
+
+def _doubts(row: Mapping[str, Any], jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """A frozen record as one for each of its jobs, its forecast shared out by their slots."""
+    usd, slots_in_all = row["_forecast_usd"], row["n"]
+    return [
+        {
+            **row,
+            "job_key": job.job_key,
+            "slots": job.slots or range(row["n"]),
+            "_forecast_usd": money(usd * len(job.slots) / slots_in_all) if usd and len(jobs) > 1 else usd,
+        }
+        for job in jobs
+    ]
 
 
 def _attempt(connection: Connection, run_id: str, record: Mapping[str, Any], now: datetime, **values: Any) -> None:
@@ -187,7 +234,7 @@ def _take_over(
     for image in images:
         by_attempt.setdefault(image["attempt_id"], []).append(image)
     filled = {slot for slot, state in _slots_of(connection, job.job_key).items() if state == SlotState.FILLED}
-    rest = [slot for slot in range(record["n"]) if slot not in filled and slot not in {each["slot"] for each in images}]
+    rest = [slot for slot in record["slots"] if slot not in filled and slot not in {each["slot"] for each in images}]
     shares = _shares(job, record, rest, [attempt_id for attempt_id, _ in new if attempt_id not in by_attempt])
     last = new[-1][0]
     # The record has one bill for all attempts of its run; it goes to the first that made pictures, so that the sum stays.
@@ -310,7 +357,7 @@ def _doubt(connection: Connection, run_id: str, row: Mapping[str, Any], now: dat
     """A job of a run that left no manifest, or a provisional one: each slot without a picture may have been paid for."""
     mine = slots.c.job_key == row["job_key"]
     known = _slots_of(connection, row["job_key"])
-    open_slots = [slot for slot in range(row["n"]) if known.get(slot) not in (SlotState.FILLED, SlotState.TAKEN)]
+    open_slots = [slot for slot in row["slots"] if known.get(slot) not in (SlotState.FILLED, SlotState.TAKEN)]
     usd = row["_forecast_usd"]
     if not open_slots or usd == ZERO:
         return

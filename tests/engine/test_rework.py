@@ -14,7 +14,9 @@ from sandbox_process import Sandbox
 from witness import assert_files
 
 from seedream_tasks.core.errors import InputError
+from seedream_tasks.engine.rebuild import rebuild
 from seedream_tasks.engine.reviewing import Applied, apply_review, read_review
+from seedream_tasks.engine.settings import locations
 from seedream_tasks.ledger import facts
 from seedream_tasks.ledger.store import open_ledger
 from seedream_tasks.media.archive import Archive
@@ -218,6 +220,23 @@ def test_more_pictures_than_before_are_bought_beside_the_amended_one(
     assert mine.run()["billed_usd"] == 0
     assert gateways.bill()["images"] == 5
     assert_bill(gateways, *mine.runs)
+
+
+def test_a_rebuilt_ledger_pays_for_no_reworked_picture_again(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
+    """After `ledger rebuild` and with the reviews taken back again, a record of three jobs is whole and costs nothing."""
+    mine = shop(3)
+    mine.run()
+    review = mine.file(mine.entry(1, prompt="One"), mine.entry(2, prompt="Two"))
+    mine.apply(review)
+    before = mine.run()
+    for path in (mine.folder / "archive").glob("ledger.db*"):
+        path.unlink()
+    done = rebuild(locations(str(mine.folder / "archive"), None, simulated=False))
+    assert (done.unknown, done.pictures, done.attempts) == (0, 5, 3)
+    mine.apply(review)
+    after = mine.run()
+    assert (after["status"], after["billed_usd"], after["images"]) == ("archived", 0, before["images"])
+    assert gateways.bill()["images"] == 5
 
 
 def test_a_review_of_something_else_is_refused_as_a_whole(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
