@@ -33,7 +33,7 @@ const toneOf = (status) => (status === 'archived' ? 'good' : CALM.has(status) ? 
 
 function marksOf(record, everything) {
   const marks = [];
-  if (everything || record.status !== 'archived') marks.push(make('span', { class: `tag ${toneOf(record.status)}` }, words(record.status)));
+  if (everything || (record.status !== 'archived' && record.images.length)) marks.push(make('span', { class: `tag ${toneOf(record.status)}` }, words(record.status)));
   if (record.stale) marks.push(make('span', { class: 'tag warn' }, 'earlier picture'));
   for (const warning of record.warnings) marks.push(make('span', { class: 'tag warn' }, words(warning)));
   if (everything && record.reused) marks.push(make('span', { class: 'tag' }, 'reused'));
