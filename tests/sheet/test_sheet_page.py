@@ -127,7 +127,10 @@ def test_a_review_by_keyboard_is_kept_and_exported(sheet: MadeUp, page: Page) ->
     page.click("#amend")
     page.js("$('amend').select()")
     page.type("A brighter bowl")
+    kept = page.js("JSON.stringify(review.records)")
     page.open(page.js("location.href"))
+    # A document in another process may be a moment late to learn what this one kept; it is told, as another tab would be.
+    page.until(f"JSON.stringify(review.records) === {json.dumps(kept)}")
     assert "2 of 3 reviewed" in page.js("document.body.innerText")
     page.press("e")
     file = page.downloads / f"review-{RUN}.json"

@@ -33,13 +33,19 @@ for (const [position, record] of records.entries()) {
 // The review: per record a verdict for each picture, a note, and an amended prompt. What the ledger knows already shows through.
 
 const STORE = `seedream-review-${run.run_id}`;
-let review = { reviewer: '', records: {} };
+let review;
 let kept = true;
-try {
-  review = { ...review, ...JSON.parse(localStorage.getItem(STORE) || '{}') };
-} catch {
-  kept = false;
+
+function recall() {
+  review = { reviewer: '', records: {} };
+  try {
+    review = { ...review, ...JSON.parse(localStorage.getItem(STORE) || '{}') };
+  } catch {
+    kept = false;
+  }
 }
+
+recall();
 
 function keep() {
   try {

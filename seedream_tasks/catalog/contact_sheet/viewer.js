@@ -211,6 +211,14 @@ $('export').addEventListener('click', exportReview);
 $('help-button').addEventListener('click', () => $('help').showModal());
 $('reviewer').value = review.reviewer;
 $('reviewer').addEventListener('input', () => { review.reviewer = $('reviewer').value; keep(); });
+// The same sheet in another tab: what is said there counts here, too.
+addEventListener('storage', (event) => {
+  if (event.key !== STORE && event.key !== null) return;
+  recall();
+  apply();
+  progress();
+  if ($('viewer').open && inView()) verdictButtons();
+});
 let waiting = false;
 addEventListener('scroll', () => {
   if (waiting) return;
