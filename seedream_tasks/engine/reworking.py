@@ -81,14 +81,13 @@ class _Walk:
         key = job.job_key
         if key not in self._looked_up:
             view = job_views(self._connection, [key])[key]
-            standing = view.standing()
-            said = reviews_of_pictures(self._connection, [each.attempt_id for each in standing])
+            # By the attempt that made it: it stays rejected when its file is lost or pruned.
+            made_by = {each.slot: each.attempt_id for each in view.slots if each.attempt_id is not None}
+            said = reviews_of_pictures(self._connection, made_by.values())
             rejected = {
-                picture.slot: tidy_prompt(review.prompt or "") or None
-                for picture in standing
-                if picture.slot is not None
-                and (review := said.get((picture.attempt_id, picture.slot))) is not None
-                and review.verdict is Verdict.REJECTED
+                slot: tidy_prompt(review.prompt or "") or None
+                for slot, attempt_id in made_by.items()
+                if (review := said.get((attempt_id, slot))) is not None and review.verdict is Verdict.REJECTED
             }
             self._looked_up[key] = view, rejected
         return self._looked_up[key]

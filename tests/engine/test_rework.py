@@ -14,6 +14,7 @@ from sandbox_process import Sandbox
 from witness import assert_files
 
 from seedream_tasks.core.errors import InputError
+from seedream_tasks.engine.pruning import prune
 from seedream_tasks.engine.rebuild import rebuild
 from seedream_tasks.engine.reviewing import Applied, apply_review, read_review
 from seedream_tasks.engine.settings import locations
@@ -237,6 +238,18 @@ def test_a_rebuilt_ledger_pays_for_no_reworked_picture_again(gateways: Sandbox, 
     after = mine.run()
     assert (after["status"], after["billed_usd"], after["images"]) == ("archived", 0, before["images"])
     assert gateways.bill()["images"] == 5
+
+
+def test_a_pruned_picture_stays_rejected(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
+    """Deleting what was rejected changes nothing: the new picture stands, nothing is lost, nothing is bought."""
+    mine = shop(2)
+    mine.run()
+    mine.apply(mine.file(mine.entry(1)))
+    before = mine.run()
+    done = prune(locations(str(mine.folder / "archive"), None, simulated=False), delete=True)
+    assert (done.total.images, len(list((mine.folder / "archive" / "images" / "p0").iterdir()))) == (1, 2)
+    after = mine.run()
+    assert (after["status"], after["billed_usd"], after["images"]) == ("archived", 0, before["images"])
 
 
 def test_a_review_of_something_else_is_refused_as_a_whole(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
