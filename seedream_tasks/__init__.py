@@ -8,6 +8,7 @@ from .version import __version__
 if TYPE_CHECKING:
     from .catalog.manifest import read_manifest
     from .core.jobs import Job, Reference
+    from .orchestration.blocks import SeedreamGateway, SeedreamLedger
     from .orchestration.collecting import collect_images
     from .orchestration.flows import catalog_images
     from .orchestration.tasks import archive_job, plan_jobs, process_chunk, submit_job, wait_for_job, write_manifest
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _PLACES = {
     "Job": "core.jobs",
     "Reference": "core.jobs",
+    "SeedreamGateway": "orchestration.blocks",
+    "SeedreamLedger": "orchestration.blocks",
     "archive_job": "orchestration.tasks",
     "catalog_images": "orchestration.flows",
     "collect_images": "orchestration.collecting",
@@ -33,6 +36,8 @@ _PLACES = {
 __all__ = [
     "Job",
     "Reference",
+    "SeedreamGateway",
+    "SeedreamLedger",
     "__version__",
     "archive_job",
     "catalog_images",
@@ -52,3 +57,8 @@ def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f".{_PLACES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    # `prefect block register -m seedream_tasks` looks through what the module says it has.
+    return sorted({*globals(), *_PLACES})

@@ -37,6 +37,11 @@ class SeedreamError(Exception):
         self.message = message
         self.facts = facts
 
+    def __str__(self) -> str:
+        """The message and, in parentheses, what to do: all that logs and Prefect's UI show of an error."""
+        hint = self.facts.get("hint")
+        return f"{self.message} ({hint})" if hint else self.message
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.message, self.facts))
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from ..core.errors import ArchiveFault, LedgerMismatch, SeedreamError
 from ..core.jobs import JobName
 from ..core.money import ZERO, plain
 from ..core.states import AttemptState
+from ..gateways.client import Account
 from ..ledger import facts, records, views
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, batched
@@ -60,22 +61,27 @@ class Collected:
         }
 
 
-async def collect(place: Locations, progress: Progress) -> Collected:
-    """Finish what any run left on this ledger. Raises LedgerMismatch, ConfigurationError, LedgerFault, ArchiveFault."""
+async def collect(place: Locations, progress: Progress, accounts: Mapping[str, Account] | None = None) -> Collected:
+    """Finish what any run left on this ledger, at these accounts (by gateway; None: those of the environment).
+
+    Raises LedgerMismatch, ConfigurationError, LedgerFault, ArchiveFault.
+    """
     ledger = await asyncio.to_thread(open_pair, place, create=False)
     try:
-        return await _collect(ledger, place, progress)
+        return await _collect(ledger, place, progress, accounts)
     finally:
         await asyncio.to_thread(ledger.close)
 
 
-async def _collect(ledger: Ledger, place: Locations, progress: Progress) -> Collected:
+async def _collect(
+    ledger: Ledger, place: Locations, progress: Progress, accounts: Mapping[str, Account] | None
+) -> Collected:
     done = Collected()
     settled: set[str] = set()
     archives = {place.archive.root: place.archive}
     async with AsyncExitStack() as stack:
         needed = await ledger.read(facts.accounts_in_flight)
-        http, lanes = await stack.enter_async_context(lanes_to(ledger, place, needed))
+        http, lanes = await stack.enter_async_context(lanes_to(ledger, place, needed, accounts))
         await find_by_callback(ledger, lanes)
         live = await ledger.read(views.live_ids)
         for root in await ledger.read(facts.archives_to_finish):

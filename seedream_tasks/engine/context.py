@@ -291,9 +291,11 @@ async def _probe(client: GatewayClient) -> Probe | str:
 
 @asynccontextmanager
 async def lanes_to(
-    ledger: Ledger, place: Locations, needed: Collection[str]
+    ledger: Ledger, place: Locations, needed: Collection[str], given: Mapping[str, Account] | None = None
 ) -> AsyncIterator[tuple[HttpClients, dict[str, Lane]]]:
-    """Lanes to those of these accounts whose keys are configured, by gateway; the embedded sandbox is started for its own.
+    """Lanes to those of these accounts whose keys are `given`, by gateway; None: those that the environment configures.
+
+    The embedded sandbox is started for its own accounts.
 
     Raises KindMismatch, ConfigurationError.
     """
@@ -302,7 +304,8 @@ async def lanes_to(
             bases = await asyncio.to_thread(stack.enter_context, embedded_sandbox(sandbox_state(place)))
             accounts = {name: sandbox_account(name, base) for name, base in bases.items()}
         else:
-            accounts = dict(configured(needed=False).accounts) if needed else {}
+            known = configured(needed=False).accounts if given is None else given
+            accounts = dict(known) if needed else {}
         http = await stack.enter_async_context(HttpClients())
         clients = {
             name: GatewayClient(account, http)
@@ -315,15 +318,20 @@ async def lanes_to(
             simulated, out, _ = await check_accounts(list(clients.values()), ledger, None)
             if (facts.SIMULATED if simulated else facts.REAL) != kind:
                 raise KindMismatch(f"the ledger is {kind}, the configured gateways are not", field="ledger")
-        yield http, make_lanes(clients, out, limits_from_environment())
+        yield http, make_lanes(clients, out, {})
 
 
-def make_lanes(clients: Mapping[str, GatewayClient], out: Mapping[str, str], limits: Limits) -> dict[str, Lane]:
-    """A lane per account with what its gateway documents."""
+def make_lanes(
+    clients: Mapping[str, GatewayClient], out: Mapping[str, str], limits: Mapping[str, Limits]
+) -> dict[str, Lane]:
+    """A lane per account with what its gateway documents; `limits` by gateway, the environment's where it says nothing."""
+    usual = limits_from_environment()
     lanes = {}
     for name, client in clients.items():
         lanes[name] = Lane(
-            client, {model: BY_OFFER[name, model] for model in MODELS if (name, model) in BY_OFFER}, limits
+            client,
+            {model: BY_OFFER[name, model] for model in MODELS if (name, model) in BY_OFFER},
+            limits.get(name, usual),
         )
         lanes[name].out = out.get(name)
     return lanes
@@ -354,7 +362,7 @@ async def opened(
     accounts: Mapping[str, Account],
     simulated: bool | None,
     user_prices: Sequence[PriceRow],
-    limits: Limits | None = None,
+    limits: Mapping[str, Limits],
 ) -> AsyncIterator[Opened]:
     """Open everything a run needs and check that it fits together, before the first claim or reuse."""
     ledger = await asyncio.to_thread(open_pair, place)
@@ -365,7 +373,7 @@ async def opened(
             found, out, balances = await check_accounts(list(clients.values()), ledger, simulated)
             await asyncio.to_thread(settle_kind, ledger, place.archive, found)
             await asyncio.to_thread(place.archive.prove_writable)
-            lanes = make_lanes(clients, out, limits or limits_from_environment())
+            lanes = make_lanes(clients, out, limits)
             await find_by_callback(ledger, lanes)
             folder = rescue_folder(place)
             yield Opened(ledger, place.archive, http, lanes, tuple(user_prices), found, folder, balances)

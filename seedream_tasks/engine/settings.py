@@ -83,7 +83,7 @@ def configured(
                 hint="set the key, or unset the base URL",
             )
         if key:
-            accounts[name] = Account(name, _base_url(name, base), key)
+            accounts[name] = Account(name, base_url_of(name, base, base_variable(name)), key)
     if not accounts and not only and fall_back:
         return Gateways(chosen, {}, embedded=True, asked_for_sandbox=False)
     for name in only:
@@ -99,21 +99,20 @@ def configured(
     return Gateways(tuple(kept), kept, embedded=False, asked_for_sandbox=False)
 
 
-def _base_url(gateway: str, given: str) -> str:
+def base_url_of(gateway: str, given: str, field: str) -> str:
+    """Where a gateway's API is: `given`, or its own default. `field` is what an error names. Raises ConfigurationError."""
     base = given or DIALECTS[gateway].default_base_url
     if not base:
         raise ConfigurationError(
             f"{gateway} has no default base URL",
-            field=base_variable(gateway),
-            hint=f"set {base_variable(gateway)} to the address of your {gateway} account's API",
+            field=field,
+            hint=f"set {field} to the address of your {gateway} account's API",
         )
     parts = urlsplit(base)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError(
-            f"{base_variable(gateway)} is no http(s) address: {base!r}", field=base_variable(gateway)
-        )
+        raise ConfigurationError(f"{field} is no http(s) address: {base!r}", field=field)
     if parts.username or parts.password:
-        raise ConfigurationError(f"{base_variable(gateway)} must not hold a password", field=base_variable(gateway))
+        raise ConfigurationError(f"{field} must not hold a password", field=field)
     return base
 
 

@@ -245,9 +245,19 @@ def parse_url(text_url: str) -> sqlalchemy.URL:
         url = url.set(drivername="postgresql+psycopg")
     if backend not in ("sqlite", "postgresql"):
         raise ConfigurationError(f"a ledger is kept in sqlite or postgresql, not {backend}", field="ledger")
+    if "password" in url.query:
+        raise ConfigurationError(
+            "a ledger's password stands before the @ of its URL, where it can be hidden", field="ledger"
+        )
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise ConfigurationError("a ledger in memory would be lost with the process", field="ledger")
     return url
+
+
+def has_password(text_url: str) -> bool:
+    """Whether a ledger URL must not be shown or stored as it is. Raises ConfigurationError for what is no URL of a ledger."""
+    url = parse_url(text_url)
+    return url.password is not None
 
 
 def exists(text_url: str) -> bool:

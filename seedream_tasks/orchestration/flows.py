@@ -30,7 +30,8 @@ from ..engine.forecast import Forecast
 from ..engine.freezing import Request
 from ..engine.progress import Happening, Progress, listen
 from ..engine.running import Runner
-from ..engine.settings import amount, configured, locations, retry_words
+from ..engine.settings import amount, configured, retry_words
+from .access import gateway_names, place_of, to_hand_on
 from .approval import abide, approved, lift
 from .artifacts import contact_sheet_markdown, forecast_markdown, in_a_line, result_markdown
 from .session import RunSettings, Session, session
@@ -89,8 +90,10 @@ async def catalog_images(
         preset: How an export is to be read: shopify, woocommerce or merchant.
         key: The column that identifies a row; default: sku, id or handle.
         archive: Where the pictures go, any fsspec URI; default: ./seedream-out.
-        ledger: SQLAlchemy URL of the ledger; default: ledger.db in a local archive.
-        gateways: Buy only at these; default: all that are configured.
+        ledger: SQLAlchemy URL of the ledger, without a password, or a block: seedream-ledger/NAME; default: ledger.db in a local
+            archive.
+        gateways: Buy only at these: names, with keys from the environment, or blocks: seedream-gateway/NAME; default: all that
+            the environment configures.
         model: seedream-4.5 or seedream-4.0, where the shot does not say.
         max_usd: Most that this run may spend, reservations included.
         max_premium: Most that a gateway may cost above the cheapest, as a fraction.
@@ -105,8 +108,8 @@ async def catalog_images(
         approve_above_usd: Above this forecast a few records of each category are bought, then the run waits for approval.
         fail_on_incomplete: End as Failed when a record is neither archived nor skipped.
     """
-    chosen = configured(tuple(gateways or ()), sandbox)
-    place = locations(archive, ledger, simulated=chosen.embedded)
+    names = await gateway_names(gateways or ())
+    place = await place_of(archive, ledger, simulated=sandbox)
     settings = RunSettings(
         request=Request(
             catalog=catalog,
@@ -121,20 +124,20 @@ async def catalog_images(
             catalog_digest=catalog_digest,
         ),
         archive=place.archive.root,
-        ledger=place.ledger_url,
-        gateways=chosen.names,
+        ledger=to_hand_on(ledger, place),
+        gateways=tuple(gateways or configured((), sandbox).names),
         prices=prices,
         max_usd=amount(max_usd, "max_usd"),
         approve_above_usd=amount(approve_above_usd, "approve_above_usd"),
         wait_s=wait_s,
-        sandbox=chosen.embedded,
+        sandbox=sandbox,
     )
     run_id = str(flow_run.id)
     async with AsyncExitStack() as stack:
         stack.enter_context(in_order())
-        if chosen.embedded:
+        if sandbox:
             bases = await asyncio.to_thread(stack.enter_context, embedded_sandbox(sandbox_state(place)))
-            settings = replace(settings, bases={name: bases[name] for name in chosen.names})
+            settings = replace(settings, bases={name: bases[name] for name in configured(names, sandbox).names})
         run = await stack.enter_async_context(session(run_id, settings))
         summary = await _run(run, settings, granularity)
     return _state(summary, settings, fail_on_incomplete)

@@ -1,10 +1,11 @@
-"""What the tasks of one flow run share inside a process: one engine, its connections, its ledger.
+"""What the tasks of one flow run share inside an event loop: one engine, its connections, its ledger.
 
-Tasks get ids and settings, never tables or results. A task that runs in another process (a Dask worker) finds no open session
-there and opens one of its own; the ledger makes the two agree.
+Tasks get ids and settings, never tables, results or keys. A task that runs elsewhere, in another process (a Dask worker) or in a
+thread with a loop of its own (`.submit`, `.map`), finds no open session there and opens one; the ledger makes them agree.
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,26 +25,26 @@ from ..engine.settings import (
     Locations,
     asks,
     callback_base,
-    configured,
-    locations,
     read_prices,
     references_of,
     sandbox_account,
     verifies_in_full,
 )
-from ..gateways.client import Account
 from ..ledger import facts
 from ..media.places import without_signature
+from .access import Access, access_to, place_of
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything a task needs to work on a run, as plain values that cross processes. Keys come from the environment."""
+    """Everything a task needs to work on a run, as plain values that cross processes. Keys and passwords are not among them."""
 
     request: Request
     archive: str
-    ledger: str
-    gateways: tuple[str, ...] = ()
+    ledger: str | None  # a URL without password, or a block's name; None: what the environment or the archive says
+    gateways: tuple[
+        str, ...
+    ] = ()  # gateways (keys of the environment) and blocks, by name; none: all of the environment
     prices: str | None = None
     max_usd: Decimal | None = None
     approve_above_usd: Decimal | None = None
@@ -51,20 +52,21 @@ class RunSettings:
     sandbox: bool = False
     bases: Mapping[str, str] = field(default_factory=dict)  # gateway -> base URL of the embedded sandbox, once it runs
 
-    @property
-    def place(self) -> Locations:
-        """Archive and ledger."""
-        return locations(self.archive, self.ledger, self.sandbox)
+    async def place(self) -> Locations:
+        """Archive and ledger. Raises ConfigurationError."""
+        return await place_of(self.archive, self.ledger, self.sandbox)
 
-    def accounts(self) -> dict[str, Account]:
-        """The accounts this run may use. Raises ConfigurationError."""
-        if self.bases:
-            return {name: sandbox_account(name, base) for name, base in self.bases.items()}
-        return dict(configured(self.gateways).accounts)
+    async def access(self) -> Access:
+        """The accounts this run may use, looked up here and now. Raises ConfigurationError, InputError."""
+        if not self.bases:
+            return await access_to(self.gateways, self.prices)
+        rows, text = read_prices(self.prices)
+        accounts = {name: sandbox_account(name, base) for name, base in self.bases.items()}
+        return Access(accounts, prices=tuple(rows), prices_text=text)
 
 
 class Session:
-    """A run opened in this process."""
+    """A run opened in this event loop."""
 
     def __init__(self, run_id: str, settings: RunSettings, around: Opened, prices_text: str) -> None:
         self.run_id = run_id
@@ -151,23 +153,71 @@ class Session:
         self.references.close()
 
 
-_open: dict[str, Session] = {}
+@dataclass(eq=False)
+class _Shared:
+    """An open session and how many hold it. It belongs to one event loop: its connections and locks do."""
+
+    run_id: str
+    settings: RunSettings
+    access: Access | None
+    loop: asyncio.AbstractEventLoop
+    holders: int = 0
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    session: Session | None = None
+
+    def serves(self, run_id: str, settings: RunSettings, access: Access | None) -> bool:
+        """Whether it is what somebody in this loop asks for. Another archive, gateway or wait is another session."""
+        same = (self.run_id, self.settings, self.access) == (run_id, settings, access)
+        return same and self.loop is asyncio.get_running_loop()
+
+    async def opened(self) -> Session:
+        """The session, opened by whoever comes first; should that fail, the next one tries."""
+        async with self.opening:
+            if self.session is None:
+                access = self.access or await self.settings.access()
+                simulated = True if self.settings.bases else None
+                place = await self.settings.place()
+                around = await self.stack.enter_async_context(
+                    opened(place, access.accounts, simulated, access.prices, access.limits)
+                )
+                self.session = Session(self.run_id, self.settings, around, access.prices_text)
+                self.stack.push_async_callback(self.session.close)
+            return self.session
+
+
+_shared: list[_Shared] = []
+_registry = threading.Lock()  # loops run in threads; never held across an await
 
 
 @asynccontextmanager
-async def session(run_id: str, settings: RunSettings) -> AsyncIterator[Session]:
-    """The session of a run: the one open in this process, or one opened for the length of this block."""
-    there = _open.get(run_id)
-    if there is not None:
-        yield there
-        return
-    rows, text = read_prices(settings.prices)
-    simulated = True if settings.bases else None
-    async with opened(settings.place, settings.accounts(), simulated, rows) as around:
-        mine = Session(run_id, settings, around, text)
-        _open[run_id] = mine
-        try:
-            yield mine
-        finally:
-            _open.pop(run_id, None)
-            await mine.close()
+async def session(run_id: str, settings: RunSettings, access: Access | None = None) -> AsyncIterator[Session]:
+    """The session of a run: the one open in this event loop, or a new one. Whoever leaves it last closes it.
+
+    `access` is what a block at hand gives; without it, keys are looked up as `settings` says.
+    """
+    mine = _enter(run_id, settings, access)
+    try:
+        yield await mine.opened()
+    finally:
+        if _leave(mine):
+            await mine.stack.aclose()
+
+
+def _enter(run_id: str, settings: RunSettings, access: Access | None) -> _Shared:
+    with _registry:
+        found = next((each for each in _shared if each.serves(run_id, settings, access)), None)
+        if found is None:
+            found = _Shared(run_id, settings, access, asyncio.get_running_loop())
+            _shared.append(found)
+        found.holders += 1
+        return found
+
+
+def _leave(shared: _Shared) -> bool:
+    """Whether that was the last holder, who is to close it; nobody finds it any more."""
+    with _registry:
+        shared.holders -= 1
+        if shared.holders == 0:
+            _shared.remove(shared)
+        return shared.holders == 0

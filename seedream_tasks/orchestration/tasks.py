@@ -4,28 +4,25 @@ Prefect's own result cache is off everywhere: it forgets a payment whenever a re
 """
 
 import asyncio
-import uuid
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from ..catalog import manifest
 from ..catalog.manifest import Summary
 from ..catalog.records import RunFacts
-from ..core.errors import SeedreamError
 from ..core.jobs import Job
 from ..core.states import RecordStatus
 from ..engine.forecast import Forecast
-from ..engine.freezing import Request, freeze
+from ..engine.freezing import freeze
 from ..engine.publishing import publish, publish_concerned
-from ..engine.settings import amount, locations
-from ..ledger import facts, views
+from ..ledger import facts
 from .artifacts import in_a_line, record_in_a_line
 from .session import RunSettings, session
+from .single import archive_pictures, own_run_id, settings_for, submit, wait
 
 # Records that need somebody's eye; a deferred one only waits for its next run.
 _RED = frozenset({RecordStatus.FAILED, RecordStatus.UNKNOWN, RecordStatus.EXPIRED, RecordStatus.LOST})
@@ -81,28 +78,6 @@ async def write_manifest(run_id: str, settings: RunSettings) -> Summary:
         return summary
 
 
-def _single(
-    archive: str | None,
-    ledger: str | None,
-    gateways: list[str] | None,
-    prices: str | None,
-    max_usd: float | str | None,
-    wait_s: float,
-) -> tuple[str, RunSettings]:
-    """Settings for single jobs in anyone's flow; the flow run is the run, so its retries share one cap."""
-    place = locations(archive, ledger, simulated=False)
-    settings = RunSettings(
-        request=Request(catalog=""),
-        archive=place.archive.root,
-        ledger=place.ledger_url,
-        gateways=tuple(gateways or ()),
-        prices=prices,
-        max_usd=amount(max_usd, "max_usd"),
-        wait_s=wait_s,
-    )
-    return str(flow_run.id or uuid.uuid4()), settings
-
-
 @task(name="submit_job", task_run_name="submit {job.row_key} {job.shot}", cache_policy=NO_CACHE, persist_result=False)
 async def submit_job(
     job: Job,
@@ -114,12 +89,10 @@ async def submit_job(
 ) -> list[str]:
     """Buy what is not bought yet of one job; returns the ids of its attempts that are live or hold its pictures.
 
-    `job` has its references resolved to sha256; caps and prices as for `catalog_images`.
+    `job` has its references resolved to sha256; ledger, gateways, caps and prices as for `catalog_images`.
     """
-    run_id, settings = _single(archive, ledger, gateways, prices, max_usd, 0.0)
-    async with session(run_id, settings) as run:
-        await run.begin()
-        return await (await run.engine()).submit(job)
+    settings = await settings_for(archive, ledger, gateways, prices, max_usd, 0.0)
+    return await submit(job, own_run_id(), settings)
 
 
 @task(name="wait_for_job", task_run_name="wait", cache_policy=NO_CACHE, persist_result=False)
@@ -131,12 +104,8 @@ async def wait_for_job(
     wait_s: float = 1800.0,
 ) -> list[str]:
     """Follow attempts until the gateway is done with them; returns those that delivered. Raises SeedreamError for none."""
-    run_id, settings = _single(archive, ledger, gateways, None, None, wait_s)
-    async with session(run_id, settings) as run:
-        delivered = await (await run.engine()).wait(attempt_ids)
-    if attempt_ids and not delivered:
-        raise SeedreamError(f"none of {', '.join(attempt_ids)} delivered a picture", code="nothing_delivered")
-    return delivered
+    settings = await settings_for(archive, ledger, gateways, None, None, wait_s)
+    return await wait(attempt_ids, own_run_id(), settings)
 
 
 @task(name="archive_job", task_run_name="archive", cache_policy=NO_CACHE, persist_result=False)
@@ -147,10 +116,5 @@ async def archive_job(
     gateways: list[str] | None = None,
 ) -> list[str]:
     """Copy and verify what these attempts delivered; returns the URIs of the archived pictures."""
-    run_id, settings = _single(archive, ledger, gateways, None, None, 1800.0)
-    async with session(run_id, settings) as run:
-        await (await run.engine()).archive(attempt_ids)
-        found = await run.around.ledger.read(
-            lambda connection: [each for one in attempt_ids for each in views.pictures_of(connection, one)]
-        )
-    return [f"{root}/{path}" for each in found for root, path in each.copies.items()]
+    settings = await settings_for(archive, ledger, gateways, None, None, 1800.0)
+    return await archive_pictures(attempt_ids, own_run_id(), settings)
