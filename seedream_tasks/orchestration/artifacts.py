@@ -1,17 +1,20 @@
 """What the Prefect UI shows of a run, as pure functions: figures in, Markdown out."""
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from ..catalog.contact_sheet import Tile
 from ..catalog.manifest import Summary
+from ..core.advice import advice
 from ..core.money import ZERO, dollars, plain
+from ..core.states import COMPLETE, RecordStatus
 from ..engine.balances import Funds
 from ..engine.forecast import Forecast
+from .charts import data_uri, spend_chart
 
 _UNKNOWN_SHOWN = 200
 _TILES_A_ROW = 6
@@ -49,9 +52,19 @@ class Unknown:
         }
 
 
+class _Ours(str):
+    """Markdown of ours in a cell: it keeps its marks."""
+
+
 def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    return html.escape(text.replace("\n", " ")).replace("|", "&#124;")
+    if isinstance(value, _Ours):
+        return value
+    return "" if value is None else _words(str(value))
+
+
+def _words(text: str) -> str:
+    """A catalog's text inside Markdown, as text: no link, picture or emphasis can be made of it."""
+    return "".join(f"&#{ord(each)};" if each in "[]()*_`~\\!#<>&|" else each for each in text.replace("\n", " "))
 
 
 def table(header: list[str], rows: list[list[Any]]) -> str:
@@ -147,14 +160,11 @@ def result_markdown(summary: Summary, manifest_uri: str) -> str:
             ]
             for name, each in sorted(summary.by_gateway.items())
         ]
+        parts.append("## Spend by gateway")
+        parts.append(f"![quoted and billed by gateway]({data_uri(spend_chart(summary.by_gateway))})")
         parts.append(table(["gateway", "attempts", "pictures", "quoted", "billed", "difference", "at risk"], rows))
     if summary.failures:
-        parts.append(f"## Not archived (the first {len(summary.failures)})")
-        shown = ("row_number", "row_key", "shot", "status", "reason")
-        rows = [
-            [*(each[name] for name in shown), each["error_message"] or each["error_code"]] for each in summary.failures
-        ]
-        parts.append(table(["row", "key", "shot", "status", "reason", "why"], rows))
+        parts.append(f"**{failures_in_a_line(summary)}: see the artifact `seedream-failures`.**")
     return "\n\n".join(parts)
 
 
@@ -183,9 +193,31 @@ def _tile(tile: Tile) -> str:
     return "<br>".join([shown, *said])
 
 
-def _words(text: str) -> str:
-    """A catalog's text inside Markdown, as text: no link, picture or emphasis can be made of it."""
-    return "".join(f"&#{ord(each)};" if each in "[]()*_`~\\!#<>&|" else each for each in text.replace("\n", " "))
+def failures_in_a_line(summary: Summary) -> str:
+    """How many records are not archived, and how many of them are listed."""
+    count = sum(many for status, many in summary.by_status.items() if RecordStatus(status) not in COMPLETE)
+    shown = f", the first {len(summary.failures)}" if len(summary.failures) < count else ""
+    return f"{count} {'record is' if count == 1 else 'records are'} not archived{shown}"
+
+
+def failures_markdown(summary: Summary) -> str:
+    """The first records that are not archived: which, why, and what to do about each."""
+    rows = [
+        [
+            each["row_number"],
+            f"{each['row_key']} {each['shot']}",
+            f"{each['status']} ({each['reason']})" + (f" at {each['gateway']}" if each["gateway"] else ""),
+            each["error_message"] or each["error_code"],
+            _Ours(advice(RecordStatus(each["status"]), each["reason"], each["error_code"])),
+        ]
+        for each in summary.failures
+    ]
+    return f"# {failures_in_a_line(summary)}\n\n" + table(["row", "key, shot", "status", "why", "what to do"], rows)
+
+
+def as_link(uri: str) -> str:
+    """An address for a link: a local path as file://."""
+    return uri if "://" in uri else Path(uri).absolute().as_uri()
 
 
 def in_a_line(summary: Summary) -> str:

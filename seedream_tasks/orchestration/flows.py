@@ -11,9 +11,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 from prefect import flow
-from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
+from prefect.artifacts import (
+    acreate_link_artifact,
+    acreate_markdown_artifact,
+    acreate_progress_artifact,
+    aupdate_progress_artifact,
+)
 from prefect.client.schemas.objects import State
-from prefect.events import emit_event
 from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
@@ -28,12 +32,21 @@ from ..engine.canary import canary
 from ..engine.embedded import embedded_sandbox, sandbox_state
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request
-from ..engine.progress import Happening, Progress, listen
+from ..engine.progress import Progress
 from ..engine.running import Runner
 from ..engine.settings import amount, configured, retry_words
 from .access import gateway_names, place_of, to_hand_on
 from .approval import abide, approved, lift
-from .artifacts import contact_sheet_markdown, forecast_markdown, in_a_line, result_markdown
+from .artifacts import (
+    as_link,
+    contact_sheet_markdown,
+    failures_in_a_line,
+    failures_markdown,
+    forecast_markdown,
+    in_a_line,
+    result_markdown,
+)
+from .events import tell_end
 from .session import RunSettings, Session, session
 from .stopping import in_order
 from .tasks import plan_jobs, process_chunk, write_manifest
@@ -46,8 +59,6 @@ MOST_ROW_TASKS = 300
 # The first chunk is small, as proof of life; the others are few, since each costs the server some writes.
 FIRST_CHUNK, CHUNK = 100, 1000
 _PROGRESS_EVERY_S = 2.0
-_EVENTS = {"price_drift": "seedream.price.drift"}
-_MOST_EVENTS = 100
 
 
 def _name_of_run() -> str:
@@ -149,21 +160,12 @@ async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary
     await _show_forecast(run, figures, funds)
     runner = await run.runner()
     await _ask_for_approval(run, settings, runner, figures)
-    told: list[Happening] = []
-
-    def hear(progress: Progress, happening: Happening | None) -> None:
-        # Another flow run in this process tells of its own.
-        if happening is not None and progress is runner.engine.progress:
-            told.append(happening)
-
-    stop_listening = listen(hear)
     showing = asyncio.create_task(_show_progress(runner.engine.progress))
     try:
         ranges = _ranges(runner.frozen, granularity)
         chunks = [_chunk(run.run_id, settings, start, stop, label) for start, stop, label in ranges]
         states = await asyncio.gather(*(chunk() for chunk in chunks))
     finally:
-        stop_listening()
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
     if runner.engine.fault is not None:
@@ -176,7 +178,7 @@ async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary
                 raise error
     await asyncio.to_thread(_keep_bill, run)
     summary = await write_manifest(run.run_id, settings)
-    await _show_result(run, summary, told)
+    await _show_result(run, summary)
     return summary
 
 
@@ -269,25 +271,24 @@ async def _show_last_progress(artifact: UUID, now: float) -> None:
         await aupdate_progress_artifact(artifact, now)
 
 
-async def _show_result(run: Session, summary: Summary, told: list[Happening]) -> None:
+async def _show_result(run: Session, summary: Summary) -> None:
     uri = run.around.archive.uri(manifest_path(run.run_id))
     tiles = await asyncio.to_thread(short_sheet, run.around.archive, run.run_id)
     page = run.around.archive.uri(sheet_path(run.run_id))
     async with for_show():
         await acreate_markdown_artifact(
-            result_markdown(summary, uri), key="seedream-result", description="What became of every record"
+            result_markdown(summary, uri), key="seedream-result", description="What became of the run, and what it cost"
         )
         await acreate_markdown_artifact(
             contact_sheet_markdown(tiles, summary, page), key="seedream-contact-sheet", description="The first pictures"
         )
-    resource = {"prefect.resource.id": f"seedream.run.{run.run_id}"}
+        if summary.failures:
+            await acreate_markdown_artifact(
+                failures_markdown(summary), key="seedream-failures", description=failures_in_a_line(summary)
+            )
+        await acreate_link_artifact(as_link(uri), "manifest.parquet", key="seedream-manifest", description=uri)
     await show_unknown(run.around.ledger, run.run_id)
-    for happening in [each for each in told if each.kind in _EVENTS][:_MOST_EVENTS]:
-        payload = {"row_key": happening.row_key, "shot": happening.shot, "what": happening.text}
-        emit_event(_EVENTS[happening.kind], resource=resource, payload=payload)
-    if summary.deferred_usd and any("over_cap" in each.text for each in told):
-        emit_event("seedream.budget.reached", resource=resource, payload={"deferred_usd": str(summary.deferred_usd)})
-    emit_event("seedream.run.completed", resource=resource, payload={**summary.as_json(), "manifest": uri})
+    await tell_end(run.around.ledger, summary, uri)
 
 
 def _keep_bill(run: Session) -> None:
