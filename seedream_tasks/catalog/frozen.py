@@ -244,6 +244,11 @@ class FrozenRun:
     def __len__(self) -> int:
         return int(self._parquet.metadata.num_rows)
 
+    def count_jobs(self) -> int:
+        """How many of the records are jobs: those that planning has not settled."""
+        groups = self._parquet.iter_batches(batch_size=ROWS_PER_GROUP, columns=["_settled"])
+        return sum(group.column(0).null_count for group in groups)
+
     def close(self) -> None:
         """Let go of the file."""
         self._parquet.close()

@@ -44,7 +44,7 @@ _BY_CODE = {
 
 def advice(status: RecordStatus, reason: str | None, error_code: str | None) -> str:
     """What somebody who looks at the run should do about this record; empty where there is nothing to do."""
-    if status in (RecordStatus.DEFERRED, RecordStatus.INVALID) and reason in _BY_REASON:
+    if status in (RecordStatus.DEFERRED, RecordStatus.INVALID, RecordStatus.PARTIAL) and reason in _BY_REASON:
         return _BY_REASON[reason]
     if status is RecordStatus.FAILED and error_code:
         kind = ERROR_CODES.get(error_code)

@@ -382,8 +382,9 @@ class Engine:
         for_good: bool = False,
     ) -> None:
         """Do not buy these slots in this run, and say why; `for_good`: the record is invalid, not only deferred."""
-        usd = money(price.usd * len(slots)) if price else ZERO
         given_up.update(slots)
+        # The last word counts, so it speaks for every slot of the job that is given up: a job may be bought in many calls.
+        usd = money(price.usd * len(given_up)) if price else ZERO
         admission = Admission(reason, why, usd, usd or None, for_good)
         await self._ledger.write(
             lambda connection: facts.put_off(connection, self.context.run_id, job.job_key, admission)

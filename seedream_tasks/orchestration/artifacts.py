@@ -118,7 +118,7 @@ def unknown_markdown(found: Sequence[Unknown], ledger: str) -> str:
     total = sum((each.at_risk_usd for each in found), ZERO)
     more = f" (the first {len(shown)} are shown)" if len(shown) < len(found) else ""
     parts = [
-        f"# {len(found)} payments of unknown fate, {dollars(total)} at risk{more}",
+        f"# {len(found)} {'payment' if len(found) == 1 else 'payments'} of unknown fate, {dollars(total)} at risk{more}",
         "The answer to these requests got lost: they may have been accepted and billed. They are never sent again by themselves."
         f" {WHAT_TO_DO}",
         table(["attempt", "key", "shot", "gateway", "sent (UTC)", "at risk"], rows),
@@ -236,4 +236,5 @@ def record_in_a_line(record: dict[str, Any]) -> str:
     if record["at_risk_usd"]:
         text += f", {dollars(record['at_risk_usd'])} at risk"
     why = record["error_message"] or record["error_code"]
-    return f"{text}: {why}" if why else text
+    todo = advice(RecordStatus(record["status"]), record["reason"], record["error_code"])
+    return f"{text}: {why}. {todo}".rstrip() if why else text

@@ -90,10 +90,10 @@ uris = await run.fetch_result()
         default=..., description="Which gateway the account is at: evolink, gccai, getimg or apiin."
     )
     api_key: SecretStr = Field(default=..., title="API key", description="The account's key.")
-    base_url: str | None = Field(
-        default=None,
+    base_url: str = Field(
+        default="",
         title="Base URL",
-        description="What stands before the paths of the gateway's API; gccai has none of its own, the others have.",
+        description="What stands before the paths of the gateway's API; empty: the gateway's own, which gccai has not.",
     )
     in_flight: int | None = Field(default=None, ge=1, description="Most attempts in flight at once.")
     submits_per_minute: int | None = Field(default=None, ge=1, description="Most paid requests a minute.")
@@ -113,13 +113,13 @@ uris = await run.fetch_result()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        base_url_of(self.gateway, self.base_url or "", "base_url")
+        self.account()
         self.price_rows("prices")
         return self
 
     def account(self, name: str = "base_url") -> Account:
         """Who is billed; `name` is what an error calls this block. Raises ConfigurationError."""
-        base = base_url_of(self.gateway, (self.base_url or "").strip().rstrip("/"), name)
+        base = base_url_of(self.gateway, self.base_url.strip().rstrip("/"), name)
         return Account(self.gateway, base, self.api_key.get_secret_value())
 
     def limits(self) -> dict[str, Any]:
