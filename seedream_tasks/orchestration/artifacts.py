@@ -1,5 +1,6 @@
 """What the Prefect UI shows of a run, as pure functions: figures in, Markdown out."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from .charts import data_uri, spend_chart
 
 _UNKNOWN_SHOWN = 200
 _TILES_A_ROW = 6
+_MARKS = frozenset("[]()*_`~\\!#<>&|")
 WHAT_TO_DO = (
     "Look the time up in the gateway's own console, then say what became of it with `seedream resolve`;"
     " a callback that names the task settles it by itself."
@@ -64,7 +66,13 @@ def _cell(value: Any) -> str:
 
 def _words(text: str) -> str:
     """A catalog's text inside Markdown, as text: no link, picture or emphasis can be made of it."""
-    return "".join(f"&#{ord(each)};" if each in "[]()*_`~\\!#<>&|" else each for each in text.replace("\n", " "))
+    # The first UI shows entities as they are written, so marks are escaped by backslashes, which both UIs read.
+    return "".join(f"\\{each}" if each in _MARKS else each for each in text.replace("\n", " "))
+
+
+def _folded(text: str, width: int) -> str:
+    """Escaped text in lines of about `width` characters: the first UI never wraps a cell."""
+    return "<br>".join(_words(line) for line in textwrap.wrap(text, width))
 
 
 def table(header: list[str], rows: list[list[Any]]) -> str:
@@ -187,9 +195,9 @@ def contact_sheet_markdown(tiles: Sequence[Tile], summary: Summary, page_uri: st
 
 def _tile(tile: Tile) -> str:
     shown = f'<img src="{tile.picture}" width="112">' if tile.picture else f"**{_cell(tile.status.replace('_', ' '))}**"
-    said = [_words(tile.title or tile.row_key), _words(f"{tile.row_key} {tile.shot}")]
+    said = [_folded(tile.title or tile.row_key, 18), _folded(f"{tile.row_key} {tile.shot}", 18)]
     if tile.why:
-        said.append(f"{_words(tile.status.replace('_', ' '))}: {_words(tile.why[:120])}")
+        said.append(_folded(f"{tile.status.replace('_', ' ')}: {tile.why[:120]}", 18))
     return "<br>".join([shown, *said])
 
 
@@ -205,14 +213,16 @@ def failures_markdown(summary: Summary) -> str:
     rows = [
         [
             each["row_number"],
-            f"{each['row_key']} {each['shot']}",
-            f"{each['status']} ({each['reason']})" + (f" at {each['gateway']}" if each["gateway"] else ""),
-            each["error_message"] or each["error_code"],
-            _Ours(advice(RecordStatus(each["status"]), each["reason"], each["error_code"])),
+            _Ours(_folded(f"{each['row_key']} {each['shot']}", 24)),
+            _Ours("<br>".join(_words(str(each[name])) for name in ("status", "reason", "gateway") if each[name])),
+            _Ours(
+                "<br>".join(textwrap.wrap(advice(RecordStatus(each["status"]), each["reason"], each["error_code"]), 36))
+            ),
+            _Ours(_folded(each["error_message"] or each["error_code"] or "", 40)),
         ]
         for each in summary.failures
     ]
-    return f"# {failures_in_a_line(summary)}\n\n" + table(["row", "key, shot", "status", "why", "what to do"], rows)
+    return f"# {failures_in_a_line(summary)}\n\n" + table(["row", "key, shot", "status", "what to do", "why"], rows)
 
 
 def as_link(uri: str) -> str:

@@ -55,7 +55,7 @@ def test_forecast_progress_and_result_are_artifacts(gateways: Sandbox, tmp_path:
     state = _go(catalog=str(products(tmp_path / "c.csv", 2)), archive=str(tmp_path / "a"), gateways=["getimg"])
     result = asyncio.run(state.aresult())
     _, artifacts = asyncio.run(_seen(result["run_id"]))
-    shown = {"seedream-forecast", "seedream-progress", "seedream-result", "seedream-contact-sheet"}
+    shown = {"seedream-forecast", "seedream-manifest", "seedream-progress", "seedream-result", "seedream-contact-sheet"}
     assert set(artifacts) == shown
     assert "Forecast: $0.08" in artifacts["seedream-forecast"]
     assert float(artifacts["seedream-progress"]) == 100.0

@@ -83,7 +83,7 @@ def _answers(url: str, process: "subprocess.Popen[bytes]") -> bool:
 
 @pytest.fixture(scope="session")
 def shown(page: Page, _fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """A run with pictures, a refusal, an unknown payment, a cap and an invalid row, bought at two gateways."""
+    """A run with pictures, a refusal, an unknown payment, a set that fits under no cap and an invalid row, at two gateways."""
     folder = tmp_path_factory.mktemp("ui")
     _fast_sandbox.reset()
     _fast_sandbox.faults(
@@ -99,7 +99,7 @@ def shown(page: Page, _fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathF
         {"sku": "knife", "prompt": "A weapon", "gateways": "evolink"},
         {"sku": "kettle", "prompt": "Kettle", "gateways": "evolink"},
         {"sku": "empty", "prompt": "", "gateways": "evolink"},
-        {"sku": "many", "prompt": "A table set", "n": 15, "gateways": "getimg"},
+        {"sku": "many", "prompt": "A table set", "n": 15, "gateways": "evolink"},
     ]
     catalog = write_catalog(folder / "spring-catalog.csv", *rows)
     with _server(folder / "home") as url, pytest.MonkeyPatch.context() as patch:
@@ -108,6 +108,6 @@ def shown(page: Page, _fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathF
             patch.setenv(f"SEEDREAM_{name.upper()}_BASE_URL", _fast_sandbox.bases[name])
         with temporary_settings({PREFECT_API_URL: f"{url}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             result: Any = asyncio.run(
-                catalog_images(str(catalog), archive=str(folder / "archive"), gateways=[*_BOTH], max_usd="0.40")
+                catalog_images(str(catalog), archive=str(folder / "archive"), gateways=[*_BOTH], max_usd="0.45")
             )
             yield Shown(url, result)
