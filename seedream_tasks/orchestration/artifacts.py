@@ -18,7 +18,7 @@ from ..engine.forecast import Forecast
 from .charts import data_uri, spend_chart
 
 _UNKNOWN_SHOWN = 200
-_TILES_A_ROW = 6
+_TILES_A_ROW = 5  # more are cut off at the side of the first UI
 _MARKS = frozenset("[]()*_`~\\!#<>&|")
 WHAT_TO_DO = (
     "Look the time up in the gateway's own console, then say what became of it with `seedream resolve`;"

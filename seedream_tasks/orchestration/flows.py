@@ -262,13 +262,15 @@ async def _show_progress(progress: Progress) -> None:
                 shown = now
             await asyncio.sleep(_PROGRESS_EVERY_S)
     finally:
-        if artifact is not None:
-            await asyncio.shield(_show_last_progress(artifact, 100.0 * progress.done / max(progress.total, 1)))
+        await asyncio.shield(_show_last_progress(artifact, 100.0 * progress.done / max(progress.total, 1)))
 
 
-async def _show_last_progress(artifact: UUID, now: float) -> None:
+async def _show_last_progress(artifact: UUID | None, now: float) -> None:
     async with for_show():
-        await aupdate_progress_artifact(artifact, now)
+        if artifact is None:  # the run was over before the server had answered
+            await acreate_progress_artifact(now, key="seedream-progress", description="Jobs done")
+        else:
+            await aupdate_progress_artifact(artifact, now)
 
 
 async def _show_result(run: Session, summary: Summary) -> None:

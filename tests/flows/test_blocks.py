@@ -46,13 +46,6 @@ class TestLedgerStandard(BlockStandardTestSuite):
         return SeedreamLedger
 
 
-@pytest.fixture
-def sandbox(_fast_sandbox: Sandbox) -> Sandbox:
-    """The gateways, with nothing in the environment: only blocks know them."""
-    _fast_sandbox.reset()
-    return _fast_sandbox
-
-
 def _saved(sandbox: Sandbox, name: str = "my-evolink", gateway: Any = "evolink", **more: Any) -> str:
     block = SeedreamGateway(gateway=gateway, api_key=KEY, base_url=sandbox.bases[gateway], **more)
     asyncio.run(block.asave(name, overwrite=True))

@@ -75,7 +75,7 @@ def test_each_unknown_payment_is_an_event_once_and_stands_in_an_artifact_until_i
     assert len([name for name, _ in events if name == "seedream.attempt.unknown"]) == 1
     for run_id in (first["run_id"], second["run_id"]):
         text = artifacts(run_id)["seedream-unknown"]
-        assert "# 1 payments of unknown fate, $0.031 at risk" in text
+        assert "# 1 payment of unknown fate, $0.031 at risk" in text
         assert all(word in text for word in (attempt["attempt_id"], "p1", "evolink", "seedream resolve"))
 
 
