@@ -97,7 +97,8 @@ class Uploads:
 
     async def _announcing(self, _: web.Application) -> AsyncIterator[None]:
         if self._prefect is None:
-            logger.warning("PREFECT_API_URL is not set: uploads are kept here, and announced by the next watch_uploads")
+            if self._secret:
+                logger.warning("PREFECT_API_URL is not set: uploads are kept, and announced by the next watch_uploads")
             yield
             return
         loop = asyncio.create_task(self._announce(self._prefect))
