@@ -122,7 +122,9 @@ async def with_digest(upload: CatalogUpload) -> CatalogUpload:
     if upload.digest is not None or upload.uri.startswith(("http://", "https://")):
         return upload
     try:
-        digest, size = await asyncio.wait_for(asyncio.to_thread(read_digest, upload.uri), _READ_WITHIN_S)
+        # Not wait_for: in Python 3.11 it loses a cancellation that comes as the reading ends, and serve would not stop.
+        async with asyncio.timeout(_READ_WITHIN_S):
+            digest, size = await asyncio.to_thread(read_digest, upload.uri)
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own; the run reads the file itself
         logger.info(
             "%s cannot be read here, so its event has no digest: %s: %s", upload.uri, type(error).__name__, error
