@@ -103,13 +103,14 @@ def _want(
         return (Purpose.AGAIN if transient else Purpose.FIRST), refused
     if view.state is not SlotState.CLOSED or view.closed is None:
         return None
-    if view.closed is Closed.FEWER:
-        already = any(each.purpose is Purpose.TOP_UP for each in in_run)
-        return (Purpose.TOP_UP, frozenset()) if top_up and not already else None
-    closed_here = any(each.attempt_id == view.attempt_id for each in in_run)
-    if closed_here:
+    if view.closed is Closed.FEWER and top_up and not any(each.purpose is Purpose.TOP_UP for each in in_run):
+        return Purpose.TOP_UP, frozenset()
+    if any(each.attempt_id == view.attempt_id for each in in_run):
         return (Purpose.ELSEWHERE, refused) if view.closed is Closed.REFUSED else None
-    return (Purpose.RETRY, frozenset()) if view.closed in opened else None
+    # An attempt that finished without any picture failed, so --retry failed opens its slots like those of the others.
+    empty = any(each.attempt_id == view.attempt_id and each.state is AttemptState.FAILED for each in attempts)
+    closed = Closed.BILLED if view.closed is Closed.FEWER and empty else view.closed
+    return (Purpose.RETRY, frozenset()) if closed in opened else None
 
 
 def split(slots: Sequence[int], call_size: int) -> list[tuple[int, ...]]:
@@ -166,10 +167,10 @@ def route(
     cheapest, lowest = priced[0]
     passed: list[str] = []
     for offer, price in priced:
-        if offer.gateway in not_at:
-            passed.append(f"{offer.gateway} refused it")
-        elif offer.out:
+        if offer.out:
             passed.append(f"{offer.gateway}: {offer.out}")
+        elif offer.gateway in not_at:
+            passed.append(f"{offer.gateway} refused it")
         elif max_premium is not None and price.usd > lowest.usd * (1 + max_premium):
             more = f"{(price.usd / lowest.usd - 1) * 100:.0f} % more than" if lowest.usd else "more than nothing at"
             passed.append(f"{offer.gateway} costs {more} {cheapest.gateway}")

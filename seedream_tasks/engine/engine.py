@@ -227,7 +227,8 @@ class Engine:
             why = "no gateway of this run can do it, by what they say now"
             await self._put_off(job, want.slots, Reason.NO_GATEWAY, why, None, given_up, for_good=True)
             return
-        found = route(offers, want.not_at | not_at.keys(), self.context.max_premium)
+        offers = [replace(each, out=each.out or not_at.get(each.gateway)) for each in offers]
+        found = route(offers, want.not_at, self.context.max_premium)
         if not isinstance(found, Route):
             why, text = found
             if why is NoRoute.OUT and await self._recovered(offers, want.not_at | not_at.keys(), began):
@@ -286,8 +287,7 @@ class Engine:
         attempt: Attempt | None = None
         try:
             if not await lane.ready(until):
-                why = f"{lane.gateway} asks to wait longer than this run does"
-                await self._put_off(job, purchase.slots, Reason.NO_GATEWAY, why, purchase.cheapest, given_up)
+                not_at[lane.gateway] = "it asks to wait longer than this run does"
                 return
             if self.stopping or self.fault is not None or lane.why_out():
                 return

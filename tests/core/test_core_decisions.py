@@ -228,6 +228,18 @@ def test_each_retry_opens_its_own(why: Closed, word: str) -> None:
     assert wanted(1, [closed(0, why)], past, NOW, others) == []
 
 
+def test_retry_failed_opens_what_finished_without_any_picture() -> None:
+    """Its record says failed; one that left out a few is archived, and stays so. In the run that closed it, nothing is."""
+    slot = [closed(0, Closed.FEWER, 1)]
+    empty = attempt(1, 0, run=BEFORE, error=None)
+    short = replace(empty, state=AttemptState.ARCHIVED)
+    assert wanted(1, slot, [empty], NOW) == []
+    assert wanted(1, slot, [empty], NOW, ["failed"]) == [Want((0,), Purpose.RETRY)]
+    assert wanted(1, slot, [empty], NOW, ["expired", "lost"]) == []
+    assert wanted(1, slot, [short], NOW, ["failed"]) == []
+    assert wanted(1, slot, [replace(empty, run_id=NOW)], NOW, ["failed"]) == []
+
+
 def test_top_up_buys_what_the_gateway_left_out_once_per_run() -> None:
     """Only where the shot asks for it, whichever run left it out, and never in a circle."""
     slot = [closed(0, Closed.FEWER, 1)]

@@ -203,7 +203,7 @@ def test_another_price_is_billed_where_reported_and_at_risk_where_not(
 def test_a_task_that_finishes_without_a_picture_failed_and_cost_nothing(
     gateways: Sandbox, tmp_path: Path, gateway: str
 ) -> None:
-    """Finished with no pictures at all: failed, no_images, billed as produced, and not bought again by itself."""
+    """Finished with no pictures at all: failed, no_images, billed as produced, and bought again by --retry failed only."""
     gateways.faults([fault("fewer_images", match=None, value=0)])
     catalog = write_catalog(tmp_path / "c.csv", {"sku": "p", "prompt": "One"})
     first = run(catalog, tmp_path / "a", gateways=[gateway])
@@ -212,7 +212,9 @@ def test_a_task_that_finishes_without_a_picture_failed_and_cost_nothing(
     gateways.faults([])
     second = run(catalog, tmp_path / "a", gateways=[gateway])
     assert len(calls(gateways)) == 1
-    assert_bill(gateways, first, second)
+    third = run(catalog, tmp_path / "a", gateways=[gateway], retry=("failed",))
+    assert (third.one("p")["status"], third.one("p")["reason"]) == ("archived", "retried")
+    assert_bill(gateways, first, second, third)
 
 
 @pytest.mark.parametrize("gateway", ["evolink", "gccai"])

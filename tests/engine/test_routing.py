@@ -37,6 +37,22 @@ def test_the_cheapest_gateway_gets_the_job_and_the_record_says_so(gateways: Sand
     assert_bill(gateways, ran)
 
 
+@pytest.mark.parametrize("kind", ["reject_429", "http_503"])
+def test_a_pause_longer_than_the_run_sends_jobs_to_the_next_gateway(
+    gateways: Sandbox, tmp_path: Path, kind: str
+) -> None:
+    """A definite, unbilled no of one gateway puts nothing off while another one can do it; with none left it does."""
+    gateways.faults([{**fault("apiin", kind), "value": 600}])
+    ran = run(products(tmp_path / "c.csv", 3), tmp_path / "a", gateways=["apiin", "evolink"], wait_s=60)
+    assert ran.statuses() == {"archived": 3}
+    assert {each["gateway"] for each in ran.records} == {"evolink"}
+    assert all("apiin: it asks to wait" in each["route_reason"] for each in ran.records)
+    alone = run(products(tmp_path / "d.csv", 3, edition="b"), tmp_path / "a", gateways=["apiin"], wait_s=60)
+    assert alone.statuses() == {"deferred": 3}
+    assert {each["reason"] for each in alone.records} == {"no_gateway"}
+    assert_bill(gateways, ran, alone)
+
+
 @pytest.mark.parametrize("kind", ["reject_401", "reject_402"])
 def test_an_account_that_is_refused_sends_its_jobs_to_the_next_gateway(
     gateways: Sandbox, tmp_path: Path, kind: str
