@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from ..core.money import SIX_PLACES, money
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

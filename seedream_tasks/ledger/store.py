@@ -245,10 +245,6 @@ def parse_url(text_url: str) -> sqlalchemy.URL:
         url = url.set(drivername="postgresql+psycopg")
     if backend not in ("sqlite", "postgresql"):
         raise ConfigurationError(f"a ledger is kept in sqlite or postgresql, not {backend}", field="ledger")
-    if "password" in url.query:
-        raise ConfigurationError(
-            "a ledger's password stands before the @ of its URL, where it can be hidden", field="ledger"
-        )
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise ConfigurationError("a ledger in memory would be lost with the process", field="ledger")
     return url

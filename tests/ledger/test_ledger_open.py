@@ -56,7 +56,7 @@ def test_another_versions_ledger_is_refused_and_left_as_it_is(ledger_url: str) -
         ))  # fmt: skip
         before = book.rows()
         for create in (True, False):
-            with pytest.raises(ConfigurationError, match="version 99, this is version 2"):
+            with pytest.raises(ConfigurationError, match="version 99, this is version 3"):
                 open_ledger(ledger_url, create=create)
         assert book.rows() == before
 

@@ -1,0 +1,81 @@
+"""Reference pages name everything there is: settings, commands and options, columns, statuses, reasons, warnings."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from seedream_tasks.catalog.frozen import RECORD
+from seedream_tasks.cli.main import seedream
+from seedream_tasks.core.states import Reason, RecordStatus
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+SOURCE = "\n".join(path.read_text("utf-8") for path in (ROOT / "seedream_tasks").rglob("*.py"))
+
+
+def commands(group: click.Group, before: str = "") -> list[tuple[str, click.Command]]:
+    """Every command with its words."""
+    found = []
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found += commands(command, f"{before}{name} ")
+        else:
+            found.append((f"{before}{name}", command))
+    return found
+
+
+def section(page: str, title: str) -> str:
+    """The text below a heading up to the next one."""
+    text = (DOCS / page).read_text("utf-8")
+    _, found, rest = text.partition(f"\n## {title}\n")
+    assert found, f"{page} has no section {title}"
+    return rest.partition("\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "command"), commands(seedream), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_command_and_option_is_documented(words: str, command: click.Command) -> None:
+    """docs/commands.md has a section for each command that names each of its options and arguments."""
+    text = section("commands.md", f"seedream {words}")
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.hidden:
+            continue
+        names = (
+            parameter.opts if isinstance(parameter, click.Option) else [parameter.make_metavar(click.Context(command))]
+        )
+        assert any(f"`{name}" in text for name in names), f"{words}: {names}"
+
+
+def test_every_setting_is_documented() -> None:
+    """Each environment variable that the code reads stands in docs/gateways.md."""
+    text = (DOCS / "gateways.md").read_text("utf-8")
+    read = {name for name in re.findall(r"\bSEEDREAM_[A-Z_]*[A-Z]\b", SOURCE) if not name.endswith("_API_KEY")}
+    assert read
+    assert [name for name in sorted(read) if f"`{name}" not in text] == []
+
+
+@pytest.mark.parametrize(
+    "words", [sorted(RecordStatus), sorted(Reason), RECORD.names], ids=["status", "reason", "column"]
+)
+def test_every_word_of_the_manifest_is_documented(words: list[str]) -> None:
+    """Columns, statuses and reasons stand in docs/manifest.md in code marks."""
+    text = re.sub(r"```.*?```", "", (DOCS / "manifest.md").read_text("utf-8"), flags=re.DOTALL)
+    # Lists of words stand in tables without marks.
+    marked = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", text))))
+    marked |= {
+        word for line in text.splitlines() if line.startswith("| `status`") for word in re.findall("[a-z_]+", line)
+    }
+    assert [word for word in words if word not in marked] == []
+
+
+def test_the_pages_that_are_linked_exist() -> None:
+    """No link between README and docs leads nowhere."""
+    pages = [ROOT / "README.md", *DOCS.rglob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#]+\.md)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
