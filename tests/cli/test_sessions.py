@@ -2,7 +2,8 @@
 
 A page's ```console blocks hold commands after `$ ` and what they print, on stdout and stderr. HTML comments between them set the
 scene: `<!-- faults: [...] -->`, `<!-- clock: SECONDS -->`, and `<!-- lost task: ID -->`, the id of the task that the gateway
-accepted and nobody was told of, `<!-- removed: FILE -->`. Ids, times, addresses and paths may differ; an id that was printed may be used later.
+accepted and nobody was told of, `<!-- removed: FILE -->`. Ids, times, addresses and paths may differ; an id that was printed may be
+used later.
 """
 
 import json
