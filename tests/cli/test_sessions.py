@@ -1,8 +1,8 @@
 """The console sessions of the documentation are run, in order, against the sandbox, and must say what they show.
 
 A page's ```console blocks hold commands after `$ ` and what they print, on stdout and stderr. HTML comments between them set the
-scene: `<!-- faults: [...] -->`, `<!-- clock: SECONDS -->`, and `<!-- lost task: ID -->`, the id of the task that the gateway
-accepted and nobody was told of, `<!-- removed: FILE -->`. Ids, times, addresses and paths may differ; an id that was printed may be
+scene: `<!-- faults: [...] -->`, `<!-- clock: SECONDS -->`, `<!-- removed: FILE -->`, and `<!-- lost task: ID -->`, the id of the
+task that the gateway accepted and nobody was told of. Ids, times, addresses and paths may differ; an id that was printed may be
 used later.
 """
 
