@@ -13,7 +13,7 @@ from ..core.errors import ConfigurationError
 from ..core.pricing import PriceRow
 from ..engine.context import limits_from_environment
 from ..engine.lanes import Limits
-from ..engine.settings import Locations, configured, locations, read_prices
+from ..engine.settings import Locations, configured, known_locations, locations, read_prices
 from ..gateways.client import Account
 from ..ledger.store import has_password
 from .blocks import SeedreamGateway, SeedreamLedger
@@ -95,18 +95,27 @@ def access_by(blocks: Mapping[str, SeedreamGateway], prices: str | None) -> Acce
 
 async def place_of(archive: str | None, ledger: str | None, simulated: bool) -> Locations:
     """Archive and ledger as they are given: the ledger by URL or by block. Raises ConfigurationError."""
+    return locations(archive, await _ledger_url(ledger), simulated)
+
+
+async def known_place_of(archive: str | None, ledger: str | None) -> Locations:
+    """Like `place_of`, for flows that look after what runs have left. Raises ConfigurationError."""
+    return known_locations(archive, await _ledger_url(ledger))
+
+
+async def _ledger_url(ledger: str | None) -> str | None:
     if ledger is not None and is_block(ledger, SeedreamLedger):
         block = await _load(ledger, "ledger")
         if not isinstance(block, SeedreamLedger):
             raise ConfigurationError(f"{ledger} is no SeedreamLedger", field="ledger")
-        return locations(archive, block.url.get_secret_value(), simulated)
+        return block.url.get_secret_value()
     if ledger is not None and has_password(ledger):
         raise ConfigurationError(
             "the ledger's URL holds a password, and parameters are stored in plain text",
             field="ledger",
             hint="keep the URL in SEEDREAM_LEDGER or in a SeedreamLedger block and give its name: seedream-ledger/NAME",
         )
-    return locations(archive, ledger, simulated)
+    return ledger
 
 
 def to_hand_on(ledger: str | None, place: Locations) -> str | None:

@@ -14,9 +14,10 @@ from ..core.money import dollars
 from ..engine.collecting import Collected, collect
 from ..engine.context import open_pair
 from ..engine.progress import Happening, Progress, listen
-from ..engine.settings import Locations, known_locations
+from ..engine.settings import Locations
 from ..ledger.expiring import Expiring
 from ..ledger.store import exists, shown_url
+from .access import access_to, known_place_of
 from .artifacts import table
 from .stopping import in_order
 from .telling import expiring_rows, for_show, show_unknown, tell_expiring
@@ -26,14 +27,20 @@ _SHOWN = 200
 
 
 @flow(name="collect_images", persist_result=False, validate_parameters=True)
-async def collect_images(archive: str | None = None, ledger: str | None = None) -> Any:
+async def collect_images(
+    archive: str | None = None, ledger: str | None = None, gateways: list[str] | None = None
+) -> Any:
     """Finish what runs have left in flight: ask, archive what is done, write the manifests this changes. Buys nothing.
 
     Args:
         archive: Where the pictures of the runs go; default: ./seedream-out.
-        ledger: SQLAlchemy URL of the ledger; default: ledger.db in a local archive.
+        ledger: SQLAlchemy URL of the ledger, without a password, or a block: seedream-ledger/NAME; default: ledger.db in a local
+            archive.
+        gateways: Whose keys to ask with: names, with keys from the environment, or blocks: seedream-gateway/NAME; default: all
+            that the environment configures.
     """
-    place = known_locations(archive, ledger)
+    place = await known_place_of(archive, ledger)
+    accounts = (await access_to(gateways, needed=False)).accounts if gateways else None
     if await asyncio.to_thread(_untouched, place):
         return Completed(
             message=f"nothing was ever bought here: there is no ledger at {shown_url(place.ledger_url)} yet"
@@ -42,7 +49,7 @@ async def collect_images(archive: str | None = None, ledger: str | None = None) 
     stop_listening = listen(lambda _, happening: told.append(happening) if happening else None)
     try:
         with in_order():
-            done = await collect(place, Progress())
+            done = await collect(place, Progress(), accounts)
     finally:
         stop_listening()
     store = await asyncio.to_thread(open_pair, place, create=False)

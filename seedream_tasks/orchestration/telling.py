@@ -17,6 +17,7 @@ from ..ledger import records, views
 from ..ledger.expiring import Expiring, expiring, told_expiring
 from ..ledger.store import Ledger, shown_url
 from .artifacts import Unknown, unknown_markdown
+from .events import run_resource
 
 logger = logging.getLogger("seedream_tasks.flows")
 
@@ -38,11 +39,6 @@ async def for_show() -> AsyncIterator[None]:
             yield
     except (TimeoutError, httpx.HTTPError) as error:
         logger.warning("Prefect's server does not show it: %s: %s", type(error).__name__, error)
-
-
-def of_run(run_id: str) -> dict[str, str]:
-    """The resource of events about what a run has bought."""
-    return {"prefect.resource.id": f"seedream.run.{run_id}"}
 
 
 async def show_unknown(ledger: Ledger, by: str) -> int:
@@ -83,7 +79,7 @@ async def show_unknown(ledger: Ledger, by: str) -> int:
         return len(found)  # the next run tells of them
     for each in found:
         if each.attempt_id in untold:
-            emit_event("seedream.attempt.unknown", resource=of_run(each.run_id), payload=each.payload())
+            emit_event("seedream.attempt.unknown", resource=run_resource(each.run_id), payload=each.payload())
     await ledger.write(told)
     return len(found)
 
@@ -94,7 +90,7 @@ async def tell_expiring(ledger: Ledger) -> list[Expiring]:
     found = await ledger.read(lambda connection: expiring(connection, until, _link_lives()))
     untold = [each for each in found if not each.told]
     for each in untold:
-        emit_event("seedream.image.expiring", resource=of_run(each.run_id), payload=_payload(each))
+        emit_event("seedream.image.expiring", resource=run_resource(each.run_id), payload=_payload(each))
     if untold:
         await ledger.write(lambda connection: told_expiring(connection, untold))
     return found

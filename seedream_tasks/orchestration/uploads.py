@@ -16,9 +16,9 @@ from prefect.states import Completed
 from ..catalog.arrivals import file_name, settled_uri
 from ..core.errors import ConfigurationError
 from ..engine.context import open_pair
-from ..engine.settings import known_locations
 from ..engine.watching import Watched, look_at
 from ..ledger.seen_uploads import CatalogUpload, noticed
+from .access import known_place_of
 from .announcing import PrefectApi, announce_waiting, event_of, with_digest
 from .artifacts import table
 from .telling import for_show
@@ -40,9 +40,9 @@ async def watch_uploads(
         prefix: Where catalogs are put: a folder or any fsspec URI; what lies below it counts too.
         pattern: Which files, by their path below the prefix, such as `*.csv` or `shop-a/*`.
         archive: The archive of the runs; it names the ledger where `ledger` does not.
-        ledger: SQLAlchemy URL of the ledger that remembers what was seen.
+        ledger: The ledger that remembers what was seen: its SQLAlchemy URL, or a block: seedream-ledger/NAME.
     """
-    store = await asyncio.to_thread(open_pair, known_locations(archive, ledger))
+    store = await asyncio.to_thread(open_pair, await known_place_of(archive, ledger))
     try:
         seen = await look_at(store, prefix, pattern)
         sent = await announce_waiting(store, _server())
@@ -114,7 +114,7 @@ async def _emit(upload: CatalogUpload, api: PrefectApi, archive: str | None, led
         read = await with_digest(upload)
         api.post([event_of(read, read.identity or str(uuid.uuid4()))])
         return True
-    store = await asyncio.to_thread(open_pair, known_locations(archive, ledger))
+    store = await asyncio.to_thread(open_pair, await known_place_of(archive, ledger))
     try:
         await store.write(lambda connection: noticed(connection, upload))
         return upload.uri in {each.uri for each in await announce_waiting(store, api)}

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from runs import products, read
 from sandbox_process import Sandbox
 
-from seedream_tasks import Job, SeedreamGateway, SeedreamLedger, catalog_images, submit_job
+from seedream_tasks import Job, SeedreamGateway, SeedreamLedger, catalog_images, collect_images, submit_job
 from seedream_tasks.core.capabilities import GATEWAYS
 from seedream_tasks.core.errors import ConfigurationError, SeedreamError
 from seedream_tasks.orchestration.access import access_to
@@ -296,3 +296,21 @@ def test_tasks_take_block_names_too(sandbox: Sandbox, tmp_path: Path) -> None:
         return bought
 
     assert len(asyncio.run(mine())) == 1
+
+
+def test_what_was_bought_with_a_blocks_key_is_collected_with_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    """An attempt is asked for at its own account: `collect_images` takes the same words, and buys nothing."""
+    asyncio.run(SeedreamLedger(url=f"sqlite:///{tmp_path / 'kept' / 'ledger.db'}").asave("prod", overwrite=True))
+    place: dict[str, Any] = {
+        "archive": str(tmp_path / "a"),
+        "ledger": "seedream-ledger/prod",
+        "gateways": [_saved(sandbox)],
+    }
+    sandbox.faults([{"gateway": "*", "kind": "slow", "rate": 1, "value": 3600}])
+    left: Any = asyncio.run(catalog_images(str(products(tmp_path / "c.csv", 2)), wait_s=0.2, **place))
+    assert left["by_status"] == {"in_flight": 2}
+    sandbox.faults([])
+    sandbox.advance(4000)
+    done: Any = asyncio.run(collect_images(**place))
+    assert (done["archived"], done["still_in_flight"]) == (2, 0)
+    assert sandbox.bill()["accepted"] == 2

@@ -2,46 +2,20 @@
 
 import asyncio
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import chromium
-import httpx
 import pytest
 from chromium import Page, browser
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect_ui import Shown, server_with_ui
 from runs import write_catalog
 from sandbox_process import Sandbox
-from waiting import until
 
 from seedream_tasks import catalog_images
 
 _BOTH = ("evolink", "getimg")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A finished run on a server with a UI."""
-
-    url: str
-    result: dict[str, Any]
-
-    @property
-    def run_id(self) -> str:
-        """The flow run."""
-        return str(self.result["run_id"])
-
-    def artifacts(self) -> dict[str, str]:
-        """The run's artifacts: key -> id."""
-        wanted = {"artifacts": {"flow_run_id": {"any_": [self.run_id]}}}
-        answer = httpx.post(f"{self.url}/api/artifacts/filter", json=wanted, timeout=30).raise_for_status()
-        return {each["key"]: each["id"] for each in answer.json()}
 
 
 @pytest.fixture(scope="session")
@@ -54,31 +28,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with browser(tmp_path_factory.mktemp("downloads")) as tab:
         tab.screen(1400, 1000)
         yield tab
-
-
-@contextmanager
-def _server(home: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    environment = {**os.environ, "PREFECT_HOME": str(home), "PREFECT_UI_API_URL": f"{url}/api"}
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: _answers(url, process), "Prefect's server answers", within_s=90.0)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _answers(url: str, process: "subprocess.Popen[bytes]") -> bool:
-    assert process.poll() is None, "Prefect's server does not start"
-    try:
-        return httpx.get(f"{url}/api/health", timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +51,7 @@ def shown(page: Page, _fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathF
         {"sku": "many", "prompt": "A table set", "n": 15, "gateways": "evolink"},
     ]
     catalog = write_catalog(folder / "spring-catalog.csv", *rows)
-    with _server(folder / "home") as url, pytest.MonkeyPatch.context() as patch:
+    with server_with_ui(folder / "home") as url, pytest.MonkeyPatch.context() as patch:
         for name in _BOTH:
             patch.setenv(f"SEEDREAM_{name.upper()}_API_KEY", f"key-of-{name}")
             patch.setenv(f"SEEDREAM_{name.upper()}_BASE_URL", _fast_sandbox.bases[name])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from chromium import Page
-from conftest import Shown
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect_ui import Shown
 
 from seedream_tasks import SeedreamGateway
 
