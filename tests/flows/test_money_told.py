@@ -41,7 +41,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """What the flow sends to Prefect: event and payload."""
     sent: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(
-        "seedream_tasks.orchestration.flows.emit_event",
+        "seedream_tasks.orchestration.telling.emit_event",
         lambda event, resource, payload: sent.append((event, payload)),
     )
     return sent
@@ -65,6 +65,7 @@ def test_each_unknown_payment_is_an_event_once_and_stands_in_an_artifact_until_i
     assert "seedream resolve" in payload.pop("what_to_do")
     assert payload == {
         "attempt_id": attempt["attempt_id"],
+        "run_id": first["run_id"],
         "row_key": "p1",
         "shot": "image",
         "gateway": "evolink",

@@ -1,7 +1,8 @@
 """Flow runs that overlap, and flow runs in many tasks: each picture is paid once, each cap holds, each run tells of its own."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,19 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     """What flows send to Prefect: event, resource, payload."""
     sent: list[Event] = []
     monkeypatch.setattr(
-        "seedream_tasks.orchestration.flows.emit_event",
+        "seedream_tasks.orchestration.events.emit_event",
         lambda event, resource, payload: sent.append((event, resource["prefect.resource.id"], payload)),
     )
     return sent
 
 
-def together(*runs: dict[str, Any]) -> list[dict[str, Any]]:
-    """Flow runs at the same time in one process; their results."""
+def together(*runs: dict[str, Any], beside: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+    """Flow runs at the same time in one process, and `beside` in a thread; the runs' results."""
 
     async def go() -> list[dict[str, Any]]:
+        also = asyncio.create_task(asyncio.to_thread(beside))
         states = await asyncio.gather(*(catalog_images(**parameters, return_state=True) for parameters in runs))
+        await also
         return [await state.aresult() for state in states]
 
     return asyncio.run(go())
@@ -45,10 +48,18 @@ def billed(archive: Path, results: Sequence[dict[str, Any]]) -> list[dict[str, D
 
 def test_a_scheduled_and_a_triggered_run_of_one_catalog_pay_once(gateways: Sandbox, tmp_path: Path) -> None:
     """Both manifests are complete with the same pictures; each row is billed in exactly one of them."""
-    gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.5}])
+    gateways.faults([{"gateway": "*", "kind": "slow", "value": 3600}])
     catalog = products(tmp_path / "c.csv", 6, n=2)
     same: dict[str, Any] = {"catalog": str(catalog), "archive": str(tmp_path / "a"), "gateways": ["evolink"]}
-    results = together(same, same)
+
+    def finish_once_both_are_at_work() -> None:
+        until = time.monotonic() + 60
+        while len(list(tmp_path.glob("a/runs/*/jobs.parquet"))) < 2 or gateways.bill()["accepted"] < 6:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        gateways.advance(3600)
+
+    results = together(same, same, beside=finish_once_both_are_at_work)
     assert [each["by_status"] for each in results] == [{"archived": 6}] * 2
     assert sorted(bought(gateways).values()) == [2] * 6
     pictures = [[row["images"] for row in read(tmp_path / "a", each["run_id"])] for each in results]
@@ -93,7 +104,8 @@ def test_a_cap_holds_over_all_tasks_of_a_run_and_the_next_run_goes_on(
     put_off = [row for row in read(tmp_path / "a", first["run_id"]) if row["status"] == "deferred"]
     assert {row["reason"] for row in put_off} == {"over_cap"}
     (told,) = [each for each in events if each[0] == "seedream.budget.reached"]
-    assert told[1:] == (f"seedream.run.{first['run_id']}", {"deferred_usd": "0.217000"})
+    assert told[1] == f"seedream.run.{first['run_id']}"
+    assert (told[2]["jobs"], told[2]["deferred_usd"]) == (7, "0.217")
     (second,) = together(capped)
     assert second["by_status"] == {"archived": 6, "deferred": 4}
     assert Decimal(second["billed_usd"]) == Decimal("0.093")
