@@ -4,8 +4,9 @@ Resuming runs the flow again from its top. That is safe because the run is froze
 and canary are there already and cost nothing the second time.
 """
 
+import asyncio
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.flow_runs import apause_flow_run, asuspend_flow_run
@@ -14,12 +15,13 @@ from prefect.runtime import deployment
 from pydantic import Field
 from sqlalchemy import Connection
 
+from ..catalog.contact_sheet import MOST_TILES, Tile, tiles_of
 from ..core.errors import ConfigurationError, InputError
 from ..core.money import ZERO, dollars
 from ..engine.forecast import Forecast
 from ..engine.settings import amount
 from ..ledger import facts, records
-from .artifacts import table
+from .artifacts import table, tiles_table
 from .session import Session
 
 # Whoever has not answered by then has answered: the run ends as failed, and nothing more is bought.
@@ -39,7 +41,7 @@ class Approval(RunInput):
     note: str = Field(default="", description="Why, for whoever looks at this run later.")
 
 
-async def approved(run: Session, figures: Forecast, limit: Decimal, canary: list[dict[str, object]]) -> Approval:
+async def approved(run: Session, figures: Forecast, limit: Decimal, canary: list[dict[str, Any]]) -> Approval:
     """Ask, and return the answer; the first call suspends the run instead of returning. Raises InputError."""
     await _show(run, figures, limit, canary)
     if deployment.id is None:
@@ -75,8 +77,10 @@ async def lift(run: Session, allowed: Decimal | None, why: str) -> None:
     await run.around.ledger.write(write)
 
 
-async def _show(run: Session, figures: Forecast, limit: Decimal, canary: list[dict[str, object]]) -> None:
-    bought = [[each["row_key"], each["shot"], each["status"], _where(each)] for each in canary]
+async def _show(run: Session, figures: Forecast, limit: Decimal, canary: list[dict[str, Any]]) -> None:
+    def looked_at() -> list[Tile]:
+        return [tile for record in canary for tile in tiles_of(run.around.archive, record, None, MOST_TILES)]
+
     text = "\n\n".join(
         [
             f"# Approve {dollars(figures.usd)}?",
@@ -90,14 +94,9 @@ async def _show(run: Session, figures: Forecast, limit: Decimal, canary: list[di
                     for name, each in sorted(figures.by_gateway.items())
                 ],
             ),
-            table(["key", "shot", "status", "picture"], bought),
+            tiles_table((await asyncio.to_thread(looked_at))[:MOST_TILES]),
         ]
     )
     await acreate_markdown_artifact(
         text, key="seedream-approval", description="What is to be approved, and a canary of it"
     )
-
-
-def _where(record: dict[str, object]) -> str:
-    images = record["images"]
-    return str(images[0]["uri"]) if isinstance(images, list) and images else str(record["error_message"] or "")

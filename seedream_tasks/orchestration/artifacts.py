@@ -184,9 +184,14 @@ def contact_sheet_markdown(tiles: Sequence[Tile], summary: Summary, page_uri: st
         f"The whole sheet, with search and review: `{page_uri}`"
         + (f". Here are the first {len(tiles)}." if len(tiles) < summary.records else ""),
         "",
-        "|" + "   |" * _TILES_A_ROW,
-        "|" + "---|" * _TILES_A_ROW,
+        tiles_table(tiles),
     ]
+    return "\n".join(lines)
+
+
+def tiles_table(tiles: Sequence[Tile]) -> str:
+    """Thumbnails side by side."""
+    lines = ["|" + "   |" * _TILES_A_ROW, "|" + "---|" * _TILES_A_ROW]
     cells = [_tile(tile) for tile in tiles]
     for start in range(0, len(cells), _TILES_A_ROW):
         lines.append("| " + " | ".join(cells[start : start + _TILES_A_ROW]) + " |")

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from prefect import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow_async
 from prefect.flow_runs import aresume_flow_run
@@ -60,6 +62,17 @@ async def answered(flow_run: FlowRun, **answer: Any) -> State[Any]:
     return await worked(flow_run)
 
 
+async def shown() -> str:
+    """The newest artifact that asks for approval."""
+    async with get_client() as client:
+        found = await client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["seedream-approval"])),
+            sort=ArtifactSort.UPDATED_DESC,
+            limit=1,
+        )
+    return str(found[0].data)
+
+
 def bill(gateways: Sandbox) -> tuple[int, Decimal]:
     """Pictures and USD."""
     told = gateways.bill()
@@ -78,6 +91,7 @@ def test_it_suspends_with_a_canary_and_goes_on_when_approved(gateways: Sandbox, 
 
     suspended, so_far, ended = asyncio.run(story())
     assert suspended.is_paused()
+    assert asyncio.run(shown()).count('<img src="data:image/jpeg') == CANARY
     assert so_far == (CANARY, CANARY * Decimal("0.031"))
     assert ended.is_completed()
     assert bill(gateways) == (COUNT, COUNT * Decimal("0.031"))

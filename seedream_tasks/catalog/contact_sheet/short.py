@@ -1,7 +1,9 @@
 """The contact sheet in short, for places that show a page of text: the first hundred pictures, what needs attention first."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -33,17 +35,20 @@ def short_sheet(archive: Archive, run_id: str) -> list[Tile]:
         positions = chosen(manifest, MOST_TILES)
         for batch in rows(manifest, positions):
             for row in batch:
-                pictures = [
-                    _tile(archive, image["sha256"]) for image in (row["images"] or [])[: MOST_TILES - len(tiles)]
-                ]
-                why = (
-                    None if row["status"] == "archived" else row["error_message"] or row["error_code"] or row["reason"]
-                )
-                tiles += [
-                    Tile(row["row_key"] or "", row["shot"], row["title"], row["status"], why, each)
-                    for each in pictures or [None]
-                ]
+                tiles += tiles_of(archive, row, row["title"], MOST_TILES - len(tiles))
     return sorted(tiles, key=lambda tile: tile.why is None)[:MOST_TILES]
+
+
+def tiles_of(archive: Archive, record: Mapping[str, Any], title: str | None, most: int) -> list[Tile]:
+    """The tiles of one manifest record: its pictures, at most `most`, or one that says why there is none. Raises ArchiveFault."""
+    pictures = [_tile(archive, image["sha256"]) for image in (record["images"] or [])[:most]]
+    why = None
+    if record["status"] != "archived":
+        why = record["error_message"] or record["error_code"] or record["reason"]
+    return [
+        Tile(record["row_key"] or "", record["shot"], title, str(record["status"]), why, each)
+        for each in pictures or [None]
+    ]
 
 
 def _tile(archive: Archive, sha256: str) -> str | None:
