@@ -182,9 +182,21 @@ class Engine:
         return (await self._ledger.read(lambda connection: views.job_views(connection, [key], made)))[key]
 
     async def _wait_for_others(self, view: JobView, began: float) -> bool:
-        """Wait while another process is sending for this job; False when there is nothing to wait for."""
-        theirs = [each for each in view.attempts if each.state is AttemptState.INTENT]
-        if not theirs or self.stopping or time.monotonic() - began > self.context.wait_s:
+        """Wait while another process is sending for this job, or follows what only its keys can ask for.
+
+        False when there is nothing to wait for.
+        """
+        theirs = any(each.state is AttemptState.INTENT for each in view.attempts)
+        keyless = {
+            each.run_id
+            for each in view.attempts
+            if each.state is AttemptState.ACCEPTED and not self.follower.can_ask(each)
+        }
+        if self.stopping or time.monotonic() - began > self.context.wait_s:
+            return False
+        if not theirs and keyless:
+            theirs = await self._ledger.read(lambda connection: facts.any_alive(connection, keyless))
+        if not theirs:
             return False
         await asyncio.sleep(_OTHERS_S)
         await self._ledger.write(records.overdue_intents)

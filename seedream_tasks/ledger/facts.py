@@ -113,6 +113,12 @@ def find_run(connection: Connection, run_id: str) -> Run | None:
     )
 
 
+def any_alive(connection: Connection, run_ids: Collection[str]) -> bool:
+    """Whether a process is at work on any of these runs."""
+    alive = runs.c.run_id.in_(run_ids) & (runs.c.alive_until > database_now(connection))
+    return connection.execute(select(runs.c.run_id).where(alive).limit(1)).first() is not None
+
+
 def keep_alive(connection: Connection, run_id: str, alive: bool = True) -> None:
     """A process is at work on this run; with `alive` False, it has left."""
     until = database_now(connection) + int(ALIVE_FOR_S * 1_000_000) if alive else 0

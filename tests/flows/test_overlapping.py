@@ -71,8 +71,11 @@ def test_a_scheduled_and_a_triggered_run_of_one_catalog_pay_once(gateways: Sandb
 
 
 def test_two_runs_with_other_gateways_pay_each_slot_once(gateways: Sandbox, tmp_path: Path) -> None:
-    """A group of four here, single pictures there, from one photograph: four slots a row, each bought at one of the two."""
-    gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.3}])
+    """A group of four here, single pictures there, from one photograph: four slots a row, each bought at one of the two.
+
+    The quicker run waits for what only the other one can ask for, so both manifests are complete.
+    """
+    gateways.faults([{"gateway": "getimg", "kind": "slow", "value": 0.3}, {"gateway": "*", "kind": "slow", "value": 4}])
     fields = {"operation": "edit", "references": photo(tmp_path / "photo.png").name}
     catalog = products(tmp_path / "c.csv", 3, n=4, **fields)
     same: dict[str, Any] = {"catalog": str(catalog), "archive": str(tmp_path / "a")}
