@@ -1,24 +1,23 @@
 """A Prefect server of its own with its UI, a run on it with everything there is to see, and a browser."""
 
-import asyncio
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import chromium
 import pytest
 from chromium import Page, browser
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect_ui import Shown, server_with_ui
 from runs import write_catalog
 from sandbox_process import Sandbox
 
-from seedream_tasks import catalog_images
-
 _BOTH = ("evolink", "getimg")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """One tab; skipped where there is no Chromium."""
     if chromium.PROGRAM is None:
@@ -30,7 +29,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         yield tab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shown(page: Page, _fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     """A run with pictures, a refusal, an unknown payment, a set that fits under no cap and an invalid row, at two gateways."""
     folder = tmp_path_factory.mktemp("ui")
@@ -51,12 +50,18 @@ def shown(page: Page, _fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathF
         {"sku": "many", "prompt": "A table set", "n": 15, "gateways": "evolink"},
     ]
     catalog = write_catalog(folder / "spring-catalog.csv", *rows)
-    with server_with_ui(folder / "home") as url, pytest.MonkeyPatch.context() as patch:
+    with server_with_ui(folder / "home") as url:
+        environment = {**os.environ, "PREFECT_HOME": str(folder / "client"), "PREFECT_API_URL": f"{url}/api"}
         for name in _BOTH:
-            patch.setenv(f"SEEDREAM_{name.upper()}_API_KEY", f"key-of-{name}")
-            patch.setenv(f"SEEDREAM_{name.upper()}_BASE_URL", _fast_sandbox.bases[name])
-        with temporary_settings({PREFECT_API_URL: f"{url}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            result: Any = asyncio.run(
-                catalog_images(str(catalog), archive=str(folder / "archive"), gateways=[*_BOTH], max_usd="0.45")
-            )
-            yield Shown(url, result)
+            environment[f"SEEDREAM_{name.upper()}_API_KEY"] = f"key-of-{name}"
+            environment[f"SEEDREAM_{name.upper()}_BASE_URL"] = _fast_sandbox.bases[name]
+        options = ["--archive", str(folder / "archive"), "--max-usd", "0.45", "--json"]
+        done = _ran([sys.executable, "-m", "seedream_tasks", "run", str(catalog), *options], environment)
+        assert done.returncode == 3, done.stderr
+        register = _ran([sys.executable, "-m", "prefect", "block", "register", "-m", "seedream_tasks"], environment)
+        assert register.returncode == 0, register.stderr
+        yield Shown(url, json.loads(done.stdout))
+
+
+def _ran(command: list[str], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -1,16 +1,12 @@
 """What a person sees in Prefect's two UIs, in a real browser: the pages of a finished run, its artifacts as they are drawn."""
 
-import asyncio
 import json
 import os
 from pathlib import Path
 
 import pytest
 from chromium import Page
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_ui import Shown
-
-from seedream_tasks import SeedreamGateway
 
 # The first UI at /, the second at /v2; what differs between them is where a page is, not what it shows.
 UIS = {"V1": "", "V2": "/v2"}
@@ -75,11 +71,5 @@ def test_every_artifact_of_a_run_is_drawn(shown: Shown, page: Page, ui: str) -> 
 @pytest.mark.parametrize("ui", UIS)
 def test_the_form_of_a_block_asks_for_what_an_account_is(shown: Shown, page: Page, ui: str) -> None:
     """A gateway's block is filled in on a page; the key's field does not show what is typed, in the newer UI."""
-    asyncio.run(_register(shown))
     _shows(page, f"{shown.url}{UIS[ui]}/blocks/catalog/seedream-gateway/create", "API key", "Base URL", "Prices")
     _keep(page, f"{ui}-block")
-
-
-async def _register(shown: Shown) -> None:
-    with temporary_settings({PREFECT_API_URL: f"{shown.url}/api"}):
-        await SeedreamGateway.register_type_and_schema()
