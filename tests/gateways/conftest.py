@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _certificates_read_once() -> Iterator[None]:
     """Every test makes clients of its own; reading the system's certificates for each is most of their time."""
     with pytest.MonkeyPatch.context() as patch:
