@@ -53,9 +53,8 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """How a call ended: its attempt and where that stands now. `attempt_id` None: nothing was bought, look again."""
+    """How a call ended, and its attempt as that stands now. `recorded` None: nothing was claimed, look again."""
 
-    attempt_id: str | None
     fate: Fate
     recorded: Recorded | None = None
     error: ErrorInfo | None = None
@@ -167,7 +166,7 @@ class Buyer:
                 lambda connection: claim(connection, self._ledger.owner, attempt_id, wanted, granted_at)
             )
         except (SlotsTaken, UploadGone):
-            return Bought(None, Fate.NOT_SENT)
+            return Bought(Fate.NOT_SENT)
         return await self._send(lease, lane, body)
 
     def _callback(self, row: Capability) -> tuple[str | None, str | None]:
@@ -184,7 +183,7 @@ class Buyer:
             )
             error = ErrorInfo("not_sent", why, ErrorClass.TRANSIENT)
             recorded = await self._ledger.write(lambda connection: records.not_sent(connection, attempt_id, error))
-            return Bought(attempt_id, Fate.NOT_SENT, recorded, error)
+            return Bought(Fate.NOT_SENT, recorded, error)
         self._open[attempt_id] = lane
         try:
             outcome = await lane.client.submit(body)
@@ -195,7 +194,7 @@ class Buyer:
         finally:
             self._open.pop(attempt_id, None)
         recorded = await self._record(attempt_id, lane, outcome)
-        return Bought(attempt_id, outcome.fate, recorded, outcome.error)
+        return Bought(outcome.fate, recorded, outcome.error)
 
     async def _record(self, attempt_id: str, lane: Lane, outcome: SubmitOutcome) -> Recorded:
         error = outcome.error or ErrorInfo(outcome.fate, "", ErrorClass.TRANSIENT)

@@ -18,6 +18,7 @@ from ..core.money import ZERO, plain
 from ..core.states import AttemptState
 from ..gateways.client import Account
 from ..ledger import facts, records, views
+from ..ledger.records import Recorded
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, batched
 from ..media.archive import Archive
@@ -142,7 +143,7 @@ async def _pass(ledger: Ledger, follower: Follower, root: str, ids: Sequence[str
 
 
 async def _one(ledger: Ledger, follower: Follower, name: JobName, attempt: Attempt, done: Collected) -> None:
-    now = attempt
+    now = Recorded(attempt)
     if attempt.state is AttemptState.ACCEPTED:
         done.polled += follower.can_ask(attempt)
         now = await follower.look(name, attempt)
@@ -151,9 +152,9 @@ async def _one(ledger: Ledger, follower: Follower, name: JobName, attempt: Attem
             at = datetime.now(UTC) + wait
             await ledger.write(lambda connection: records.look_later(connection, attempt.attempt_id, at))
         else:
-            done.billed_usd += now.billed_usd
+            done.billed_usd += now.attempt.billed_usd
     if now.state is AttemptState.DELIVERED:
-        await follower.follow(name, now)
-        now = await follower.attempt(attempt.attempt_id)
+        await follower.archive(name, now)
+        now = Recorded(await follower.attempt(attempt.attempt_id))
     done.archived += now.state is AttemptState.ARCHIVED
     done.expired += now.state is AttemptState.EXPIRED

@@ -31,6 +31,7 @@ from ..core.states import FOLLOWED, LIVE, AttemptState, Reason
 from ..gateways.http import HttpClients
 from ..ledger import facts, records, views
 from ..ledger.facts import Admission
+from ..ledger.records import Recorded
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, JobView, Picture
 from .buying import Buyer, Purchase
@@ -50,10 +51,6 @@ OUTAGE_S = 120.0
 # How often an intent that another process is sending is looked at.
 _OTHERS_S = 0.5
 _CAP_CHECK_S = 2.0
-# 404s within the first minute may be a task that has not reached every server of the gateway yet.
-_TOO_EARLY_S = 60.0
-_GONE_AFTER = 3
-_GONE_AFTER_S = 600.0
 
 
 class Engine:
@@ -110,16 +107,16 @@ class Engine:
             ]
             work += [self._copy_here(job, view)] if self._lacks_copies(view) else []
             work += [self._deriver.make(job, view)] if self._deriver.missing(job, view) else []
-            if selected and not self.stopping and self.fault is None:
-                for want in self._wanted(job, view):
-                    slots = tuple(slot for slot in want.slots if slot not in given_up)
-                    if slots:
-                        work.append(
-                            self._buy(job, view, Want(slots, want.purpose, want.not_at), given_up, not_at, began)
-                        )
-                        work.append(self._looks.keep(job))
-            if work:
-                await run_all(work)
+            wants = self._wanted(job, view) if selected and not self.stopping and self.fault is None else []
+            wants = [replace(want, slots=tuple(slot for slot in want.slots if slot not in given_up)) for want in wants]
+            purchases = [self._buy(job, view, want, given_up, not_at, began) for want in wants if want.slots]
+            work += [self._looks.keep(job)] if purchases else []
+            if purchases and not work and job.output is None:
+                filled = await run_all(purchases)
+                if sum(filled) == job.n - len(view.standing()):
+                    return  # every slot holds its picture: no need to look
+            elif purchases or work:
+                await run_all([*work, *purchases])
             elif not await self._wait_for_others(view, began):
                 return
             view = None
@@ -146,7 +143,7 @@ class Engine:
         """Copy what these attempts delivered."""
         found, names = await self._named(attempt_ids)
         delivered = [each for each in found if each.state is AttemptState.DELIVERED]
-        await run_all([self.follower.archive(names[each.job_key], each) for each in delivered])
+        await run_all([self.follower.archive(names[each.job_key], Recorded(each)) for each in delivered])
 
     async def _named(self, attempt_ids: Sequence[str]) -> tuple[list[Attempt], dict[str, JobName]]:
         def look(connection: Connection) -> tuple[list[Attempt], dict[str, JobName]]:
@@ -230,28 +227,28 @@ class Engine:
         not_at: dict[str, str],
         began: float,
         follow: bool = True,
-    ) -> None:
-        """Buy some free slots at the best gateway, or put them off and say why."""
+    ) -> int:
+        """Buy some free slots at the best gateway, or put them off and say why; returns how many are filled now."""
         offers = self.offers(job)
         if await self._learned(offers):
             offers = self.offers(job)
         if not offers:
             why = "no gateway of this run can do it, by what they say now"
             await self._put_off(job, want.slots, Reason.NO_GATEWAY, why, None, given_up, for_good=True)
-            return
+            return 0
         offers = [replace(each, out=each.out or not_at.get(each.gateway)) for each in offers]
         found = route(offers, want.not_at, self.context.max_premium)
         if not isinstance(found, Route):
             why, text = found
             if why is NoRoute.OUT and await self._recovered(offers, want.not_at | not_at.keys(), began):
-                return
+                return 0
             if want.not_at and why is NoRoute.OUT and want.not_at >= {offer.gateway for offer in offers}:
                 given_up.update(want.slots)  # refused everywhere: the refusal is the record's last word
-                return
+                return 0
             reason = Reason.NO_PRICE if why is NoRoute.NO_PRICE else Reason.NO_GATEWAY
             price = min((offer.price for offer in offers if offer.price), key=lambda row: row.usd, default=None)
             await self._put_off(job, want.slots, reason, text, price, given_up)
-            return
+            return 0
         cheapest = min((offer.price for offer in offers if offer.price), key=lambda row: row.usd)
         seen = {each.slot: each.attempt_id for each in view.slots}
         size = pictures_per_call(job, found.offer.capability)
@@ -260,7 +257,7 @@ class Engine:
             for slots in split(want.slots, size)
         ]
         until = began + self.context.wait_s
-        await run_all([self._call(each, given_up, not_at, until, follow) for each in purchases])
+        return sum(await run_all([self._call(each, given_up, not_at, until, follow) for each in purchases]))
 
     async def _learned(self, offers: Sequence[Offer]) -> bool:
         """Let the gateways that may be bought from say what they offer now; True when one was asked."""
@@ -291,39 +288,40 @@ class Engine:
 
     async def _call(
         self, purchase: Purchase, given_up: set[int], not_at: dict[str, str], until: float, follow: bool
-    ) -> None:
+    ) -> int:
+        """One call, and its pictures if `follow` says so; returns how many slots they fill."""
         lane = self._lanes[purchase.route.offer.gateway]
         row = purchase.route.offer.capability
         job = purchase.job
         await lane.enter()
-        attempt: Attempt | None = None
         try:
             if not await lane.ready(until):
                 not_at[lane.gateway] = "it asks to wait longer than this run does"
-                return
+                return 0
             if self.stopping or self.fault is not None or lane.why_out():
-                return
+                return 0
             try:
                 presented = await self._presenter.present(job, row, lane.client)
             except ReferenceFault as fault:
                 await self._put_off(job, purchase.slots, Reason.INVALID, fault.message, None, given_up, for_good=True)
-                return
+                return 0
             except GatewayFault as fault:
                 not_at[lane.gateway] = fault.message
                 logger.warning("%s %s: %s", job.row_key, job.shot, fault.message)
-                return
+                return 0
             purchase = replace(purchase, warnings=presented.warnings, uploads=presented.uploads)
-            attempt = await self._within_caps(
+            now = await self._within_caps(
                 purchase, lambda: self._send(purchase, lane, presented.links), given_up, until
             )
-            if follow and attempt is not None and attempt.state is AttemptState.ACCEPTED:
-                attempt = await self.follower.wait(job.name, attempt)
+            if now is None or not follow:
+                return 0
+            if now.state is AttemptState.ACCEPTED:
+                now = await self.follower.wait(job.name, now.attempt)
         finally:
             lane.leave()
-        if follow and attempt is not None and attempt.state is AttemptState.DELIVERED:
-            await self.follower.archive(job.name, attempt)
+        return await self.follower.archive(job.name, now) if now.state is AttemptState.DELIVERED else 0
 
-    async def _send(self, purchase: Purchase, lane: Lane, references: list[str]) -> Attempt | None:
+    async def _send(self, purchase: Purchase, lane: Lane, references: list[str]) -> Recorded | None:
         job, row = purchase.job, purchase.route.offer.capability
         try:
             bought = await self._buyer.buy(
@@ -336,10 +334,10 @@ class Engine:
         except LedgerFault as fault:
             self.stop_buying(fault)
             raise
-        if bought.attempt_id is None:
+        if bought.recorded is None:
             return None
         self._settled.set()
-        attempt = await self.follower.attempt(bought.attempt_id)
+        attempt = bought.recorded.attempt
         if bought.fate is Fate.UNKNOWN:
             text = f"{lane.gateway}: {bought.error.message if bought.error else ''}; {dollars(attempt.at_risk_usd)} at risk"
             self.progress.tell("unknown", job.row_key, job.shot, f"{attempt.attempt_id} {text}")
@@ -347,28 +345,31 @@ class Engine:
             self.progress.tell(
                 "refused", job.row_key, job.shot, f"{lane.gateway}: {bought.error.code}: {bought.error.message}"
             )
-        if bought.recorded and bought.recorded.drift_usd:
+        if bought.recorded.drift_usd:
             self.follower.drifted(lane, job.name, attempt, bought.recorded.drift_usd)
-        return attempt
+        return bought.recorded
 
     async def _within_caps(
-        self, purchase: Purchase, send: Callable[[], Awaitable[Attempt | None]], given_up: set[int], until: float
-    ) -> Attempt | None:
+        self, purchase: Purchase, send: Callable[[], Awaitable[Recorded | None]], given_up: set[int], until: float
+    ) -> Recorded | None:
         """Send, waiting for money under a cap to come back as long as any may."""
         try:
             return await send()
-        except OverCap:
-            pass
+        except OverCap as over:
+            budget = over.facts["budget"]
         async with self._turnstile:
             while not self.stopping and self.fault is None:
                 self._settled.clear()
+                # Asked before the try: what comes back between the two is there for it.
+                coming = await self._may_come_back(budget)
                 try:
                     return await send()
                 except OverCap as over:
-                    budget, text = over.facts["budget"], over.message
+                    other, text = over.facts["budget"] != budget, over.message
+                    budget = over.facts["budget"]
                 if time.monotonic() > until:
                     self._vain.add(budget)
-                if budget in self._vain or not await self._may_come_back(budget):
+                if budget in self._vain or not (coming or other):
                     await self._put_off(
                         purchase.job, purchase.slots, Reason.OVER_CAP, text, purchase.route.price, given_up
                     )

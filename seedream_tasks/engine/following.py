@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,8 +18,9 @@ from ..core.outcomes import TaskState, TaskStatus, after_failed_task, of_failed_
 from ..core.states import AttemptState
 from ..gateways.http import HttpClients
 from ..ledger import facts, records, views
+from ..ledger.records import Recorded
 from ..ledger.store import Ledger
-from ..ledger.views import Attempt
+from ..ledger.views import Attempt, Picture
 from ..media.archive import Archive
 from .archiving import Archiver
 from .buying import first_expiry
@@ -84,26 +85,27 @@ class Follower:
 
     async def follow(self, name: JobName, attempt: Attempt) -> None:
         """Take an accepted or delivered attempt to its end, whichever run it is of."""
-        if attempt.state is AttemptState.ACCEPTED:
+        now = Recorded(attempt)
+        if now.state is AttemptState.ACCEPTED:
             # What has been running since long before this run is not waited for: one look, and the next run takes it up.
             old = age_s(attempt) > _NOT_WAITED_FOR_S
-            attempt = await (self.look(name, attempt) if old else self.wait(name, attempt))
-        if attempt.state is AttemptState.DELIVERED:
-            await self.archive(name, attempt)
-        elif attempt.state is AttemptState.ACCEPTED:
+            now = await (self.look(name, attempt) if old else self.wait(name, attempt))
+        if now.state is AttemptState.DELIVERED:
+            await self.archive(name, now)
+        elif now.state is AttemptState.ACCEPTED:
             self.left.add(attempt.attempt_id)
 
-    async def look(self, name: JobName, attempt: Attempt) -> Attempt:
-        """Ask for an accepted attempt once and record its end, if it has one."""
+    async def look(self, name: JobName, attempt: Attempt) -> Recorded:
+        """Ask for an accepted attempt once and record its end, if it has one; returns how it stands then."""
         lane = self._lane(name, attempt)
         if lane is None:
-            return attempt
+            return Recorded(attempt)
         try:
             status = await self._poller(lane).once(attempt.attempt_id, attempt.task_id or "")
         except Gone as gone:
             return await self._lost(name, attempt, str(gone))
         if status is None:
-            return attempt
+            return Recorded(attempt)
         if status.state is TaskState.RUNNING:
             return await self._given_up(name, attempt)
         return await self._ended(name, attempt, lane, status)
@@ -112,11 +114,11 @@ class Follower:
         """Whether the key of its account is at hand."""
         return self._lane_of(attempt) is not None
 
-    async def wait(self, name: JobName, attempt: Attempt) -> Attempt:
+    async def wait(self, name: JobName, attempt: Attempt) -> Recorded:
         """Follow an accepted attempt to its end at the gateway, at most for the wait, and record the end."""
         lane = self._lane(name, attempt)
         if lane is None:
-            return attempt
+            return Recorded(attempt)
         poller = self._poller(lane)
         try:
             async with asyncio.timeout(self._whose.wait_s), self._hints.expected(attempt) as is_here:
@@ -131,15 +133,18 @@ class Follower:
             poller.forget(attempt.attempt_id)
             self.left.add(attempt.attempt_id)
             self._tell("in_flight", name, f"{attempt.attempt_id} is still running at {lane.gateway}")
-            return attempt
+            return Recorded(attempt)
         except Gone as gone:
             return await self._lost(name, attempt, str(gone))
         return await self._ended(name, attempt, lane, status)
 
-    async def archive(self, name: JobName, attempt: Attempt) -> None:
-        """Copy every delivered picture of an attempt. Raises ArchiveFault, LedgerFault."""
+    async def archive(self, name: JobName, delivered: Recorded) -> int:
+        """Copy every delivered picture of an attempt; returns how many slots are filled now. Raises ArchiveFault, LedgerFault."""
+        attempt = delivered.attempt
+        pictures: Sequence[Picture] | None = delivered.pictures
         await self._belongs(attempt)
-        pictures = await self._ledger.read(lambda connection: views.pictures_of(connection, attempt.attempt_id))
+        if pictures is None:
+            pictures = await self._ledger.read(lambda connection: views.pictures_of(connection, attempt.attempt_id))
         waiting = [each for each in pictures if each.state == "delivered"]
         try:
             outcomes = await run_all([self.archiver.save(name, attempt, each) for each in waiting])
@@ -157,6 +162,10 @@ class Follower:
                 self.left.add(attempt.attempt_id)
             if outcome.state in ("quarantined", "expired", "delivered"):
                 self._tell(outcome.state, name, f"{attempt.attempt_id}: {outcome.why}")
+        return sum(
+            outcome.state == "archived" and picture.slot is not None
+            for picture, outcome in zip(waiting, outcomes, strict=True)
+        )
 
     async def attempt(self, attempt_id: str) -> Attempt:
         """An attempt as it stands now."""
@@ -212,7 +221,7 @@ class Follower:
         lasting = (datetime.now(UTC) - since).total_seconds() >= _GONE_AFTER_S
         return age_s(attempt) > _TOO_EARLY_S and count >= _GONE_AFTER and lasting
 
-    async def _ended(self, name: JobName, attempt: Attempt, lane: Lane, status: TaskStatus) -> Attempt:
+    async def _ended(self, name: JobName, attempt: Attempt, lane: Lane, status: TaskStatus) -> Recorded:
         row = lane.capabilities.get(attempt.model)
         if status.state is TaskState.FINISHED and status.finished is not None:
             finished = status.finished
@@ -220,43 +229,43 @@ class Follower:
             recorded = await self._record(
                 attempt, lambda connection: records.delivered(connection, attempt.attempt_id, finished, expires_at)
             )
-            if recorded and recorded.drift_usd:
+            if recorded.drift_usd:
                 self.drifted(lane, name, attempt, recorded.drift_usd)
-        elif status.error is not None:
+            return recorded
+        if status.error is not None:
             error = of_failed_task(status.error)
             charge = status.finished
             charged = None if charge is None else bool(charge.usd or charge.credits)
             documented = row.failed_task_billed.value if row else Billing.UNKNOWN
             fate = after_failed_task(error, documented, charged)
             to = AttemptState.CANCELLED if status.state is TaskState.CANCELLED else AttemptState.FAILED
-            await self._record(
+            recorded = await self._record(
                 attempt, lambda connection: records.failed(connection, attempt.attempt_id, to, error, fate, charge)
             )
             self._tell("failed", name, f"{lane.gateway}: {error.code}: {error.message}")
-        return await self.attempt(attempt.attempt_id)
+            return recorded
+        return Recorded(attempt)
 
-    async def _given_up(self, name: JobName, attempt: Attempt) -> Attempt:
+    async def _given_up(self, name: JobName, attempt: Attempt) -> Recorded:
         if age_s(attempt) < GIVE_UP_AFTER.total_seconds():
-            return attempt
+            return Recorded(attempt)
         return await self._lost(
             name, attempt, f"{attempt.gateway} still calls it running after {GIVE_UP_AFTER.days} days"
         )
 
-    async def _lost(self, name: JobName, attempt: Attempt, why: str) -> Attempt:
-        await self._record(attempt, lambda connection: records.lost(connection, attempt.attempt_id, why))
+    async def _lost(self, name: JobName, attempt: Attempt, why: str) -> Recorded:
+        recorded = await self._record(attempt, lambda connection: records.lost(connection, attempt.attempt_id, why))
         self._tell("lost", name, f"{attempt.attempt_id}: {why}")
-        return await self.attempt(attempt.attempt_id)
+        return recorded
 
-    async def _record(
-        self, attempt: Attempt, write: Callable[[Connection], records.Recorded]
-    ) -> records.Recorded | None:
+    async def _record(self, attempt: Attempt, write: Callable[[Connection], Recorded]) -> Recorded:
         await self._belongs(attempt)
         try:
             recorded = await self._ledger.write(write)
         except AttemptMoved as moved:
             # Another run follows it too and was first; what it wrote stands.
             logger.debug("%s: %s", attempt.attempt_id, moved)
-            return None
+            return Recorded(await self.attempt(attempt.attempt_id))
         self._whose.settled()
         return recorded
 

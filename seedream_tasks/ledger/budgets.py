@@ -11,10 +11,18 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from ..core.errors import OverCap
 from ..core.money import ZERO, dollars
 from .schema import budgets, caps
-from .store import upsert
+from .store import in_each_dialect, upsert
 
 ALL_GATEWAYS = "all"
 _NO_CAP = Decimal(99_999_999)
+_CAPS = select(caps).where(caps.c.cap_key.in_(bindparam("names", expanding=True)))
+_OPEN = in_each_dialect(lambda insert: insert(budgets).on_conflict_do_nothing(index_elements=[budgets.c.budget_key]))
+_HELD = (
+    select(budgets)
+    .where(budgets.c.budget_key.in_(bindparam("keys", expanding=True)))
+    .order_by(budgets.c.budget_key)
+    .with_for_update()
+)
 
 
 def run_budget(run_id: str) -> str:
@@ -35,14 +43,14 @@ def change_run_budget(connection: Connection, run_id: str, max_usd: Decimal | No
 
 
 def _open(connection: Connection, key: str, cap_usd: Decimal) -> None:
-    row = upsert(connection, budgets).values(budget_key=key, cap_usd=cap_usd, reserved_usd=ZERO, settled_usd=ZERO)
-    connection.execute(row.on_conflict_do_nothing(index_elements=[budgets.c.budget_key]))
+    row = {"budget_key": key, "cap_usd": cap_usd, "reserved_usd": ZERO, "settled_usd": ZERO}
+    connection.execute(_OPEN[connection.dialect.name], row)
 
 
 def budgets_for(connection: Connection, run_id: str, capped: bool, gateway: str, now: datetime) -> list[str]:
     """The budget keys an attempt made now must fit under: the run's, and the standing caps' of its day."""
     keys = [run_budget(run_id)] if capped else []
-    for cap in connection.execute(select(caps).where(caps.c.cap_key.in_([ALL_GATEWAYS, gateway]))):
+    for cap in connection.execute(_CAPS, {"names": [ALL_GATEWAYS, gateway]}):
         key = _day_key(cap.cap_key, cap.zone, now)
         _open(connection, key, cap.usd_per_day)
         keys.append(key)
@@ -102,10 +110,7 @@ def reserve(connection: Connection, keys: Sequence[str], amount: Decimal) -> Non
     if not keys:
         return
     # In one order everywhere, so that two processes cannot wait for each other's row.
-    rows = connection.execute(
-        select(budgets).where(budgets.c.budget_key.in_(keys)).order_by(budgets.c.budget_key).with_for_update()
-    ).all()
-    for row in rows:
+    for row in connection.execute(_HELD, {"keys": list(keys)}).all():
         held = row.reserved_usd + row.settled_usd
         if held + amount > row.cap_usd:
             raise OverCap(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ..core.decisions import Purpose
 from ..core.errors import SlotsTaken
@@ -17,7 +17,7 @@ from ..core.pricing import PriceRow, quote
 from ..core.states import AttemptState, SlotState
 from . import budgets, uploads
 from .schema import attempts, jobs, slots
-from .store import database_now, upsert
+from .store import database_now, in_each_dialect
 
 # Who holds a lease may send until it ends; see Lease.allows_sending.
 LEASE_S = 60.0
@@ -26,6 +26,20 @@ SENDING_MARGIN_S = 20.0
 
 # Counts on while the machine sleeps (on macOS the monotonic clock does): a lease must not look fresh after a suspend.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+_SLOTS = (
+    select(slots)
+    .where(slots.c.job_key == bindparam("of"), slots.c.slot.in_(bindparam("numbers", expanding=True)))
+    .with_for_update()
+)
+_TAKE_FRESH = insert(slots)
+_TAKE = (
+    update(slots)
+    .where(slots.c.job_key == bindparam("of"), slots.c.slot.in_(bindparam("numbers", expanding=True)))
+    .values(state=SlotState.TAKEN, closed=None)
+)
+_INTEND = insert(attempts)
+_KNOW = in_each_dialect(lambda insert: insert(jobs).on_conflict_do_nothing(index_elements=[jobs.c.job_key]))
 
 
 def awake_or_asleep() -> float:
@@ -73,12 +87,7 @@ def new_attempt_id() -> str:
 def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, granted_at: float) -> Lease:
     """Take the slots, hold the money, write the intent. Raises SlotsTaken, UploadGone or OverCap, before anything is written."""
     job_key = wanted.job.job_key
-    held = {
-        row.slot: row
-        for row in connection.execute(
-            select(slots).where(slots.c.job_key == job_key, slots.c.slot.in_(wanted.slots)).with_for_update()
-        )
-    }
+    held = {row.slot: row for row in connection.execute(_SLOTS, {"of": job_key, "numbers": list(wanted.slots)})}
     if held and all(row.attempt_id == attempt_id and row.state == SlotState.TAKEN for row in held.values()):
         return Lease(attempt_id, granted_at)  # this very claim is on disk already: its commit was not heard of
     for slot, row in held.items():
@@ -100,61 +109,58 @@ def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, gr
     fresh = [row for row in rows if row["slot"] not in held]
     if fresh:
         # A plain insert: should another process take the same fresh slot now, one of the two fails and looks again.
-        connection.execute(insert(slots), fresh)
+        connection.execute(_TAKE_FRESH, fresh)
     if held:
-        connection.execute(
-            update(slots)
-            .where(slots.c.job_key == job_key, slots.c.slot.in_(list(held)))
-            .values(state=SlotState.TAKEN, closed=None, attempt_id=attempt_id)
-        )
+        connection.execute(_TAKE, {"of": job_key, "numbers": list(held), "attempt_id": attempt_id})
     connection.execute(
-        insert(attempts).values(
-            attempt_id=attempt_id,
-            job_key=job_key,
-            run_id=wanted.run_id,
-            slots=json.dumps(wanted.slots),
-            surplus=False,
-            purpose=wanted.purpose,
-            gateway=wanted.gateway,
-            model=wanted.job.model,
-            account=wanted.account,
-            state=AttemptState.INTENT,
-            route_reason=wanted.route_reason,
-            cheapest_usd=quote(wanted.cheapest, len(wanted.slots)).usd,
-            quoted_usd=quoted.usd,
-            reserved_usd=quoted.reserved_usd,
-            price_usd=wanted.price.usd,
-            price_credits=wanted.price.credits,
-            price_highest_usd=wanted.price.highest_usd,
-            price_as_of=wanted.price.as_of.isoformat(),
-            billed_usd=ZERO,
-            at_risk_usd=ZERO,
-            cost_basis="none",
-            budgets=json.dumps(keys),
-            lease_owner=owner,
-            lease_until=database_now(connection) + int(LEASE_S * 1_000_000),
-            intent_at=now,
-            not_found=0,
-            callback_sha256=wanted.callback_sha256,
-            warnings=json.dumps(wanted.warnings),
-            uploads=json.dumps(wanted.uploads),
-        )
+        _INTEND,
+        {
+            "attempt_id": attempt_id,
+            "job_key": job_key,
+            "run_id": wanted.run_id,
+            "slots": json.dumps(wanted.slots),
+            "surplus": False,
+            "purpose": wanted.purpose,
+            "gateway": wanted.gateway,
+            "model": wanted.job.model,
+            "account": wanted.account,
+            "state": AttemptState.INTENT,
+            "route_reason": wanted.route_reason,
+            "cheapest_usd": quote(wanted.cheapest, len(wanted.slots)).usd,
+            "quoted_usd": quoted.usd,
+            "reserved_usd": quoted.reserved_usd,
+            "price_usd": wanted.price.usd,
+            "price_credits": wanted.price.credits,
+            "price_highest_usd": wanted.price.highest_usd,
+            "price_as_of": wanted.price.as_of.isoformat(),
+            "billed_usd": ZERO,
+            "at_risk_usd": ZERO,
+            "cost_basis": "none",
+            "budgets": json.dumps(keys),
+            "lease_owner": owner,
+            "lease_until": database_now(connection) + int(LEASE_S * 1_000_000),
+            "intent_at": now,
+            "not_found": 0,
+            "callback_sha256": wanted.callback_sha256,
+            "warnings": json.dumps(wanted.warnings),
+            "uploads": json.dumps(wanted.uploads),
+        },
     )
     return Lease(attempt_id, granted_at)
 
 
 def know_job(connection: Connection, job: Job, run_id: str, now: datetime) -> bool:
     """Remember a job by its key; False when it is known already."""
-    row = upsert(connection, jobs).values(
-        job_key=job.job_key,
-        row_key=job.row_key,
-        shot=job.shot,
-        fingerprint=job.fingerprint,
-        decides=canonical_json(job.decides()).decode(),
-        first_run_id=run_id,
-        created_at=now,
-    )
-    return connection.execute(row.on_conflict_do_nothing(index_elements=[jobs.c.job_key])).rowcount > 0
+    row = {
+        "job_key": job.job_key,
+        "row_key": job.row_key,
+        "shot": job.shot,
+        "fingerprint": job.fingerprint,
+        "decides": canonical_json(job.decides()).decode(),
+        "first_run_id": run_id,
+        "created_at": now,
+    }
+    return connection.execute(_KNOW[connection.dialect.name], row).rowcount > 0
 
 
 def renew_leases(connection: Connection, owner: str, attempt_ids: list[str]) -> None:

@@ -1,16 +1,38 @@
 """Records about single pictures, and the end of the attempt when its last picture is settled."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, select, update
 
 from ..core.errors import AttemptMoved
 from ..core.states import AttemptState, Closed, SlotState
 from .schema import attempts, copies, derived, pictures, slots
-from .store import upsert
+from .store import in_each_dialect, upsert
+
+_THIS = (pictures.c.attempt_id == bindparam("of")) & (pictures.c.ordinal == bindparam("number"))
+_PICTURE = select(pictures).where(_THIS).with_for_update()
+_SETTLE = update(pictures).where(_THIS)
+_STATES = select(pictures.c.state).where(pictures.c.attempt_id == bindparam("of"))
+_FILL = update(slots).where(
+    slots.c.job_key == bindparam("job"),
+    slots.c.slot == bindparam("number"),
+    slots.c.attempt_id == bindparam("holder"),
+)
+_ATTEMPT = update(attempts).where(attempts.c.attempt_id == bindparam("of"))
+
+
+def _keep_copy(insert: Callable[[Table], Any]) -> Any:
+    row = insert(copies)
+    return row.on_conflict_do_update(
+        index_elements=[copies.c.attempt_id, copies.c.ordinal, copies.c.archive], set_={"path": row.excluded.path}
+    )
+
+
+_KEEP_COPY = in_each_dialect(_keep_copy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +83,8 @@ def _settle(
     stored: Stored | None,
 ) -> bool:
     """Record a picture's end; False when it had one already that stays."""
-    picture = (pictures.c.attempt_id == attempt_id) & (pictures.c.ordinal == ordinal)
-    row = connection.execute(select(pictures).where(picture).with_for_update()).one_or_none()
+    picture = {"of": attempt_id, "number": ordinal}
+    row = connection.execute(_PICTURE, picture).one_or_none()
     if row is None:
         raise AttemptMoved(f"attempt {attempt_id} has no picture {ordinal}", attempt_id=attempt_id, state=None)
     # Two runs may have followed one attempt. What is settled stays, but a picture in the archive outweighs any other end.
@@ -79,30 +101,21 @@ def _settle(
         "warnings": json.dumps(stored.warnings),
     }  # fmt: skip
     settled_at = {} if state == "lost" else {"archived_at": datetime.now(UTC)}
-    connection.execute(update(pictures).where(picture).values(state=state, **settled_at, **values))
+    connection.execute(_SETTLE, {**picture, "state": state, **settled_at, **values})
     if stored:
         _copy(connection, attempt_id, ordinal, stored)
     if row.slot is not None:
-        held = connection.execute(
-            update(slots)
-            .where(slots.c.job_key == row.job_key, slots.c.slot == row.slot, slots.c.attempt_id == attempt_id)
-            .values(state=slot_state, closed=closed)
-        )
+        place = {"job": row.job_key, "number": row.slot, "holder": attempt_id}
+        held = connection.execute(_FILL, {**place, "state": slot_state, "closed": closed})
         if not held.rowcount:
             # The slot was bought again meanwhile: the picture is kept, but it holds no place.
-            connection.execute(update(pictures).where(picture).values(slot=None))
+            connection.execute(_SETTLE, {**picture, "slot": None})
     return True
 
 
 def _copy(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> None:
-    row = upsert(connection, copies).values(
-        attempt_id=attempt_id, ordinal=ordinal, archive=stored.archive, path=stored.path
-    )
-    connection.execute(
-        row.on_conflict_do_update(
-            index_elements=[copies.c.attempt_id, copies.c.ordinal, copies.c.archive], set_={"path": stored.path}
-        )
-    )
+    row = {"attempt_id": attempt_id, "ordinal": ordinal, "archive": stored.archive, "path": stored.path}
+    connection.execute(_KEEP_COPY[connection.dialect.name], row)
 
 
 def copied(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> None:
@@ -161,9 +174,7 @@ def _finish(
     connection: Connection, attempt_id: str, error_code: str | None = None, error_message: str | None = None
 ) -> AttemptState:
     """End the attempt when none of its pictures is left to copy: one that is archived, or was, makes it `archived`."""
-    states: Sequence[str] = list(
-        connection.scalars(select(pictures.c.state).where(pictures.c.attempt_id == attempt_id))
-    )
+    states: Sequence[str] = list(connection.scalars(_STATES, {"of": attempt_id}))
     if "delivered" in states:
         to = AttemptState.DELIVERED
     elif not {"archived", "lost", "pruned"}.isdisjoint(states):
@@ -176,12 +187,10 @@ def _finish(
     if error_code:
         values |= {"error_code": error_code, "error_message": error_message}
     # From `delivered` only onwards; the money was settled when the links became known.
-    connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(**values))
+    connection.execute(_ATTEMPT, {"of": attempt_id, **values})
     return to
 
 
 def note_on_attempt(connection: Connection, attempt_id: str, code: str | None, message: str | None) -> None:
     """What a record without a picture is to say of an archived attempt."""
-    connection.execute(
-        update(attempts).where(attempts.c.attempt_id == attempt_id).values(error_code=code, error_message=message)
-    )
+    connection.execute(_ATTEMPT, {"of": attempt_id, "error_code": code, "error_message": message})

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from ..core.capabilities import BY_OFFER, Billing
 from ..core.errors import AttemptMoved
@@ -21,6 +21,7 @@ from ..core.states import FOLLOWS, AttemptState, Closed, SlotState
 from . import budgets
 from .schema import attempts, events, pictures, slots
 from .store import database_now
+from .views import Attempt, Picture, as_attempt
 
 _NO_IMAGES = "no_images"
 # While an attempt is in one of these its reservation is held; in any other its bill and its risk are.
@@ -31,15 +32,26 @@ _UNSETTLED = frozenset({AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState
 class Recorded:
     """What a record led to."""
 
-    state: AttemptState
-    surplus: bool = False  # the slots were bought meanwhile: paid for without a place
+    attempt: Attempt  # as it stands after it
     drift_usd: Decimal = ZERO  # charged above the reservation
+    pictures: tuple[Picture, ...] | None = None  # its pictures, where this record made them known
+
+    @property
+    def state(self) -> AttemptState:
+        """Where the attempt stands now."""
+        return self.attempt.state
+
+
+_FIND = select(attempts).where(attempts.c.attempt_id == bindparam("of")).with_for_update()
+_UPDATE = update(attempts).where(attempts.c.attempt_id == bindparam("of")).returning(attempts)
+_HOLDER_OF_TASK = select(attempts.c.attempt_id).where(
+    attempts.c.account == bindparam("at"), attempts.c.task_id == bindparam("task")
+)
+_DELIVER = insert(pictures)
 
 
 def _find(connection: Connection, attempt_id: str) -> Row[Any]:
-    row = connection.execute(
-        select(attempts).where(attempts.c.attempt_id == attempt_id).with_for_update()
-    ).one_or_none()
+    row = connection.execute(_FIND, {"of": attempt_id}).one_or_none()
     if row is None:
         raise AttemptMoved(f"the ledger knows no attempt {attempt_id}", attempt_id=attempt_id, state=None)
     return row
@@ -61,13 +73,14 @@ def _check(row: Row[Any], to: AttemptState) -> None:
         )
 
 
-def _advance(connection: Connection, row: Row[Any], to: AttemptState, **values: Any) -> None:
-    """Move an attempt to a state that may follow its own, and its money with it."""
+def _advance(connection: Connection, row: Row[Any], to: AttemptState, **values: Any) -> Attempt:
+    """Move an attempt to a state that may follow its own, and its money with it; returns how it stands then."""
     _check(row, to)
     before = _held(row, row.state, row.billed_usd, row.at_risk_usd)
     after = _held(row, to, values.get("billed_usd", row.billed_usd), values.get("at_risk_usd", row.at_risk_usd))
-    connection.execute(update(attempts).where(attempts.c.attempt_id == row.attempt_id).values(state=to, **values))
+    moved = connection.execute(_UPDATE, {"of": row.attempt_id, "state": to, **values}).one()
     budgets.move(connection, json.loads(row.budgets), after[0] - before[0], after[1] - before[1])
+    return as_attempt(moved)
 
 
 def _leave_slots(
@@ -104,18 +117,18 @@ def not_sent(connection: Connection, attempt_id: str, error: ErrorInfo | None) -
     """Provably not accepted: slots and reservation go back. Its holder may write this over `unknown`."""
     row = _find(connection, attempt_id)
     if row.state == AttemptState.NOT_SENT:
-        return Recorded(AttemptState.NOT_SENT)
-    _advance(connection, row, AttemptState.NOT_SENT, at_risk_usd=ZERO, **_error(error))
+        return Recorded(as_attempt(row))
+    moved = _advance(connection, row, AttemptState.NOT_SENT, at_risk_usd=ZERO, **_error(error))
     _leave_slots(connection, attempt_id, row.job_key, SlotState.OPEN, None)
-    return Recorded(AttemptState.NOT_SENT)
+    return Recorded(moved)
 
 
 def refused(connection: Connection, attempt_id: str, error: ErrorInfo, fate: SlotFate) -> Recorded:
     """Certainly unbilled, by the gateway's own word at submit."""
     row = _find(connection, attempt_id)
     if row.state == AttemptState.FAILED:
-        return Recorded(AttemptState.FAILED)
-    _advance(
+        return Recorded(as_attempt(row))
+    moved = _advance(
         connection,
         row,
         AttemptState.FAILED,
@@ -125,15 +138,15 @@ def refused(connection: Connection, attempt_id: str, error: ErrorInfo, fate: Slo
         **_error(error),
     )
     _leave_slots(connection, attempt_id, row.job_key, fate.state, fate.closed)
-    return Recorded(AttemptState.FAILED)
+    return Recorded(moved)
 
 
 def unknown(connection: Connection, attempt_id: str, error: ErrorInfo | None) -> Recorded:
     """Sent, without proof either way: the slots stay taken and the reservation is at risk."""
     row = _find(connection, attempt_id)
     if row.state != AttemptState.INTENT:
-        return Recorded(AttemptState(row.state))
-    _advance(
+        return Recorded(as_attempt(row))
+    moved = _advance(
         connection,
         row,
         AttemptState.UNKNOWN,
@@ -142,7 +155,7 @@ def unknown(connection: Connection, attempt_id: str, error: ErrorInfo | None) ->
         **_error(error),
     )
     note(connection, "attempt_unknown", error.message if error else "the lease ended", attempt_id, row.run_id)
-    return Recorded(AttemptState.UNKNOWN)
+    return Recorded(moved)
 
 
 def overdue_intents(connection: Connection) -> list[str]:
@@ -165,16 +178,15 @@ def accepted(
     """The gateway gave a task id. Anyone holding it may write this, over `unknown` and `not_sent` too."""
     row = _find(connection, attempt_id)
     if row.task_id == task_id:
-        return Recorded(AttemptState(row.state), bool(row.surplus))
+        return Recorded(as_attempt(row))
     _check(row, AttemptState.ACCEPTED)
     _check_task(connection, row, task_id)
-    surplus = _take_back(connection, row)
-    _advance(
+    moved = _advance(
         connection,
         row,
         AttemptState.ACCEPTED,
         task_id=task_id,
-        surplus=surplus,
+        surplus=_take_back(connection, row),
         submitted_at=row.submitted_at or datetime.now(UTC),
         estimate_s=estimate_s,
         model_reported=model,
@@ -183,13 +195,12 @@ def accepted(
         error_class=None,
         error_message=None,
     )
-    return Recorded(AttemptState.ACCEPTED, surplus)
+    return Recorded(moved)
 
 
 def _check_task(connection: Connection, row: Row[Any], task_id: str) -> None:
     """A task belongs to one attempt of its account."""
-    query = select(attempts.c.attempt_id).where(attempts.c.account == row.account, attempts.c.task_id == task_id)
-    other = connection.scalar(query)
+    other = connection.scalar(_HOLDER_OF_TASK, {"at": row.account, "task": task_id})
     if other is not None and other != row.attempt_id:
         raise AttemptMoved(
             f"task {task_id} belongs to attempt {other} already", attempt_id=row.attempt_id, state=row.state
@@ -198,6 +209,8 @@ def _check_task(connection: Connection, row: Row[Any], task_id: str) -> None:
 
 def _take_back(connection: Connection, row: Row[Any]) -> bool:
     """Hold the attempt's slots again where it had let go of them; True when somebody else has them now."""
+    if row.state == AttemptState.INTENT:
+        return False  # an open claim never let go of them
     numbers = json.loads(row.slots)
     held = connection.execute(
         select(slots).where(slots.c.job_key == row.job_key, slots.c.slot.in_(numbers)).with_for_update()
@@ -229,7 +242,7 @@ def delivered(
     row = _find(connection, attempt_id)
     state = AttemptState(row.state)
     if state in (AttemptState.DELIVERED, AttemptState.ARCHIVED) or row.error_code == _NO_IMAGES:
-        return Recorded(state, bool(row.surplus))
+        return Recorded(as_attempt(row))
     to = AttemptState.DELIVERED if finished.links else AttemptState.FAILED
     _check(row, to)
     surplus = bool(row.surplus)
@@ -252,7 +265,7 @@ def delivered(
         values["at_risk_usd"] = row.reserved_usd  # nothing was made, and nobody says whether that is free
     now = datetime.now(UTC)
     numbers = json.loads(row.slots)
-    _advance(
+    moved = _advance(
         connection,
         row,
         to,
@@ -267,26 +280,24 @@ def delivered(
         error_message=None if finished.links else "the gateway finished without a picture",
         **values,
     )
-    if finished.links:
-        connection.execute(
-            insert(pictures),
-            [
-                {
-                    "attempt_id": attempt_id,
-                    "ordinal": ordinal,
-                    "job_key": row.job_key,
-                    "slot": numbers[ordinal] if not surplus and ordinal < len(numbers) else None,
-                    "url": link.url,
-                    "expires_at": link.expires_at or expires_at,
-                    "state": "delivered",
-                }
-                for ordinal, link in enumerate(finished.links)
-            ],
-        )
+    made = [
+        {
+            "attempt_id": attempt_id,
+            "ordinal": ordinal,
+            "job_key": row.job_key,
+            "slot": numbers[ordinal] if not surplus and ordinal < len(numbers) else None,
+            "url": link.url,
+            "expires_at": link.expires_at or expires_at,
+            "state": "delivered",
+        }
+        for ordinal, link in enumerate(finished.links)
+    ]
+    if made:
+        connection.execute(_DELIVER, made)
     missing = numbers[len(finished.links) :]
     if missing:
         _leave_slots(connection, attempt_id, row.job_key, SlotState.CLOSED, Closed.FEWER, missing)
-    return Recorded(to, surplus, max(ZERO, bill.billed_usd - row.reserved_usd))
+    return Recorded(moved, max(ZERO, bill.billed_usd - row.reserved_usd), tuple(Picture(**each) for each in made))
 
 
 def _bill(bill: Bill) -> dict[str, Any]:
@@ -309,24 +320,24 @@ def failed(
     """A task that the gateway ended as failed or cancelled; `charge` is what it says that cost, where it says so."""
     row = _find(connection, attempt_id)
     if row.state == to:
-        return Recorded(to)
+        return Recorded(as_attempt(row))
     bill = NOTHING_BILLED
     if charge is not None:
         bill = settle(row.price_usd, row.price_credits, row.price_highest_usd, 0, charge.usd, charge.credits)
     values = _bill(bill)
     if fate.billing_unknown:
         values["at_risk_usd"] = row.reserved_usd
-    _advance(connection, row, to, completed_at=datetime.now(UTC), **values, **_error(error))
+    moved = _advance(connection, row, to, completed_at=datetime.now(UTC), **values, **_error(error))
     _leave_slots(connection, attempt_id, row.job_key, fate.state, fate.closed)
-    return Recorded(to, drift_usd=max(ZERO, bill.billed_usd - row.reserved_usd))
+    return Recorded(moved, max(ZERO, bill.billed_usd - row.reserved_usd))
 
 
 def lost(connection: Connection, attempt_id: str, why: str) -> Recorded:
     """Given up: paid for, perhaps. The reservation stays at risk."""
     row = _find(connection, attempt_id)
     if row.state == AttemptState.LOST:
-        return Recorded(AttemptState.LOST)
-    _advance(
+        return Recorded(as_attempt(row))
+    moved = _advance(
         connection,
         row,
         AttemptState.LOST,
@@ -337,7 +348,7 @@ def lost(connection: Connection, attempt_id: str, why: str) -> Recorded:
     )
     _leave_slots(connection, attempt_id, row.job_key, SlotState.CLOSED, Closed.LOST)
     note(connection, "attempt_lost", why, attempt_id, row.run_id)
-    return Recorded(AttemptState.LOST)
+    return Recorded(moved)
 
 
 def look_later(connection: Connection, attempt_id: str, at: datetime) -> None:

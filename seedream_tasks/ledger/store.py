@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,11 @@ _TRIES = 4
 # In front of a host, however broken the rest is; and as libpq takes them in a query.
 _PASSWORD = re.compile(r"[^/]*:[^@]*@")
 _SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
+_INSERTS: Mapping[str, Callable[[sqlalchemy.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_NOW = {
+    "sqlite": text("SELECT CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"),
+    "postgresql": text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"),
+}
 logger = logging.getLogger("seedream_tasks.ledger")
 
 
@@ -326,14 +331,20 @@ def _insert_new(connection: Connection, key: str, value: str) -> None:
 
 def upsert(connection: Connection, table: sqlalchemy.Table) -> Any:
     """An INSERT that knows ON CONFLICT, in the database's own dialect."""
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    return _INSERTS[connection.dialect.name](table)
+
+
+def in_each_dialect(build: Callable[[Callable[[sqlalchemy.Table], Any]], Any]) -> Mapping[str, Any]:
+    """A statement that knows ON CONFLICT, by dialect: `build` makes it of the dialect's own `insert`.
+
+    What every job needs is built once and given its values when it is executed: building takes longer than executing.
+    """
+    return {name: build(insert) for name, insert in _INSERTS.items()}
 
 
 def database_now(connection: Connection) -> int:
     """Microseconds since 1970 by the database's clock, which all holders of leases share."""
-    if connection.dialect.name == "postgresql":
-        return int(connection.scalar(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")) or 0)
-    return int(connection.scalar(text("SELECT CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)")) or 0)
+    return int(connection.scalar(_NOW[connection.dialect.name]) or 0)
 
 
 def shown_url(text_url: str) -> str:

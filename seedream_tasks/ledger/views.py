@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, and_, func, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Row, Select, Text, and_, bindparam, func, select
 
 from ..core.decisions import PastAttempt, Purpose, SlotView
 from ..core.jobs import JobName
@@ -86,14 +86,14 @@ class Picture:
     url: str
     expires_at: datetime | None
     state: str
-    sha256: str | None
-    width: int | None  # px
-    height: int | None  # px
-    bytes: int | None
-    mime_type: str | None
-    warnings: tuple[str, ...]
-    archived_at: datetime | None
-    copies: dict[str, str]  # archive root -> path below it
+    sha256: str | None = None
+    width: int | None = None  # px
+    height: int | None = None  # px
+    bytes: int | None = None
+    mime_type: str | None = None
+    warnings: tuple[str, ...] = ()
+    archived_at: datetime | None = None
+    copies: dict[str, str] = field(default_factory=dict)  # archive root -> path below it
 
 
 @dataclass(slots=True)
@@ -118,7 +118,8 @@ class JobView:
         return sorted(held, key=lambda each: (each.slot, each.attempt_id))
 
 
-def _attempt(row: Row[Any]) -> Attempt:
+def as_attempt(row: Row[Any]) -> Attempt:
+    """A row of `attempts` as a value."""
     return Attempt(
         attempt_id=row.attempt_id,
         job_key=row.job_key,
@@ -156,6 +157,39 @@ def _attempt(row: Row[Any]) -> Attempt:
     )
 
 
+def _with_copies(where: ColumnElement[bool]) -> Select[Any]:
+    joined = and_(copies.c.attempt_id == pictures.c.attempt_id, copies.c.ordinal == pictures.c.ordinal)
+    return (
+        select(pictures, copies.c.archive, copies.c.path)
+        .select_from(pictures.outerjoin(copies, joined))
+        .where(where)
+        .order_by(pictures.c.attempt_id, pictures.c.ordinal)
+    )
+
+
+_KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
+_SLOTS = select(slots).where(slots.c.job_key.in_(_KEYS)).order_by(slots.c.slot)
+_ATTEMPTS = select(attempts).where(attempts.c.job_key.in_(_KEYS)).order_by(attempts.c.attempt_id)
+_ATTEMPTS_BY_ID = select(attempts).where(attempts.c.attempt_id.in_(bindparam("ids", expanding=True)))
+_PICTURES_OF_JOBS = _with_copies(pictures.c.job_key.in_(_KEYS))
+_PICTURES_OF_ATTEMPT = _with_copies(pictures.c.attempt_id == bindparam("of"))
+_DERIVED = (
+    select(pictures.c.job_key, derived)
+    .select_from(
+        derived.join(
+            pictures, and_(derived.c.attempt_id == pictures.c.attempt_id, derived.c.ordinal == pictures.c.ordinal)
+        )
+    )
+    .where(pictures.c.job_key.in_(_KEYS))
+)
+_FIRST_OF_CASE = (
+    select(jobs.c.row_key)
+    .where(func.lower(jobs.c.row_key) == func.lower(bindparam("of", type_=Text)))
+    .order_by(jobs.c.created_at, jobs.c.job_key)
+    .limit(1)
+)
+
+
 def batched(items: Iterable[T], size: int = _KEYS_PER_QUERY) -> Iterator[list[T]]:
     """Consecutive lists of at most `size`."""
     iterator = iter(items)
@@ -167,33 +201,23 @@ def job_views(connection: Connection, job_keys: Sequence[str], with_derived: boo
     """Slots, attempts and pictures of these jobs; jobs the ledger does not know have empty views."""
     views = {key: JobView(key) for key in job_keys}
     for keys in batched(views):
-        for row in connection.execute(select(slots).where(slots.c.job_key.in_(keys)).order_by(slots.c.slot)):
+        for row in connection.execute(_SLOTS, {"keys": keys}):
             views[row.job_key].slots.append(
                 SlotView(row.slot, SlotState(row.state), row.attempt_id, Closed(row.closed) if row.closed else None)
             )
-        query = select(attempts).where(attempts.c.job_key.in_(keys)).order_by(attempts.c.attempt_id)
-        for row in connection.execute(query):
-            views[row.job_key].attempts.append(_attempt(row))
-        for picture in _pictures(connection, pictures.c.job_key.in_(keys)):
+        for row in connection.execute(_ATTEMPTS, {"keys": keys}):
+            views[row.job_key].attempts.append(as_attempt(row))
+        for picture in _pictures(connection.execute(_PICTURES_OF_JOBS, {"keys": keys})):
             views[picture.job_key].pictures.append(picture)
         if with_derived:
-            joined = and_(derived.c.attempt_id == pictures.c.attempt_id, derived.c.ordinal == pictures.c.ordinal)
-            made = select(pictures.c.job_key, derived).select_from(derived.join(pictures, joined))
-            for row in connection.execute(made.where(pictures.c.job_key.in_(keys))):
+            for row in connection.execute(_DERIVED, {"keys": keys}):
                 views[row.job_key].derived[row.attempt_id, row.ordinal, row.archive] = row.profile
     return views
 
 
-def _pictures(connection: Connection, where: Any) -> list[Picture]:
-    joined = and_(copies.c.attempt_id == pictures.c.attempt_id, copies.c.ordinal == pictures.c.ordinal)
-    query = (
-        select(pictures, copies.c.archive, copies.c.path)
-        .select_from(pictures.outerjoin(copies, joined))
-        .where(where)
-        .order_by(pictures.c.attempt_id, pictures.c.ordinal)
-    )
+def _pictures(rows: Iterable[Row[Any]]) -> list[Picture]:
     found: dict[tuple[str, int], Picture] = {}
-    for row in connection.execute(query):
+    for row in rows:
         picture = found.get((row.attempt_id, row.ordinal))
         if picture is None:
             picture = found[row.attempt_id, row.ordinal] = Picture(
@@ -220,15 +244,13 @@ def _pictures(connection: Connection, where: Any) -> list[Picture]:
 
 def pictures_of(connection: Connection, attempt_id: str) -> list[Picture]:
     """The pictures of one attempt, as the gateway listed them."""
-    return _pictures(connection, pictures.c.attempt_id == attempt_id)
+    return _pictures(connection.execute(_PICTURES_OF_ATTEMPT, {"of": attempt_id}))
 
 
 def attempts_by_id(connection: Connection, attempt_ids: Sequence[str]) -> list[Attempt]:
     """These attempts, in the order of their intents."""
     found = [
-        _attempt(row)
-        for ids in batched(attempt_ids)
-        for row in connection.execute(select(attempts).where(attempts.c.attempt_id.in_(ids)))
+        as_attempt(row) for ids in batched(attempt_ids) for row in connection.execute(_ATTEMPTS_BY_ID, {"ids": ids})
     ]
     return sorted(found, key=lambda each: each.attempt_id)
 
@@ -272,7 +294,7 @@ def list_attempts(
     if run_id is not None:
         query = query.where(attempts.c.run_id == run_id)
     for row in connection.execute(query):
-        yield _attempt(row), row.row_key, row.shot
+        yield as_attempt(row), row.row_key, row.shot
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,8 +333,7 @@ def job_names(connection: Connection, job_keys: Sequence[str]) -> dict[str, JobN
 
 def is_first_of_its_case(connection: Connection, row_key: str) -> bool:
     """False when a row key that differs in case alone was bought for before this one."""
-    same = select(jobs.c.row_key).where(func.lower(jobs.c.row_key) == func.lower(row_key))
-    first = connection.scalar(same.order_by(jobs.c.created_at, jobs.c.job_key).limit(1))
+    first = connection.scalar(_FIRST_OF_CASE, {"of": row_key})
     return first is None or first == row_key
 
 

@@ -388,7 +388,8 @@ def test_accepting_over_not_sent_takes_the_free_slot_back(book: Book) -> None:
     """A task id that turns up late gets its slot back while nobody else has bought it; the money is held again."""
     book.open_run(max_usd="1")
     attempt_id = attempt_in(book, AttemptState.NOT_SENT, capped=True)
-    assert book.accepted(attempt_id) == Recorded(AttemptState.ACCEPTED, surplus=False)
+    accepted = book.accepted(attempt_id)
+    assert (accepted.state, accepted.attempt.surplus) == (AttemptState.ACCEPTED, False)
     assert book.slots()[0] == (SlotState.TAKEN, None, attempt_id)
     assert book.money() == {f"run:{RUN}": (Decimal("0.031"), Decimal(0))}
 
@@ -403,7 +404,7 @@ def test_an_acceptance_whose_slot_was_bought_meanwhile_is_surplus(book: Book, st
     first = attempt_in(book, state, capped=True)
     second = book.claim(seen={0: first}, capped=True)
     recorded = RECORDS[record][1](book, first)
-    assert recorded.surplus
+    assert recorded.attempt.surplus
     if record == "accepted":
         book.delivered(first)
     book.accepted(second)
@@ -425,7 +426,7 @@ def test_a_surplus_acceptance_over_a_cap_is_taken_all_the_same(book: Book) -> No
     book.open_run(max_usd="0.031")
     first = attempt_in(book, AttemptState.NOT_SENT, capped=True)
     book.claim(capped=True)
-    assert book.accepted(first).surplus
+    assert book.accepted(first).attempt.surplus
     assert book.money() == {f"run:{RUN}": (Decimal("0.062"), Decimal(0))}
 
 
@@ -435,7 +436,7 @@ def test_a_surplus_attempt_gives_its_other_slots_back(book: Book) -> None:
     first = book.claim(job, (0, 1))
     book.not_sent(first)
     second = book.claim(job, (1,))
-    assert book.accepted(first).surplus
+    assert book.accepted(first).attempt.surplus
     book.delivered(first, made(2))
     assert [each.slot for each in book.view(job).pictures] == [None, None]
     assert book.slots(job) == {0: (SlotState.OPEN, None, first), 1: (SlotState.TAKEN, None, second)}
