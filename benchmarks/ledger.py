@@ -1,4 +1,4 @@
-"""Durable transitions a second under the engine's own ledger: claim, accepted, delivered, archived, each awaited until it is on disk.
+"""Durable transitions a second in the ledger: claim, accepted, delivered, archived, each awaited until it is on disk.
 
     python benchmarks/ledger.py --jobs 5000 --at-once 400
     python benchmarks/ledger.py --ledger postgresql://user@host/name     (an empty database)
@@ -84,7 +84,12 @@ async def ours(ledger: Ledger, jobs: int, at_once: int, capped: bool) -> tuple[f
 
 async def _life(ledger: Ledger, number: int, capped: bool) -> None:
     job = Job(
-        row_key=f"sku-{number}", shot="image", model="seedream-4.5", operation="generate", n=1, prompt=f"Bottle {number}"
+        row_key=f"sku-{number}",
+        shot="image",
+        model="seedream-4.5",
+        operation="generate",
+        n=1,
+        prompt=f"Bottle {number}",
     )
     attempt_id = new_attempt_id()
     wanted = Claim(job, (0,), {}, Purpose.FIRST, "run", capped, "evolink", "evolink@bench#0", PRICE, PRICE, "cheapest")
@@ -105,7 +110,7 @@ def _count_commits(ledger: Ledger) -> Callable[[], int]:
     from sqlalchemy import event
 
     counted = [0]
-    event.listen(ledger._engine, "commit", lambda _: counted.__setitem__(0, counted[0] + 1))  # noqa: SLF001
+    event.listen(ledger._engine, "commit", lambda _: counted.__setitem__(0, counted[0] + 1))
     return lambda: counted[0]
 
 

@@ -17,7 +17,7 @@ from ..core.pricing import PriceRow, quote
 from ..core.states import AttemptState, SlotState
 from . import budgets, uploads
 from .schema import attempts, jobs, slots
-from .store import database_now, in_each_dialect
+from .store import DATABASE_NOW, database_now, in_each_dialect
 
 # Who holds a lease may send until it ends; see Lease.allows_sending.
 LEASE_S = 60.0
@@ -38,7 +38,9 @@ _TAKE = (
     .where(slots.c.job_key == bindparam("of"), slots.c.slot.in_(bindparam("numbers", expanding=True)))
     .values(state=SlotState.TAKEN, closed=None)
 )
-_INTEND = insert(attempts)
+_INTEND = {
+    name: insert(attempts).values(lease_until=now + int(LEASE_S * 1_000_000)) for name, now in DATABASE_NOW.items()
+}
 _KNOW = in_each_dialect(lambda insert: insert(jobs).on_conflict_do_nothing(index_elements=[jobs.c.job_key]))
 
 
@@ -113,7 +115,7 @@ def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, gr
     if held:
         connection.execute(_TAKE, {"of": job_key, "numbers": list(held), "attempt_id": attempt_id})
     connection.execute(
-        _INTEND,
+        _INTEND[connection.dialect.name],
         {
             "attempt_id": attempt_id,
             "job_key": job_key,
@@ -138,7 +140,6 @@ def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, gr
             "cost_basis": "none",
             "budgets": json.dumps(keys),
             "lease_owner": owner,
-            "lease_until": database_now(connection) + int(LEASE_S * 1_000_000),
             "intent_at": now,
             "not_found": 0,
             "callback_sha256": wanted.callback_sha256,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, exists, select, update
 
 from ..core.errors import AttemptMoved
 from ..core.states import AttemptState, Closed, SlotState
@@ -21,6 +21,11 @@ _FILL = update(slots).where(
     slots.c.job_key == bindparam("job"),
     slots.c.slot == bindparam("number"),
     slots.c.attempt_id == bindparam("holder"),
+)
+# None of its pictures is left to copy.
+_END = update(attempts).where(
+    attempts.c.attempt_id == bindparam("of"),
+    ~exists().where(pictures.c.attempt_id == attempts.c.attempt_id, pictures.c.state == "delivered"),
 )
 _ATTEMPT = update(attempts).where(attempts.c.attempt_id == bindparam("of"))
 
@@ -52,7 +57,8 @@ class Stored:
 def archived(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> AttemptState:
     """Copied and verified: its slot is filled."""
     _settle(connection, attempt_id, ordinal, "archived", SlotState.FILLED, None, stored)
-    return _finish(connection, attempt_id)
+    ended = connection.execute(_END, {"of": attempt_id, "state": AttemptState.ARCHIVED}).rowcount
+    return AttemptState.ARCHIVED if ended else AttemptState.DELIVERED
 
 
 def quarantined(connection: Connection, attempt_id: str, ordinal: int, stored: Stored, why: str) -> AttemptState:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, update
 
 from ..core.capabilities import BY_OFFER, Billing
 from ..core.errors import AttemptMoved
@@ -43,9 +43,25 @@ class Recorded:
 
 
 _FIND = select(attempts).where(attempts.c.attempt_id == bindparam("of")).with_for_update()
-_UPDATE = update(attempts).where(attempts.c.attempt_id == bindparam("of")).returning(attempts)
+_UPDATE = update(attempts).where(attempts.c.attempt_id == bindparam("of"))
 _HOLDER_OF_TASK = select(attempts.c.attempt_id).where(
     attempts.c.account == bindparam("at"), attempts.c.task_id == bindparam("task")
+)
+_other = attempts.alias()
+# The usual end of a claim, in one statement: it is still open, and nobody else's attempt has that task.
+_ACCEPT = (
+    update(attempts)
+    .where(
+        attempts.c.attempt_id == bindparam("of"),
+        attempts.c.state == AttemptState.INTENT,
+        ~exists().where(_other.c.account == attempts.c.account, _other.c.task_id == bindparam("task")),
+    )
+    .values(
+        state=AttemptState.ACCEPTED,
+        task_id=bindparam("task"),
+        submitted_at=func.coalesce(attempts.c.submitted_at, bindparam("at", type_=attempts.c.submitted_at.type)),
+    )
+    .returning(attempts)
 )
 _DELIVER = insert(pictures)
 
@@ -78,9 +94,10 @@ def _advance(connection: Connection, row: Row[Any], to: AttemptState, **values: 
     _check(row, to)
     before = _held(row, row.state, row.billed_usd, row.at_risk_usd)
     after = _held(row, to, values.get("billed_usd", row.billed_usd), values.get("at_risk_usd", row.at_risk_usd))
-    moved = connection.execute(_UPDATE, {"of": row.attempt_id, "state": to, **values}).one()
+    values["state"] = to
+    connection.execute(_UPDATE, {"of": row.attempt_id, **values})
     budgets.move(connection, json.loads(row.budgets), after[0] - before[0], after[1] - before[1])
-    return as_attempt(moved)
+    return as_attempt({**row._mapping, **values})
 
 
 def _leave_slots(
@@ -117,7 +134,7 @@ def not_sent(connection: Connection, attempt_id: str, error: ErrorInfo | None) -
     """Provably not accepted: slots and reservation go back. Its holder may write this over `unknown`."""
     row = _find(connection, attempt_id)
     if row.state == AttemptState.NOT_SENT:
-        return Recorded(as_attempt(row))
+        return Recorded(as_attempt(row._mapping))
     moved = _advance(connection, row, AttemptState.NOT_SENT, at_risk_usd=ZERO, **_error(error))
     _leave_slots(connection, attempt_id, row.job_key, SlotState.OPEN, None)
     return Recorded(moved)
@@ -127,7 +144,7 @@ def refused(connection: Connection, attempt_id: str, error: ErrorInfo, fate: Slo
     """Certainly unbilled, by the gateway's own word at submit."""
     row = _find(connection, attempt_id)
     if row.state == AttemptState.FAILED:
-        return Recorded(as_attempt(row))
+        return Recorded(as_attempt(row._mapping))
     moved = _advance(
         connection,
         row,
@@ -145,7 +162,7 @@ def unknown(connection: Connection, attempt_id: str, error: ErrorInfo | None) ->
     """Sent, without proof either way: the slots stay taken and the reservation is at risk."""
     row = _find(connection, attempt_id)
     if row.state != AttemptState.INTENT:
-        return Recorded(as_attempt(row))
+        return Recorded(as_attempt(row._mapping))
     moved = _advance(
         connection,
         row,
@@ -176,9 +193,14 @@ def accepted(
     connection: Connection, attempt_id: str, task_id: str, estimate_s: float | None, model: str | None
 ) -> Recorded:
     """The gateway gave a task id. Anyone holding it may write this, over `unknown` and `not_sent` too."""
+    told = {"estimate_s": estimate_s, "model_reported": model}
+    usual = {"of": attempt_id, "task": task_id, "at": datetime.now(UTC), **told}
+    row = connection.execute(_ACCEPT, usual).one_or_none()
+    if row is not None:
+        return Recorded(as_attempt(row._mapping))
     row = _find(connection, attempt_id)
     if row.task_id == task_id:
-        return Recorded(as_attempt(row))
+        return Recorded(as_attempt(row._mapping))
     _check(row, AttemptState.ACCEPTED)
     _check_task(connection, row, task_id)
     moved = _advance(
@@ -188,12 +210,11 @@ def accepted(
         task_id=task_id,
         surplus=_take_back(connection, row),
         submitted_at=row.submitted_at or datetime.now(UTC),
-        estimate_s=estimate_s,
-        model_reported=model,
         at_risk_usd=ZERO,
         error_code=None,
         error_class=None,
         error_message=None,
+        **told,
     )
     return Recorded(moved)
 
@@ -242,7 +263,7 @@ def delivered(
     row = _find(connection, attempt_id)
     state = AttemptState(row.state)
     if state in (AttemptState.DELIVERED, AttemptState.ARCHIVED) or row.error_code == _NO_IMAGES:
-        return Recorded(as_attempt(row))
+        return Recorded(as_attempt(row._mapping))
     to = AttemptState.DELIVERED if finished.links else AttemptState.FAILED
     _check(row, to)
     surplus = bool(row.surplus)
@@ -320,7 +341,7 @@ def failed(
     """A task that the gateway ended as failed or cancelled; `charge` is what it says that cost, where it says so."""
     row = _find(connection, attempt_id)
     if row.state == to:
-        return Recorded(as_attempt(row))
+        return Recorded(as_attempt(row._mapping))
     bill = NOTHING_BILLED
     if charge is not None:
         bill = settle(row.price_usd, row.price_credits, row.price_highest_usd, 0, charge.usd, charge.credits)
@@ -336,7 +357,7 @@ def lost(connection: Connection, attempt_id: str, why: str) -> Recorded:
     """Given up: paid for, perhaps. The reservation stays at risk."""
     row = _find(connection, attempt_id)
     if row.state == AttemptState.LOST:
-        return Recorded(as_attempt(row))
+        return Recorded(as_attempt(row._mapping))
     moved = _advance(
         connection,
         row,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, event, make_url, select, text
+from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, event, literal_column, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
@@ -37,10 +37,12 @@ _TRIES = 4
 _PASSWORD = re.compile(r"[^/]*:[^@]*@")
 _SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
 _INSERTS: Mapping[str, Callable[[sqlalchemy.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_NOW = {
-    "sqlite": text("SELECT CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"),
-    "postgresql": text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"),
+# Microseconds since 1970 by the database's clock, by dialect.
+DATABASE_NOW: Mapping[str, ColumnElement[int]] = {
+    "sqlite": literal_column("CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)", BigInteger()),
+    "postgresql": literal_column("CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)", BigInteger()),
 }
+_NOW = {name: select(now) for name, now in DATABASE_NOW.items()}
 logger = logging.getLogger("seedream_tasks.ledger")
 
 

@@ -1,14 +1,26 @@
 """Reading the ledger: attempts, slots and pictures of many jobs at once, as frozen values."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Row, Select, Text, and_, bindparam, func, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    RowMapping,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    select,
+)
 
 from ..core.decisions import PastAttempt, Purpose, SlotView
 from ..core.jobs import JobName
@@ -118,42 +130,42 @@ class JobView:
         return sorted(held, key=lambda each: (each.slot, each.attempt_id))
 
 
-def as_attempt(row: Row[Any]) -> Attempt:
+def as_attempt(fields: Mapping[str, Any] | RowMapping) -> Attempt:
     """A row of `attempts` as a value."""
     return Attempt(
-        attempt_id=row.attempt_id,
-        job_key=row.job_key,
-        run_id=row.run_id,
-        slots=tuple(json.loads(row.slots)),
-        surplus=bool(row.surplus),
-        purpose=Purpose(row.purpose),
-        gateway=row.gateway,
-        model=row.model,
-        account=row.account,
-        state=AttemptState(row.state),
-        task_id=row.task_id,
-        route_reason=row.route_reason,
-        cheapest_usd=row.cheapest_usd,
-        quoted_usd=row.quoted_usd,
-        reserved_usd=row.reserved_usd,
-        billed_usd=row.billed_usd,
-        at_risk_usd=row.at_risk_usd,
-        billed_credits=row.billed_credits,
-        cost_basis=row.cost_basis,
-        price_as_of=date.fromisoformat(row.price_as_of),
-        intent_at=row.intent_at,
-        submitted_at=row.submitted_at,
-        completed_at=row.completed_at,
-        expires_at=row.expires_at,
-        estimate_s=row.estimate_s,
-        not_found=row.not_found,
-        model_reported=row.model_reported,
-        error_code=row.error_code,
-        error_class=ErrorClass(row.error_class) if row.error_class else None,
-        error_message=row.error_message,
-        callback_sha256=row.callback_sha256,
-        next_look_at=row.next_look_at,
-        warnings=tuple(json.loads(row.warnings)),
+        attempt_id=fields["attempt_id"],
+        job_key=fields["job_key"],
+        run_id=fields["run_id"],
+        slots=tuple(json.loads(fields["slots"])),
+        surplus=bool(fields["surplus"]),
+        purpose=Purpose(fields["purpose"]),
+        gateway=fields["gateway"],
+        model=fields["model"],
+        account=fields["account"],
+        state=AttemptState(fields["state"]),
+        task_id=fields["task_id"],
+        route_reason=fields["route_reason"],
+        cheapest_usd=fields["cheapest_usd"],
+        quoted_usd=fields["quoted_usd"],
+        reserved_usd=fields["reserved_usd"],
+        billed_usd=fields["billed_usd"],
+        at_risk_usd=fields["at_risk_usd"],
+        billed_credits=fields["billed_credits"],
+        cost_basis=fields["cost_basis"],
+        price_as_of=date.fromisoformat(fields["price_as_of"]),
+        intent_at=fields["intent_at"],
+        submitted_at=fields["submitted_at"],
+        completed_at=fields["completed_at"],
+        expires_at=fields["expires_at"],
+        estimate_s=fields["estimate_s"],
+        not_found=fields["not_found"],
+        model_reported=fields["model_reported"],
+        error_code=fields["error_code"],
+        error_class=ErrorClass(fields["error_class"]) if fields["error_class"] else None,
+        error_message=fields["error_message"],
+        callback_sha256=fields["callback_sha256"],
+        next_look_at=fields["next_look_at"],
+        warnings=tuple(json.loads(fields["warnings"])),
     )
 
 
@@ -206,7 +218,7 @@ def job_views(connection: Connection, job_keys: Sequence[str], with_derived: boo
                 SlotView(row.slot, SlotState(row.state), row.attempt_id, Closed(row.closed) if row.closed else None)
             )
         for row in connection.execute(_ATTEMPTS, {"keys": keys}):
-            views[row.job_key].attempts.append(as_attempt(row))
+            views[row.job_key].attempts.append(as_attempt(row._mapping))
         for picture in _pictures(connection.execute(_PICTURES_OF_JOBS, {"keys": keys})):
             views[picture.job_key].pictures.append(picture)
         if with_derived:
@@ -250,7 +262,9 @@ def pictures_of(connection: Connection, attempt_id: str) -> list[Picture]:
 def attempts_by_id(connection: Connection, attempt_ids: Sequence[str]) -> list[Attempt]:
     """These attempts, in the order of their intents."""
     found = [
-        as_attempt(row) for ids in batched(attempt_ids) for row in connection.execute(_ATTEMPTS_BY_ID, {"ids": ids})
+        as_attempt(row._mapping)
+        for ids in batched(attempt_ids)
+        for row in connection.execute(_ATTEMPTS_BY_ID, {"ids": ids})
     ]
     return sorted(found, key=lambda each: each.attempt_id)
 
@@ -294,7 +308,7 @@ def list_attempts(
     if run_id is not None:
         query = query.where(attempts.c.run_id == run_id)
     for row in connection.execute(query):
-        yield as_attempt(row), row.row_key, row.shot
+        yield as_attempt(row._mapping), row.row_key, row.shot
 
 
 @dataclass(frozen=True, slots=True)
