@@ -102,7 +102,7 @@ class Engine:
         began = time.monotonic()
         while True:
             view = view or await self._view(job)
-            work: list[Awaitable[None]] = [
+            work: list[Awaitable[int | None]] = [
                 self.follower.follow(job.name, each) for each in view.attempts if self._is_to_follow(each)
             ]
             work += [self._copy_here(job, view)] if self._lacks_copies(view) else []
@@ -110,13 +110,13 @@ class Engine:
             wants = self._wanted(job, view) if selected and not self.stopping and self.fault is None else []
             wants = [replace(want, slots=tuple(slot for slot in want.slots if slot not in given_up)) for want in wants]
             purchases = [self._buy(job, view, want, given_up, not_at, began) for want in wants if want.slots]
-            work += [self._looks.keep(job)] if purchases else []
-            if purchases and not work and job.output is None:
-                filled = await run_all(purchases)
-                if sum(filled) == job.n - len(view.standing()):
-                    return  # every slot holds its picture: no need to look
-            elif purchases or work:
-                await run_all([*work, *purchases])
+            only_buys = not work and job.output is None
+            if purchases:
+                work += [*purchases, self._looks.keep(job)]
+            if work:
+                filled = sum([each or 0 for each in await run_all(work)])
+                if only_buys and filled == job.n - len(view.standing()):
+                    return  # every slot holds its picture: no need to look again
             elif not await self._wait_for_others(view, began):
                 return
             view = None
