@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from .outputs import Output
@@ -58,7 +59,7 @@ class JobName:
         return cls(row_key, shot, fingerprint, asked_aspect(size.get("ratio"), size.get("pixels")), edits)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what is computed from the fields is kept
 class Job:
     """What is asked for, wherever it is bought."""
 
@@ -84,18 +85,18 @@ class Job:
     ] = ()  # only these of the n are wanted: the others stand already, from an earlier job; empty: all
     output: Output | None = None  # a further file made of each picture
 
-    @property
+    @cached_property
     def name(self) -> "JobName":
         """What is left of a job once it is bought."""
         edits = tuple(each.sha256 or each.uri for each in self.references) if self.operation == EDIT else ()
         return JobName(self.row_key, self.shot, self.fingerprint, asked_aspect(self.ratio, self.pixels), edits)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """sha256 (hex) over canonical JSON of what decides the pictures; see `decides`."""
         return hashlib.sha256(canonical_json(self.decides())).hexdigest()
 
-    @property
+    @cached_property
     def job_key(self) -> str:
         """Row key, shot and fingerprint: the name under which the ledger knows this job."""
         return job_key(self.row_key, self.shot, self.fingerprint)

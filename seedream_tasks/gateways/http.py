@@ -87,13 +87,14 @@ class HttpClients:
     """
 
     connections: int = 512
-    _paid: httpx.AsyncClient = field(init=False)
-    _free: httpx.AsyncClient = field(init=False)
+    _paid: AiohttpTransport = field(init=False)
+    _free: AiohttpTransport = field(init=False)
+    _downloads: httpx.AsyncClient = field(init=False)
 
     async def __aenter__(self) -> "HttpClients":
         ssl_context = httpx.create_ssl_context()
 
-        def pool(idle_s: float) -> httpx.AsyncClient:
+        def pool(idle_s: float) -> AiohttpTransport:
             trace = aiohttp.TraceConfig()
             trace.on_connection_create_end.append(_connection_stands)
             trace.on_connection_reuseconn.append(_connection_stands)
@@ -106,23 +107,22 @@ class HttpClients:
                 trust_env=False,  # else ~/.netrc would send its passwords to picture hosts
                 auto_decompress=False,
             )
-            transport = AiohttpTransport(verify=ssl_context, client=session)
-            return httpx.AsyncClient(
-                transport=transport,
-                follow_redirects=False,
-                trust_env=False,
-                headers={"User-Agent": USER_AGENT},
-                # Accounts at one host share connections, never a session: only the key says who is billed.
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            )
+            return AiohttpTransport(verify=ssl_context, client=session)
 
         self._paid = pool(SUBMIT_IDLE_S)
         self._free = pool(15.0)
+        self._downloads = httpx.AsyncClient(
+            transport=self._free,
+            trust_env=False,
+            headers={"User-Agent": USER_AGENT},
+            # Whoever stores pictures learns nothing from one download about the next.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        )
         return self
 
     async def __aexit__(self, *_: Any) -> None:
         await self._paid.aclose()
-        await self._free.aclose()
+        await self._downloads.aclose()  # and with it the transport of all that is free
 
     async def send_paid(
         self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, witness: SendWitness
@@ -130,25 +130,35 @@ class HttpClients:
         """POST a paid request once; no redirect is followed, nothing is repeated. Raises what went wrong, as it comes."""
         token = _witness.set(witness)
         try:
-            return await _read(self._paid, "POST", url, timeout_s, content=body, headers=dict(headers))
+            return await _read(self._paid, "POST", url, timeout_s, headers, content=body)
         finally:
             _witness.reset(token)
 
-    async def send_free(self, method: str, url: str, timeout_s: float = 30.0, **more: Any) -> Answer:
+    async def send_free(
+        self, method: str, url: str, timeout_s: float, headers: Mapping[str, str], **more: Any
+    ) -> Answer:
         """A request that costs nothing. Raises httpx.HTTPError or OSError."""
-        return await _read(self._free, method, url, timeout_s, **more)
+        return await _read(self._free, method, url, timeout_s, headers, **more)
 
     def stream(self, url: str, timeout_s: float = 60.0) -> Any:
         """Open a download without any key: an async context manager with the response, redirects followed."""
         timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
-        return self._free.stream("GET", url, timeout=timeout, follow_redirects=True)
+        return self._downloads.stream("GET", url, timeout=timeout, follow_redirects=True)
 
 
-async def _read(client: httpx.AsyncClient, method: str, url: str, timeout_s: float, **more: Any) -> Answer:
+async def _read(
+    transport: AiohttpTransport, method: str, url: str, timeout_s: float, headers: Mapping[str, str], **more: Any
+) -> Answer:
+    """One exchange with an API, on the transport itself: no redirect is followed and no cookie kept, whoever is asked.
+
+    Accounts at one host share connections, never a session: only the key says who is billed.
+    """
     timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=None)
-    request = client.build_request(method, url, timeout=timeout, **more)
+    request = httpx.Request(
+        method, url, headers={"User-Agent": USER_AGENT, **headers}, extensions={"timeout": timeout.as_dict()}, **more
+    )
     request.read()  # one body of known length, multipart included
-    response = await client.send(request, stream=True)
+    response = await transport.handle_async_request(request)
     try:
         parts, size = [], 0
         async for part in response.aiter_bytes():

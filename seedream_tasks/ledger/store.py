@@ -31,6 +31,7 @@ from .schema import SCHEMA_VERSION, TABLES, meta
 T = TypeVar("T")
 Operation = Callable[[Connection], T]
 _MOST_PER_COMMIT = 256
+_GATHER_S = 0.008
 _LOCK_WAIT_S = 30
 _TRIES = 4
 # In front of a host, however broken the rest is; and as libpq takes them in a query.
@@ -100,10 +101,14 @@ class Ledger:
         self._reader.dispose()
 
     def _work(self) -> None:
+        many = False
         while True:
             first = self._queue.get()
             if first is None:
                 return
+            if many:
+                # Where many write, a commit costs more than the records in it: those of the next moment come along.
+                time.sleep(_GATHER_S)
             batch, last = [first], False
             while len(batch) < _MOST_PER_COMMIT:
                 try:
@@ -115,6 +120,7 @@ class Ledger:
                     break
                 batch.append(following)
             _deliver(self._together(batch))
+            many = len(batch) > 1
             if last:
                 return
 

@@ -61,14 +61,15 @@ def _small(image: Image.Image, long_side: int) -> bytes:
         small = ground
     small = ImageOps.exif_transpose(small).convert("RGB")
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
+    small.save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()
 
 
 def _scaled(image: Image.Image, long_side: int) -> Image.Image:
     share = long_side / max(image.size)
     size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
-    scaled = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    # Whole pixels are averaged first, which is most of the way and a third of the time of a filter over all of them.
+    scaled = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.0)
     scaled.info = {name: value for name, value in image.info.items() if name == "exif"}
     return scaled
 
