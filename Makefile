@@ -37,7 +37,7 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/mypy
 
 test: lint
-	$(CLEAN) $(BIN)/python -m pytest
+	$(CLEAN) $(BIN)/python -m pytest -n 4 --dist loadfile
 
 clean:
 	test ! -x $(BIN)/python || $(BIN)/python scripts/server.py down --home $(DEMO)
