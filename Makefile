@@ -19,17 +19,17 @@ $(VENV)/.installed-for-tests: pyproject.toml $(VENV)/.installed
 
 # The main job on the sample catalog: 24 products, 48 simulated pictures, a manifest. Run it again: nothing is bought twice.
 demo: $(VENV)/.installed
-	$(CLEAN) PREFECT_HOME=$(CURDIR)/$(DEMO)/prefect \
+	@$(CLEAN) PREFECT_HOME=$(CURDIR)/$(DEMO)/prefect \
 	  $(BIN)/seedream run data/samples/catalog.csv --shots data/samples/shots.yaml --sandbox --archive $(DEMO)/archive
 	@echo "pictures   $(DEMO)/archive/images    (open the contact sheet in a browser; make server: the run in the Prefect UI)"
 
 # Prefect's server with the deployments of prefect.yaml and a worker, in the background; the demo's runs are there too.
 server: $(VENV)/.installed
-	$(CLEAN) $(BIN)/python scripts/server.py up --home $(DEMO)
+	@$(CLEAN) $(BIN)/python scripts/server.py up --home $(DEMO)
 
 # Ends what `make server` started, and nothing else.
 server-down: $(VENV)/.installed
-	$(CLEAN) $(BIN)/python scripts/server.py down --home $(DEMO)
+	@$(CLEAN) $(BIN)/python scripts/server.py down --home $(DEMO)
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .

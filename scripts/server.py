@@ -57,6 +57,7 @@ class LocalServer:
             self._prefect(url, "block", "register", "-m", "seedream_tasks")
             self._prefect(url, "--no-prompt", "deploy", "--all")
             self._tell(f"deployed   {url}/deployments")
+            self._tell(f"commands   export PATH={Path(sys.executable).parent}:$PATH PREFECT_API_URL={url}/api")
             return url
 
     def down(self) -> None:
@@ -150,7 +151,7 @@ class LocalServer:
             text=True,
             check=False,
         )
-        if done.returncode and "No blocks were registered" not in done.stdout:
+        if done.returncode:
             raise CannotStart(f"prefect {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
 
     def _tell(self, line: str) -> None:

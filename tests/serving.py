@@ -11,6 +11,8 @@ from typing import Any, Self
 import httpx
 from sandbox_process import Sandbox
 
+UPLOAD_SECRET = "a-long-secret"
+
 
 class Serve:
     """A running endpoint. Leaving the `with` block stops it."""

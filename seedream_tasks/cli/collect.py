@@ -9,18 +9,21 @@ from ..engine.collecting import collect as collect_all
 from ..engine.progress import Progress, listen
 from ..engine.settings import known_locations
 from . import options
+from .blocks import access
 from .main import print_json
 from .telling import in_lines
 
 
 @click.command()
+@options.gateway("Ask with this account's key, a name or a block: seedream-gateway/NAME; may be repeated.")
 @options.places
 @options.as_json
-def collect(archive: str | None, ledger: str | None, json_: bool) -> int:
+def collect(gateway: tuple[str, ...], archive: str | None, ledger: str | None, json_: bool) -> int:
     """Ask once for everything in flight, archive what is done, and write the manifests that this changes. Buys nothing."""
+    accounts = access(gateway)[0].accounts if gateway else None
     stop_listening = listen(in_lines)
     try:
-        done = asyncio.run(collect_all(known_locations(archive, ledger), Progress()))
+        done = asyncio.run(collect_all(known_locations(archive, ledger), Progress(), accounts))
     finally:
         stop_listening()
     if json_:

@@ -5,18 +5,30 @@ from typing import Any, TypeVar
 
 import click
 
+from .blocks import ledger_url
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def places(command: F) -> F:
     """--archive and --ledger: every command that touches money takes them."""
-    command = click.option("--ledger", metavar="URL", help="Ledger, sqlite:///... or postgresql://...")(command)
+    command = click.option(
+        "--ledger",
+        metavar="URL",
+        callback=ledger_url,
+        help="Ledger, sqlite:///... or postgresql://..., or a block: seedream-ledger/NAME.",
+    )(command)
     return click.option("--archive", metavar="URI", help="Where the pictures are kept.")(command)
 
 
 def as_json(command: F) -> F:
     """--json: one object on stdout."""
     return click.option("--json", "json_", is_flag=True, help="Print one JSON object on stdout.")(command)
+
+
+def gateway(help: str) -> Callable[[F], F]:  # noqa: A002 - click's word
+    """--gateway, by name or by block."""
+    return click.option("--gateway", "gateway", multiple=True, metavar="NAME", help=help)
 
 
 def catalog(command: F) -> F:
@@ -29,7 +41,7 @@ def catalog(command: F) -> F:
             ),
             click.option("--preset", metavar="NAME", help="How an export is read: shopify, woocommerce or merchant."),
             click.option("--key", metavar="COLUMN", help="Column that identifies a row."),
-            click.option("--gateway", "gateway", multiple=True, metavar="NAME", help="Buy only here; may be repeated."),
+            gateway("Buy only here, a name or a block: seedream-gateway/NAME; may be repeated."),
             click.option("--model", metavar="NAME", help="seedream-4.5 or seedream-4.0, where a shot does not say."),
             click.option("--sandbox", is_flag=True, help="Simulate with the embedded sandbox; keys are ignored."),
             click.option("--prices", metavar="FILE", help="Price file (YAML) above the built-in prices."),

@@ -12,8 +12,9 @@ from ..engine.context import known_kind, open_known
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request, Understood, documented, forecast
 from ..engine.planning import Planned
-from ..engine.settings import amount, configured, locations, read_prices, retry_words
+from ..engine.settings import amount, locations, retry_words
 from . import options
+from .blocks import access
 from .main import print_json
 
 
@@ -44,9 +45,8 @@ def plan(
     show: int,
 ) -> int:
     """Say what a run would buy and cost."""
-    chosen = configured(gateway, sandbox, fall_back=True)
+    chosen, rows = access(gateway, sandbox, prices)
     place = locations(archive, ledger, chosen.embedded)
-    rows, _ = read_prices(prices)
     request = Request(
         catalog, shots, preset, key, model, edition, only, retry_words(retry), amount(max_premium, "max_premium")
     )

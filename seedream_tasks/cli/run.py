@@ -42,14 +42,13 @@ from ..engine.settings import (  # noqa: E402
     amount,
     asks,
     callback_base,
-    configured,
     locations,
-    read_prices,
     retry_words,
     verifies_in_full,
 )
 from ..ledger.store import holds_password  # noqa: E402
 from . import options  # noqa: E402
+from .blocks import access  # noqa: E402
 from .main import print_json, tell  # noqa: E402
 from .telling import QUIET, in_a_line, in_lines  # noqa: E402
 
@@ -80,12 +79,11 @@ def run(
 ) -> int:
     """Buy what is new or changed, archive it, and write the manifest."""
     # What can be wrong with the options is said before Prefect is started for them.
-    chosen = configured(gateway, sandbox, fall_back=True)
+    chosen, _ = access(gateway, sandbox, prices)
     place = locations(archive, ledger, chosen.embedded)
     if ledger and holds_password(place.ledger_url):
         # What a flow is given stands in Prefect's database and UI; the environment does not.
         os.environ["SEEDREAM_LEDGER"], ledger = ledger, None
-    read_prices(prices)
     asks()
     verifies_in_full()
     callback_base()

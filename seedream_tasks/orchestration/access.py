@@ -95,15 +95,16 @@ def access_by(blocks: Mapping[str, SeedreamGateway], prices: str | None) -> Acce
 
 async def place_of(archive: str | None, ledger: str | None, simulated: bool) -> Locations:
     """Archive and ledger as they are given: the ledger by URL or by block. Raises ConfigurationError."""
-    return locations(archive, await _ledger_url(ledger), simulated)
+    return locations(archive, await ledger_url(ledger), simulated)
 
 
 async def known_place_of(archive: str | None, ledger: str | None) -> Locations:
     """Like `place_of`, for flows that look after what runs have left. Raises ConfigurationError."""
-    return known_locations(archive, await _ledger_url(ledger))
+    return known_locations(archive, await ledger_url(ledger))
 
 
-async def _ledger_url(ledger: str | None) -> str | None:
+async def ledger_url(ledger: str | None) -> str | None:
+    """The URL of a ledger that is given by URL or by block; a URL must hold no password. Raises ConfigurationError."""
     if ledger is not None and is_block(ledger, SeedreamLedger):
         block = await _load(ledger, "ledger")
         if not isinstance(block, SeedreamLedger):

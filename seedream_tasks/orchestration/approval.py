@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from ..catalog.contact_sheet import MOST_TILES, Tile, tiles_of
 from ..core.errors import ConfigurationError, InputError
 from ..core.money import ZERO, dollars
+from ..core.states import RecordStatus
 from ..engine.forecast import Forecast
 from ..engine.settings import amount
 from ..ledger import facts, records
@@ -36,7 +37,9 @@ class Approval(RunInput):
         default="approve", description="Approve the forecast, reduce what the run may spend, or reject the rest."
     )
     max_usd: float | None = Field(
-        default=None, description="With reduce: most that the run may spend in all, the canary included, in USD."
+        default=None,
+        title="Max USD",
+        description="With reduce: most that the run may spend in all, the canary included, in USD.",
     )
     note: str = Field(default="", description="Why, for whoever looks at this run later.")
 
@@ -51,6 +54,7 @@ async def approved(run: Session, figures: Forecast, limit: Decimal, canary: list
         answer = await asuspend_flow_run(wait_for_input=Approval, timeout=WAIT_S, key=_KEY)
     if answer is None:
         raise InputError("the run was resumed without an answer", field="approve_above_usd", code="no_answer")
+    await _show(run, figures, limit, canary, answer)
     return answer
 
 
@@ -77,16 +81,17 @@ async def lift(run: Session, allowed: Decimal | None, why: str) -> None:
     await run.around.ledger.write(write)
 
 
-async def _show(run: Session, figures: Forecast, limit: Decimal, canary: list[dict[str, Any]]) -> None:
+async def _show(
+    run: Session, figures: Forecast, limit: Decimal, canary: list[dict[str, Any]], answer: Approval | None = None
+) -> None:
+    bought = [record for record in canary if record["status"] == RecordStatus.ARCHIVED and not record["stale"]]
+
     def looked_at() -> list[Tile]:
-        return [tile for record in canary for tile in tiles_of(run.around.archive, record, None, MOST_TILES)]
+        return [tile for record in bought for tile in tiles_of(run.around.archive, record, None, MOST_TILES)]
 
     text = "\n\n".join(
         [
-            f"# Approve {dollars(figures.usd)}?",
-            f"The forecast is above {dollars(limit)}. {len(canary)} records were bought to be looked at; the rest waits.",
-            "Resume this run and say *approve*, *reduce* (with the most it may spend) or *reject*. What is bought stays bought"
-            " and is not paid for again.",
+            *(_question(figures, limit, len(bought)) if answer is None else _answer(figures, answer)),
             table(
                 ["gateway", "jobs", "pictures", "forecast"],
                 [
@@ -100,3 +105,18 @@ async def _show(run: Session, figures: Forecast, limit: Decimal, canary: list[di
     await acreate_markdown_artifact(
         text, key="seedream-approval", description="What is to be approved, and a canary of it"
     )
+
+
+def _question(figures: Forecast, limit: Decimal, bought: int) -> list[str]:
+    return [
+        f"# Approve {dollars(figures.usd)}?",
+        f"The forecast is above {dollars(limit)}. {bought} {'record was' if bought == 1 else 'records were'} bought to be"
+        " looked at; the rest waits.",
+        "Resume this run and say *approve*, *reduce* (with the most it may spend) or *reject*. What is bought stays bought"
+        " and is not paid for again.",
+    ]
+
+
+def _answer(figures: Forecast, answer: Approval) -> list[str]:
+    said = {"approve": "Approved", "reduce": f"Reduced to ${answer.max_usd}", "reject": "Rejected"}[answer.decision]
+    return [f"# {said}", f"The forecast was {dollars(figures.usd)}.", *([f"> {answer.note}"] if answer.note else [])]

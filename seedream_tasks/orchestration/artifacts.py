@@ -140,7 +140,7 @@ def result_markdown(summary: Summary, manifest_uri: str) -> str:
     """What became of the run: totals by status and gateway, the failures, where the manifest is."""
     word = "complete" if summary.complete else "incomplete"
     parts = [
-        f"# {summary.images} pictures, {dollars(summary.billed_usd)} ({word})",
+        f"# {_pictures(summary.images)}, {dollars(summary.billed_usd)} ({word})",
         f"Manifest: `{manifest_uri}`" + ("" if not summary.simulated else " (simulated, nothing was charged)"),
         table(
             ["", "USD"],
@@ -180,13 +180,17 @@ def contact_sheet_markdown(tiles: Sequence[Tile], summary: Summary, page_uri: st
     """The first pictures as a table of thumbnails, those that need attention first, and where the whole page is."""
     words = "simulated, nothing was charged" if summary.simulated else f"{dollars(summary.billed_usd)} billed"
     lines = [
-        f"# {summary.images} pictures ({words})",
+        f"# {_pictures(summary.images)} ({words})",
         f"The whole sheet, with search and review: `{page_uri}`"
         + (f". Here are the first {len(tiles)}." if len(tiles) < summary.records else ""),
         "",
         tiles_table(tiles),
     ]
     return "\n".join(lines)
+
+
+def _pictures(count: int) -> str:
+    return f"{count} picture{'' if count == 1 else 's'}"
 
 
 def tiles_table(tiles: Sequence[Tile]) -> str:
@@ -200,7 +204,7 @@ def tiles_table(tiles: Sequence[Tile]) -> str:
 
 def _tile(tile: Tile) -> str:
     shown = f'<img src="{tile.picture}" width="112">' if tile.picture else f"**{_cell(tile.status.replace('_', ' '))}**"
-    said = [_folded(tile.title or tile.row_key, 18), _folded(f"{tile.row_key} {tile.shot}", 18)]
+    said = [_folded(each, 18) for each in (tile.title, f"{tile.row_key} {tile.shot}") if each]
     if tile.why:
         said.append(_folded(f"{tile.status.replace('_', ' ')}: {tile.why[:120]}", 18))
     return "<br>".join([shown, *said])
@@ -238,7 +242,7 @@ def as_link(uri: str) -> str:
 def in_a_line(summary: Summary) -> str:
     """The run in one line, for states and terminals."""
     counts = ", ".join(f"{count} {name}" for name, count in sorted(summary.by_status.items()))
-    text = f"{counts}; {summary.images} pictures, {dollars(summary.billed_usd)} billed"
+    text = f"{counts}; {_pictures(summary.images)}, {dollars(summary.billed_usd)} billed"
     if summary.at_risk_usd:
         text += f", {dollars(summary.at_risk_usd)} at risk"
     return text + (" (simulated)" if summary.simulated else "")

@@ -19,7 +19,7 @@ from ..ledger.expiring import Expiring
 from ..ledger.store import exists, shown_url
 from .access import access_to, known_place_of
 from .artifacts import table
-from .stopping import in_order
+from .stopping import cancelled_by_a_person, in_order
 from .telling import expiring_rows, for_show, show_unknown, tell_expiring
 
 _SAVED = frozenset({"archived", "surplus"})
@@ -27,6 +27,7 @@ _SHOWN = 200
 
 
 @flow(name="collect_images", persist_result=False, validate_parameters=True)
+@cancelled_by_a_person
 async def collect_images(
     archive: str | None = None, ledger: str | None = None, gateways: list[str] | None = None
 ) -> Any:

@@ -48,7 +48,7 @@ from .artifacts import (
 )
 from .events import tell_end
 from .session import RunSettings, Session, session
-from .stopping import in_order
+from .stopping import cancelled_by_a_person, in_order
 from .tasks import plan_jobs, process_chunk, write_manifest
 from .telling import for_show, show_unknown
 
@@ -68,6 +68,7 @@ def _name_of_run() -> str:
 
 
 @flow(name="catalog_images", flow_run_name=_name_of_run, persist_result=False, validate_parameters=True)
+@cancelled_by_a_person
 async def catalog_images(
     catalog: str,
     shots: str | None = None,
@@ -190,20 +191,22 @@ async def _ask_for_approval(run: Session, settings: RunSettings, runner: Runner,
     if figures.usd <= limit:
         await lift(run, settings.max_usd, "not needed")
         return
-    rows: list[dict[str, Any]] = []
-    for position in await asyncio.to_thread(canary, runner.frozen, limit):
-        (row,) = runner.frozen.rows(position, position + 1)
-        label = f"canary {row['row_key']} {row['shot']}"
-        await _chunk(run.run_id, settings, position, position + 1, label)()
-        _, records_now = await asyncio.to_thread(
-            summarize,
-            run.around.ledger,
-            runner.frozen,
-            RunFacts(run.run_id, run.around.simulated, run.around.archive.root),
-            position,
-            position + 1,
+    # Reservations count against the limit, and where sources disagree about a price they are above the forecast.
+    most = limit * figures.usd / max(figures.usd, figures.reserved_usd)
+    positions = await asyncio.to_thread(canary, runner.frozen, most)
+    await asyncio.gather(
+        *(
+            _chunk(run.run_id, settings, position, position + 1, f"canary {row['row_key']} {row['shot']}")()
+            for position in positions
+            for row in runner.frozen.rows(position, position + 1)
         )
-        rows += records_now
+    )
+    told = RunFacts(run.run_id, run.around.simulated, run.around.archive.root)
+    rows: list[dict[str, Any]] = []
+    for position in positions:
+        _, found = await asyncio.to_thread(summarize, run.around.ledger, runner.frozen, told, position, position + 1)
+        rows += found
+    runner.engine.progress.done -= len(rows)  # they are counted when the whole run goes over them
     await abide(run, await approved(run, figures, limit, rows))
 
 
@@ -230,7 +233,8 @@ def _row_ranges(rows: list[dict[str, Any]]) -> list[tuple[int, int, str]]:
         if unchanged and since is None:
             since = position
         elif not unchanged and since is not None:
-            ranges.append((since, position, f"unchanged records {since + 1} to {position}"))
+            which = f"records {since + 1} to {position}" if position > since + 1 else f"record {position}"
+            ranges.append((since, position, f"unchanged {which}"))
             since = None
         if row is not None and row["_settled"] is None and not unchanged:
             ranges.append((position, position + 1, f"{row['row_key']} {row['shot']}"))
@@ -238,8 +242,15 @@ def _row_ranges(rows: list[dict[str, Any]]) -> list[tuple[int, int, str]]:
 
 
 def _chunk(run_id: str, settings: RunSettings, start: int, stop: int, label: str) -> Callable[[], Any]:
-    named = process_chunk.with_options(task_run_name=label.replace("{", "(").replace("}", ")"))
-    return lambda: named(run_id, settings, start, stop, return_state=True)
+    named: Callable[..., Any] = process_chunk.with_options(task_run_name=label.replace("{", "(").replace("}", ")"))
+
+    async def go() -> State[Any]:
+        state: State[Any] = await named(run_id, settings, start, stop, return_state=True)
+        if state.is_cancelled():
+            raise asyncio.CancelledError
+        return state
+
+    return go
 
 
 async def _show_forecast(run: Session, figures: Forecast, funds: Mapping[str, Funds]) -> None:

@@ -9,10 +9,21 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
+from uuid import UUID
 
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
+from prefect.states import Cancelled
+
+P = ParamSpec("P")
+# A stopped run leaves within ten seconds; this much of it is for asking Prefect whether it was cancelled.
+_ASKED_WITHIN_S = 5.0
 logger = logging.getLogger("seedream_tasks.flows")
 
 
@@ -47,3 +58,35 @@ def _stop() -> None:
     logger.warning("stopping: no new purchases; waiting for open calls")
     for task in set(_at_work):
         task.cancel()
+
+
+def cancelled_by_a_person(work: Callable[P, Coroutine[Any, Any, Any]]) -> Callable[P, Coroutine[Any, Any, Any]]:
+    """A flow that ends as Cancelled when somebody has cancelled its run in Prefect.
+
+    Prefect tells that from a crash only while SIGTERM is its own. A run that was stopped otherwise ends as Crashed.
+    """
+
+    @wraps(work)
+    async def until_cancelled(*args: P.args, **kwargs: P.kwargs) -> Any:
+        task = asyncio.current_task()
+        try:
+            return await work(*args, **kwargs)
+        except asyncio.CancelledError:
+            if task is None or not flow_run.id:
+                raise
+            task.uncancel()  # the question must be asked all the same
+            if not await _cancelled_in_prefect(flow_run.id):
+                raise
+            return Cancelled(message="stopped; what is in flight stands in the ledger and is taken up by the next run")
+
+    return until_cancelled
+
+
+async def _cancelled_in_prefect(run_id: str) -> bool:
+    try:
+        async with asyncio.timeout(_ASKED_WITHIN_S), get_client() as client:
+            state = (await client.read_flow_run(UUID(run_id))).state
+    except (TimeoutError, httpx.HTTPError, ObjectNotFound) as error:
+        logger.warning("Prefect's server does not say whether this run was cancelled: %s", type(error).__name__)
+        return False
+    return state is not None and state.is_cancelling()

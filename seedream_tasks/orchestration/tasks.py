@@ -9,7 +9,7 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from ..catalog import manifest
 from ..catalog.manifest import Summary
@@ -52,7 +52,11 @@ async def process_chunk(run_id: str, settings: RunSettings, start: int, stop: in
     """Take the frozen records from `start` to before `stop` as far as they go; the state's message says what it cost."""
     async with session(run_id, settings) as run:
         runner = await run.runner()
-        await runner.run(start, stop)
+        try:
+            await runner.run(start, stop)
+        except asyncio.CancelledError:
+            # The flow knows that it is stopped; Prefect would call each of its tasks crashed.
+            return Cancelled(name="Stopped", message="what is in flight stands in the ledger")
         told = RunFacts(run_id, run.around.simulated, run.around.archive.root)
         summary, records = await asyncio.to_thread(
             manifest.summarize, run.around.ledger, runner.frozen, told, start, stop

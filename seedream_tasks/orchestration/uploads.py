@@ -59,12 +59,17 @@ async def watch_uploads(
 def _markdown(prefix: str, seen: Watched, sent: list[CatalogUpload]) -> str:
     parts = [f"# {len(sent)} new {'catalog' if len(sent) == 1 else 'catalogs'}", f"Watched: `{prefix}`"]
     if sent:
-        rows = [[each.name, each.uri, each.size, each.digest or "not read yet"] for each in sent]
+        rows = [[each.name, each.uri, each.size, _short(each.digest)] for each in sent]
         parts.append(table(["name", "address", "bytes", "sha256"], rows))
     if seen.unreadable:
         parts.append("## Could not be read, and is tried again")
         parts.append(table(["address", "why"], [[uri, why] for uri, why in seen.unreadable.items()]))
     return "\n\n".join(parts)
+
+
+def _short(digest: str | None) -> str:
+    """As much of it as a page has room for; the event has all."""
+    return f"{digest[:12]}..." if digest else "not read yet"
 
 
 def _state(seen: Watched, sent: list[CatalogUpload]) -> State[Any]:

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from how_to import SESSIONS
 from runs import products
 from sandbox_process import Sandbox
 
@@ -94,7 +95,7 @@ class Reader:
         return ended.stdout
 
 
-@pytest.mark.parametrize("page", ["after-a-run.md", "how-to/recover-a-lost-ledger.md"])
+@pytest.mark.parametrize("page", ["after-a-run.md", *(f"how-to/{page}" for page in SESSIONS)])
 def test_the_sessions_of_a_page_say_what_they_show(gateways: Sandbox, tmp_path: Path, page: str) -> None:
     """Every command of the page does here what the page says it does."""
     products(tmp_path / "products.csv", 4)

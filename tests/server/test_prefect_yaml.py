@@ -98,7 +98,10 @@ def test_the_form_says_what_every_parameter_means(name: str) -> None:
 def test_limits_and_schedules_are_as_intended(name: str) -> None:
     """Real cron lines, real zones and strategies; a fresh checkout buys nothing by itself."""
     deployment = DEPLOYMENTS[name]
-    assert deployment["work_pool"] == {"name": "seedream"}
+    assert deployment["work_pool"] == {
+        "name": "seedream",
+        "job_variables": {"env": {"PREFECT_LOGGING_EXTRA_LOGGERS": "seedream_tasks"}},
+    }
     assert deployment["enforce_parameter_schema"] is True
     limit = deployment.get("concurrency_limit")
     if limit:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from prefect_listener import PrefectListener
-from serving import Serve
+from serving import UPLOAD_SECRET, Serve
 from sqlalchemy import Connection
 from test_upload_notices import record, sns
 from waiting import until
@@ -19,17 +19,7 @@ from seedream_tasks.ledger.seen_uploads import CatalogUpload, Waiting, identifie
 from seedream_tasks.ledger.store import open_ledger
 from seedream_tasks.orchestration.announcing import PrefectApi, announce_waiting
 
-SECRET = "a-long-secret"
-BEARER = {"Authorization": f"Bearer {SECRET}"}
-
-
-@pytest.fixture
-def prefect(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Where `serve` finds Prefect."""
-    monkeypatch.setenv("SEEDREAM_UPLOAD_SECRET", SECRET)
-    with PrefectListener() as listener:
-        monkeypatch.setenv("PREFECT_API_URL", listener.url)
-        yield listener
+BEARER = {"Authorization": f"Bearer {UPLOAD_SECRET}"}
 
 
 def post(serve: Serve, body: Any, path: str = "/uploads", **options: Any) -> httpx.Response:
@@ -102,10 +92,15 @@ def test_without_the_secret_nothing_is_kept(prefect: PrefectListener, tmp_path: 
     """Wrong, missing or half a secret: 401, whatever the body; as password of Basic, as SNS sends it, it is let in."""
     body = {"uri": "/a.csv"} if path == "/uploads" else {"Records": [record("a.csv")]}
     with Serve(tmp_path / "archive") as serve:
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": SECRET}, {"Authorization": "Basic %"}):
+        for headers in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": UPLOAD_SECRET},
+            {"Authorization": "Basic %"},
+        ):
             refused = post(serve, body, path, headers=headers)
             assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
-        basic = base64.b64encode(f"sns:{SECRET}".encode()).decode()
+        basic = base64.b64encode(f"sns:{UPLOAD_SECRET}".encode()).decode()
         assert post(serve, body, path, headers={"Authorization": f"Basic {basic}"}).json()["new"] == 1
 
 

@@ -17,7 +17,7 @@ from sandbox_process import Sandbox
 _BOTH = ("evolink", "getimg")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """One tab; skipped where there is no Chromium."""
     if chromium.PROGRAM is None:
@@ -29,7 +29,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         yield tab
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shown(page: Page, _fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     """A run with pictures, a refusal, an unknown payment, a set that fits under no cap and an invalid row, at two gateways."""
     folder = tmp_path_factory.mktemp("ui")

@@ -1,0 +1,35 @@
+"""Prefect blocks by name, as flows take them. Prefect, which takes seconds to load, is loaded only for who names one."""
+
+import asyncio
+from collections.abc import Sequence
+
+import click
+
+from ..core.pricing import PriceRow
+from ..engine.settings import Gateways, configured, read_prices
+
+_GATEWAY, _LEDGER = "seedream-gateway/", "seedream-ledger/"
+
+
+def access(words: Sequence[str], sandbox: bool = False, prices: str | None = None) -> tuple[Gateways, list[PriceRow]]:
+    """The gateways that these words name, by names or blocks; the prices of these blocks, then those of the price file.
+
+    No words: what the environment configures, else the embedded sandbox. Raises ConfigurationError, InputError.
+    """
+    if not any(word.startswith(_GATEWAY) for word in words):
+        return configured(words, sandbox, fall_back=True), read_prices(prices)[0]
+    from ..orchestration.access import access_to, gateway_names
+
+    if sandbox:
+        return configured(asyncio.run(gateway_names(words)), sandbox), read_prices(prices)[0]
+    found = asyncio.run(access_to(words, prices))
+    return Gateways(tuple(found.accounts), found.accounts, embedded=False, asked_for_sandbox=False), list(found.prices)
+
+
+def ledger_url(context: click.Context, parameter: click.Parameter, word: str | None) -> str | None:
+    """The URL that --ledger means. Raises ConfigurationError."""
+    if word is None or not word.startswith(_LEDGER):
+        return word
+    from ..orchestration.access import ledger_url
+
+    return asyncio.run(ledger_url(word))
