@@ -14,12 +14,12 @@ from ..catalog.frozen import FrozenRecord
 from ..catalog.presets import Product, advice, find_preset, fitting_preset, listed
 from ..catalog.tables import Table
 from ..core.capabilities import Capability
-from ..core.decisions import Offer, Route, route, wanted
+from ..core.choices import Choices
+from ..core.decisions import Route, wanted
 from ..core.errors import InputError, ReferenceFault, RowError
 from ..core.jobs import Job, job_key
-from ..core.money import ZERO, money
-from ..core.preflight import obstacles
-from ..core.pricing import PriceBook
+from ..core.money import ZERO
+from ..core.pricing import PriceBook, Quote
 from ..core.render import Columns, build_job, check_templates, column_fields, is_wanted, render_job
 from ..core.shots import SHOT_NAME, Shot
 from ..core.states import AttemptState, Reason, SlotState
@@ -85,6 +85,7 @@ class Planned:
     record: FrozenRecord
     view: JobView | None
     route: Route | None = None
+    quoted: Quote | None = None  # of what is to be bought, where it can be
     slots: tuple[int, ...] = ()  # to be bought
     unpriced: bool = False
     unchecked: bool = False
@@ -111,7 +112,7 @@ class Planner:
         self._wishes = wishes
         self._looker = Looker(references, ledger, fetch)
         self._capabilities = capabilities
-        self._prices = prices
+        self._choices = Choices(capabilities, prices, wishes.max_premium)
         self._ledger = ledger
         self._presence = presence
         self._columns = Columns(table.columns)
@@ -324,11 +325,10 @@ class Planner:
         slots = tuple(slot for want in wants for slot in want.slots) + (draft.wants_beside if selected else ())
         draft.reason = _reason(job, view, known.get((job.row_key, job.shot), []), slots, draft.take)
         found: Route | None = None
+        quoted: Quote | None = None
         unpriced = False
         if slots:
-            rows = {name: models[job.model] for name, models in self._capabilities.items() if job.model in models}
-            against = {name: obstacles(job, row) for name, row in rows.items()}
-            able = [name for name in rows if not against[name]]
+            choice = self._choices.of(job)
             if draft.unreachable:
                 draft.refuse(
                     Reason.INVALID,
@@ -336,19 +336,16 @@ class Planner:
                     "reference_unreachable",
                     f"{_where(draft)}: references: a reference cannot be read, and the pictures would have to be bought",
                 )
-            elif not able:
-                self._no_gateway(draft, job, against)
+            elif not choice.able:
+                self._no_gateway(draft, job, choice.against)
             else:
-                offers = [Offer(rows[name], self._prices.row(name, job.model, job.tier)) for name in able]
-                chosen = route(offers, (), self._wishes.max_premium)
-                found = chosen if isinstance(chosen, Route) else None
+                found, quoted = choice.route, choice.quote(len(slots))
                 unpriced = found is None
-        forecast = money(found.price.usd * len(slots)) if found else (ZERO if not slots else None)
-        buys = slots if draft.settled is None else ()
+        forecast = quoted.usd if quoted else (ZERO if not slots else None)
         record = self._record(draft, selected, forecast)
-        return Planned(
-            record, view if draft.settled is None else None, found, buys, unpriced and bool(buys), draft.unchecked
-        )
+        if draft.settled is not None:
+            return Planned(record, None, unchecked=draft.unchecked)
+        return Planned(record, view, found, quoted, slots, unpriced, draft.unchecked)
 
     def _no_gateway(self, draft: _Draft, job: Job, against: Mapping[str, Sequence[Any]]) -> None:
         if not against:
