@@ -173,9 +173,9 @@ def write_manifest(ledger: Ledger, archive: Archive, run_id: str, provisional: b
 def summarize(
     ledger: Ledger, frozen: FrozenRun, run: RunFacts, start: int, stop: int
 ) -> tuple[Summary, list[dict[str, Any]]]:
-    """The figures and records of a part of a run, as its manifest would have them now."""
+    """The figures and records of what is busy in a part of a run, as its manifest would have them now."""
     summary = Summary(run.run_id, run.simulated)
-    rows = frozen.rows(start, stop)
+    rows = [row for _, row in frozen.busy_rows(start, stop)]
     return summary, ledger.read_now(lambda connection: _records(connection, rows, run, summary))
 
 

@@ -61,6 +61,8 @@ class Forecast:
         record, view = planned.record, planned.view
         if record.settled is not None:
             return record.settled
+        if record.rests:
+            return "archived"
         if planned.slots:
             if planned.quoted is None:
                 return "deferred"
