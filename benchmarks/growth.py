@@ -61,7 +61,7 @@ def measured(command: list[str], folder: Path, environment: dict[str, str]) -> E
 @contextlib.contextmanager
 def sandbox(arguments: argparse.Namespace) -> Iterator[str]:
     """A sandbox in a process of its own; yields its address."""
-    command = [sys.executable, "-m", "seedream_tasks.sandbox", "--port", "0", "--exit-with-stdin"]
+    command = [sys.executable, "-m", "seedream_tasks.sandbox", "--port", str(arguments.port), "--exit-with-stdin"]
     command += ["--seconds", str(arguments.seconds), "--image-px", str(arguments.image_px)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -161,9 +161,21 @@ def line(name: str, rows: int, ended: Ended, **more: object) -> None:
     print(f"| {' | '.join(cells)} |", flush=True)
 
 
+def rerun(bench: Bench) -> str:
+    """The same catalog again; returns the run's id."""
+    asked = requests(bench.url)
+    ended, run_id = bench.run()
+    told = {name: f"{seconds:.1f} s" for name, seconds in bench.parts(run_id, ended).items()}
+    line("rerun", bench.rows, ended, **told, requests=requests(bench.url) - asked)
+    return run_id
+
+
 def measure(bench: Bench, arguments: argparse.Namespace) -> None:
     """All that is asked for of one size."""
     rows = bench.rows
+    if arguments.again:
+        rerun(bench)
+        return
     if arguments.filled:
         ended, run_id = bench.fill()
         line("filled, not bought", rows, ended)
@@ -178,10 +190,7 @@ def measure(bench: Bench, arguments: argparse.Namespace) -> None:
     assert int(ended.output) == rows
     line("manifest read", rows, ended)
     if arguments.rerun:
-        asked = requests(bench.url)
-        ended, run_id = bench.run()
-        told = {name: f"{seconds:.1f} s" for name, seconds in bench.parts(run_id, ended).items()}
-        line("rerun", rows, ended, **told, requests=requests(bench.url) - asked)
+        run_id = rerun(bench)
     sizes = {
         "ledger": bench.bytes_of("archive/ledger.db") / rows,
         "frozen run": bench.bytes_of(f"archive/runs/{run_id}/jobs.parquet") / rows,
@@ -201,6 +210,8 @@ def main() -> None:
     parser.add_argument("--image-px", type=int, default=64)
     parser.add_argument("--format", choices=["csv", "jsonl", "parquet"], default="csv")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave it")
+    parser.add_argument("--port", type=int, default=0, help="the sandbox's: an account is known by its address")
+    parser.add_argument("--again", action="store_true", help="only a rerun in what --keep and --port left")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, Prefect {version('prefect')},"
           f" {datetime.now(UTC).date()}; tasks of {arguments.seconds} s, pictures of {arguments.image_px} px\n")  # fmt: skip
@@ -208,7 +219,7 @@ def main() -> None:
     for rows in arguments.rows:
         with contextlib.ExitStack() as stack:
             url = stack.enter_context(sandbox(arguments))
-            folder = arguments.keep / str(rows) if arguments.keep else None
+            folder = arguments.keep.resolve() / str(rows) if arguments.keep else None
             if folder is None:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seedream-bench-")))
             folder.mkdir(parents=True, exist_ok=True)
