@@ -105,10 +105,16 @@ class Bench:
         assert result["by_status"] == {"archived": self.rows}, result
         return ended, result["run_id"]
 
-    def fill(self) -> tuple[Ended, str]:
-        """The ledger and the archive as a first run would leave them, without its manifest."""
+    def fill(self, files: bool) -> tuple[Ended, str]:
+        """The ledger and, for a rerun, the archive as a first run would leave them, without its manifest."""
         here = Path(__file__).parent / "filling.py"
-        words = (str(self.catalog), "shots.yaml", str(self.archive), f"{self.url}/evolink")
+        words = (
+            str(self.catalog),
+            "shots.yaml",
+            str(self.archive),
+            f"{self.url}/evolink",
+            *([] if files else ["--no-files"]),
+        )
         return self.python(str(here), *words), FILLED
 
     def parts(self, run_id: str, ended: Ended) -> dict[str, float]:
@@ -177,7 +183,7 @@ def measure(bench: Bench, arguments: argparse.Namespace) -> None:
         rerun(bench)
         return
     if arguments.filled:
-        ended, run_id = bench.fill()
+        ended, run_id = bench.fill(arguments.rerun)
         line("filled, not bought", rows, ended)
     else:
         ended, run_id = bench.run()

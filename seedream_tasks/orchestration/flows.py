@@ -293,7 +293,7 @@ async def _show_result(run: Session, summary: Summary) -> None:
 def _keep_bill(run: Session) -> None:
     """A simulated run keeps the sandbox's own bill beside its manifest."""
     if run.around.simulated:
-        run.around.archive.publish_json(f"runs/{run.run_id}/sandbox-bill.json", run.sandbox_bill())
+        run.keep_sandbox_bill()
 
 
 def _state(summary: Summary, settings: RunSettings, fail_on_incomplete: bool) -> State[Any]:
