@@ -79,10 +79,11 @@ def requests(url: str) -> int:
 class Bench:
     """One catalog of so many rows."""
 
-    def __init__(self, folder: Path, rows: int, url: str, form: str) -> None:
+    def __init__(self, folder: Path, rows: int, url: str, form: str, granularity: str) -> None:
         self.folder = folder
         self.rows = rows
         self.url = url
+        self.granularity = granularity
         self.archive = folder / "archive"
         self.catalog = plan.write(folder, rows, form)
         (folder / "shots.yaml").write_text(plan.SHOTS)
@@ -100,6 +101,7 @@ class Bench:
     def run(self) -> tuple[Ended, str]:
         """One `seedream run`; also its id."""
         words = ("run", str(self.catalog), "--shots", "shots.yaml", "--archive", str(self.archive), "--json")
+        words += ("--granularity", self.granularity)
         ended = self.python("-m", "seedream_tasks", *words)
         result = json.loads(ended.output)
         assert result["by_status"] == {"archived": self.rows}, result
@@ -215,6 +217,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.5, help="how long a task takes at the gateway")
     parser.add_argument("--image-px", type=int, default=64)
     parser.add_argument("--format", choices=["csv", "jsonl", "parquet"], default="csv")
+    parser.add_argument("--granularity", choices=["auto", "row", "chunk"], default="auto")
     parser.add_argument("--keep", type=Path, help="work in this folder, and leave it")
     parser.add_argument("--port", type=int, default=0, help="the sandbox's: an account is known by its address")
     parser.add_argument("--again", action="store_true", help="only a rerun in what --keep and --port left")
@@ -229,7 +232,7 @@ def main() -> None:
             if folder is None:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seedream-bench-")))
             folder.mkdir(parents=True, exist_ok=True)
-            measure(Bench(folder, rows, url, arguments.format), arguments)
+            measure(Bench(folder, rows, url, arguments.format, arguments.granularity), arguments)
 
 
 if __name__ == "__main__":
