@@ -11,11 +11,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..core.errors import ArchiveFault
-from ..core.jobs import Job
+from ..core.jobs import Job, job_key
 from ..core.states import Reason
 from ..media.archive import Archive
 from ..media.places import without_signature
@@ -106,6 +108,7 @@ _OWN = pa.schema(
         ("_take", pa.int32()),  # how often its pictures were asked for anew after a review; null: never
         ("_beside", pa.list_(pa.string())),  # further jobs (JSON) that the record is made of, each with its slots
         ("_forecast_usd", MONEY),
+        ("_rests", pa.bool_()),  # its pictures stood when the run began: nothing was left to do for it
     ]
 )
 FROZEN = pa.schema([*(RECORD.field(name) for name in _FROM_RECORD), *_OWN])
@@ -142,6 +145,8 @@ class FrozenRecord:
     forecast_usd: Decimal | None = None
     take: int = 0
     beside: tuple[Job, ...] = ()
+    fingerprint: str = ""  # the job's, where it was computed already
+    rests: bool = False  # nothing is left to do for its job
 
     def own_values(self) -> dict[str, Any]:
         """The columns after the catalog's."""
@@ -161,11 +166,13 @@ class FrozenRecord:
             "_take": self.take or None,
             "_beside": [job.as_json() for job in self.beside],
             "_forecast_usd": self.forecast_usd,
+            "_rests": self.rests,
         }
         if job is not None:
+            fingerprint = self.fingerprint or job.fingerprint
             values |= {
-                "job_key": job.job_key,
-                "fingerprint": job.fingerprint,
+                "job_key": job_key(job.row_key, job.shot, fingerprint),
+                "fingerprint": fingerprint,
                 "edition": job.edition,
                 "operation": job.operation,
                 "model": job.model,
@@ -239,15 +246,26 @@ class FrozenRun:
         except (OSError, pa.ArrowException) as error:
             raise ArchiveFault(f"{archive.uri(frozen_path(run_id))} cannot be read: {error}") from None
         self.schema: pa.Schema = self._parquet.schema_arrow
-        self._cached: tuple[int, list[dict[str, Any]]] | None = None
+        self._cached: tuple[int, list[tuple[int, dict[str, Any]]]] | None = None
 
     def __len__(self) -> int:
         return int(self._parquet.metadata.num_rows)
 
-    def count_jobs(self) -> int:
-        """How many of the records are jobs: those that planning has not settled."""
-        groups = self._parquet.iter_batches(batch_size=ROWS_PER_GROUP, columns=["_settled"])
-        return sum(group.column(0).null_count for group in groups)
+    def count_jobs(self) -> tuple[int, int]:
+        """How many of the records are jobs (planning has not settled them), and how many of these are at rest."""
+        jobs = resting = 0
+        for group in self._parquet.iter_batches(batch_size=ROWS_PER_GROUP, columns=["_settled", "_rests"]):
+            jobs += group["_settled"].null_count
+            resting += group["_rests"].true_count
+        return jobs, resting
+
+    def busy(self) -> Any:
+        """Positions of the records that a run works on or has to tell of: all but those at rest or skipped. Ascending."""
+        found, start = [np.zeros(0, dtype=np.int64)], 0
+        for group in self._parquet.iter_batches(batch_size=ROWS_PER_GROUP, columns=["_settled", "_rests"]):
+            found.append(start + np.flatnonzero(_busy(group)))
+            start += len(group)
+        return np.concatenate(found)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -270,35 +288,56 @@ class FrozenRun:
 
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
         """Our own columns of the records from `start` to before `stop`."""
-        return [record for _, record in self._range(start, stop)]
+        found: list[dict[str, Any]] = []
+        for group, first, last in self._groups(start, stop):
+            with self._lock:
+                found += (
+                    self._parquet.read_row_group(group, columns=FROZEN.names).slice(first, last - first).to_pylist()
+                )
+        return found
+
+    def busy_rows(self, start: int, stop: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The same of the `busy` ones among them, each with its position."""
+        for group, _, _ in self._groups(start, stop):
+            for position, record in self._group(group):
+                if start <= position < stop:
+                    yield position, record
 
     def jobs(self, start: int, stop: int) -> Iterator[tuple[int | None, Job, bool]]:
-        """The jobs among the records from `start` to before `stop`: position, job, whether it is selected.
+        """The busy jobs among the records from `start` to before `stop`: position, job, whether it is selected.
 
         Further jobs of a record follow its own and have no position.
         """
-        for position, record in self._range(start, stop):
+        for position, record in self.busy_rows(start, stop):
             if record["_job"] is not None and record["_settled"] is None:
                 yield position, Job.from_json(record["_job"]), record["_selected"]
                 for beside in record["_beside"] or ():
                     yield None, Job.from_json(beside), record["_selected"]
 
-    def _range(self, start: int, stop: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _groups(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """The row groups that hold these records, each with the first and, exclusive, the last of them within it."""
         position = 0
         for group in range(self._parquet.num_row_groups):
             count = self._parquet.metadata.row_group(group).num_rows
-            if position + count > start and position < stop:
-                records = self._group(group)
-                for offset in range(max(0, start - position), min(count, stop - position)):
-                    yield position + offset, records[offset]
+            first, last = max(0, start - position), min(count, stop - position)
+            if first < last:
+                yield group, first, last
             position += count
 
-    def _group(self, group: int) -> list[dict[str, Any]]:
+    def _group(self, group: int) -> list[tuple[int, dict[str, Any]]]:
         # Chunks are read from several threads at once, which the file's reader is not made for.
         with self._lock:
             if self._cached is None or self._cached[0] != group:
-                self._cached = (group, self._parquet.read_row_group(group, columns=FROZEN.names).to_pylist())
+                before = sum(self._parquet.metadata.row_group(each).num_rows for each in range(group))
+                whole = self._parquet.read_row_group(group, columns=FROZEN.names)
+                here = np.flatnonzero(_busy(whole))
+                self._cached = (group, list(zip((before + here).tolist(), whole.take(here).to_pylist(), strict=True)))
             return self._cached[1]
+
+
+def _busy(records: Any) -> Any:
+    idle = pc.or_(records["_rests"], pc.fill_null(pc.equal(records["_settled"], "skipped"), False))
+    return pc.invert(idle).to_numpy(zero_copy_only=False)
 
 
 def frozen_path(run_id: str) -> str:

@@ -2,15 +2,17 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
 import fsspec
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
@@ -26,6 +28,7 @@ from ..media.archive import Archive
 from ..version import __version__
 from .frozen import FROZEN, RECORD, FrozenRun
 from .outputs import outputs_path, write_outputs
+from .plain import find_plain, plain_columns
 from .records import RunFacts, made_of, may_be_stale, record
 
 MANIFEST_SCHEMA_VERSION = "1"
@@ -86,6 +89,17 @@ class Summary:
         if RecordStatus(status) not in COMPLETE and len(self.failures) < _FAILURES_SHOWN:
             shown = ("row_number", "row_key", "shot", "status", "reason", "gateway", "error_code", "error_message")
             self.failures.append({name: values[name] for name in shown})
+
+    def add_plain(self, columns: Mapping[str, pa.Array]) -> None:
+        """Count records that are archived with all their pictures."""
+        count = len(columns["status"])
+        self.records += count
+        self.jobs += count
+        self.by_status[RecordStatus.ARCHIVED.value] += count
+        self.images += pc.sum(columns["image_count"]).as_py()
+        self.reused += columns["reused"].true_count
+        for name in ("quoted_usd", "billed_usd", "cost_usd", "at_risk_usd"):
+            setattr(self, name, getattr(self, name) + pc.sum(columns[name]).as_py())
 
     def gateways(self) -> dict[str, dict[str, Any]]:
         """What was forecast and what it cost, by gateway, with money as decimal strings."""
@@ -173,9 +187,9 @@ def write_manifest(ledger: Ledger, archive: Archive, run_id: str, provisional: b
 def summarize(
     ledger: Ledger, frozen: FrozenRun, run: RunFacts, start: int, stop: int
 ) -> tuple[Summary, list[dict[str, Any]]]:
-    """The figures and records of a part of a run, as its manifest would have them now."""
+    """The figures and records of what is busy in a part of a run, as its manifest would have them now."""
     summary = Summary(run.run_id, run.simulated)
-    rows = frozen.rows(start, stop)
+    rows = [row for _, row in frozen.busy_rows(start, stop)]
     return summary, ledger.read_now(lambda connection: _records(connection, rows, run, summary))
 
 
@@ -208,14 +222,25 @@ def _write(connection: Connection, frozen: FrozenRun, target: Path, run: RunFact
     summary = Summary(run.run_id, run.simulated, rows=int(stated.get("rows", "0")))
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for batch in frozen.batches():
-            rows = batch.select(FROZEN.names).to_pylist()
-            records = _records(connection, rows, run, summary)
             columns = [batch.column(name) for name in frozen.catalog_columns]
-            columns += [
-                pa.array([each[name] for each in records], type=RECORD.field(name).type) for name in RECORD.names
-            ]
+            columns += _record_columns(connection, batch.select(FROZEN.names), run, summary)
             writer.write_batch(pa.record_batch(columns, schema=schema))
     return summary
+
+
+def _record_columns(connection: Connection, frozen: pa.RecordBatch, run: RunFacts, summary: Summary) -> list[pa.Array]:
+    """The manifest's own columns of these frozen records, in their order."""
+    put_off = admissions_of(connection, run.run_id, [key for key in frozen["job_key"].to_pylist() if key is not None])
+    plain = find_plain(connection, frozen, run, list(put_off))
+    places = [place for place in range(len(frozen)) if place not in plain]
+    records = _records(connection, frozen.take(pa.array(places, pa.int64())).to_pylist(), run, summary)
+    others = {field.name: pa.array([each[field.name] for each in records], field.type) for field in RECORD}
+    if not plain:
+        return [others[name] for name in RECORD.names]
+    well = plain_columns(frozen.take(pa.array(list(plain), pa.int64())), list(plain.values()), run)
+    summary.add_plain(well)
+    order = np.argsort([*plain, *places])
+    return [pa.concat_arrays([well[name], others[name]]).take(pa.array(order)) for name in RECORD.names]
 
 
 def _records(

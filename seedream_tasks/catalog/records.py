@@ -65,7 +65,7 @@ def record(
     last = next(reversed(sent or attempts), None)
     settled = frozen["_settled"] is not None
     failed = status not in (RecordStatus.ARCHIVED, RecordStatus.SKIPPED)
-    values = {name: frozen[name] for name in _REPEATED}
+    values = {name: frozen[name] for name in REPEATED}
     values |= {
         "model_reported": last.model_reported if last else None,
         "status": status,
@@ -124,7 +124,7 @@ def _speaks_here(attempt: Attempt, frozen: Mapping[str, Any], run: RunFacts) -> 
     return attempt.job_key == frozen["job_key"] or attempt.run_id == run.run_id
 
 
-_REPEATED = (
+REPEATED = (
     *("row_number", "row_key", "shot", "job_key", "fingerprint", "edition", "operation", "model", "prompt", "n"),
     *("ratio", "pixels", "tier", "references"),
 )

@@ -75,6 +75,8 @@ def wanted(
     `among`: only these slots; empty: all.
     """
     known = {view.slot: view for view in slots}
+    if not known and not attempts:
+        return [Want(tuple(sorted(among) or range(n)), Purpose.FIRST)]
     opened = frozenset().union(*(RETRY_OPENS[word] for word in retry)) if retry else frozenset()
     groups: dict[tuple[Purpose, frozenset[str]], list[int]] = {}
     for slot in sorted(among) or range(n):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,12 +18,14 @@ EDIT = "edit"
 _WAYS_OF_ASKING = {("evolink", "size_form"), ("evolink", "prompt_hint"), ("gccai", "model_name")}
 # What a gateway does when the option is left out; spelled out or not, it is the same picture.
 _OPTION_DEFAULTS = {("gccai", "sequential_image_generation"): "disabled"}
-_SPACE = re.compile(r"\s+")
+# Made once: json.dumps would make a new one for each of a million rows.
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+_AS_FROZEN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def tidy_prompt(text: str) -> str:
     """NFC, with every run of white space as one blank: the form that is sent, stored and fingerprinted."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,10 @@ class Job:
 
     def as_json(self) -> str:
         """The whole job as it stands in the frozen run."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        values = {name: getattr(self, name) for name in self.__slots__}
+        values["references"] = [asdict(each) for each in self.references]
+        values["output"] = None if self.output is None else asdict(self.output)
+        return _AS_FROZEN.encode(values)
 
     @classmethod
     def from_json(cls, text: str) -> "Job":
@@ -158,4 +162,4 @@ def job_key(row_key: str, shot: str, fingerprint: str) -> str:
 
 def canonical_json(value: Any) -> bytes:
     """One byte string per value: sorted keys, no blanks, UTF-8."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return _CANONICAL.encode(value).encode()

@@ -33,8 +33,7 @@ def obstacles(job: Job, row: Capability) -> list[Obstacle]:
         refuse("gateways", "gateways", f"the shot names only {', '.join(job.gateways)}")
     for limit, field, message in (*_size(job, row), *_options(job, row), *_references(job, row)):
         refuse(limit, field, message)
-    # With the longest hint, so that every split of the job fits.
-    length = len(prompt_for(job, row, min(job.n, max(1, pictures_per_call(job, row)))))
+    length = prompt_length(job, row)
     if row.prompt_chars and length > row.prompt_chars.value:
         refuse(
             "prompt_length",
@@ -59,6 +58,11 @@ def prompt_for(job: Job, row: Capability, pictures: int) -> str:
     if row.group_hint is None or pictures < 2 or not wants_hint:
         return job.prompt
     return f"{job.prompt} {row.group_hint.value.format(n=pictures)}"
+
+
+def prompt_length(job: Job, row: Capability) -> int:
+    """Characters of the prompt with the longest hint, so that every split of the job fits."""
+    return len(prompt_for(job, row, min(job.n, max(1, pictures_per_call(job, row)))))
 
 
 def _listed(values: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ The row's own text is data: it is put into templates, never read as one.
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -49,6 +49,8 @@ class Columns:
 
 def _text_only(value: Any) -> Any:
     """What a template may print. Others print their address in memory: another prompt, and another purchase, in each run."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, dict):
         for pair in value.items():
             _text_only(pair)
@@ -57,7 +59,7 @@ def _text_only(value: Any) -> Any:
             _text_only(each)
     elif isinstance(value, StrictUndefined):
         str(value)  # raises
-    elif not isinstance(value, str | int | float | bool | Decimal | None):
+    elif not isinstance(value, int | float | bool | Decimal | None):
         raise TypeError(
             f"a {type(value).__name__} is no text (a method without its brackets, or a `map` without `| list`?)"
         )
@@ -78,6 +80,10 @@ class _Environment(ImmutableSandboxedEnvironment):
             value, text, boolean
         )
         del self.filters["random"], self.globals["lipsum"]
+
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        # Jinja's own is a map of maps, which would be walked for every row.
+        return {**self.globals, **(d or {})}
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         raise SecurityError(f"{operator} is switched off")

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from ..core.money import ZERO, plain
-from ..core.pricing import quote
 from ..core.states import AttemptState, SlotState
 from .planning import Planned
 
@@ -45,8 +44,8 @@ class Forecast:
         self.unpriced_jobs += planned.unpriced
         if planned.unchecked and record.job is not None:
             self.unchecked_references += sum(each.sha256 is None for each in record.job.references)
-        if status == "planned" and planned.route is not None:
-            quoted = quote(planned.route.price, len(planned.slots))
+        if status == "planned" and planned.route is not None and planned.quoted is not None:
+            quoted = planned.quoted
             self.usd += quoted.usd
             self.reserved_usd += quoted.reserved_usd
             totals = self.by_gateway.setdefault(planned.route.offer.gateway, GatewayForecast())
@@ -62,11 +61,12 @@ class Forecast:
         record, view = planned.record, planned.view
         if record.settled is not None:
             return record.settled
+        if record.rests:
+            return "archived"
         if planned.slots:
-            if planned.route is None:
+            if planned.quoted is None:
                 return "deferred"
-            quoted = quote(planned.route.price, len(planned.slots))
-            fits = self.max_usd is None or self.reserved_usd + quoted.reserved_usd <= self.max_usd
+            fits = self.max_usd is None or self.reserved_usd + planned.quoted.reserved_usd <= self.max_usd
             return "planned" if fits else "deferred"
         slots = view.slots if view else []
         attempts = {each.attempt_id: each for each in (view.attempts if view else [])}

@@ -8,29 +8,27 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection
-
 from ..catalog.frozen import FrozenRecord
 from ..catalog.presets import Product, advice, find_preset, fitting_preset, listed
 from ..catalog.tables import Table
 from ..core.capabilities import Capability
-from ..core.decisions import Offer, Route, route, wanted
+from ..core.choices import Choices
+from ..core.decisions import Route, wanted
 from ..core.errors import InputError, ReferenceFault, RowError
-from ..core.jobs import Job, job_key
-from ..core.money import ZERO, money
-from ..core.preflight import obstacles
-from ..core.pricing import PriceBook
+from ..core.jobs import Job
+from ..core.money import ZERO
+from ..core.pricing import PriceBook, Quote
 from ..core.render import Columns, build_job, check_templates, column_fields, is_wanted, render_job
 from ..core.shots import SHOT_NAME, Shot
 from ..core.states import AttemptState, Reason, SlotState
-from ..ledger.reviews import rejected_rows
 from ..ledger.store import Ledger
-from ..ledger.views import JobView, KnownJob, job_views, known_jobs
+from ..ledger.views import JobView, KnownJob
 from ..media.references import References
-from .first_ones import FirstOnes, place
+from .drafts import Draft, unreadable, where
+from .first_ones import FirstOnes
 from .looking import Looker
+from .lookup import Found, Lookup
 from .presence import Presence
-from .reworking import Rework, reworks
 
 KEY_COLUMNS = ("sku", "id", "handle")
 _BATCH = 512
@@ -50,34 +48,6 @@ class Wishes:
     max_premium: Decimal | None = None
 
 
-@dataclass
-class _Draft:
-    """A record on its way: what is known before the ledger is looked at."""
-
-    product: Product
-    shot: str
-    row_key: str | None
-    job: Job | None = None
-    fingerprint: str = ""  # the job's, computed once its references are known
-    reason: Reason = Reason.NEW
-    settled: str | None = None
-    warnings: tuple[str, ...] = ()
-    error_code: str | None = None
-    error_message: str | None = None
-    unreachable: bool = False  # a reference counts as remembered: good for reuse, never for a purchase
-    unchecked: bool = False  # a reference was not looked at (forecasts fetch nothing)
-    take: int = 0  # of a record whose pictures were rejected
-    beside: tuple[Job, ...] = ()
-    wants_beside: tuple[int, ...] = ()
-
-    @property
-    def job_key(self) -> str:
-        return job_key(self.row_key or "", self.shot, self.fingerprint)
-
-    def refuse(self, reason: Reason, settled: str, code: str, message: str) -> None:
-        self.reason, self.settled, self.error_code, self.error_message = reason, settled, code, message
-
-
 @dataclass(frozen=True)
 class Planned:
     """One record and what the forecast says of it."""
@@ -85,6 +55,7 @@ class Planned:
     record: FrozenRecord
     view: JobView | None
     route: Route | None = None
+    quoted: Quote | None = None  # of what is to be bought, where it can be
     slots: tuple[int, ...] = ()  # to be bought
     unpriced: bool = False
     unchecked: bool = False
@@ -111,9 +82,8 @@ class Planner:
         self._wishes = wishes
         self._looker = Looker(references, ledger, fetch)
         self._capabilities = capabilities
-        self._prices = prices
-        self._ledger = ledger
-        self._presence = presence
+        self._choices = Choices(capabilities, prices, wishes.max_premium)
+        self._lookup = Lookup(ledger, presence, wishes.retry)
         self._columns = Columns(table.columns)
         self._preset = find_preset(wishes.preset, table.columns)
         self._key = self._key_column()
@@ -161,7 +131,7 @@ class Planner:
     def plan(self) -> Iterator[Planned]:
         """Every record, in the order of the catalog. Raises InputError for a catalog that cannot be read to its end."""
         with ThreadPoolExecutor(_FETCHERS, "seedream-references") as fetchers:
-            batch: list[_Draft] = []
+            batch: list[Draft] = []
             for product in self._preset(self._table):
                 self.rows += 1
                 batch += self._drafts(product)
@@ -172,29 +142,29 @@ class Planner:
 
     # From a product to drafts
 
-    def _drafts(self, product: Product) -> Iterator[_Draft]:
+    def _drafts(self, product: Product) -> Iterator[Draft]:
         row_key = (product.key if self._key is None else product.cells[self._key]) or ""
         row_key = row_key.strip()
         context = self._columns.context(product.cells, product.extra)
         if self._wishes.shots is None:
             cells = dict(zip(self._columns.names, product.cells, strict=True))
             name = cells.get("shot", "").strip() or "image"
-            draft = _Draft(product, name, row_key or None)
+            draft = Draft(product, name, row_key or None)
             if self._usable(draft):
                 self._render(draft, lambda: self._from_columns(name, row_key, cells, context))
             yield draft
             return
         for shot in self._wishes.shots:
-            draft = _Draft(product, shot.name, row_key or None)
+            draft = Draft(product, shot.name, row_key or None)
             if self._usable(draft):
                 self._render(draft, lambda shot=shot: self._from_shot(shot, row_key, context))  # type: ignore[misc]
             yield draft
 
-    def _usable(self, draft: _Draft) -> bool:
+    def _usable(self, draft: Draft) -> bool:
         if draft.product.error:
-            draft.refuse(Reason.INVALID, "invalid", "ragged_row", _unreadable(draft.product))
+            draft.refuse(Reason.INVALID, "invalid", "ragged_row", unreadable(draft.product))
         elif draft.row_key is None:
-            draft.refuse(Reason.MISSING_KEY, "invalid", "missing_key", f"{_where(draft)}: the key is empty")
+            draft.refuse(Reason.MISSING_KEY, "invalid", "missing_key", f"{where(draft)}: the key is empty")
         return draft.settled is None
 
     def _from_columns(
@@ -210,21 +180,21 @@ class Planner:
     def _from_shot(self, shot: Shot, row_key: str, context: Mapping[str, Any]) -> Job | None:
         return render_job(shot, row_key, context) if is_wanted(shot, context) else None
 
-    def _render(self, draft: _Draft, make: Callable[[], Job | None]) -> None:
+    def _render(self, draft: Draft, make: Callable[[], Job | None]) -> None:
         try:
             draft.job = make()
         except RowError as error:
             code = error.facts.get("error_code", "invalid")
-            draft.refuse(Reason.INVALID, "invalid", code, f"{_where(draft)}: {error.message}")
+            draft.refuse(Reason.INVALID, "invalid", code, f"{where(draft)}: {error.message}")
             return
         if draft.job is None:
             draft.refuse(
-                Reason.CONDITION_FALSE, "skipped", "condition_false", f"{_where(draft)}: its condition is false"
+                Reason.CONDITION_FALSE, "skipped", "condition_false", f"{where(draft)}: its condition is false"
             )
 
     # References
 
-    def _resolve(self, drafts: Sequence[_Draft], fetchers: ThreadPoolExecutor) -> None:
+    def _resolve(self, drafts: Sequence[Draft], fetchers: ThreadPoolExecutor) -> None:
         open_drafts = [draft for draft in drafts if draft.job and draft.settled is None and draft.job.references]
         looked = self._looker.look(
             (reference.uri for draft in open_drafts if draft.job for reference in draft.job.references), fetchers
@@ -237,7 +207,7 @@ class Planner:
                 found = looked[reference.uri].found
                 if isinstance(found, ReferenceFault):
                     code = found.facts.get("error_code", "reference_unreadable")
-                    draft.refuse(Reason.INVALID, "invalid", code, f"{_where(draft)}: references: {found.message}")
+                    draft.refuse(Reason.INVALID, "invalid", code, f"{where(draft)}: references: {found.message}")
                     break
                 resolved.append(found)
                 draft.unchecked |= found.sha256 is None
@@ -249,19 +219,17 @@ class Planner:
 
     # Against each other, the gateways and the ledger
 
-    def _decided(self, drafts: list[_Draft], fetchers: ThreadPoolExecutor) -> Iterator[Planned]:
+    def _decided(self, drafts: list[Draft], fetchers: ThreadPoolExecutor) -> Iterator[Planned]:
         self._resolve(drafts, fetchers)
         for draft in drafts:
             if draft.job is not None:
                 draft.fingerprint = draft.job.fingerprint
             self._check_duplicate(draft)
-        wanting = [draft for draft in drafts if draft.job is not None and draft.settled is None]
-        self._rework(wanting)
-        views, known = self._looked_up(wanting)
+        found = self._lookup.of([draft for draft in drafts if draft.job is not None and draft.settled is None])
         for draft in drafts:
-            yield self._decide(draft, views, known)
+            yield self._decide(draft, found)
 
-    def _check_duplicate(self, draft: _Draft) -> None:
+    def _check_duplicate(self, draft: Draft) -> None:
         """The first record of a (row key, shot) counts; the same again is skipped, another one is invalid."""
         if draft.row_key is None or (draft.job is None and draft.reason is not Reason.CONDITION_FALSE):
             return
@@ -276,88 +244,59 @@ class Planner:
         at, same = first
         if same:
             draft.refuse(
-                Reason.DUPLICATE_ROW, "skipped", "duplicate_row", f"{_where(draft)}: the same as {at}, which counts"
+                Reason.DUPLICATE_ROW, "skipped", "duplicate_row", f"{where(draft)}: the same as {at}, which counts"
             )
         else:
             draft.refuse(
                 Reason.DUPLICATE_KEY,
                 "invalid",
                 "duplicate_key",
-                f"{_where(draft)}: the key {draft.row_key!r} stands on {at} already, with another content",
+                f"{where(draft)}: the key {draft.row_key!r} stands on {at} already, with another content",
             )
 
-    def _rework(self, drafts: Sequence[_Draft]) -> None:
-        """Where people rejected pictures, the record asks for others instead."""
-        if self._ledger is None:
-            return
-
-        def look(connection: Connection) -> dict[str, Rework]:
-            rejected = rejected_rows(connection, [draft.row_key or "" for draft in drafts])
-            return reworks(connection, [draft.job for draft in drafts if draft.job], rejected, self._wishes.retry)
-
-        found = self._ledger.read_now(look)
-        for draft in drafts:
-            anew = found.get(draft.job_key)
-            if anew is not None:
-                draft.job, draft.take, draft.beside, draft.wants_beside = anew.job, anew.take, anew.beside, anew.wants
-                draft.fingerprint = anew.job.fingerprint
-
-    def _looked_up(self, drafts: Sequence[_Draft]) -> tuple[dict[str, JobView], dict[tuple[str, str], list[KnownJob]]]:
-        keys = [draft.job_key for draft in drafts]
-        if self._ledger is None:
-            return {key: JobView(key) for key in keys}, {}
-        rows = [(draft.row_key or "", draft.shot) for draft in drafts]
-        if self._presence is not None:
-            shown = [*keys, *(job.job_key for draft in drafts for job in draft.beside)]
-            self._presence.settle(self._ledger.read_now(lambda connection: job_views(connection, shown)))
-        return self._ledger.read_now(lambda connection: (job_views(connection, keys), known_jobs(connection, rows)))
-
-    def _decide(
-        self, draft: _Draft, views: Mapping[str, JobView], known: Mapping[tuple[str, str], list[KnownJob]]
-    ) -> Planned:
+    def _decide(self, draft: Draft, found: Found) -> Planned:
         job = draft.job
-        view = views.get(draft.job_key) if job and draft.settled is None else None
-        if job is None or view is None:
+        if job is None or draft.settled is not None:
             return Planned(self._record(draft), None)
         selected = not self._wishes.only or job.row_key in self._wishes.only
+        if draft.job_key in found.resting:
+            draft.reason = Reason.UNCHANGED
+            return Planned(self._record(draft, selected, ZERO, rests=True), None, unchecked=draft.unchecked)
+        view = found.views[draft.job_key]
         wants = wanted(job.n, view.slots, view.past, "", self._wishes.retry, job.top_up, job.slots) if selected else []
         slots = tuple(slot for want in wants for slot in want.slots) + (draft.wants_beside if selected else ())
-        draft.reason = _reason(job, view, known.get((job.row_key, job.shot), []), slots, draft.take)
-        found: Route | None = None
+        draft.reason = _reason(job, view, found.known.get((job.row_key, job.shot), []), slots, draft.take)
+        to: Route | None = None
+        quoted: Quote | None = None
         unpriced = False
         if slots:
-            rows = {name: models[job.model] for name, models in self._capabilities.items() if job.model in models}
-            against = {name: obstacles(job, row) for name, row in rows.items()}
-            able = [name for name in rows if not against[name]]
+            choice = self._choices.of(job)
             if draft.unreachable:
                 draft.refuse(
                     Reason.INVALID,
                     "invalid",
                     "reference_unreachable",
-                    f"{_where(draft)}: references: a reference cannot be read, and the pictures would have to be bought",
+                    f"{where(draft)}: references: a reference cannot be read, and the pictures would have to be bought",
                 )
-            elif not able:
-                self._no_gateway(draft, job, against)
+            elif not choice.able:
+                self._no_gateway(draft, job, choice.against)
             else:
-                offers = [Offer(rows[name], self._prices.row(name, job.model, job.tier)) for name in able]
-                chosen = route(offers, (), self._wishes.max_premium)
-                found = chosen if isinstance(chosen, Route) else None
-                unpriced = found is None
-        forecast = money(found.price.usd * len(slots)) if found else (ZERO if not slots else None)
-        buys = slots if draft.settled is None else ()
+                to, quoted = choice.route, choice.quote(len(slots))
+                unpriced = to is None
+        forecast = quoted.usd if quoted else (ZERO if not slots else None)
         record = self._record(draft, selected, forecast)
-        return Planned(
-            record, view if draft.settled is None else None, found, buys, unpriced and bool(buys), draft.unchecked
-        )
+        if draft.settled is not None:
+            return Planned(record, None, unchecked=draft.unchecked)
+        return Planned(record, view, to, quoted, slots, unpriced, draft.unchecked)
 
-    def _no_gateway(self, draft: _Draft, job: Job, against: Mapping[str, Sequence[Any]]) -> None:
+    def _no_gateway(self, draft: Draft, job: Job, against: Mapping[str, Sequence[Any]]) -> None:
         if not against:
             names = ", ".join(self._capabilities)
             draft.refuse(
                 Reason.NO_GATEWAY,
                 "invalid",
                 "model",
-                f"{_where(draft)}: model: no configured gateway ({names}) sells {job.model}",
+                f"{where(draft)}: model: no configured gateway ({names}) sells {job.model}",
             )
             return
         # A gateway that the shot rules out itself is not what the shot fails at.
@@ -365,9 +304,11 @@ class Planner:
         failing = named or against
         first = min(failing.values(), key=len)[0]
         all_of_them = "; ".join(str(found) for each in failing.values() for found in each[:1])
-        draft.refuse(Reason.NO_GATEWAY, "invalid", first.limit, f"{_where(draft)}: {first.field}: {all_of_them}")
+        draft.refuse(Reason.NO_GATEWAY, "invalid", first.limit, f"{where(draft)}: {first.field}: {all_of_them}")
 
-    def _record(self, draft: _Draft, selected: bool = True, forecast: Decimal | None = None) -> FrozenRecord:
+    def _record(
+        self, draft: Draft, selected: bool = True, forecast: Decimal | None = None, rests: bool = False
+    ) -> FrozenRecord:
         product = draft.product
         return FrozenRecord(
             row_number=product.row_number,
@@ -385,6 +326,8 @@ class Planner:
             forecast_usd=forecast,
             take=draft.take,
             beside=draft.beside,
+            fingerprint=draft.fingerprint,
+            rests=rests,
         )
 
 
@@ -410,18 +353,6 @@ def _reason(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collectio
     if before.get("references") != now.get("references"):
         return Reason.REFERENCE_CHANGED
     return Reason.OPTIONS_CHANGED
-
-
-def _unreadable(product: Product) -> str:
-    """Why a row cannot be read; formats with lines say the line themselves."""
-    at = "" if product.line else f"row {product.row_number}: "
-    return (f"{product.file}, " if product.file else "") + at + (product.error or "")
-
-
-def _where(draft: _Draft) -> str:
-    product = draft.product
-    at = place(product.file, product.line, product.row_number)
-    return f"{at} ({draft.row_key or 'no key'}), shot {draft.shot}"
 
 
 def digest(text: str) -> str:

@@ -1,10 +1,11 @@
 """Whether the pictures that a run would take over are still in its archive."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..core.digests import Digests
 from ..ledger import missing
+from ..ledger.standing import File
 from ..ledger.store import Ledger
 from ..ledger.views import JobView, Picture
 from ..media.archive import Archive
@@ -27,6 +28,15 @@ class Presence:
         self._listed: Digests | None = None
         self.gone = 0
 
+    @property
+    def root(self) -> str:
+        """The archive's root, as the ledger knows it."""
+        return self._archive.root
+
+    def holds(self, files: Iterable[File]) -> bool:
+        """Whether all these files stand in the archive. Raises ArchiveFault."""
+        return all(self._is_there(each.path, each.bytes) for each in files)
+
     def settle(self, views: Mapping[str, JobView]) -> bool:
         """Record what has gone, or come back; True when there was any. Raises ArchiveFault, LedgerFault."""
         root = self._archive.root
@@ -34,8 +44,8 @@ class Presence:
         lost = [
             each for view in views.values() for each in view.pictures if each.state == "lost" and root in each.copies
         ]
-        gone = [(each.attempt_id, each.ordinal) for each in standing if not self._is_there(each)]
-        back = [(each.attempt_id, each.ordinal) for each in lost if self._is_there(each)]
+        gone = [(each.attempt_id, each.ordinal) for each in standing if not self._stands(each)]
+        back = [(each.attempt_id, each.ordinal) for each in lost if self._stands(each)]
         if gone:
             self.gone += len(gone)
             self._ledger.write_now(lambda connection: missing.gone(connection, root, gone))
@@ -52,10 +62,12 @@ class Presence:
                 self._archive.root,
             )
 
-    def _is_there(self, picture: Picture) -> bool:
-        path = picture.copies[self._archive.root]
+    def _stands(self, picture: Picture) -> bool:
+        return self._is_there(picture.copies[self._archive.root], picture.bytes)
+
+    def _is_there(self, path: str, size: int | None) -> bool:
         if self._archive.is_local or not path.startswith(f"{_PICTURES}/"):
-            return self._archive.size(path) == picture.bytes
+            return self._archive.size(path) == size
         if self._listed is None:
             self._listed = Digests(f"{path}\n{size}" for path, size in self._archive.list_files(_PICTURES))
-        return f"{path}\n{picture.bytes}" in self._listed
+        return f"{path}\n{size}" in self._listed

@@ -101,5 +101,5 @@ async def engine_for(context: RunContext, http: HttpClients) -> AsyncIterator[En
 async def open_frozen(engine: Engine) -> Runner:
     """A runner on the frozen run of an engine. Raises ArchiveFault."""
     frozen = await asyncio.to_thread(FrozenRun, engine.context.archive, engine.context.run_id)
-    engine.progress.total = await asyncio.to_thread(frozen.count_jobs)
+    engine.progress.total, engine.progress.done = await asyncio.to_thread(frozen.count_jobs)
     return Runner(engine, frozen)

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import groupby, pairwise
 from pathlib import PurePosixPath
 from typing import Any, Literal
 from uuid import UUID
@@ -211,33 +212,29 @@ async def _ask_for_approval(run: Session, settings: RunSettings, runner: Runner,
 
 
 def _ranges(frozen: FrozenRun, granularity: str) -> list[tuple[int, int, str]]:
-    """Which records become one task run: start, stop, name."""
-    total = len(frozen)
-    if granularity == "row" or (granularity == "auto" and total <= MOST_ROW_TASKS):
-        return _row_ranges(frozen.rows(0, total))
-    first = min(FIRST_CHUNK, total)
-    starts = [0, *range(first, total, CHUNK)]
-    return [
-        (start, stop, f"records {start + 1} to {stop}")
-        for start, stop in zip(starts, [*starts[1:], total], strict=True)
-        if stop > start
-    ]
+    """Which records become one task run: start, stop, name. What was at rest when the run was frozen becomes none."""
+    busy = frozen.busy()
+    if granularity == "row" or (granularity == "auto" and len(busy) <= MOST_ROW_TASKS):
+        return _row_ranges(frozen.busy_rows(0, len(frozen)))
+    cuts = [0, *range(FIRST_CHUNK, len(busy), CHUNK), len(busy)]
+    parts = [busy[start:stop] for start, stop in pairwise(cuts) if stop > start]
+    return [(int(part[0]), int(part[-1]) + 1, f"records {part[0] + 1} to {part[-1] + 1}") for part in parts]
 
 
-def _row_ranges(rows: list[dict[str, Any]]) -> list[tuple[int, int, str]]:
-    """A task run for each record that is to be bought; stretches of unchanged ones, which may still be in flight, share one."""
+def _row_ranges(rows: Iterable[tuple[int, dict[str, Any]]]) -> list[tuple[int, int, str]]:
+    """A task run for each record that is to be bought; those unchanged that follow each other, which may still be in flight,
+    share one.
+    """
     ranges: list[tuple[int, int, str]] = []
-    since: int | None = None
-    for position, row in enumerate([*rows, None]):
-        unchanged = row is not None and row["_settled"] is None and row["reason"] == Reason.UNCHANGED
-        if unchanged and since is None:
-            since = position
-        elif not unchanged and since is not None:
-            which = f"records {since + 1} to {position}" if position > since + 1 else f"record {position}"
-            ranges.append((since, position, f"unchanged {which}"))
-            since = None
-        if row is not None and row["_settled"] is None and not unchanged:
-            ranges.append((position, position + 1, f"{row['row_key']} {row['shot']}"))
+    jobs = ((position, row) for position, row in rows if row["_settled"] is None)
+    for unchanged, several in groupby(jobs, lambda each: each[1]["reason"] == Reason.UNCHANGED):
+        if unchanged:
+            positions = [position for position, _ in several]
+            start, stop = positions[0], positions[-1] + 1
+            which = f"records {start + 1} to {stop}" if stop > start + 1 else f"record {stop}"
+            ranges.append((start, stop, f"unchanged {which}"))
+        else:
+            ranges += [(position, position + 1, f"{row['row_key']} {row['shot']}") for position, row in several]
     return ranges
 
 
@@ -307,7 +304,7 @@ async def _show_result(run: Session, summary: Summary) -> None:
 def _keep_bill(run: Session) -> None:
     """A simulated run keeps the sandbox's own bill beside its manifest."""
     if run.around.simulated:
-        run.around.archive.publish_json(f"runs/{run.run_id}/sandbox-bill.json", run.sandbox_bill())
+        run.keep_sandbox_bill()
 
 
 def _state(summary: Summary, settings: RunSettings, fail_on_incomplete: bool) -> State[Any]:

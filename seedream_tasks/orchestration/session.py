@@ -5,12 +5,13 @@ thread with a loop of its own (`.submit`, `.map`), finds no open session there a
 """
 
 import asyncio
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
 
 import httpx
 
@@ -33,6 +34,9 @@ from ..engine.settings import (
 from ..ledger import facts
 from ..media.places import without_signature
 from .access import Access, access_to, place_of
+
+# Between two parts of a sandbox's bill: it has one entry for each picture it ever sold.
+_BILL_WITHIN_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -139,13 +143,24 @@ class Session:
             in_full=verifies_in_full(),
         )
 
-    def sandbox_bill(self) -> Any:
-        """The bill of the sandbox this run was simulated with. Raises SeedreamError when it does not answer."""
+    def keep_sandbox_bill(self) -> None:
+        """Copy the bill of the sandbox this run was simulated with beside its manifest, as it comes: it may be large.
+
+        Raises SeedreamError when the sandbox does not answer, ArchiveFault.
+        """
         base = next(iter(self.around.lanes.values())).client.account.base_url
-        try:
-            return httpx.get(f"{base.rpartition('/')[0]}/sandbox/bill", timeout=60.0).raise_for_status().json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise SeedreamError(f"the sandbox does not show its bill: {error}") from error
+        with tempfile.TemporaryDirectory(prefix="seedream-") as folder:
+            target = Path(folder, "sandbox-bill.json")
+            try:
+                with (
+                    target.open("wb") as file,
+                    httpx.stream("GET", f"{base.rpartition('/')[0]}/sandbox/bill", timeout=_BILL_WITHIN_S) as answer,
+                ):
+                    for part in answer.raise_for_status().iter_bytes():
+                        file.write(part)
+            except httpx.HTTPError as error:
+                raise SeedreamError(f"the sandbox does not show its bill: {error}") from error
+            self.around.archive.publish(f"runs/{self.run_id}/sandbox-bill.json", target)
 
     async def close(self) -> None:
         """Wait for what must not be left, then let go of everything."""

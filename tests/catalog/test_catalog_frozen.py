@@ -222,3 +222,22 @@ def test_the_frozen_run_has_the_catalogs_columns_first(archive: Archive) -> None
     assert run.catalog_columns == ["sku", "catalog_Status"]
     assert run.schema.names == ["sku", "catalog_Status", *FROZEN.names]
     run.close()
+
+
+def test_busy_is_all_but_what_rests_or_is_skipped(archive: Archive) -> None:
+    """What is left to do, or to be told of, is found at its place however much lies between."""
+    count = ROWS_PER_GROUP * 2 + 10
+    busy = {5, ROWS_PER_GROUP - 1, ROWS_PER_GROUP, count - 1}
+    records = [
+        replace(BOUGHT, row_number=n + 1, row_key=f"p{n}", job=replace(JOB, row_key=f"p{n}"), rests=n not in busy)
+        for n in range(count)
+    ]
+    records[7] = replace(REFUSED, row_number=8)
+    records[9] = replace(REFUSED, row_number=10, settled="skipped", reason=Reason.CONDITION_FALSE)
+    run = freeze(archive, records)
+    assert run.busy().tolist() == sorted(busy | {7})
+    assert [position for position, _ in run.busy_rows(0, count)] == sorted(busy | {7})
+    assert [(n, job.row_key) for n, job, _ in run.jobs(6, count)] == [(n, f"p{n}") for n in sorted(busy)[1:]]
+    assert run.count_jobs() == (count - 2, count - 2 - len(busy))
+    assert len(run.rows(0, count)) == count
+    run.close()

@@ -212,3 +212,18 @@ def test_what_is_in_flight_is_followed_beside_new_work(gateways: Sandbox, tmp_pa
     assert gateways.bill()["accepted"] == 4
     tasks, _ = asyncio.run(_seen(second["run_id"]))
     assert {each.name for each in tasks} == {"plan", "unchanged records 1 to 2", "p2 image", "p3 image", "manifest"}
+
+
+def test_what_stands_unchanged_needs_no_task_run(gateways: Sandbox, tmp_path: Path) -> None:
+    """A rerun is as many task runs as there is to do: none for pictures that stand, one for a new product among them."""
+    parameters: dict[str, Any] = {"archive": str(tmp_path / "a"), "gateways": ["evolink"]}
+    asyncio.run(_go(catalog=str(products(tmp_path / "c.csv", 3)), **parameters).aresult())
+    again = asyncio.run(_go(catalog=str(tmp_path / "c.csv"), **parameters).aresult())
+    assert (again["by_status"], again["reused"]) == ({"archived": 3}, 3)
+    tasks, _ = asyncio.run(_seen(again["run_id"]))
+    assert {each.name for each in tasks} == {"plan", "manifest"}
+    more = asyncio.run(_go(catalog=str(products(tmp_path / "c.csv", 4)), **parameters).aresult())
+    assert more["by_status"] == {"archived": 4}
+    tasks, _ = asyncio.run(_seen(more["run_id"]))
+    assert {each.name for each in tasks} == {"plan", "p3 image", "manifest"}
+    assert gateways.bill()["submissions"] == 4

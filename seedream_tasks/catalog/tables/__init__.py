@@ -3,6 +3,9 @@
 CSV, TSV, JSONL, Parquet, XLSX and product feeds in XML; packed or not; one file or the parts of one; from any fsspec URI.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from ...core.errors import InputError
 from .delimited import open_delimited
 from .feeds import open_feed
@@ -11,7 +14,7 @@ from .parquet import open_parquet
 from .parts import joined
 from .rows import Facts, Row, Table
 from .sheets import open_sheet
-from .sources import Source, file_in_folder, find_sources
+from .sources import READ_FROM_THE_END, Source, file_in_folder, find_sources
 
 __all__ = ["Facts", "Row", "Table", "open_table", "reference_base"]
 
@@ -50,11 +53,31 @@ def reference_base(uri: str) -> str:
 
 def _open(source: Source) -> Table:
     try:
-        return _OPEN[source.kind](source)
+        stamp = source.stamp()
+        table = _OPEN[source.kind](source)
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - each store's and format's library has errors of its own
         raise _unreadable(source.uri, error) from None
+    return replace(table, _read=lambda: _watched(source, stamp, table))
+
+
+def _watched(source: Source, stamp: str, table: Table) -> Iterator[Row]:
+    """The rows of a file that stays what it was; whatever goes wrong while it is being written has that as its reason.
+
+    Raises InputError, also for a file that is another one at its end: formats that are read from their end, in pieces, would not
+    notice by themselves.
+    """
+    try:
+        yield from table.rows
+    except Exception as error:  # each store's and format's library has errors of its own
+        if source.stamp() != stamp:
+            raise source.changed() from error
+        if isinstance(error, InputError):
+            raise
+        raise _unreadable(source.uri, error) from None
+    if source.kind in READ_FROM_THE_END and source.stamp() != stamp:
+        raise source.changed()
 
 
 def _unreadable(uri: str, error: Exception) -> InputError:

@@ -32,8 +32,8 @@ FORMATS = {
     ".xml": "xml",
 }
 PACKINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
-# These are read from their end, and are packed inside already.
-_NEVER_PACKED = ("parquet", "xlsx")
+# These are packed inside already.
+READ_FROM_THE_END = ("parquet", "xlsx")
 _STATED = ("encoding", "sheet")
 # Beyond this many bytes, a file that unpacks to more than this many times its size is made to fill up a machine.
 _BOMB_FROM, _BOMB_RATIO = 256 * 1024 * 1024, 200
@@ -81,6 +81,17 @@ class Source:
                 digest.update(block)
         return digest.hexdigest()
 
+    def stamp(self) -> str:
+        """What tells the stored file from one that was written since: size, time, ETag, as far as its store states them.
+
+        Empty where there is no file.
+        """
+        try:
+            facts = self.store.info(self.path)
+        except FileNotFoundError:
+            return ""
+        return repr([str(facts[name]) for name in _STAMPS if facts.get(name) is not None])
+
     def changed(self) -> InputError:
         """The error for a file that is another on the second reading."""
         return InputError(
@@ -89,6 +100,8 @@ class Source:
 
 
 _BLOCK = 256 * 1024
+# As local folders, object stores, SFTP and HTTP call them.
+_STAMPS = ("size", "mtime", "ino", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash", "modified")
 
 
 def find_sources(uri: str) -> list[Source]:
@@ -179,7 +192,7 @@ def _source(store: Any, path: str, shown: str, stated: Mapping[str, str]) -> Sou
         raise InputError(f"{shown}: not a catalog this version reads; {_READS}", field="catalog", hint=hint)
     if packing == "zip":
         return _zipped(Source(shown, path, store, kind, packing, stated=stated))
-    if packing and kind in _NEVER_PACKED:
+    if packing and kind in READ_FROM_THE_END:
         raise InputError(f"{shown}: unpack it first; a {kind} file is packed inside already", field="catalog")
     return Source(shown, path, store, kind, packing, stated=stated)
 
@@ -203,7 +216,7 @@ def _zipped(source: Source) -> Source:
             hint="unpack it, and name the file that is the catalog",
         )
     kind, packing = _kind(names[0])
-    if kind is None or packing or kind in _NEVER_PACKED:
+    if kind is None or packing or kind in READ_FROM_THE_END:
         raise InputError(f"{source.uri}: holds {names[0]}: unpack it first; {_READS}", field="catalog")
     return Source(source.uri, source.path, source.store, kind, "zip", names[0], source.stated)
 

@@ -1,0 +1,94 @@
+"""Where jobs would be bought, decided once for all that ask alike: in a large catalog they differ in little but the prompt.
+
+Nothing is decided here: `preflight.obstacles` and `decisions.route` say who can do a job and who gets it. What they say is kept
+for the next job of which they would say the same.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from .capabilities import Capability
+from .decisions import NoRoute, Offer, Route, route
+from .jobs import Job, canonical_json
+from .preflight import Obstacle, obstacles, prompt_length
+from .pricing import PriceBook, Quote, quote
+
+# Kinds of jobs kept; a catalog whose rows state their own options may have as many kinds as rows.
+_KINDS = 4096
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the gateways make of a job."""
+
+    against: Mapping[str, Sequence[Obstacle]]  # of every gateway that sells the model: what keeps it from the job
+    route: Route | None  # None: none can do it, or what can has no price or is too dear
+    _quotes: dict[int, Quote] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def able(self) -> bool:
+        """Whether any gateway can do the job."""
+        return not all(self.against.values())
+
+    def quote(self, pictures: int) -> Quote | None:
+        """For so many pictures; None where it cannot be bought."""
+        if self.route is None:
+            return None
+        if pictures not in self._quotes:
+            self._quotes[pictures] = quote(self.route.price, pictures)
+        return self._quotes[pictures]
+
+
+class Choices:
+    """The gateways of one run, with the prices in force before any of them was asked. `max_premium` as for `route`."""
+
+    def __init__(
+        self, capabilities: Mapping[str, Mapping[str, Capability]], prices: PriceBook, max_premium: Decimal | None
+    ) -> None:
+        self._capabilities = capabilities
+        self._prices = prices
+        self._max_premium = max_premium
+        self._kept: dict[Hashable, tuple[Choice, int | None]] = {}
+
+    def of(self, job: Job) -> Choice:
+        """Who can do a job, and where it would be bought."""
+        if job.references:  # whose bytes, sizes and links decide too: no two are alike
+            return self._choose(job)
+        kind = _kind(job)
+        if kind not in self._kept:
+            if len(self._kept) >= _KINDS:
+                self._kept.clear()
+            self._kept[kind] = self._choose(replace(job, prompt="")), self._longest(job)
+        choice, longest = self._kept[kind]
+        return choice if longest is None or len(job.prompt) <= longest else self._choose(job)
+
+    def _choose(self, job: Job) -> Choice:
+        rows = self._rows(job)
+        against = {name: obstacles(job, row) for name, row in rows.items()}
+        offers = [
+            Offer(row, self._prices.row(name, job.model, job.tier)) for name, row in rows.items() if not against[name]
+        ]
+        found = route(offers, (), self._max_premium) if offers else NoRoute.OUT
+        return Choice(against, found if isinstance(found, Route) else None)
+
+    def _longest(self, job: Job) -> int | None:
+        """The longest prompt that every gateway takes, in characters; None: any."""
+        rooms = [
+            row.prompt_chars.value - prompt_length(replace(job, prompt=""), row)
+            for row in self._rows(job).values()
+            if row.prompt_chars
+        ]
+        return min(rooms, default=None)
+
+    def _rows(self, job: Job) -> dict[str, Capability]:
+        return {name: models[job.model] for name, models in self._capabilities.items() if job.model in models}
+
+
+def _kind(job: Job) -> Hashable:
+    """All that decides about a job without references, but for its prompt."""
+    options = canonical_json(job.gateway_options) if job.gateway_options else b""
+    return (
+        *(job.model, job.ratio, job.tier, job.pixels, job.n, job.speed, job.watermark, job.output_format),
+        *(job.gateways, options),
+    )
