@@ -10,8 +10,8 @@
 
 Prefect's server is one process, started before and measured apart; its recorder writes 200 task runs at once (by default one).
 A contender must have been accepted once per row by the sandbox's bill, ours with the bill's USD in its manifest, or this ends
-with an error. "rows/s" runs from the first acceptance to the last picture; "whole" is the process from start to end. With several rounds,
-every second one runs in reverse order and the table shows medians. Reads /proc: Linux only.
+with an error. "rows/s" runs from the first acceptance to the last picture; "whole" is the process from start to end. With
+several rounds, every second one runs in reverse order and the table shows medians. Reads /proc: Linux only.
 """
 
 import argparse
