@@ -1,5 +1,8 @@
 """The HTTP client that all gateways share: httpx's API on aiohttp's connection pool.
 
+Requests to gateways are built by httpx and go straight to the pool: its client around them (cookies, auth, redirects, streams, of
+which a gateway is given none) costs as much CPU again as the request does. Downloads are streamed through that client.
+
 Whether a paid request may have reached the gateway decides whether it may be sent again, so this module does not guess it
 from the kind of exception (the transport reports a connection that broke after sending as a connect timeout). A `SendWitness`
 is told by the pool itself when a connection stands; before that moment nothing can have left.
@@ -15,6 +18,7 @@ from typing import Any
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import map_aiohttp_exceptions
 
 SANDBOX_HEADER = "Seedream-Sandbox"
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
@@ -23,6 +27,7 @@ MOST_ANSWER_BYTES = 16 * 1024 * 1024
 SUBMIT_IDLE_S = 2.0
 CONNECT_TIMEOUT_S = 10.0
 USER_AGENT = "seedream-tasks"
+_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
 
 class SendWitness:
@@ -87,42 +92,41 @@ class HttpClients:
     """
 
     connections: int = 512
-    _paid: httpx.AsyncClient = field(init=False)
-    _free: httpx.AsyncClient = field(init=False)
+    _paid: aiohttp.ClientSession = field(init=False)
+    _free: aiohttp.ClientSession = field(init=False)
+    _downloads: httpx.AsyncClient = field(init=False)
 
     async def __aenter__(self) -> "HttpClients":
         ssl_context = httpx.create_ssl_context()
+        witnessed = aiohttp.TraceConfig()
+        witnessed.on_connection_create_end.append(_connection_stands)
+        witnessed.on_connection_reuseconn.append(_connection_stands)
 
-        def pool(idle_s: float) -> httpx.AsyncClient:
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_create_end.append(_connection_stands)
-            trace.on_connection_reuseconn.append(_connection_stands)
-            session = aiohttp.ClientSession(
+        def pool(idle_s: float, *traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+            return aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=self.connections, keepalive_timeout=idle_s, ssl=ssl_context, enable_cleanup_closed=True
                 ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[trace],
-                trust_env=False,  # else ~/.netrc would send its passwords to picture hosts
-                auto_decompress=False,
-            )
-            transport = AiohttpTransport(verify=ssl_context, client=session)
-            return httpx.AsyncClient(
-                transport=transport,
-                follow_redirects=False,
-                trust_env=False,
-                headers={"User-Agent": USER_AGENT},
                 # Accounts at one host share connections, never a session: only the key says who is billed.
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers=_HEADERS,
+                trace_configs=list(traces),
+                trust_env=False,  # else ~/.netrc would send its passwords to picture hosts
             )
 
-        self._paid = pool(SUBMIT_IDLE_S)
+        self._paid = pool(SUBMIT_IDLE_S, witnessed)
         self._free = pool(15.0)
+        self._downloads = httpx.AsyncClient(
+            transport=AiohttpTransport(verify=ssl_context, client=self._free),
+            trust_env=False,
+            headers=_HEADERS,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        )
         return self
 
     async def __aexit__(self, *_: Any) -> None:
-        await self._paid.aclose()
-        await self._free.aclose()
+        await self._paid.close()
+        await self._downloads.aclose()  # and with it the free pool, which is its transport's
 
     async def send_paid(
         self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, witness: SendWitness
@@ -130,32 +134,36 @@ class HttpClients:
         """POST a paid request once; no redirect is followed, nothing is repeated. Raises what went wrong, as it comes."""
         token = _witness.set(witness)
         try:
-            return await _read(self._paid, "POST", url, timeout_s, content=body, headers=dict(headers))
+            return await _send(self._paid, "POST", url, timeout_s, content=body, headers=dict(headers))
         finally:
             _witness.reset(token)
 
     async def send_free(self, method: str, url: str, timeout_s: float = 30.0, **more: Any) -> Answer:
         """A request that costs nothing. Raises httpx.HTTPError or OSError."""
-        return await _read(self._free, method, url, timeout_s, **more)
+        return await _send(self._free, method, url, timeout_s, **more)
 
     def stream(self, url: str, timeout_s: float = 60.0) -> Any:
         """Open a download without any key: an async context manager with the response, redirects followed."""
         timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
-        return self._free.stream("GET", url, timeout=timeout, follow_redirects=True)
+        return self._downloads.stream("GET", url, timeout=timeout, follow_redirects=True)
 
 
-async def _read(client: httpx.AsyncClient, method: str, url: str, timeout_s: float, **more: Any) -> Answer:
-    timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=None)
-    request = client.build_request(method, url, timeout=timeout, **more)
-    request.read()  # one body of known length, multipart included
-    response = await client.send(request, stream=True)
-    try:
-        parts, size = [], 0
-        async for part in response.aiter_bytes():
-            size += len(part)
-            if size > MOST_ANSWER_BYTES:
-                raise AnswerTooLarge(f"an answer of more than {MOST_ANSWER_BYTES:,} bytes")
-            parts.append(part)
-    finally:
-        await response.aclose()
-    return Answer(response.status_code, response.headers, b"".join(parts))
+async def _send(session: aiohttp.ClientSession, method: str, url: str, timeout_s: float, **more: Any) -> Answer:
+    request = httpx.Request(method, url, **more)
+    content = request.read()  # one body of known length, multipart included
+    with map_aiohttp_exceptions():
+        async with session.request(
+            method,
+            str(request.url),
+            headers=request.headers,
+            data=content or None,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=timeout_s),
+        ) as response:
+            parts, size = [], 0
+            async for part in response.content.iter_any():
+                size += len(part)
+                if size > MOST_ANSWER_BYTES:
+                    raise AnswerTooLarge(f"an answer of more than {MOST_ANSWER_BYTES:,} bytes")
+                parts.append(part)
+            return Answer(response.status, response.headers, b"".join(parts))
