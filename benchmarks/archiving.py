@@ -62,7 +62,6 @@ async def measure(folder: Path, count: int) -> list[tuple[str, float, float]]:
         links = await run.around.ledger.read(
             lambda connection: [each.url for one in bought for each in views.pictures_of(connection, one)]
         )
-        await by_hand(links, folder / "warm")  # the sandbox draws a picture when it is first asked for
         first = await timed("hand-written loop", by_hand(links, folder / "first"))
         ours = await timed("ours", engine.archive(bought))
         again = await timed("hand-written loop, again", by_hand(links, folder / "again"))
