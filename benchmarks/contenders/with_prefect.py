@@ -23,7 +23,7 @@ def submit(base: str, number: int) -> str:
 
 @task
 def wait(base: str, task_id: str) -> str:
-    """Look every 1.1 s until it is there."""
+    """Look every second until it is there."""
     while True:
         time.sleep(by_hand.LOOK_EVERY_S)
         found = _HTTP.get(f"{base}/v1/tasks/{task_id}").raise_for_status().json()
