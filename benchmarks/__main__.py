@@ -13,7 +13,7 @@ from .processes import ROOT, clean_environment
 # In the order of the documentation. A new benchmark is a module with a `main` that prints Markdown, and a line here.
 SHORT: dict[str, list[str]] = {
     "contenders": ["--rows", "300"],
-    "transport": ["--seconds", "1"],
+    "transport": ["--seconds", "1", "--at-once", "16", "200"],
     "loop_lag": ["--rows", "200"],
     "archiving": ["--pictures", "300"],
     "plan": ["--rows", "100000"],
