@@ -5,12 +5,13 @@ thread with a loop of its own (`.submit`, `.map`), finds no open session there a
 """
 
 import asyncio
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
 
 import httpx
 
@@ -139,13 +140,21 @@ class Session:
             in_full=verifies_in_full(),
         )
 
-    def sandbox_bill(self) -> Any:
-        """The bill of the sandbox this run was simulated with. Raises SeedreamError when it does not answer."""
+    def keep_sandbox_bill(self) -> None:
+        """A simulated run keeps the sandbox's own bill beside its manifest: as it comes, since it may be larger than the memory.
+
+        Raises SeedreamError when the sandbox does not show it.
+        """
         base = next(iter(self.around.lanes.values())).client.account.base_url
-        try:
-            return httpx.get(f"{base.rpartition('/')[0]}/sandbox/bill", timeout=60.0).raise_for_status().json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise SeedreamError(f"the sandbox does not show its bill: {error}") from error
+        with tempfile.NamedTemporaryFile() as file:
+            try:
+                with httpx.stream("GET", f"{base.rpartition('/')[0]}/sandbox/bill", timeout=60.0) as answer:
+                    for part in answer.raise_for_status().iter_bytes():
+                        file.write(part)
+            except httpx.HTTPError as error:
+                raise SeedreamError(f"the sandbox does not show its bill: {error}") from error
+            file.flush()
+            self.around.archive.publish(f"runs/{self.run_id}/sandbox-bill.json", Path(file.name))
 
     async def close(self) -> None:
         """Wait for what must not be left, then let go of everything."""
