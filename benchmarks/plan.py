@@ -1,6 +1,6 @@
 """How fast a catalog of many rows is planned, and in how much memory: one `seedream plan` in a process of its own.
 
-python benchmarks/plan.py --rows 1000000 --format csv
+python -m benchmarks.plan --rows 1000000 --format csv
 """
 
 import argparse
@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from .processes import machine
 
 NAMES = ("sku", "title", "description", "brand", "category", "color", "material", "price", "image")
 SHOTS = """
@@ -85,7 +87,9 @@ def write(folder: Path, count: int, form: str) -> Path:
 
 def main() -> None:
     """Print one line of docs/performance.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--format", choices=["csv", "jsonl", "parquet", "xlsx"], default="csv")
     options = parser.parse_args()
@@ -111,6 +115,7 @@ def main() -> None:
         assert json.loads(ended.stdout)["jobs"] == options.rows
     cpu = used.ru_utime + used.ru_stime
     megabytes = used.ru_maxrss / 1024  # ru_maxrss is in KiB on Linux
+    print(f"{machine()}:\n")
     print("| format | rows | whole command, s | CPU, s | jobs/s | jobs per CPU second | peak memory, MB |")
     print(
         f"| {options.format} | {options.rows:,} | {took:.1f} | {cpu:.1f} | {options.rows / took:,.0f} |"

@@ -23,6 +23,7 @@ MOST_ANSWER_BYTES = 16 * 1024 * 1024
 SUBMIT_IDLE_S = 2.0
 CONNECT_TIMEOUT_S = 10.0
 USER_AGENT = "seedream-tasks"
+_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
 
 class SendWitness:
@@ -114,7 +115,7 @@ class HttpClients:
         self._downloads = httpx.AsyncClient(
             transport=self._free,
             trust_env=False,
-            headers={"User-Agent": USER_AGENT},
+            headers=_HEADERS,
             # Whoever stores pictures learns nothing from one download about the next.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
@@ -135,10 +136,10 @@ class HttpClients:
             _witness.reset(token)
 
     async def send_free(
-        self, method: str, url: str, timeout_s: float, headers: Mapping[str, str], **more: Any
+        self, method: str, url: str, timeout_s: float = 30.0, headers: Mapping[str, str] | None = None, **more: Any
     ) -> Answer:
         """A request that costs nothing. Raises httpx.HTTPError or OSError."""
-        return await _read(self._free, method, url, timeout_s, headers, **more)
+        return await _read(self._free, method, url, timeout_s, headers or {}, **more)
 
     def stream(self, url: str, timeout_s: float = 60.0) -> Any:
         """Open a download without any key: an async context manager with the response, redirects followed."""
@@ -155,7 +156,7 @@ async def _read(
     """
     timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=None)
     request = httpx.Request(
-        method, url, headers={"User-Agent": USER_AGENT, **headers}, extensions={"timeout": timeout.as_dict()}, **more
+        method, url, headers={**_HEADERS, **headers}, extensions={"timeout": timeout.as_dict()}, **more
     )
     request.read()  # one body of known length, multipart included
     response = await transport.handle_async_request(request)

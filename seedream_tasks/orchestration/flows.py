@@ -178,7 +178,8 @@ async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary
             error = await state.aresult(raise_on_failure=False)
             if isinstance(error, BaseException) and not isinstance(error, FailedRun):
                 raise error
-    await asyncio.to_thread(_keep_bill, run)
+    if run.around.simulated:
+        await asyncio.to_thread(run.keep_sandbox_bill)
     summary = await write_manifest(run.run_id, settings)
     await _show_result(run, summary)
     return summary
@@ -299,12 +300,6 @@ async def _show_result(run: Session, summary: Summary) -> None:
         await acreate_link_artifact(as_link(uri), "manifest.parquet", key="seedream-manifest", description=uri)
     await show_unknown(run.around.ledger, run.run_id)
     await tell_end(run.around.ledger, summary, uri)
-
-
-def _keep_bill(run: Session) -> None:
-    """A simulated run keeps the sandbox's own bill beside its manifest."""
-    if run.around.simulated:
-        run.keep_sandbox_bill()
 
 
 def _state(summary: Summary, settings: RunSettings, fail_on_incomplete: bool) -> State[Any]:

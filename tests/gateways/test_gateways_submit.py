@@ -1,6 +1,7 @@
 """What the outcome of a paid request is taken for: every row of the submit table, over real connections."""
 
 import asyncio
+import gzip
 from typing import Any
 
 import httpx
@@ -465,6 +466,23 @@ def test_the_witness_sees_fresh_and_reused_connections() -> None:
             return [each.connected for each in witnesses]
 
     assert asyncio.run(go()) == [True, True, False]
+
+
+def test_a_compressed_answer_is_read_and_no_cookie_is_kept() -> None:
+    """Answers may come packed, as the request allows; what one sets as a cookie is not sent with the next."""
+
+    async def go() -> tuple[list[Any], Server]:
+        packed = message(200, gzip.compress(b'{"data": 1}'), Content_Encoding="gzip", Set_Cookie="who=me")
+        async with Server(saying(packed)) as server, HttpClients() as http:
+            paid = await http.send_paid(server.url, b"{}", {}, 5.0, SendWitness())
+            return [paid.json(), (await http.send_free("GET", server.url)).json()], server
+
+    answers, server = asyncio.run(go())
+    assert answers == [{"data": 1}, {"data": 1}]
+    for request in server.requests:
+        assert "gzip" in request.headers["accept-encoding"]
+        assert request.headers["user-agent"] == "seedream-tasks"
+        assert "cookie" not in request.headers
 
 
 def test_a_submit_is_one_json_object_in_utf8() -> None:
