@@ -178,7 +178,7 @@ class Buyer:
 
     async def _send(self, lease: Lease, lane: Lane, body: dict[str, Any]) -> Bought:
         attempt_id = lease.attempt_id
-        if self._stopped() or not lease.allows_sending():
+        if self._stopped() or not (lease.allows_sending() and lane.may_send()):
             why = (
                 "the run is stopping" if self._stopped() else "the lease had run down before the request could be sent"
             )

@@ -408,3 +408,5 @@ class Engine:
         if self.fault is None:
             self.fault = fault
             logger.critical("the run stops: %s", fault)
+            for lane in self._lanes.values():
+                lane.end()

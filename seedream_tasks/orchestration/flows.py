@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Literal
 from uuid import UUID
@@ -46,6 +47,7 @@ from .artifacts import (
     in_a_line,
     result_markdown,
 )
+from .elsewhere import other_task_runner, run_elsewhere
 from .events import tell_end
 from .session import RunSettings, Session, session
 from .stopping import in_order
@@ -162,9 +164,7 @@ async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary
     await _ask_for_approval(run, settings, runner, figures)
     showing = asyncio.create_task(_show_progress(runner.engine.progress))
     try:
-        ranges = _ranges(runner.frozen, granularity)
-        chunks = [_chunk(run.run_id, settings, start, stop, label) for start, stop, label in ranges]
-        states = await asyncio.gather(*(chunk() for chunk in chunks))
+        states = await _chunks(run.run_id, settings, runner, granularity)
     finally:
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
@@ -207,6 +207,19 @@ async def _ask_for_approval(run: Session, settings: RunSettings, runner: Runner,
     await abide(run, await approved(run, figures, limit, rows))
 
 
+async def _chunks(run_id: str, settings: RunSettings, runner: Runner, granularity: str) -> list[State[Any]]:
+    """All records as far as they go: in this event loop, or on the flow's task runner."""
+    if other_task_runner() is None:
+        ranges = _ranges(runner.frozen, granularity)
+        chunks = [_chunk(run_id, settings, start, stop, label) for start, stop, label in ranges]
+        return list(await asyncio.gather(*(chunk() for chunk in chunks)))
+    # Each opens connections of its own there, which is much for one record.
+    ranges = _ranges(runner.frozen, "chunk" if granularity == "auto" else granularity)
+    progress, total = runner.engine.progress, len(runner.frozen)
+    submits = [partial(_named(label).submit, run_id, settings, start, stop) for start, stop, label in ranges]
+    return await run_elsewhere(submits, lambda number: progress.reached(ranges[number][1] / total))
+
+
 def _ranges(frozen: FrozenRun, granularity: str) -> list[tuple[int, int, str]]:
     """Which records become one task run: start, stop, name."""
     total = len(frozen)
@@ -238,8 +251,11 @@ def _row_ranges(rows: list[dict[str, Any]]) -> list[tuple[int, int, str]]:
 
 
 def _chunk(run_id: str, settings: RunSettings, start: int, stop: int, label: str) -> Callable[[], Any]:
-    named = process_chunk.with_options(task_run_name=label.replace("{", "(").replace("}", ")"))
-    return lambda: named(run_id, settings, start, stop, return_state=True)
+    return lambda: _named(label)(run_id, settings, start, stop, return_state=True)
+
+
+def _named(label: str) -> Any:
+    return process_chunk.with_options(task_run_name=label.replace("{", "(").replace("}", ")"))
 
 
 async def _show_forecast(run: Session, figures: Forecast, funds: Mapping[str, Funds]) -> None:
