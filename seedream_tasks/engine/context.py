@@ -54,6 +54,7 @@ class RunContext:
     callback_base: str | None = None
     asks: bool = True  # False: where callbacks are on, nobody polls
     in_full: bool = True  # decode every pixel of what is archived
+    owns_run: bool = True  # False: another process began the run and goes on when this one leaves
 
 
 def rescue_folder(place: Locations) -> Path:

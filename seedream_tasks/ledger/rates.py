@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, select, text
 from .schema import rate_leases
 from .store import database_now, upsert
 
-LEASE_S = 15.0
+LEASE_S = 8.0
 # Beside the hash of the account's name: no other lock of this database has it.
 _LOCKS = 713_601_452
 

@@ -334,6 +334,18 @@ rate_leases = Table(
     Column("until", BigInteger, nullable=False),  # the same: when the share falls back
 )
 
+shards = Table(
+    "shards",
+    TABLES,
+    Column("run_id", Text, primary_key=True),
+    Column("start", BigInteger, primary_key=True),  # of the run's records, the first
+    Column("stop", BigInteger, primary_key=True),  # and the one after the last
+    Column("done", BigInteger, nullable=False),  # jobs that are as far as this run takes them
+    Column(
+        "alive_until", BigInteger, nullable=False
+    ),  # microseconds by the database's clock: a process is at work on it
+)
+
 events = Table(
     "events",
     TABLES,

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Literal
 from uuid import UUID
@@ -19,15 +18,12 @@ from prefect.artifacts import (
     aupdate_progress_artifact,
 )
 from prefect.client.schemas.objects import State
-from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from ..catalog.contact_sheet import sheet_path, short_sheet
-from ..catalog.frozen import FrozenRun
 from ..catalog.manifest import Summary, manifest_path, summarize
 from ..catalog.records import RunFacts
-from ..core.states import Reason
 from ..engine.balances import Funds, look_at_funds
 from ..engine.canary import canary
 from ..engine.embedded import embedded_sandbox, sandbox_state
@@ -47,19 +43,16 @@ from .artifacts import (
     in_a_line,
     result_markdown,
 )
-from .elsewhere import other_task_runner, run_elsewhere
+from .chunks import chunk, run_chunks
 from .events import tell_end
 from .session import RunSettings, Session, session
+from .shards import check_shards, run_shards
 from .stopping import in_order
-from .tasks import plan_jobs, process_chunk, write_manifest
+from .tasks import plan_jobs, write_manifest
 from .telling import for_show, show_unknown
 
 logger = logging.getLogger("seedream_tasks.flows")
 
-# Up to this many jobs are task runs of their own; beyond, Prefect's server could not keep up with the engine.
-MOST_ROW_TASKS = 300
-# The first chunk is small, as proof of life; the others are few, since each costs the server some writes.
-FIRST_CHUNK, CHUNK = 100, 1000
 _PROGRESS_EVERY_S = 2.0
 
 
@@ -91,6 +84,7 @@ async def catalog_images(
     sandbox: bool = False,
     approve_above_usd: float | str | None = None,
     fail_on_incomplete: bool = False,
+    shards: int = 1,
 ) -> Any:
     """Turn a catalog into archived pictures and a costed manifest.
 
@@ -120,7 +114,9 @@ async def catalog_images(
         sandbox: Simulate with the embedded sandbox.
         approve_above_usd: Above this forecast a few records of each category are bought, then the run waits for approval.
         fail_on_incomplete: End as Failed when a record is neither archived nor skipped.
+        shards: Into how many parts to divide the run, each a run of the deployment process-shard on whichever worker takes it.
     """
+    await check_shards(shards)
     names = await gateway_names(gateways or ())
     place = await place_of(archive, ledger, simulated=sandbox)
     settings = RunSettings(
@@ -152,11 +148,11 @@ async def catalog_images(
             bases = await asyncio.to_thread(stack.enter_context, embedded_sandbox(sandbox_state(place)))
             settings = replace(settings, bases={name: bases[name] for name in configured(names, sandbox).names})
         run = await stack.enter_async_context(session(run_id, settings))
-        summary = await _run(run, settings, granularity)
+        summary = await _run(run, settings, granularity, shards)
     return _state(summary, settings, fail_on_incomplete)
 
 
-async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary:
+async def _run(run: Session, settings: RunSettings, granularity: str, shards: int) -> Summary:
     figures = await plan_jobs(run.run_id, settings)
     funds = await look_at_funds(run.around.lanes, figures, run.around.balances)
     await _show_forecast(run, figures, funds)
@@ -164,20 +160,12 @@ async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary
     await _ask_for_approval(run, settings, runner, figures)
     showing = asyncio.create_task(_show_progress(runner.engine.progress))
     try:
-        states = await _chunks(run.run_id, settings, runner, granularity)
+        parts = await run_shards(run, settings, shards) if shards > 1 else await run_chunks(run, settings, granularity)
     finally:
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
-    if runner.engine.fault is not None:
-        raise runner.engine.fault
-    for state in states:
-        if state.is_failed() or state.is_crashed():
-            # A row whose record failed returns a Failed state without an exception; what was raised stopped its chunk.
-            error = await state.aresult(raise_on_failure=False)
-            if isinstance(error, BaseException) and not isinstance(error, FailedRun):
-                raise error
     await asyncio.to_thread(_keep_bill, run)
-    summary = await write_manifest(run.run_id, settings)
+    summary = await write_manifest(run.run_id, settings, parts)
     await _show_result(run, summary)
     return summary
 
@@ -194,7 +182,7 @@ async def _ask_for_approval(run: Session, settings: RunSettings, runner: Runner,
     for position in await asyncio.to_thread(canary, runner.frozen, limit):
         (row,) = runner.frozen.rows(position, position + 1)
         label = f"canary {row['row_key']} {row['shot']}"
-        await _chunk(run.run_id, settings, position, position + 1, label)()
+        await chunk(run.run_id, settings, position, position + 1, label)
         _, records_now = await asyncio.to_thread(
             summarize,
             run.around.ledger,
@@ -205,57 +193,6 @@ async def _ask_for_approval(run: Session, settings: RunSettings, runner: Runner,
         )
         rows += records_now
     await abide(run, await approved(run, figures, limit, rows))
-
-
-async def _chunks(run_id: str, settings: RunSettings, runner: Runner, granularity: str) -> list[State[Any]]:
-    """All records as far as they go: in this event loop, or on the flow's task runner."""
-    if other_task_runner() is None:
-        ranges = _ranges(runner.frozen, granularity)
-        chunks = [_chunk(run_id, settings, start, stop, label) for start, stop, label in ranges]
-        return list(await asyncio.gather(*(chunk() for chunk in chunks)))
-    # Each opens connections of its own there, which is much for one record.
-    ranges = _ranges(runner.frozen, "chunk" if granularity == "auto" else granularity)
-    progress, total = runner.engine.progress, len(runner.frozen)
-    submits = [partial(_named(label).submit, run_id, settings, start, stop) for start, stop, label in ranges]
-    return await run_elsewhere(submits, lambda number: progress.reached(ranges[number][1] / total))
-
-
-def _ranges(frozen: FrozenRun, granularity: str) -> list[tuple[int, int, str]]:
-    """Which records become one task run: start, stop, name."""
-    total = len(frozen)
-    if granularity == "row" or (granularity == "auto" and total <= MOST_ROW_TASKS):
-        return _row_ranges(frozen.rows(0, total))
-    first = min(FIRST_CHUNK, total)
-    starts = [0, *range(first, total, CHUNK)]
-    return [
-        (start, stop, f"records {start + 1} to {stop}")
-        for start, stop in zip(starts, [*starts[1:], total], strict=True)
-        if stop > start
-    ]
-
-
-def _row_ranges(rows: list[dict[str, Any]]) -> list[tuple[int, int, str]]:
-    """A task run for each record that is to be bought; stretches of unchanged ones, which may still be in flight, share one."""
-    ranges: list[tuple[int, int, str]] = []
-    since: int | None = None
-    for position, row in enumerate([*rows, None]):
-        unchanged = row is not None and row["_settled"] is None and row["reason"] == Reason.UNCHANGED
-        if unchanged and since is None:
-            since = position
-        elif not unchanged and since is not None:
-            ranges.append((since, position, f"unchanged records {since + 1} to {position}"))
-            since = None
-        if row is not None and row["_settled"] is None and not unchanged:
-            ranges.append((position, position + 1, f"{row['row_key']} {row['shot']}"))
-    return ranges
-
-
-def _chunk(run_id: str, settings: RunSettings, start: int, stop: int, label: str) -> Callable[[], Any]:
-    return lambda: _named(label)(run_id, settings, start, stop, return_state=True)
-
-
-def _named(label: str) -> Any:
-    return process_chunk.with_options(task_run_name=label.replace("{", "(").replace("}", ")"))
 
 
 async def _show_forecast(run: Session, figures: Forecast, funds: Mapping[str, Funds]) -> None:

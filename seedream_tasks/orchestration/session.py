@@ -78,6 +78,7 @@ class Session:
         self._engine: Engine | None = None
         self._runner: Runner | None = None
         self._opening = asyncio.Lock()
+        self._began = False
 
     @property
     def capabilities(self) -> dict[str, dict[str, Capability]]:
@@ -87,6 +88,7 @@ class Session:
     async def begin(self) -> None:
         """Make the run known to the ledger; this also proves that it can be written."""
         settings, around = self.settings, self.around
+        self._began = True
         cap = settings.max_usd
         if settings.approve_above_usd is not None:
             # Until somebody has approved more.
@@ -137,6 +139,7 @@ class Session:
             callback_base=callback_base(),
             asks=asks(),
             in_full=verifies_in_full(),
+            owns_run=self._began,
         )
 
     def sandbox_bill(self) -> Any:

@@ -108,7 +108,7 @@ class Account(RuleBasedStateMachine):
     def die(self, process: Process) -> None:
         self.alive.remove(process)
 
-    @rule(seconds=st.sampled_from([0.5, 2.0, 11.0, 16.0]))
+    @rule(seconds=st.sampled_from([0.5, 2.0, 6.0, 9.0]))
     def pass_time(self, seconds: float) -> None:
         self.clock += seconds
         for process in self.alive:

@@ -26,8 +26,8 @@ def test_chunks_on_two_dask_processes_are_one_run(
     """flows/catalog_images_on_dask.py as it stands, on PostgreSQL: each row bought once, bill and manifest agree exactly, and
     what is in flight at once is what the account's limit says, not twice that. Again, without
     Dask: nothing is bought."""
-    monkeypatch.setattr("seedream_tasks.orchestration.flows.FIRST_CHUNK", 2)
-    monkeypatch.setattr("seedream_tasks.orchestration.flows.CHUNK", 5)
+    monkeypatch.setattr("seedream_tasks.orchestration.chunks.FIRST_CHUNK", 2)
+    monkeypatch.setattr("seedream_tasks.orchestration.chunks.CHUNK", 5)
     monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "3")
     monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.3}])
