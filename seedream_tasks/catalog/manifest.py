@@ -215,16 +215,20 @@ def write_part(ledger: Ledger, archive: Archive, run_id: str, start: int, stop: 
     if run is None:
         raise SeedreamError(f"the ledger knows no run {run_id}")
     frozen = FrozenRun(archive, run_id)
-    told, summary = RunFacts(run_id, run.simulated, archive.root), Summary(run_id, run.simulated)
+    told = RunFacts(run_id, run.simulated, archive.root)
     schema = _schema(frozen, {OF_RUN: run_id})
     try:
         with tempfile.TemporaryDirectory(prefix="seedream-") as folder:
             target = Path(folder, "part.parquet")
-            with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-                ledger.read_now(
-                    lambda connection: _compute(connection, frozen, writer, schema, told, summary, start, stop)
-                )
-                writer.add_key_value_metadata({SUMS: summary.as_part()})
+
+            def work(connection: Connection) -> Summary:
+                summary = Summary(run_id, told.simulated)
+                with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+                    _compute(connection, frozen, writer, schema, told, summary, start, stop)
+                    writer.add_key_value_metadata({SUMS: summary.as_part()})
+                return summary
+
+            summary = ledger.read_now(work)
             if is_final(summary.by_status):
                 archive.publish(part_path(run_id, (start, stop)), target)
             else:
@@ -238,9 +242,13 @@ def summarize(
     ledger: Ledger, frozen: FrozenRun, run: RunFacts, start: int, stop: int
 ) -> tuple[Summary, list[dict[str, Any]]]:
     """The figures and records of a part of a run, as its manifest would have them now."""
-    summary = Summary(run.run_id, run.simulated)
     rows = frozen.rows(start, stop)
-    return summary, ledger.read_now(lambda connection: _records(connection, rows, run, summary))
+
+    def work(connection: Connection) -> tuple[Summary, list[dict[str, Any]]]:
+        summary = Summary(run.run_id, run.simulated)
+        return summary, _records(connection, rows, run, summary)
+
+    return ledger.read_now(work)
 
 
 def _reconcile(connection: Connection, frozen: FrozenRun, summary: Summary) -> None:
