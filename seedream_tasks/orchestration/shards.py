@@ -30,7 +30,7 @@ from ..catalog.parts import Range
 from ..core.errors import ConfigurationError, LedgerFault
 from ..ledger import shards
 from ..ledger.shards import ShardView
-from ..ledger.store import Ledger
+from ..ledger.store import Ledger, exists, shown_url
 from .artifacts import in_a_line
 from .chunks import run_chunks
 from .session import RunSettings, Session, session
@@ -88,7 +88,7 @@ async def process_shard(run_id: str, settings: RunSettings, start: int, stop: in
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(in_order())
-        await _reach_sandbox(settings)
+        await _reach_all(settings)
         run = await stack.enter_async_context(session(run_id, settings))
         runner = await run.runner()
         ledger = run.around.ledger
@@ -99,7 +99,15 @@ async def process_shard(run_id: str, settings: RunSettings, start: int, stop: in
     return Completed(message=message) if summary.complete else Completed(name="Incomplete", message=message)
 
 
-async def _reach_sandbox(settings: RunSettings) -> None:
+async def _reach_all(settings: RunSettings) -> None:
+    """Raises ConfigurationError where this worker lacks what the run was started with: its ledger, or its sandbox."""
+    place = await settings.place()
+    if not await asyncio.to_thread(exists, place.ledger_url):
+        raise ConfigurationError(
+            f"the ledger of this run is not at {shown_url(place.ledger_url)} for this worker",
+            field="ledger",
+            hint="an SQLite ledger is for one machine; workers on several need one in PostgreSQL",
+        )
     for base in sorted(settings.bases.values())[:1]:
         url = base.rpartition("/")[0]
         try:

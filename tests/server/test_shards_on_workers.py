@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from prefect_ui import server_with_ui
 from runs import products, read
@@ -23,6 +25,7 @@ from seedream_tasks.ledger.store import parse_url
 
 ROOT = Path(__file__).parents[2]
 ROWS = 6
+SLOW: list[dict[str, Any]] = [{"gateway": "*", "kind": "slow", "rate": 1, "value": 3600}]
 PARENT = """
 import asyncio, json, sys
 from seedream_tasks import catalog_images
@@ -30,22 +33,25 @@ asyncio.run(catalog_images(**json.loads(sys.argv[1])))
 """
 
 
-@pytest.fixture
-def server(gateways: Sandbox, tmp_path: Path) -> Iterator[dict[str, str]]:
+@pytest.fixture(scope="module")
+def server(_fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a new server that has a work pool and the deployment of this project's prefect.yaml, keys and all."""
-    shutil.copytree(ROOT / "flows", tmp_path / "flows")
-    shutil.copy(ROOT / "prefect.yaml", tmp_path)
-    with server_with_ui(tmp_path / "prefect") as url:
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copytree(ROOT / "flows", folder / "flows")
+    shutil.copy(ROOT / "prefect.yaml", folder)
+    with server_with_ui(folder / "prefect") as url:
         known = {
             **os.environ,
+            **{f"SEEDREAM_{name.upper()}_API_KEY": f"key-of-{name}" for name in _fast_sandbox.bases},
+            **{f"SEEDREAM_{name.upper()}_BASE_URL": base for name, base in _fast_sandbox.bases.items()},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PREFECT_API_URL": f"{url}/api",
-            "PREFECT_HOME": str(tmp_path / "prefect"),
+            "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
         }
         for words in (("work-pool", "create", "seedream", "--type", "process"), ("deploy", "--name", "process-shard")):
             command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
-            done = subprocess.run(command, env=known, cwd=tmp_path, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, env=known, cwd=folder, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
         yield known
 
@@ -80,42 +86,66 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
+@contextmanager
+def parent(
+    server: dict[str, str], folder: Path, ledger: str, rows: int
+) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+    """A run of so many rows in two shards, in a process of its own; and where it says what happens."""
+    wanted = {
+        "catalog": str(products(folder / "c.csv", rows)),
+        "archive": str(folder / "archive"),
+        "ledger": ledger,
+        "gateways": ["evolink"],
+        "shards": 2,
+    }
+    said = folder / "parent.log"
+    with said.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PARENT, json.dumps(wanted)], env=server, stdout=log, stderr=log
+        )
+        try:
+            yield process, said
+        finally:
+            process.kill()
+            process.wait()
+
+
+def all_accepted(gateways: Sandbox, process: "subprocess.Popen[bytes]", said: Path, rows: int) -> None:
+    """Wait for all tasks to be at the gateway."""
+    until(lambda: gateways.bill()["accepted"] == rows or process.poll() is not None, "all tasks at the gateway")
+    assert process.poll() is None, said.read_text()
+
+
+def rows_of(ledger: str, statement: str) -> list[Any]:
+    """One statement on the ledger."""
+    engine = create_engine(parse_url(ledger))
+    with engine.begin() as connection:
+        done = connection.execute(text(statement))
+        found = list(done) if done.returns_rows else []
+    engine.dispose()
+    return found
+
+
 def test_a_worker_killed_in_mid_shard_costs_nothing_twice(
     server: dict[str, str], gateways: Sandbox, tmp_path: Path, postgres_ledger: str
 ) -> None:
     """Two shards on two workers, all tasks in flight; one worker dies, and both shards are taken for lost: one really is, the
     other has two processes at work on it from then on. Each row is bought once, and the manifest adds up to the bill."""
-    gateways.faults([{"gateway": "*", "kind": "slow", "rate": 1, "value": 3600}])
-    wanted = {
-        "catalog": str(products(tmp_path / "c.csv", ROWS)),
-        "archive": str(tmp_path / "archive"),
-        "ledger": postgres_ledger,
-        "gateways": ["evolink"],
-        "shards": 2,
-    }
-    said = tmp_path / "parent.log"
-    with worker(server, tmp_path, "one") as one, worker(server, tmp_path, "two"), said.open("wb") as log:
-        parent = subprocess.Popen(
-            [sys.executable, "-c", PARENT, json.dumps(wanted)], env=server, stdout=log, stderr=log
-        )
-        try:
-            until(lambda: gateways.bill()["accepted"] == ROWS or parent.poll() is not None, "all tasks at the gateway")
-            assert parent.poll() is None, said.read_text()
-            kill(one)
-            engine = create_engine(parse_url(postgres_ledger))
-            with engine.begin() as connection:
-                begun = connection.scalar(text("SELECT count(*) FROM shards"))
-                connection.execute(text("UPDATE shards SET alive_until = 0"))
-            engine.dispose()
-            assert begun == 2
-            until(lambda: said.read_text().count("it is begun again") == 2, "two shards that are begun again")
-            gateways.faults([])
-            gateways.advance(4000)
-            with worker(server, tmp_path, "three"):
-                assert parent.wait(timeout=120) == 0, said.read_text()
-        finally:
-            parent.kill()
-            parent.wait()
+    gateways.faults(SLOW)
+    with (
+        worker(server, tmp_path, "one") as one,
+        worker(server, tmp_path, "two"),
+        parent(server, tmp_path, postgres_ledger, ROWS) as (process, said),
+    ):
+        all_accepted(gateways, process, said, ROWS)
+        kill(one)
+        assert len(rows_of(postgres_ledger, "SELECT * FROM shards")) == 2
+        rows_of(postgres_ledger, "UPDATE shards SET alive_until = 0")
+        until(lambda: said.read_text().count("it is begun again") == 2, "two shards that are begun again")
+        gateways.faults([])
+        gateways.advance(4000)
+        with worker(server, tmp_path, "three"):
+            assert process.wait(timeout=120) == 0, said.read_text()
     assert gateways.bill()["submissions"] == ROWS
     assert set(bought(gateways).values()) == {1}
     (run,) = (tmp_path / "archive" / "runs").iterdir()
@@ -124,3 +154,28 @@ def test_a_worker_killed_in_mid_shard_costs_nothing_twice(
     billed = sum((each["billed_usd"] for each in records), Decimal(0))
     assert billed == Decimal(gateways.bill()["usd"]) == Decimal("0.186")
     assert not (run / "parts").exists()
+
+
+def test_a_parent_that_is_stopped_stops_its_shards(
+    server: dict[str, str], gateways: Sandbox, tmp_path: Path, postgres_ledger: str
+) -> None:
+    """Its flow runs on the workers end as cancelled, what is in flight stays in the ledger, and nobody is at work any more."""
+    gateways.faults(SLOW)
+    with (
+        worker(server, tmp_path, "four"),
+        worker(server, tmp_path, "five"),
+        parent(server, tmp_path, postgres_ledger, 2) as (process, said),
+    ):
+        all_accepted(gateways, process, said, 2)
+        process.terminate()
+        assert process.wait(timeout=120) != 0
+        (run_id,) = (path.name for path in (tmp_path / "archive" / "runs").iterdir())
+        with httpx.Client(base_url=server["PREFECT_API_URL"], timeout=60, trust_env=False) as http:
+
+            def states() -> list[str]:
+                every = http.post("/flow_runs/filter", json={}).raise_for_status().json()
+                return [each["state_type"] for each in every if each["parameters"].get("run_id") == run_id]
+
+            until(lambda: states() == ["CANCELLED"] * 2, "both shards cancelled")
+    assert [row.state for row in rows_of(postgres_ledger, "SELECT state FROM attempts")] == ["accepted"] * 2
+    assert rows_of(postgres_ledger, "SELECT * FROM rate_leases") == []
