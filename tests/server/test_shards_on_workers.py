@@ -110,10 +110,12 @@ def parent(
             process.wait()
 
 
-def all_accepted(gateways: Sandbox, process: "subprocess.Popen[bytes]", said: Path, rows: int) -> None:
-    """Wait for all tasks to be at the gateway."""
+def all_accepted(gateways: Sandbox, process: "subprocess.Popen[bytes]", said: Path, ledger: str, rows: int) -> None:
+    """Wait for all tasks to be at the gateway, and in the ledger: a worker that is killed before that leaves unknown ones."""
     until(lambda: gateways.bill()["accepted"] == rows or process.poll() is not None, "all tasks at the gateway")
     assert process.poll() is None, said.read_text()
+    recorded = "SELECT 1 FROM attempts WHERE state = 'accepted'"
+    until(lambda: len(rows_of(ledger, recorded)) == rows, "all tasks in the ledger")
 
 
 def rows_of(ledger: str, statement: str) -> list[Any]:
@@ -137,7 +139,7 @@ def test_a_worker_killed_in_mid_shard_costs_nothing_twice(
         worker(server, tmp_path, "two"),
         parent(server, tmp_path, postgres_ledger, ROWS) as (process, said),
     ):
-        all_accepted(gateways, process, said, ROWS)
+        all_accepted(gateways, process, said, postgres_ledger, ROWS)
         kill(one)
         assert len(rows_of(postgres_ledger, "SELECT * FROM shards")) == 2
         rows_of(postgres_ledger, "UPDATE shards SET alive_until = 0")
@@ -166,7 +168,7 @@ def test_a_parent_that_is_stopped_stops_its_shards(
         worker(server, tmp_path, "five"),
         parent(server, tmp_path, postgres_ledger, 2) as (process, said),
     ):
-        all_accepted(gateways, process, said, 2)
+        all_accepted(gateways, process, said, postgres_ledger, 2)
         process.terminate()
         assert process.wait(timeout=120) != 0
         (run_id,) = (path.name for path in (tmp_path / "archive" / "runs").iterdir())
