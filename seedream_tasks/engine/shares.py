@@ -29,6 +29,8 @@ _AGAIN_S = 0.05
 # After so long without use a share is given back.
 _QUIET_S = 10.0
 _LONGEST_LOOK_S = 1.0
+# A turn that comes this late, since timers do, does not delay the ones after it.
+_LATE_S = 0.005
 
 
 class Holding:
@@ -213,11 +215,12 @@ class Pace:
         async with self._line:
             while not self._is_open:
                 rate = self._holding.now() * self._per_second
-                wait = self._last + 1.0 / rate - time.monotonic() if rate else float("inf")
+                due = self._last + 1.0 / rate if rate else float("inf")
+                wait = due - time.monotonic()
                 if wait <= 0:
+                    self._last = max(due, time.monotonic() - _LATE_S)
                     break
                 await self._holding.change(wait)
-            self._last = time.monotonic()
 
     def let_go(self) -> None:
         """Nothing is sent any more: whoever waits need not."""

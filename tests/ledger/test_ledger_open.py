@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from seedream_tasks.core.errors import ConfigurationError, LedgerFault
 from seedream_tasks.ledger import facts
-from seedream_tasks.ledger.schema import SCHEMA_VERSION, meta
+from seedream_tasks.ledger.schema import SCHEMA_VERSION, attempts, meta
 from seedream_tasks.ledger.store import exists, holds_password, open_ledger, parse_url, shown_url
 from seedream_tasks.ledger.views import list_attempts
 
