@@ -31,6 +31,7 @@ _QUIET_S = 10.0
 _LONGEST_LOOK_S = 1.0
 # A turn that comes this late, since timers do, does not delay the ones after it.
 _LATE_S = 0.005
+_SHORT_S = 0.05
 
 
 class Holding:
@@ -220,7 +221,8 @@ class Pace:
                 if wait <= 0:
                     self._last = max(due, time.monotonic() - _LATE_S)
                     break
-                await self._holding.change(wait)
+                # A short wait is slept through: to be told of a change as well costs more than all the rest of a turn.
+                await (asyncio.sleep(wait) if wait < _SHORT_S else self._holding.change(wait))
 
     def let_go(self) -> None:
         """Nothing is sent any more: whoever waits need not."""

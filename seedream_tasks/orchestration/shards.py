@@ -46,6 +46,8 @@ NOBODY_CAME_S = 600.0
 _BEGINS_WITHIN_S = 180.0
 _LOOK_EVERY_S = 2.0
 _CANCEL_WITHIN_S = 8.0
+# For so long the parent waits for Prefect's server; the shards go on without it.
+_SERVER_AWAY_S = 300.0
 _KEYS = 100  # idempotency keys that are tried: a parent that is run again finds those of its earlier runs
 
 
@@ -202,8 +204,9 @@ async def run_shards(run: Session, settings: RunSettings, count: int) -> list[Ra
             for each in ranges_of(len(runner.frozen), count):
                 await followed.begin(each)
             while followed.open:
-                for of in await followed.look():
-                    ours.append(asyncio.create_task(run_chunks(run, settings, "auto", *of)))
+                await followed.look_if_answered()
+                while followed.ours:
+                    ours.append(asyncio.create_task(run_chunks(run, settings, "auto", *followed.ours.pop())))
                 views = await ledger.read(lambda connection: shards.of_run(connection, run.run_id))
                 progress.reached(sum(view.done for view in views.values()) / max(progress.total, 1))
                 if followed.open:
@@ -228,6 +231,8 @@ class _Followed:
         self._parameters = parameters
         self.open: list[_Shard] = []
         self.done: list[Range] = []
+        self.ours: list[Range] = []  # for the parent to do
+        self._answered = asyncio.get_running_loop().time()  # when Prefect's server did last
 
     async def begin(self, of: Range, starts: int = 1) -> None:
         """Start a flow run for a shard, or find the one that an earlier run of this parent has left going."""
@@ -246,36 +251,45 @@ class _Followed:
                 return
         raise ConfigurationError(f"records {of[0] + 1} to {of[1]} were begun {_KEYS} times", field="shards")
 
-    async def look(self) -> list[Range]:
-        """See how all are, begin the lost ones again; returns those that are for the parent to do."""
+    async def look_if_answered(self) -> None:
+        """`look`, where a Prefect server that does not answer is waited for. Raises what it raises once that takes too long."""
+        now = asyncio.get_running_loop().time
+        try:
+            await self._look()
+            self._answered = now()
+        except httpx.HTTPError as error:
+            if now() - self._answered > _SERVER_AWAY_S:
+                raise
+            logger.warning("Prefect's server does not say how the shards are: %s", error or type(error).__name__)
+
+    async def _look(self) -> None:
+        """See how all are and begin the lost ones again."""
         wanted = FlowRunFilter(id=FlowRunFilterId(any_=[each.flow_run_id for each in self.open]))
         states = {each.id: each.state for each in await self._client.read_flow_runs(flow_run_filter=wanted)}
         run_id, ledger = self._run.run_id, self._run.around.ledger
         views = await ledger.read(lambda connection: shards.of_run(connection, run_id))
-        now, was_open = asyncio.get_running_loop().time(), self.open
-        self.open = []
-        ours: list[Range] = []
-        for shard in was_open:
+        now = asyncio.get_running_loop().time()
+        for shard in list(self.open):
             state = states.get(shard.flow_run_id)
             what = _next(state, views.get(shard.of), shard.starts, now - shard.since)
-            named = f"records {shard.of[0] + 1} to {shard.of[1]}"
             if what is _Next.WAIT:
-                self.open.append(shard)
-            elif what is _Next.DONE:
+                continue
+            named = f"records {shard.of[0] + 1} to {shard.of[1]}"
+            told = f"{state.name} {state.message or ''}".strip() if state else "not there"
+            if what is _Next.DONE:
                 self.done.append(shard.of)
             elif what is _Next.LEFT:
                 logger.warning("%s: their shard was cancelled, so they stay as they are", named)
             else:
                 await self._end(shard, state)
                 await ledger.write(lambda connection, of=shard.of: shards.forget(connection, run_id, of))  # type: ignore[misc]
-                told = f"{state.name} {state.message or ''}".strip() if state else "not there"
                 if what is _Next.AGAIN:
                     logger.warning("%s: their shard is lost (%s), it is begun again", named, told)
                     await self.begin(shard.of, shard.starts + 1)
                 else:
                     logger.warning("%s: no shard does them (%s), so they are done here", named, told)
-                    ours.append(shard.of)
-        return ours
+                    self.ours.append(shard.of)
+            self.open.remove(shard)  # last: should Prefect's server go away before, it is looked at again
 
     async def _end(self, shard: _Shard, state: State[Any] | None) -> None:
         """Let Prefect know that nobody follows this flow run any more."""
