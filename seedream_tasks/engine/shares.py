@@ -49,9 +49,8 @@ class Holding:
         self._last_use = 0.0
         self._fault: LedgerFault | None = None
         self._change = asyncio.Event()
-        self.listener: Callable[[LedgerFault | None], None] = lambda fault: (
-            None
-        )  # told of changes and of no more renewals
+        # Told of changes, and of the fault for which there will be none.
+        self.listener: Callable[[LedgerFault | None], object] = lambda fault: None
         self.is_kept = False
 
     def now(self) -> int:

@@ -1,5 +1,6 @@
 """Limits hold for all processes together: by a model of everything that can happen to a share, and by what the gateway saw."""
 
+import asyncio
 import shutil
 import tempfile
 import time
@@ -14,15 +15,21 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from runs import products
+from runs import settings as run_settings
 from sandbox_process import Sandbox
-from sqlalchemy import select
+from sqlalchemy import select, update
+from waiting import until
+from witness import submissions
 
+from seedream_tasks.core.errors import SeedreamError
 from seedream_tasks.engine import shares
 from seedream_tasks.engine.shares import Holding
 from seedream_tasks.ledger import rates
 from seedream_tasks.ledger.rates import Asked, Key, Rate, Share
 from seedream_tasks.ledger.schema import rate_leases
 from seedream_tasks.ledger.store import open_ledger
+from seedream_tasks.orchestration.session import session
+from seedream_tasks.orchestration.tasks import plan_jobs
 
 KEY: Key = ("an account", Rate.IN_FLIGHT)
 MOST = 7
@@ -204,3 +211,40 @@ def test_a_share_of_a_killed_process_falls_back(
     assert processes.together(second) == [0]
     died, began = (time for time, _ in spans(gateways))
     assert began - died > lease_s / 2
+
+
+@pytest.mark.parametrize("ends", ["given back", "a fault here"])
+def test_a_run_without_a_share_waits_until_there_is_one_or_no_reason(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """Another process has the only place: nothing is sent; given back, the run finishes, and a run that is to stop does."""
+    monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "1")
+    wanted = run_settings(products(tmp_path / "c.csv", 1), tmp_path / "a", gateways=["evolink"])
+
+    async def go() -> None:
+        async with session("run", wanted) as run:
+            await plan_jobs.fn("run", wanted)
+            ledger, key = run.around.ledger, (run.around.lanes["evolink"].account, Rate.IN_FLIGHT)
+            await ledger.write(lambda connection: rates.lease(connection, "another", {key: Asked(1, 1)}))
+            await ledger.write(lambda connection: connection.execute(update(rate_leases).values(until=2**62)))
+            runner = await run.runner()
+            working = asyncio.create_task(runner.run(0, 1))
+
+            def asked() -> bool:
+                leases = ledger.read_now(lambda connection: connection.execute(select(rate_leases)).all())
+                return len(leases) == 2
+
+            async with asyncio.timeout(60):
+                await asyncio.to_thread(until, asked, "a run that asks for its share")
+                assert not working.done()
+                assert submissions(gateways) == 0
+                if ends == "given back":
+                    await ledger.write(lambda connection: rates.give_back(connection, "another"))
+                    await working
+                else:
+                    runner.engine.stop_buying(SeedreamError("enough"))
+                    with pytest.raises(SeedreamError, match="enough"):
+                        await working
+        assert submissions(gateways) == (ends == "given back")
+
+    asyncio.run(go())
