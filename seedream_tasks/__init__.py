@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .orchestration.blocks import SeedreamGateway, SeedreamLedger
     from .orchestration.collecting import collect_images
     from .orchestration.flows import catalog_images
+    from .orchestration.shards import process_shard
     from .orchestration.tasks import archive_job, plan_jobs, process_chunk, submit_job, wait_for_job, write_manifest
     from .orchestration.uploads import emit_catalog_uploaded, watch_uploads
 
@@ -26,6 +27,7 @@ _PLACES = {
     "emit_catalog_uploaded": "orchestration.uploads",
     "plan_jobs": "orchestration.tasks",
     "process_chunk": "orchestration.tasks",
+    "process_shard": "orchestration.shards",
     "read_manifest": "catalog.manifest",
     "submit_job": "orchestration.tasks",
     "wait_for_job": "orchestration.tasks",
@@ -45,6 +47,7 @@ __all__ = [
     "emit_catalog_uploaded",
     "plan_jobs",
     "process_chunk",
+    "process_shard",
     "read_manifest",
     "submit_job",
     "wait_for_job",

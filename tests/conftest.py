@@ -3,8 +3,6 @@
 import atexit
 import os
 import shutil
-import socket
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +23,7 @@ os.environ |= {
     "PREFECT_LOGGING_LEVEL": "ERROR",
 }
 
+from postgres_server import Postgres, postgres_programs, start_postgres  # noqa: E402
 from s3_server import KEY_ID, S3, SECRET, start_s3  # noqa: E402
 from sandbox_process import Sandbox, start_sandbox  # noqa: E402
 
@@ -83,51 +82,22 @@ def s3(_s3_server: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S3:
     return _s3_server
 
 
-def _postgres_programs() -> Path | None:
-    found = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
-    found += [Path(where).parent for name in ("initdb",) if (where := shutil.which(name))]
-    return next((folder for folder in found if (folder / "initdb").exists() and (folder / "pg_ctl").exists()), None)
-
-
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server of our own on loopback; skipped where its programs are not installed."""
-    programs = _postgres_programs()
+def postgres_server() -> Iterator[Postgres]:
+    """One for the whole session; skipped where its programs are not installed. Whoever stops it starts it again."""
+    programs = postgres_programs()
     if programs is None:
         if os.environ.get("CI"):
             pytest.fail("CI has no PostgreSQL: initdb and pg_ctl were not found")
         pytest.skip("PostgreSQL is not installed (initdb and pg_ctl were not found)")
-    # Not below pytest's own folder, which other sessions close to other users at their start.
-    folder = Path(tempfile.mkdtemp(prefix="seedream-pg-"))
-    folder.chmod(0o755)
-    data = folder / "data"
-    # PostgreSQL refuses to run as root, so root runs it as the account that its package made.
-    as_user: list[str] = []
-    if os.geteuid() == 0:
-        as_user = ["runuser", "-u", "postgres", "--"]
-        shutil.chown(folder, "postgres")
-
-    def run(program: str, *arguments: str) -> None:
-        subprocess.run(
-            [*as_user, str(programs / program), "-D", str(data), *arguments], check=True, capture_output=True, cwd="/"
-        )
-
-    port = _free_port()
-    try:
-        run("initdb", "-A", "trust", "-U", "seedream", "-E", "UTF8")
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}"
-        run("pg_ctl", "-o", options, "-w", "-l", str(folder / "log"), "start")
-        yield f"postgresql://seedream@127.0.0.1:{port}/postgres"
-    finally:
-        if (data / "postmaster.pid").exists():
-            run("pg_ctl", "-m", "immediate", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
+    with start_postgres(programs) as running:
+        yield running
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture(scope="session")
+def postgres(postgres_server: Postgres) -> str:
+    """The URL of a PostgreSQL server of our own."""
+    return postgres_server.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

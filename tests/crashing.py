@@ -223,8 +223,9 @@ class Runs:
 def order(catalog: Path, archive: Path, moment: Moment | None = None, **options: Any) -> dict[str, Any]:
     """What one process is to do: the run that `runs.settings` makes of these, with strings and lists as options. Besides:
 
-    `run_id`; `deeds` for `moment`, names of DEEDS each with its arguments; `killed_after_s`; `lease_s` and `lock_wait_s`, how
-    long leases last and locks are waited for; `powerless`: file modes bind this process even as root.
+    `run_id`; `deeds` for `moment`, names of DEEDS each with its arguments; `killed_after_s`; `lease_s`, `rate_lease_s`,
+    `lock_wait_s` and `outage_s`, how long leases last, locks are waited for, and a server that is away;
+    `cwd`: the folder to work in; `powerless`: file modes bind this process even as root.
     """
     at = None if moment is None else [moment.place, moment.when, moment.number]
     return {"catalog": str(catalog), "archive": str(archive), "moment": at, **options}
@@ -237,16 +238,22 @@ def command(*arguments: str, moment: Moment | None = None, **options: Any) -> di
 
 
 def _child(wanted: dict[str, Any]) -> int:
-    from seedream_tasks.ledger import claims, store
+    from seedream_tasks.ledger import claims, rates, store
 
     if wanted.pop("powerless", False):
         _give_up_powers()
     moment, deeds = wanted.pop("moment", None), wanted.pop("deeds", [["die"]])
     if moment is not None:
         at(Moment(*moment), lambda: [DEEDS[name](*arguments) for name, *arguments in deeds])
+    if "cwd" in wanted:
+        os.chdir(wanted.pop("cwd"))
     if "lease_s" in wanted:
         claims.LEASE_S = wanted.pop("lease_s")
         claims.SENDING_MARGIN_S = claims.LEASE_S / 3
+    if "rate_lease_s" in wanted:
+        rates.LEASE_S = wanted.pop("rate_lease_s")
+    if "outage_s" in wanted:
+        store.OUTAGE_S = wanted.pop("outage_s")
     if "lock_wait_s" in wanted:
         store._LOCK_WAIT_S = wanted.pop("lock_wait_s")
     if "arguments" in wanted:

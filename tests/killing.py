@@ -52,7 +52,7 @@ def faults(kinds: Iterable[str]) -> list[dict[str, Any]]:
 def every_moment(gateway: str) -> list[Moment]:
     """Before and after each of the first calls of every place; what a synchronous gateway has no use for is left out."""
     places = SYNCHRONOUS if gateway == "getimg" else tuple(PLACES)
-    often = {"record": 8, "commit": 5}
+    often = {"record": 10, "commit": 6}
     return [
         Moment(place, when, number)
         for place in places

@@ -36,15 +36,17 @@ def ledger(archive: Path, statement: str, *values: Any) -> list[sqlite3.Row]:
 
 def leases_end(archive: Path, ledger_url: str | None = None) -> None:
     """Let every lease end: the processes that held them are dead."""
-    statement = "UPDATE attempts SET lease_until = 0 WHERE state = 'intent'"
+    statements = ("UPDATE attempts SET lease_until = 0 WHERE state = 'intent'", "DELETE FROM rate_leases")
     if ledger_url is None:
         if (archive / "ledger.db").exists() and ledger(archive, "SELECT 1 FROM sqlite_master WHERE name = 'attempts'"):
-            ledger(archive, statement)
+            for statement in statements:
+                ledger(archive, statement)
         return
     engine = create_engine(parse_url(ledger_url))
     with engine.begin() as connection:
         if inspect(connection).has_table("attempts"):
-            connection.execute(text(statement))
+            for statement in statements:
+                connection.execute(text(statement))
     engine.dispose()
 
 

@@ -282,9 +282,20 @@ class FrozenRun:
         stated = self._parquet.metadata.metadata or {}
         return {key.decode(): value.decode() for key, value in stated.items() if key != b"ARROW:schema"}
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """All records, in order."""
-        yield from self._parquet.iter_batches(batch_size=ROWS_PER_GROUP)
+    def batches(self, start: int = 0, stop: int | None = None) -> Iterator[pa.RecordBatch]:
+        """The records from `start` to before `stop` (None: the end), in order."""
+        stop = len(self) if stop is None else stop
+        position = 0
+        for group in range(self._parquet.num_row_groups):
+            count = self._parquet.metadata.row_group(group).num_rows
+            if position + count <= start or position >= stop:
+                position += count
+                continue
+            for batch in self._parquet.iter_batches(batch_size=ROWS_PER_GROUP, row_groups=[group]):
+                first, last = max(0, start - position), min(batch.num_rows, stop - position)
+                if first < last:
+                    yield batch.slice(first, last - first)
+                position += batch.num_rows
 
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
         """Our own columns of the records from `start` to before `stop`."""

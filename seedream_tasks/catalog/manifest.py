@@ -1,9 +1,11 @@
 """The manifest: every record of a run joined back to its catalog row, streamed, and reconciled before anyone sees it."""
 
+import json
+import logging
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -28,13 +30,18 @@ from ..media.archive import Archive
 from ..version import __version__
 from .frozen import FROZEN, RECORD, FrozenRun
 from .outputs import outputs_path, write_outputs
+from .parts import OF_RUN, SUMS, Part, Range, delete_parts, is_final, part_path, parts_of
 from .plain import find_plain, plain_columns
 from .records import RunFacts, made_of, may_be_stale, record
+
+logger = logging.getLogger("seedream_tasks.catalog")
 
 MANIFEST_SCHEMA_VERSION = "1"
 # Key of the file's metadata: written while the run was still going on, so it does not know all that the run bought.
 PROVISIONAL = "seedream_tasks.provisional"
 _FAILURES_SHOWN = 200
+# What a summary says of a run and not of its records.
+_OF_A_WHOLE = frozenset({"run_id", "simulated", "rows", "by_gateway"})
 
 
 @dataclass
@@ -101,6 +108,24 @@ class Summary:
         for name in ("quoted_usd", "billed_usd", "cost_usd", "at_risk_usd"):
             setattr(self, name, getattr(self, name) + pc.sum(columns[name]).as_py())
 
+    def as_part(self) -> str:
+        """The sums as JSON, exactly, for whoever adds them to others with `add_part`."""
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OF_A_WHOLE}
+        return json.dumps(
+            {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}
+        )
+
+    def add_part(self, text: str) -> None:
+        """Add the sums of some records."""
+        for name, value in json.loads(text).items():
+            mine = getattr(self, name)
+            if isinstance(mine, Counter):
+                mine.update(value)
+            elif isinstance(mine, list):
+                mine += value[: _FAILURES_SHOWN - len(mine)]
+            else:
+                setattr(self, name, mine + type(mine)(value))
+
     def gateways(self) -> dict[str, dict[str, Any]]:
         """What was forecast and what it cost, by gateway, with money as decimal strings."""
         return {
@@ -143,11 +168,14 @@ class ManifestMismatch(SeedreamError):
     code = "manifest_mismatch"
 
 
-def write_manifest(ledger: Ledger, archive: Archive, run_id: str, provisional: bool = False) -> Summary:
+def write_manifest(
+    ledger: Ledger, archive: Archive, run_id: str, provisional: bool = False, parts: Sequence[Range] = ()
+) -> Summary:
     """Compute every record of a run, check the sums, publish. Blocks; memory does not grow with the catalog.
 
     Where no run that began later has a manifest, it becomes the archive's own manifest.parquet too. `provisional`: the run may
-    still be going on. Raises ManifestMismatch, ArchiveFault or LedgerFault.
+    still be going on; `parts`: ranges of records that `write_part` has written, to be joined where they are final. Raises
+    ManifestMismatch, ArchiveFault or LedgerFault.
     """
     run = ledger.read_now(lambda connection: facts.find_run(connection, run_id))
     if run is None:
@@ -156,13 +184,20 @@ def write_manifest(ledger: Ledger, archive: Archive, run_id: str, provisional: b
     facts_of_run = RunFacts(run_id, run.simulated, archive.root)
     later = ledger.read_now(lambda connection: facts.newer_runs(connection, run))
     try:
-        with tempfile.TemporaryDirectory(prefix="seedream-") as folder:
+        with tempfile.TemporaryDirectory(prefix="seedream-") as folder, parts_of(archive, run_id, parts) as made_parts:
             target = Path(folder, "manifest.parquet")
 
             def work(connection: Connection) -> Summary:
                 # One snapshot for all of it: somebody else may be settling attempts of this run meanwhile.
-                summary = _write(connection, frozen, target, facts_of_run, provisional)
-                _reconcile(connection, frozen, summary)
+                summary = _write(connection, frozen, target, facts_of_run, provisional, made_parts)
+                try:
+                    _reconcile(connection, frozen, summary)
+                except ManifestMismatch as mismatch:
+                    if not made_parts:
+                        raise
+                    logger.info("a part of the manifest is out of date, all records are computed again: %s", mismatch)
+                    summary = _write(connection, frozen, target, facts_of_run, provisional)
+                    _reconcile(connection, frozen, summary)
                 summary.by_gateway = {
                     name: GatewayTotals(*figures)
                     for name, figures in facts.spent_by_gateway(connection, run_id).items()
@@ -179,6 +214,39 @@ def write_manifest(ledger: Ledger, archive: Archive, run_id: str, provisional: b
             archive.publish_json(f"runs/{run_id}/summary.json", {**summary.as_json(), **more})
             if not any(archive.exists(manifest_path(other)) for other in later):
                 archive.publish("manifest.parquet", target)
+        delete_parts(archive, run_id, parts)
+    finally:
+        frozen.close()
+    return summary
+
+
+def write_part(ledger: Ledger, archive: Archive, run_id: str, start: int, stop: int) -> Summary:
+    """Compute a range of a run's records for the manifest to be joined from, and keep them if all are final.
+
+    Raises ArchiveFault or LedgerFault.
+    """
+    run = ledger.read_now(lambda connection: facts.find_run(connection, run_id))
+    if run is None:
+        raise SeedreamError(f"the ledger knows no run {run_id}")
+    frozen = FrozenRun(archive, run_id)
+    told = RunFacts(run_id, run.simulated, archive.root)
+    schema = _schema(frozen, {OF_RUN: run_id})
+    try:
+        with tempfile.TemporaryDirectory(prefix="seedream-") as folder:
+            target = Path(folder, "part.parquet")
+
+            def work(connection: Connection) -> Summary:
+                summary = Summary(run_id, told.simulated)
+                with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+                    _compute(connection, frozen, writer, schema, told, summary, start, stop)
+                    writer.add_key_value_metadata({SUMS: summary.as_part()})
+                return summary
+
+            summary = ledger.read_now(work)
+            if is_final(summary.by_status):
+                archive.publish(part_path(run_id, (start, stop)), target)
+            else:
+                delete_parts(archive, run_id, [(start, stop)])  # of somebody who was here before
     finally:
         frozen.close()
     return summary
@@ -204,8 +272,19 @@ def _reconcile(connection: Connection, frozen: FrozenRun, summary: Summary) -> N
         raise ManifestMismatch(f"run {frozen.run_id}: {problem}")
 
 
-def _write(connection: Connection, frozen: FrozenRun, target: Path, run: RunFacts, provisional: bool) -> Summary:
+def _schema(frozen: FrozenRun, metadata: dict[str, str]) -> pa.Schema:
     catalog = [frozen.schema.field(name) for name in frozen.catalog_columns]
+    return pa.schema([*catalog, *RECORD], metadata=metadata)
+
+
+def _write(
+    connection: Connection,
+    frozen: FrozenRun,
+    target: Path,
+    run: RunFacts,
+    provisional: bool,
+    parts: Sequence[Part] = (),
+) -> Summary:
     stated = frozen.metadata()
     metadata = {
         "seedream_tasks.schema_version": MANIFEST_SCHEMA_VERSION,
@@ -218,14 +297,34 @@ def _write(connection: Connection, frozen: FrozenRun, target: Path, run: RunFact
         "plugin_version": __version__,
         **({PROVISIONAL: "true"} if provisional else {}),
     }
-    schema = pa.schema([*catalog, *RECORD], metadata=metadata)
+    schema = _schema(frozen, metadata)
     summary = Summary(run.run_id, run.simulated, rows=int(stated.get("rows", "0")))
+    position = 0
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        for batch in frozen.batches():
-            columns = [batch.column(name) for name in frozen.catalog_columns]
-            columns += _record_columns(connection, batch.select(FROZEN.names), run, summary)
-            writer.write_batch(pa.record_batch(columns, schema=schema))
+        for part in parts:
+            _compute(connection, frozen, writer, schema, run, summary, position, part.start)
+            part.copy_into(writer, schema)
+            summary.add_part(part.sums)
+            position = part.stop
+        _compute(connection, frozen, writer, schema, run, summary, position, len(frozen))
     return summary
+
+
+def _compute(
+    connection: Connection,
+    frozen: FrozenRun,
+    writer: pq.ParquetWriter,
+    schema: pa.Schema,
+    run: RunFacts,
+    summary: Summary,
+    start: int,
+    stop: int,
+) -> None:
+    """Write the records from `start` to before `stop` as the ledger has them, and count them."""
+    for batch in frozen.batches(start, stop):
+        columns = [batch.column(name) for name in frozen.catalog_columns]
+        columns += _record_columns(connection, batch.select(FROZEN.names), run, summary)
+        writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
 def _record_columns(connection: Connection, frozen: pa.RecordBatch, run: RunFacts, summary: Summary) -> list[pa.Array]:

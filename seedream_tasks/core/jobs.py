@@ -138,7 +138,7 @@ class Job:
 
     def as_json(self) -> str:
         """The whole job as it stands in the frozen run."""
-        values = {name: getattr(self, name) for name in self.__slots__}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values["references"] = [asdict(each) for each in self.references]
         values["output"] = None if self.output is None else asdict(self.output)
         return _AS_FROZEN.encode(values)

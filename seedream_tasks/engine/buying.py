@@ -71,6 +71,7 @@ class Buyer:
         rescue_folder: Path,
         callback_base: str | None,
         stopped: Callable[[], bool],
+        owns_run: bool = True,
     ) -> None:
         self._ledger = ledger
         self._run_id = run_id
@@ -78,6 +79,7 @@ class Buyer:
         self._rescue_path = rescue_path(rescue_folder, run_id)
         self._callback_base = callback_base
         self._stopped = stopped
+        self._owns_run = owns_run
         self._open: dict[str, Lane] = {}  # calls whose answer is awaited
         self._tasks: set[asyncio.Task[Bought]] = set()
         self._renewing = asyncio.create_task(self._renew())
@@ -113,11 +115,15 @@ class Buyer:
             left = list(self._open)
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
-            try:
-                await self._ledger.write(lambda connection: facts.keep_alive(connection, self._run_id, alive=False))
-            except LedgerFault as fault:
-                logger.warning("the end of the run is not in the ledger: %s", fault)
+            if self._owns_run:
+                await self._say_it_ended()
         return left
+
+    async def _say_it_ended(self) -> None:
+        try:
+            await self._ledger.write(lambda connection: facts.keep_alive(connection, self._run_id, alive=False))
+        except LedgerFault as fault:
+            logger.warning("the end of the run is not in the ledger: %s", fault)
 
     def _is_synchronous(self, task: asyncio.Task[Bought]) -> bool:
         lane = self._open.get(task.get_name())
@@ -177,7 +183,7 @@ class Buyer:
 
     async def _send(self, lease: Lease, lane: Lane, body: dict[str, Any]) -> Bought:
         attempt_id = lease.attempt_id
-        if self._stopped() or not lease.allows_sending():
+        if self._stopped() or not (lease.allows_sending() and lane.may_send()):
             why = (
                 "the run is stopping" if self._stopped() else "the lease had run down before the request could be sent"
             )

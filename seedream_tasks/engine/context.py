@@ -27,6 +27,7 @@ from .callbacks import find_by_callback
 from .embedded import embedded_sandbox, sandbox_state
 from .lanes import Lane, Limits
 from .settings import EMBEDDED, Locations, configured, sandbox_account
+from .shares import Shares, shares_in
 
 logger = logging.getLogger("seedream_tasks.engine")
 
@@ -53,6 +54,7 @@ class RunContext:
     callback_base: str | None = None
     asks: bool = True  # False: where callbacks are on, nobody polls
     in_full: bool = True  # decode every pixel of what is archived
+    owns_run: bool = True  # False: another process began the run and goes on when this one leaves
 
 
 def rescue_folder(place: Locations) -> Path:
@@ -318,11 +320,12 @@ async def lanes_to(
             simulated, out, _ = await check_accounts(list(clients.values()), ledger, None)
             if (facts.SIMULATED if simulated else facts.REAL) != kind:
                 raise KindMismatch(f"the ledger is {kind}, the configured gateways are not", field="ledger")
-        yield http, make_lanes(clients, out, {})
+        shares = await stack.enter_async_context(shares_in(ledger))
+        yield http, make_lanes(clients, out, {}, shares)
 
 
 def make_lanes(
-    clients: Mapping[str, GatewayClient], out: Mapping[str, str], limits: Mapping[str, Limits]
+    clients: Mapping[str, GatewayClient], out: Mapping[str, str], limits: Mapping[str, Limits], shares: Shares
 ) -> dict[str, Lane]:
     """A lane per account with what its gateway documents; `limits` by gateway, the environment's where it says nothing."""
     usual = limits_from_environment()
@@ -332,6 +335,7 @@ def make_lanes(
             client,
             {model: BY_OFFER[name, model] for model in MODELS if (name, model) in BY_OFFER},
             limits.get(name, usual),
+            shares,
         )
         lanes[name].out = out.get(name)
     return lanes
@@ -368,12 +372,12 @@ async def opened(
     ledger = await asyncio.to_thread(open_pair, place)
     try:
         await asyncio.to_thread(_still_there, ledger, place.archive)
-        async with HttpClients() as http:
+        async with HttpClients() as http, shares_in(ledger) as shares:
             clients = {name: GatewayClient(account, http) for name, account in accounts.items()}
             found, out, balances = await check_accounts(list(clients.values()), ledger, simulated)
             await asyncio.to_thread(settle_kind, ledger, place.archive, found)
             await asyncio.to_thread(place.archive.prove_writable)
-            lanes = make_lanes(clients, out, limits)
+            lanes = make_lanes(clients, out, limits, shares)
             await find_by_callback(ledger, lanes)
             folder = rescue_folder(place)
             yield Opened(ledger, place.archive, http, lanes, tuple(user_prices), found, folder, balances)

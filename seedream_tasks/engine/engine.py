@@ -73,6 +73,7 @@ class Engine:
             context.rescue_folder,
             context.callback_base,
             lambda: self.stopping or self.fault is not None,
+            context.owns_run,
         )
         self._uncopied: set[tuple[str, int]] = set()  # pictures of another archive that could not be copied here
         self._vain: set[str] = set()  # budgets from which this run waited for money in vain
@@ -409,3 +410,5 @@ class Engine:
         if self.fault is None:
             self.fault = fault
             logger.critical("the run stops: %s", fault)
+            for lane in self._lanes.values():
+                lane.end()

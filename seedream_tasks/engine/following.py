@@ -202,7 +202,7 @@ class Follower:
         poller = self._pollers.get(lane.account)
         if poller is None:
             poller = self._pollers[lane.account] = Poller(
-                lane.client, lane.limits.polls_per_second, self._not_found, self._whose.asks
+                lane.client, lane.turn_to_ask, self._not_found, self._whose.asks
             )
         return poller
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..core.capabilities import Capability, Limit
-from ..core.errors import GatewayFault
+from ..core.errors import GatewayFault, LedgerFault
 from ..core.outcomes import ErrorInfo
 from ..core.pricing import PriceRow
 from ..gateways.client import GatewayClient
 from ..gateways.getimg import ModelInForce
+from ..ledger.rates import Rate
+from .shares import Pace, Shares
 
 logger = logging.getLogger("seedream_tasks.engine")
 
@@ -37,7 +39,10 @@ def _in_force(row: Capability, found: ModelInForce) -> Capability:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on one account. No gateway publishes its own, so these are where a run begins; 429 lowers them by itself."""
+    """Bounds on one account, for all processes together that share a ledger.
+
+    No gateway publishes its own, so these are where a run begins; 429 lowers them by itself.
+    """
 
     in_flight: int = 400  # attempts at once
     submits_per_minute: int | None = None  # None: no pacing
@@ -89,9 +94,11 @@ class Breaker:
 
 
 class Lane:
-    """An account and what is known of its health in this run."""
+    """An account, this process's shares of its limits, and what is known of its health in this run."""
 
-    def __init__(self, client: GatewayClient, capabilities: dict[str, Capability], limits: Limits) -> None:
+    def __init__(
+        self, client: GatewayClient, capabilities: dict[str, Capability], limits: Limits, shares: Shares
+    ) -> None:
         self.client = client
         self.capabilities = capabilities  # by model, as in force
         self.limits = limits
@@ -102,7 +109,16 @@ class Lane:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._paused_until = 0.0
         self._held_back = 0  # in a row
-        self._next_submit = 0.0
+        self._is_ending = False
+        account = client.account.name
+        self._places = shares.of(
+            account, Rate.IN_FLIGHT, limits.in_flight, lambda: self._in_flight, lambda: len(self._waiting)
+        )
+        self._places.listener = self._places_changed
+        self._submits: Pace | None = None
+        if limits.submits_per_minute:
+            self._submits = Pace(shares.of(account, Rate.SUBMITS, limits.submits_per_minute), 1 / 60)
+        self._polls = Pace(shares.of(account, Rate.POLLS, int(limits.polls_per_second * 1000)), 1 / 1000)
         self._probing: asyncio.Task[None] | None = None
         self._learning: asyncio.Task[list[PriceRow]] | None = None
 
@@ -123,8 +139,8 @@ class Lane:
         return "it does not answer" if self.breaker.is_open else None
 
     async def enter(self) -> None:
-        """Wait for a place among the attempts in flight."""
-        if self._in_flight < int(self._most) and not self._waiting:
+        """Wait for a place among the attempts in flight. Raises LedgerFault where no share of them can be had."""
+        if not self._waiting and self._in_flight < self._allowed():
             self._in_flight += 1
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -139,24 +155,55 @@ class Lane:
     def leave(self) -> None:
         """Give the place back."""
         self._in_flight -= 1
-        while self._waiting and self._in_flight < int(self._most):
+        self._admit()
+
+    def _allowed(self) -> int:
+        share = self._places.now()
+        return share if share < self._most else int(self._most)
+
+    def _admit(self) -> None:
+        while self._waiting and (self._is_ending or self._in_flight < self._allowed()):
             place = self._waiting.popleft()
             if not place.done():
                 self._in_flight += 1
                 place.set_result(None)
 
+    def _places_changed(self, fault: LedgerFault | None) -> None:
+        if fault is None:
+            self._admit()
+            return
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_exception(fault)
+
     async def ready(self, until: float) -> bool:
-        """Wait until the account may be asked: after its Retry-After, and at its pace. False where that is after `until` (s)."""
+        """Wait until the account may be asked: after its Retry-After, and at its pace. False where that is after `until` (s).
+
+        Raises LedgerFault where no share of its pace can be had.
+        """
         while (pause := self._paused_until - time.monotonic()) > 0:
             if self._paused_until > until:
                 return False
             await asyncio.sleep(pause)
-        if self.limits.submits_per_minute:
-            now = time.monotonic()
-            at = max(now, self._next_submit)
-            self._next_submit = at + 60.0 / self.limits.submits_per_minute
-            await asyncio.sleep(at - now)
+        if self._submits is not None:
+            await self._submits.turn()
         return True
+
+    def may_send(self) -> bool:
+        """Whether this process still has its share of the account; one that was asleep may have lost it to others."""
+        return self._places.is_valid()
+
+    async def turn_to_ask(self) -> None:
+        """Wait until one status request may be made. Raises LedgerFault where no share of them can be had."""
+        await self._polls.turn()
+
+    def end(self) -> None:
+        """Nothing more is bought here: whoever waits for a place or a turn to buy need not."""
+        self._is_ending = True
+        if self._submits is not None:
+            self._submits.let_go()
+        self._admit()
 
     def accepted(self) -> None:
         """A submit was taken: a little more may be in flight."""

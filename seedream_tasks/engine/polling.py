@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
-from ..core.errors import GatewayFault
+from ..core.errors import GatewayFault, LedgerFault
 from ..core.outcomes import TaskState, TaskStatus
 from ..gateways.client import GatewayClient
 
@@ -48,17 +48,19 @@ class _Watch:
 
 # Told of an own 404, or (True) that the task was seen again; answers whether the attempt is to be given up.
 NotFound = Callable[[str, bool], Awaitable[bool]]
+Turn = Callable[[], Awaitable[None]]
 
 
 class Poller:
     """Asks for tasks until they are done. Runs as long as it is used; `close` ends it.
 
-    `asks` False: where a callback is to come nobody looks before it says so (`look_now`).
+    `turn` waits until one more request may be made; `asks` False: where a callback is to come nobody looks before it says so
+    (`look_now`).
     """
 
-    def __init__(self, client: GatewayClient, per_second: float, not_found: NotFound, asks: bool = True) -> None:
+    def __init__(self, client: GatewayClient, turn: Turn, not_found: NotFound, asks: bool = True) -> None:
         self._client = client
-        self._spacing = 1.0 / per_second
+        self._turn = turn
         self._not_found = not_found
         self._asks = asks
         self._heap: list[_Watch] = []
@@ -67,7 +69,6 @@ class Poller:
         self._changed = asyncio.Event()
         self._open = asyncio.Semaphore(_AT_ONCE)
         self._asking: set[asyncio.Task[None]] = set()
-        self._next_ask = 0.0
         self._learned_s: float | None = None
         self._missed: set[str] = set()
         self._loop = asyncio.create_task(self._run())
@@ -104,9 +105,7 @@ class Poller:
 
     async def once(self, attempt_id: str, task_id: str) -> TaskStatus | None:
         """Ask one time; None where no answer says anything. Raises Gone."""
-        now = time.monotonic()
-        self._next_ask = max(now, self._next_ask) + self._spacing
-        await asyncio.sleep(self._next_ask - self._spacing - now)
+        await self._turn()
         async with self._open:
             return (await self._status(attempt_id, task_id))[0]
 
@@ -145,8 +144,7 @@ class Poller:
             if not self._heap:
                 await self._changed.wait()
                 continue
-            # Not before the watch is due, and never faster than the bound on requests.
-            wait = max(self._heap[0].due, self._next_ask) - now
+            wait = self._heap[0].due - now
             if wait > 0:
                 try:
                     async with asyncio.timeout(wait):
@@ -154,14 +152,29 @@ class Poller:
                 except TimeoutError:
                     pass
                 continue
-            watch = heapq.heappop(self._heap)
-            if self._watches.get(watch.attempt_id) is not watch:
+            if self._is_current(self._heap[0]) and not await self._may_ask():
                 continue
-            self._next_ask = max(now, self._next_ask) + self._spacing
+            # A hint may have overtaken the look that was due when the waiting began.
+            watch = heapq.heappop(self._heap)
+            if not self._is_current(watch):
+                continue
             await self._open.acquire()
             task = asyncio.create_task(self._ask(watch))
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
+
+    def _is_current(self, watch: _Watch) -> bool:
+        return self._watches.get(watch.attempt_id) is watch
+
+    async def _may_ask(self) -> bool:
+        """Wait for a turn; without one, since the ledger cannot be written, nobody waits for an answer that it could not keep."""
+        try:
+            await self._turn()
+        except LedgerFault as fault:
+            for watch in list(self._watches.values()):
+                self._end(watch, fault)
+            return False
+        return True
 
     async def _ask(self, watch: _Watch) -> None:
         try:
@@ -180,7 +193,7 @@ class Poller:
                 self._learn(time.monotonic() - watch.since)
             self._end(watch, status)
             return
-        if self._watches.get(watch.attempt_id) is not watch:
+        if not self._is_current(watch):
             return  # forgotten, or a hint came meanwhile: that look is still to be made
         if status is not None and watch.called_back and not self._asks:
             return
@@ -214,11 +227,11 @@ class Poller:
         # A running mean that leans early: looking a little too soon costs a request, too late costs everyone's time.
         self._learned_s = took_s * 0.9 if self._learned_s is None else 0.9 * self._learned_s + 0.1 * took_s * 0.9
 
-    def _end(self, watch: _Watch, end: TaskStatus | Gone) -> None:
+    def _end(self, watch: _Watch, end: TaskStatus | Gone | LedgerFault) -> None:
         self._watches.pop(watch.attempt_id, None)
         if watch.result.done():
             return
-        if isinstance(end, Gone):
+        if isinstance(end, Exception):
             watch.result.set_exception(end)
         else:
             watch.result.set_result(end)

@@ -51,6 +51,11 @@ class Progress:
         self.done += 1
         self._pass_on(None)
 
+    def reached(self, share: float) -> None:
+        """Other processes have taken this share of the jobs, 0 to 1, as far as this run takes them."""
+        self.done = max(self.done, round(self.total * share))
+        self._pass_on(None)
+
     def _pass_on(self, happening: Happening | None) -> None:
         for listener in list(_listeners):
             listener(self, happening)

@@ -87,18 +87,17 @@ def prune(place: Locations, delete: bool, quarantine: bool = False) -> Pruned:
         raise ConfigurationError(f"{place.archive.root} was never used: there is nothing to prune", field="archive")
     try:
         newest = _Newest(ledger, place.archive)
-        found = Pruned(delete, newest.run_id, newest.catalog_uri)
 
-        def look(connection: Connection) -> list[Kept]:
-            given_up = []
+        def look(connection: Connection) -> tuple[Pruned, list[Kept]]:
+            found, given_up = Pruned(delete, newest.run_id, newest.catalog_uri), []
             for kept in kept_in(connection, place.archive.root):
                 reason = newest.reason_to_go(kept, quarantine)
                 if reason is not None:
                     found.add(kept, reason)
                     given_up.append(kept)
-            return given_up
+            return found, given_up
 
-        given_up = ledger.read_now(look)
+        found, given_up = ledger.read_now(look)
         if delete:
             why = f"given up by `seedream ledger prune` on {datetime.now(UTC).date()}; --retry lost buys it again"
             for some in batched(given_up, _AT_ONCE):

@@ -1,21 +1,27 @@
 """Publishing runs: the manifest with its contact sheet, and those of runs that somebody else finished."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection
 
 from ..catalog.contact_sheet import write_contact_sheet
 from ..catalog.frozen import frozen_path
 from ..catalog.manifest import Summary, manifest_path, write_manifest
+from ..catalog.parts import Range
 from ..ledger import facts
 from ..ledger.facts import Run
 from ..ledger.store import Ledger
 from ..media.archive import Archive
 
 
-def publish(ledger: Ledger, archive: Archive, run_id: str, provisional: bool = False) -> Summary:
-    """Write a run's manifest and its contact sheet. Raises ManifestMismatch, ArchiveFault, LedgerFault."""
-    summary = write_manifest(ledger, archive, run_id, provisional)
+def publish(
+    ledger: Ledger, archive: Archive, run_id: str, provisional: bool = False, parts: Sequence[Range] = ()
+) -> Summary:
+    """Write a run's manifest, from `parts` where shards have written some, and its contact sheet.
+
+    Raises ManifestMismatch, ArchiveFault, LedgerFault.
+    """
+    summary = write_manifest(ledger, archive, run_id, provisional, parts)
     write_contact_sheet(ledger, archive, run_id)
     return summary
 

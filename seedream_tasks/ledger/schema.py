@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from ..core.money import SIX_PLACES, money
 
-SCHEMA_VERSION = "3"
+SCHEMA_VERSION = "4"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -320,6 +320,30 @@ watched_files = Table(
     Column("stamp", Text, nullable=False),  # size and modification, or ETag, at the last look
     Column("digest", Text),  # sha256 of what was taken under that stamp; None: it may still be written
     Column("looked_at", UtcTime, nullable=False),
+)
+
+rate_leases = Table(
+    "rate_leases",
+    TABLES,
+    Column("account", Text, primary_key=True),
+    Column("rate", Text, primary_key=True),  # which of the account's limits: see ledger/rates.py
+    Column("holder", Text, primary_key=True),  # a process that uses the account
+    Column("share", BigInteger, nullable=False),  # what it may use, in the rate's unit
+    Column("most", BigInteger, nullable=False),  # what it was told that all holders may use together
+    Column("since", BigInteger, nullable=False),  # microseconds by the database's clock: who came first
+    Column("until", BigInteger, nullable=False),  # the same: when the share falls back
+)
+
+shards = Table(
+    "shards",
+    TABLES,
+    Column("run_id", Text, primary_key=True),
+    Column("start", BigInteger, primary_key=True),  # of the run's records, the first
+    Column("stop", BigInteger, primary_key=True),  # and the one after the last
+    Column("done", BigInteger, nullable=False),  # jobs that are as far as this run takes them
+    Column(
+        "alive_until", BigInteger, nullable=False
+    ),  # microseconds by the database's clock: a process is at work on it
 )
 
 events = Table(

@@ -34,6 +34,11 @@ _MOST_PER_COMMIT = 256
 _GATHER_S = 0.008
 _LOCK_WAIT_S = 30
 _TRIES = 4
+# How long a PostgreSQL server may be away, as for a restart or a failover, before what waits for it fails.
+OUTAGE_S = 60.0
+_LOOK_AGAIN_S = 0.5
+# What servers say while they stop and start; connecting to one that is not there has no code at all.
+_AWAY = ("57P01", "57P02", "57P03", "08")
 # In front of a host, however broken the rest is; and as libpq takes them in a query.
 _PASSWORD = re.compile(r"[^/]*:[^@]*@")
 _SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
@@ -58,6 +63,7 @@ class Ledger:
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(2, "seedream-ledger-read")
         self._closed = False
+        self._away_since: float | None = None  # all who meet the same outage wait for its end together
         self._thread = threading.Thread(target=self._work, name="seedream-ledger", daemon=True)
         self._thread.start()
 
@@ -74,7 +80,7 @@ class Ledger:
         return await waiter
 
     async def read(self, operation: Operation[T]) -> T:
-        """Run a reading `operation` on a snapshot. Raises LedgerFault."""
+        """Run a reading `operation` on a snapshot; again from the start if the server goes away meanwhile. Raises LedgerFault."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, operation)
 
     def write_now(self, operation: Operation[T]) -> T:
@@ -83,11 +89,17 @@ class Ledger:
 
     def read_now(self, operation: Operation[T]) -> T:
         """`read` without an event loop, in the caller's thread."""
-        try:
-            with self._reader.begin() as connection:
-                return operation(connection)
-        except SQLAlchemyError as error:
-            raise LedgerFault(f"the ledger cannot be read: {_reason(error)}") from error
+        while True:
+            try:
+                with self._reader.begin() as connection:
+                    found = operation(connection)
+            except SQLAlchemyError as error:
+                if not self._is_awaited(error):
+                    raise LedgerFault(f"the ledger cannot be read: {_reason(error)}") from error
+                time.sleep(_LOOK_AGAIN_S)
+            else:
+                self._away_since = None
+                return found
 
     def close(self) -> None:
         """Finish what is queued and let go of the database. Safe to call twice."""
@@ -146,19 +158,34 @@ class Ledger:
             return each, None, error
 
     def _alone(self, operation: Operation[T]) -> T:
-        for attempt in range(_TRIES):
+        attempt = 0
+        while True:
             try:
                 with self._engine.begin() as connection:
-                    return operation(connection)
-            except DBAPIError as error:
+                    result = operation(connection)
+            except SQLAlchemyError as error:
                 # A deadlock, a lock held too long, a row another process inserted first, a connection that broke: the
                 # transaction is rolled back as a whole, so it may run again and then sees what the other one wrote.
-                if attempt == _TRIES - 1 or not _may_pass(error):
+                if self._is_awaited(error):
+                    time.sleep(_LOOK_AGAIN_S)
+                    continue
+                attempt += 1
+                if attempt == _TRIES or not (isinstance(error, DBAPIError) and _may_pass(error)):
                     raise LedgerFault(f"the ledger cannot be written: {_reason(error)}") from error
-                time.sleep(0.05 * 4**attempt)
-            except SQLAlchemyError as error:
-                raise LedgerFault(f"the ledger cannot be written: {_reason(error)}") from error
-        raise AssertionError("unreachable")
+                time.sleep(0.05 * 4 ** (attempt - 1))
+            else:
+                self._away_since = None
+                return result
+
+    def _is_awaited(self, error: SQLAlchemyError) -> bool:
+        """Whether the server is away, and not for so long that nobody waits for it any more."""
+        if self._closed or self._engine.dialect.name != "postgresql" or not _is_away(error):
+            return False
+        since = self._away_since
+        if since is None:
+            since = self._away_since = time.monotonic()
+            logger.warning("the ledger's server is away, waiting for it: %s", _reason(error))
+        return time.monotonic() - since < OUTAGE_S
 
 
 class _Write:
@@ -190,6 +217,14 @@ def _settle(results: list[tuple[_Write, Any, BaseException | None]]) -> None:
             each.waiter.set_result(value)
         else:
             each.waiter.set_exception(error)
+
+
+def _is_away(error: SQLAlchemyError) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    code = getattr(error.orig, "sqlstate", None)
+    is_lost = isinstance(error, sqlalchemy.exc.OperationalError) and code is None
+    return error.connection_invalidated or is_lost or (code or "").startswith(_AWAY)
 
 
 def _may_pass(error: DBAPIError) -> bool:

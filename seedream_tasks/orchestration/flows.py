@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import groupby, pairwise
 from pathlib import PurePosixPath
 from typing import Any, Literal
 from uuid import UUID
@@ -19,15 +18,12 @@ from prefect.artifacts import (
     aupdate_progress_artifact,
 )
 from prefect.client.schemas.objects import State
-from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from ..catalog.contact_sheet import sheet_path, short_sheet
-from ..catalog.frozen import FrozenRun
 from ..catalog.manifest import Summary, manifest_path, summarize
 from ..catalog.records import RunFacts
-from ..core.states import Reason
 from ..engine.balances import Funds, look_at_funds
 from ..engine.canary import canary
 from ..engine.embedded import embedded_sandbox, sandbox_state
@@ -47,18 +43,16 @@ from .artifacts import (
     in_a_line,
     result_markdown,
 )
+from .chunks import chunk, run_chunks
 from .events import tell_end
 from .session import RunSettings, Session, session
+from .shards import check_shards, run_shards
 from .stopping import cancelled_by_a_person, in_order
-from .tasks import plan_jobs, process_chunk, write_manifest
+from .tasks import plan_jobs, write_manifest
 from .telling import for_show, show_unknown
 
 logger = logging.getLogger("seedream_tasks.flows")
 
-# Up to this many jobs are task runs of their own; beyond, Prefect's server could not keep up with the engine.
-MOST_ROW_TASKS = 300
-# The first chunk is small, as proof of life; the others are few, since each costs the server some writes.
-FIRST_CHUNK, CHUNK = 100, 1000
 _PROGRESS_EVERY_S = 2.0
 
 
@@ -91,6 +85,7 @@ async def catalog_images(
     sandbox: bool = False,
     approve_above_usd: float | str | None = None,
     fail_on_incomplete: bool = False,
+    shards: int = 1,
 ) -> Any:
     """Turn a catalog into archived pictures and a costed manifest.
 
@@ -120,7 +115,9 @@ async def catalog_images(
         sandbox: Simulate with the embedded sandbox.
         approve_above_usd: Above this forecast a few records of each category are bought, then the run waits for approval.
         fail_on_incomplete: End as Failed when a record is neither archived nor skipped.
+        shards: Into how many parts to divide the run, each a run of the deployment process-shard on whichever worker takes it.
     """
+    await check_shards(shards)
     names = await gateway_names(gateways or ())
     place = await place_of(archive, ledger, simulated=sandbox)
     settings = RunSettings(
@@ -152,11 +149,11 @@ async def catalog_images(
             bases = await asyncio.to_thread(stack.enter_context, embedded_sandbox(sandbox_state(place)))
             settings = replace(settings, bases={name: bases[name] for name in configured(names, sandbox).names})
         run = await stack.enter_async_context(session(run_id, settings))
-        summary = await _run(run, settings, granularity)
+        summary = await _run(run, settings, granularity, shards)
     return _state(summary, settings, fail_on_incomplete)
 
 
-async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary:
+async def _run(run: Session, settings: RunSettings, granularity: str, shards: int) -> Summary:
     figures = await plan_jobs(run.run_id, settings)
     funds = await look_at_funds(run.around.lanes, figures, run.around.balances)
     await _show_forecast(run, figures, funds)
@@ -164,23 +161,13 @@ async def _run(run: Session, settings: RunSettings, granularity: str) -> Summary
     await _ask_for_approval(run, settings, runner, figures)
     showing = asyncio.create_task(_show_progress(runner.engine.progress))
     try:
-        ranges = _ranges(runner.frozen, granularity)
-        chunks = [_chunk(run.run_id, settings, start, stop, label) for start, stop, label in ranges]
-        states = await asyncio.gather(*(chunk() for chunk in chunks))
+        parts = await run_shards(run, settings, shards) if shards > 1 else await run_chunks(run, settings, granularity)
     finally:
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
-    if runner.engine.fault is not None:
-        raise runner.engine.fault
-    for state in states:
-        if state.is_failed() or state.is_crashed():
-            # A row whose record failed returns a Failed state without an exception; what was raised stopped its chunk.
-            error = await state.aresult(raise_on_failure=False)
-            if isinstance(error, BaseException) and not isinstance(error, FailedRun):
-                raise error
     if run.around.simulated:
         await asyncio.to_thread(run.keep_sandbox_bill)
-    summary = await write_manifest(run.run_id, settings)
+    summary = await write_manifest(run.run_id, settings, parts)
     await _show_result(run, summary)
     return summary
 
@@ -198,7 +185,7 @@ async def _ask_for_approval(run: Session, settings: RunSettings, runner: Runner,
     positions = await asyncio.to_thread(canary, runner.frozen, most)
     await asyncio.gather(
         *(
-            _chunk(run.run_id, settings, position, position + 1, f"canary {row['row_key']} {row['shot']}")()
+            chunk(run.run_id, settings, position, position + 1, f"canary {row['row_key']} {row['shot']}")
             for position in positions
             for row in runner.frozen.rows(position, position + 1)
         )
@@ -210,45 +197,6 @@ async def _ask_for_approval(run: Session, settings: RunSettings, runner: Runner,
         rows += found
     runner.engine.progress.done -= len(rows)  # they are counted when the whole run goes over them
     await abide(run, await approved(run, figures, limit, rows))
-
-
-def _ranges(frozen: FrozenRun, granularity: str) -> list[tuple[int, int, str]]:
-    """Which records become one task run: start, stop, name. What was at rest when the run was frozen becomes none."""
-    busy = frozen.busy()
-    if granularity == "row" or (granularity == "auto" and len(busy) <= MOST_ROW_TASKS):
-        return _row_ranges(frozen.busy_rows(0, len(frozen)))
-    cuts = [0, *range(FIRST_CHUNK, len(busy), CHUNK), len(busy)]
-    parts = [busy[start:stop] for start, stop in pairwise(cuts) if stop > start]
-    return [(int(part[0]), int(part[-1]) + 1, f"records {part[0] + 1} to {part[-1] + 1}") for part in parts]
-
-
-def _row_ranges(rows: Iterable[tuple[int, dict[str, Any]]]) -> list[tuple[int, int, str]]:
-    """A task run for each record that is to be bought; those unchanged that follow each other, which may still be in flight,
-    share one.
-    """
-    ranges: list[tuple[int, int, str]] = []
-    jobs = ((position, row) for position, row in rows if row["_settled"] is None)
-    for unchanged, several in groupby(jobs, lambda each: each[1]["reason"] == Reason.UNCHANGED):
-        if unchanged:
-            positions = [position for position, _ in several]
-            start, stop = positions[0], positions[-1] + 1
-            which = f"records {start + 1} to {stop}" if stop > start + 1 else f"record {stop}"
-            ranges.append((start, stop, f"unchanged {which}"))
-        else:
-            ranges += [(position, position + 1, f"{row['row_key']} {row['shot']}") for position, row in several]
-    return ranges
-
-
-def _chunk(run_id: str, settings: RunSettings, start: int, stop: int, label: str) -> Callable[[], Any]:
-    named: Callable[..., Any] = process_chunk.with_options(task_run_name=label.replace("{", "(").replace("}", ")"))
-
-    async def go() -> State[Any]:
-        state: State[Any] = await named(run_id, settings, start, stop, return_state=True)
-        if state.is_cancelled():
-            raise asyncio.CancelledError
-        return state
-
-    return go
 
 
 async def _show_forecast(run: Session, figures: Forecast, funds: Mapping[str, Funds]) -> None:

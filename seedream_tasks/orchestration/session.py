@@ -82,6 +82,7 @@ class Session:
         self._engine: Engine | None = None
         self._runner: Runner | None = None
         self._opening = asyncio.Lock()
+        self._began = False
 
     @property
     def capabilities(self) -> dict[str, dict[str, Capability]]:
@@ -91,6 +92,7 @@ class Session:
     async def begin(self) -> None:
         """Make the run known to the ledger; this also proves that it can be written."""
         settings, around = self.settings, self.around
+        self._began = True
         cap = settings.max_usd
         if settings.approve_above_usd is not None:
             # Until somebody has approved more.
@@ -141,6 +143,7 @@ class Session:
             callback_base=callback_base(),
             asks=asks(),
             in_full=verifies_in_full(),
+            owns_run=self._began,
         )
 
     def keep_sandbox_bill(self) -> None:

@@ -4,6 +4,7 @@ Prefect's own result cache is off everywhere: it forgets a payment whenever a re
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import task
@@ -13,6 +14,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from ..catalog import manifest
 from ..catalog.manifest import Summary
+from ..catalog.parts import Range
 from ..catalog.records import RunFacts
 from ..core.jobs import Job
 from ..core.states import RecordStatus
@@ -71,11 +73,14 @@ async def process_chunk(run_id: str, settings: RunSettings, start: int, stop: in
 
 
 @task(name="write_manifest", task_run_name="manifest", cache_policy=NO_CACHE, persist_result=False)
-async def write_manifest(run_id: str, settings: RunSettings) -> Summary:
-    """Join everything back to the catalog's rows and publish; other runs whose attempts ended here get theirs anew."""
+async def write_manifest(run_id: str, settings: RunSettings, parts: Sequence[Range] = ()) -> Summary:
+    """Join everything back to the catalog's rows and publish; other runs whose attempts ended here get theirs anew.
+
+    `parts`: ranges of records whose part of the manifest a shard has written.
+    """
     async with session(run_id, settings) as run:
         ledger, archive = run.around.ledger, run.around.archive
-        summary = await asyncio.to_thread(publish, ledger, archive, run_id)
+        summary = await asyncio.to_thread(publish, ledger, archive, run_id, parts=parts)
         await ledger.write(lambda connection: facts.finish_run(connection, run_id))
         others = (await run.engine()).follower.others
         await asyncio.to_thread(publish_concerned, ledger, archive, others, run_id)

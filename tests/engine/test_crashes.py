@@ -14,8 +14,8 @@ from sandbox_process import Sandbox
 from witness import EVERY_GATEWAY, RESERVED, assert_files, leases_end, ledger, ledger_money
 
 ALWAYS = [
-    *(Moment("record", when, number) for number in range(2, 7) for when in ("before", "after")),
-    *(Moment("commit", "before", number) for number in range(2, 5)),
+    *(Moment("record", when, number) for number in range(3, 9) for when in ("before", "after")),
+    *(Moment("commit", "before", number) for number in range(3, 6)),
     *(Moment("submit", when, number) for number in (1, 2) for when in ("before", "after")),
     Moment("download", "after"),
     Moment("store", "before"),

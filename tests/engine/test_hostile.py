@@ -276,7 +276,7 @@ def test_a_process_that_slept_past_its_lease_does_not_send(gateways: Sandbox, pr
     """Asleep between claim and request, its intent called unknown meanwhile: awake, it gives the slots back over that."""
     catalog, archive = products(tmp_path / "c.csv", 1), tmp_path / "a"
     processes.begin(
-        order(catalog, archive, Moment("record", "after", 2), deeds=[["sleep"]], lease_s=0.6, gateways=["evolink"])
+        order(catalog, archive, Moment("record", "after", 3), deeds=[["sleep"]], lease_s=0.6, gateways=["evolink"])
     )
     pid = processes.asleep()
     assert [row["state"] for row in ledger(archive, "SELECT state FROM attempts")] == ["intent"]

@@ -13,7 +13,7 @@ from witness import EVERY_GATEWAY
 # Three or four kinds of fault at a time: every kind of FAULTS at every gateway.
 GROUPS = [tuple(sorted(FAULTS))[number::6] for number in range(6)]
 # Where a fault and a death meet: after the call, after its record, while the task is asked for, while pictures are copied.
-AMID_FAULTS = [Moment("submit", "after"), Moment("record", "after", 5), Moment("store", "after", 2)]
+AMID_FAULTS = [Moment("submit", "after"), Moment("record", "after", 7), Moment("store", "after", 2)]
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def test_kills_keep_the_law_of_money_on_both_databases(
     """What a dead client of PostgreSQL had not committed is gone, as it is with SQLite."""
     this = Round(processes, gateways, tmp_path, {"gateways": [gateway], "wait_s": 20.0, "ledger": ledger_url})
     moments = [
-        *(Moment("record", when, number) for number in (2, 4) for when in ("before", "after")),
-        *(Moment("commit", "before", number) for number in (2, 3)),
+        *(Moment("record", when, number) for number in (3, 6) for when in ("before", "after")),
+        *(Moment("commit", "before", number) for number in (3, 4)),
         Moment("submit", "after"),
         Moment("copy", "after"),
     ]

@@ -19,7 +19,7 @@ from sandbox_process import Sandbox
 
 from seedream_tasks import catalog_images
 from seedream_tasks.orchestration.approval import Approval
-from seedream_tasks.orchestration.flows import MOST_ROW_TASKS
+from seedream_tasks.orchestration.chunks import MOST_ROW_TASKS
 
 COUNT = 8  # at 0.031 each: 0.248 in all
 LIMIT = "0.10"

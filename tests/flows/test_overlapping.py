@@ -93,8 +93,8 @@ def test_a_cap_holds_over_all_tasks_of_a_run_and_the_next_run_goes_on(
     gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[Event]
 ) -> None:
     """10 jobs of 0.031 under 0.10 in six chunks at once: 3 archived, 7 deferred, over_cap; a new run has its own 0.10."""
-    monkeypatch.setattr("seedream_tasks.orchestration.flows.FIRST_CHUNK", 1)
-    monkeypatch.setattr("seedream_tasks.orchestration.flows.CHUNK", 2)
+    monkeypatch.setattr("seedream_tasks.orchestration.chunks.FIRST_CHUNK", 1)
+    monkeypatch.setattr("seedream_tasks.orchestration.chunks.CHUNK", 2)
     capped: dict[str, Any] = {
         "catalog": str(products(tmp_path / "c.csv", 10)),
         "archive": str(tmp_path / "a"),

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from seedream_tasks.core.errors import ConfigurationError, LedgerFault
 from seedream_tasks.ledger import facts
-from seedream_tasks.ledger.schema import attempts, meta
+from seedream_tasks.ledger.schema import SCHEMA_VERSION, attempts, meta
 from seedream_tasks.ledger.store import exists, holds_password, open_ledger, parse_url, shown_url
 from seedream_tasks.ledger.views import list_attempts
 
@@ -56,7 +56,7 @@ def test_another_versions_ledger_is_refused_and_left_as_it_is(ledger_url: str) -
         ))  # fmt: skip
         before = book.rows()
         for create in (True, False):
-            with pytest.raises(ConfigurationError, match="version 99, this is version 3"):
+            with pytest.raises(ConfigurationError, match=f"version 99, this is version {SCHEMA_VERSION}"):
                 open_ledger(ledger_url, create=create)
         assert book.rows() == before
 

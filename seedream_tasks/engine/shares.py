@@ -1,0 +1,228 @@
+"""This process's shares of its accounts' limits, leased in the ledger and kept alive while they are used.
+
+A share is taken when it is first needed, so that a run that asks no gateway for anything takes none, and given back when it is
+not needed any more. Whoever cannot renew in time stops: the others may have its share by then.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+
+from sqlalchemy import Connection
+
+from ..core.errors import LedgerFault
+from ..ledger import rates
+from ..ledger.claims import awake_or_asleep
+from ..ledger.rates import Asked, Key, Rate, Share
+from ..ledger.store import Ledger
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+# Of a lease: how often it is renewed, and what is left of it for sending after the last look at it.
+_RENEW_EVERY = 1 / 7
+_SENDING_MARGIN = 1 / 5
+# While somebody waits for a part that somebody else is to give up, and while another process divides the same account.
+_SETTLE_EVERY_S = 0.3
+_AGAIN_S = 0.05
+# After so long without use a share is given back.
+_QUIET_S = 10.0
+_LONGEST_LOOK_S = 1.0
+# A turn that comes this late, since timers do, does not delay the ones after it.
+_LATE_S = 0.005
+_SHORT_S = 0.05
+
+
+class Holding:
+    """A share of one limit, as this process may use it now. Asking for it takes it, and keeps it."""
+
+    def __init__(
+        self, most: int, wake: Callable[[], None], in_use: Callable[[], int], waiting: Callable[[], int]
+    ) -> None:
+        self._most = most
+        self._wake = wake
+        self._in_use = in_use  # cannot be given back at once
+        self._waiting = waiting
+        self._cap = 0
+        self._until = 0.0  # by `awake_or_asleep`
+        self._last_use = 0.0
+        self._fault: LedgerFault | None = None
+        self._change = asyncio.Event()
+        # Told of changes, and of the fault for which there will be none.
+        self.listener: Callable[[LedgerFault | None], object] = lambda fault: None
+        self.is_kept = False
+
+    def now(self) -> int:
+        """What may be used at this moment; 0 without a lease."""
+        self._last_use = time.monotonic()
+        if not self.is_kept:
+            self.is_kept = True
+            self._wake()
+        return self._cap if self.is_valid() else 0
+
+    def is_valid(self) -> bool:
+        """Whether there is a lease, long enough to send something now."""
+        return awake_or_asleep() < self._until
+
+    async def change(self, within_s: float) -> None:
+        """Wait for another share, for so many seconds at most. Raises LedgerFault where none can be had."""
+        if self._fault is not None and not self.is_valid():
+            raise self._fault
+        change = self._change
+        try:
+            async with asyncio.timeout(min(within_s, _LONGEST_LOOK_S)):
+                await change.wait()
+        except TimeoutError:
+            pass
+
+    # Renewing: by `Shares` alone
+
+    def is_needed(self) -> bool:
+        """Whether it was used lately. One that is not is nothing from now on, and may be given back."""
+        if self._in_use() or self._waiting():
+            self._last_use = time.monotonic()
+        if time.monotonic() - self._last_use > _QUIET_S:
+            self.is_kept = False
+            self._cap, self._until = 0, 0.0
+        return self.is_kept
+
+    def asked(self) -> Asked:
+        """What to ask the ledger for; nothing here comes to use more than `keep` before the answer."""
+        return Asked(self._most, max(self._cap if self.is_valid() else 0, self._in_use()))
+
+    def granted(self, share: Share, began: float) -> bool:
+        """Take the answer to what was asked at `began`; False when it is to change soon."""
+        before = self._cap if self.is_valid() else 0
+        # What is to be given back is not used any more first, and given back at the next renewal.
+        self._cap = min(share.share, share.fair)
+        self._until = began + rates.LEASE_S * (1 - _SENDING_MARGIN)
+        self._fault = None
+        if self._cap != before:
+            self._tell(None)
+        return share.share == share.fair
+
+    def failed(self, fault: LedgerFault) -> None:
+        """It could not be renewed; it ends when it ends."""
+        self._fault = fault
+        if not self.is_valid():
+            self._tell(fault)
+
+    def _tell(self, fault: LedgerFault | None) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+        self.listener(fault)
+
+
+class Shares:
+    """Renews all holdings of a process, each account's in one transaction. Create and use inside one event loop."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._holdings: dict[Key, Holding] = {}
+        self._wanted = asyncio.Event()
+        self._renewing: asyncio.Task[None] | None = None
+        self._is_failing = False
+
+    def of(
+        self,
+        account: str,
+        rate: Rate,
+        most: int,
+        in_use: Callable[[], int] = lambda: 0,
+        waiting: Callable[[], int] = lambda: 0,
+    ) -> Holding:
+        """The holding of an account's limit, `most` for all processes together. Nothing is leased yet."""
+        holding = self._holdings[account, rate] = Holding(most, self._wake, in_use, waiting)
+        return holding
+
+    def _wake(self) -> None:
+        self._wanted.set()
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew())
+
+    async def close(self) -> None:
+        """Give everything back."""
+        if self._renewing is None:
+            return
+        self._renewing.cancel()
+        await asyncio.gather(self._renewing, return_exceptions=True)
+        try:
+            await self._ledger.write(lambda connection: rates.give_back(connection, self._ledger.owner))
+        except LedgerFault as fault:
+            logger.warning("shares of rates were not given back and end in %.0f s: %s", rates.LEASE_S, fault)
+
+    async def _renew(self) -> None:
+        while True:
+            self._wanted.clear()
+            pause = await self._round()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wanted.wait()
+            except TimeoutError:
+                pass
+
+    async def _round(self) -> float:
+        """Renew what is needed, give back what is not; returns when to come again, in seconds."""
+        kept = {key: holding for key, holding in self._holdings.items() if holding.is_kept}
+        needed = {key: holding for key, holding in kept.items() if holding.is_needed()}
+        asked = {key: holding.asked() for key, holding in needed.items()}
+        began = awake_or_asleep()  # before the transaction: waiting for the disk uses up the lease
+        try:
+            found = await self._ledger.write(
+                lambda connection: self._ask(connection, asked, kept.keys() - asked.keys())
+            )
+        except LedgerFault as fault:
+            if not self._is_failing:
+                logger.warning("shares of rates cannot be renewed: %s", fault)
+            self._is_failing = True
+            for holding in needed.values():
+                holding.failed(fault)
+            return _SETTLE_EVERY_S
+        self._is_failing = False
+        settled = [needed[key].granted(share, began) for key, share in found.items()]
+        if len(found) < len(needed):
+            return _AGAIN_S
+        return rates.LEASE_S * _RENEW_EVERY if all(settled) else _SETTLE_EVERY_S
+
+    def _ask(self, connection: Connection, asked: dict[Key, Asked], unneeded: Collection[Key]) -> dict[Key, Share]:
+        rates.give_back(connection, self._ledger.owner, unneeded)
+        return rates.lease(connection, self._ledger.owner, asked)
+
+
+@asynccontextmanager
+async def shares_in(ledger: Ledger) -> AsyncIterator[Shares]:
+    """The shares of whoever opened this ledger; given back on leaving."""
+    shares = Shares(ledger)
+    try:
+        yield shares
+    finally:
+        await shares.close()
+
+
+class Pace:
+    """Lets requests through one after the other, as far apart as a share of a rate says."""
+
+    def __init__(self, holding: Holding, per_second: float) -> None:
+        self._holding = holding
+        self._per_second = per_second  # of one unit of the share
+        self._line = asyncio.Lock()
+        self._last = float("-inf")
+        self._is_open = False
+
+    async def turn(self) -> None:
+        """Wait for the next turn. Raises LedgerFault where no share can be had."""
+        async with self._line:
+            while not self._is_open:
+                rate = self._holding.now() * self._per_second
+                due = self._last + 1.0 / rate if rate else float("inf")
+                wait = due - time.monotonic()
+                if wait <= 0:
+                    self._last = max(due, time.monotonic() - _LATE_S)
+                    break
+                # A short wait is slept through: to be told of a change as well costs more than all the rest of a turn.
+                await (asyncio.sleep(wait) if wait < _SHORT_S else self._holding.change(wait))
+
+    def let_go(self) -> None:
+        """Nothing is sent any more: whoever waits need not."""
+        self._is_open = True

@@ -1,0 +1,43 @@
+"""Shards of a run: which are being worked on, and how far they are. Who may buy what is decided by claims alone."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, select
+
+from .schema import shards
+from .store import database_now, upsert
+
+# A process at work on a shard says so four times within this, in seconds.
+ALIVE_FOR_S = 60.0
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardView:
+    """What the ledger knows of a shard that somebody has begun."""
+
+    done: int  # jobs
+    alive: bool  # a process has been at work on it within the last minute
+
+
+def at_work(connection: Connection, run_id: str, start: int, stop: int, done: int) -> None:
+    """A process is at work on these records of a run; so many of their jobs are done."""
+    values = {"done": done, "alive_until": database_now(connection) + int(ALIVE_FOR_S * 1_000_000)}
+    row = upsert(connection, shards).values(run_id=run_id, start=start, stop=stop, **values)
+    keys = [shards.c.run_id, shards.c.start, shards.c.stop]
+    connection.execute(row.on_conflict_do_update(index_elements=keys, set_=values))
+
+
+def of_run(connection: Connection, run_id: str) -> dict[Range, ShardView]:
+    """The shards of a run that somebody has begun."""
+    now = database_now(connection)
+    rows = connection.execute(select(shards).where(shards.c.run_id == run_id))
+    return {(row.start, row.stop): ShardView(row.done, row.alive_until > now) for row in rows}
+
+
+def forget(connection: Connection, run_id: str, of: Range | None = None) -> None:
+    """A shard is begun anew; None: all shards of the run are done."""
+    mine = shards.c.run_id == run_id
+    if of is not None:
+        mine = mine & (shards.c.start == of[0]) & (shards.c.stop == of[1])
+    connection.execute(delete(shards).where(mine))

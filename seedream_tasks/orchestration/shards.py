@@ -1,0 +1,310 @@
+"""A run in shards: runs of the deployment process-shard, on whichever workers take them, followed until each is done.
+
+A shard is a range of the frozen records. It writes its part of the manifest, which the parent joins. A shard that is lost, since
+its worker died, is begun again elsewhere; what nobody takes or can do, the parent does. Two workers at one shard buy nothing
+twice: the ledger's claims decide.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect import flow
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.deployments import arun_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelled, Cancelling, Completed, Crashed
+from pydantic import TypeAdapter
+
+from ..catalog.frozen import ROWS_PER_GROUP
+from ..catalog.manifest import write_part
+from ..catalog.parts import Range
+from ..core.errors import ConfigurationError, LedgerFault
+from ..ledger import shards
+from ..ledger.shards import ShardView
+from ..ledger.store import Ledger, exists, shown_url
+from .artifacts import in_a_line
+from .chunks import run_chunks
+from .session import RunSettings, Session, session
+from .stopping import in_order
+
+logger = logging.getLogger("seedream_tasks.flows")
+
+DEPLOYMENT = "process_shard/process-shard"
+# How often one shard is begun, and for how long nobody may take it (s), before the parent does it.
+MOST_STARTS = 3
+NOBODY_CAME_S = 600.0
+# A shard that is running has to say so within this, in seconds.
+_BEGINS_WITHIN_S = 180.0
+_LOOK_EVERY_S = 2.0
+_CANCEL_WITHIN_S = 8.0
+# For so long the parent waits for Prefect's server; the shards go on without it.
+_SERVER_AWAY_S = 300.0
+_KEYS = 100  # idempotency keys that are tried: a parent that is run again finds those of its earlier runs
+
+
+async def check_shards(count: int) -> None:
+    """Raises ConfigurationError for a number of shards that cannot be, or a server that has no deployment for them."""
+    if count < 1:
+        raise ConfigurationError(f"a run has at least one shard, not {count}", field="shards")
+    if count == 1:
+        return
+    async with get_client() as client:
+        try:
+            await client.read_deployment_by_name(DEPLOYMENT)
+        except ObjectNotFound:
+            raise ConfigurationError(
+                f"this Prefect server has no deployment {DEPLOYMENT}, which shards are runs of",
+                field="shards",
+                hint="prefect deploy --name process-shard, and a worker on its pool; without them, shards=1",
+            ) from None
+
+
+def ranges_of(records: int, count: int) -> list[Range]:
+    """So many parts of about equal size; large ones are whole row groups of the frozen file, so that each reads its own."""
+    size = max(1, -(-records // count))
+    if size > ROWS_PER_GROUP:
+        size = -(-size // ROWS_PER_GROUP) * ROWS_PER_GROUP
+    return [(start, min(start + size, records)) for start in range(0, records, size)]
+
+
+@flow(name="process_shard", flow_run_name="records from {start} to {stop}", persist_result=False)
+async def process_shard(run_id: str, settings: RunSettings, start: int, stop: int) -> Any:
+    """Take a range of a run's frozen records as far as they go, and write their part of the manifest.
+
+    `catalog_images` with `shards` starts it; nobody else needs to. Running it twice, even at the same time, buys nothing twice.
+
+    Args:
+        run_id: The run, frozen already.
+        settings: What the run was started with: places, names of gateways and blocks, never a key.
+        start: The first record, from 0.
+        stop: The record after the last.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(in_order())
+        await _reach_all(settings)
+        run = await stack.enter_async_context(session(run_id, settings))
+        runner = await run.runner()
+        ledger = run.around.ledger
+        await stack.enter_async_context(_at_work(ledger, run_id, (start, stop), lambda: runner.engine.progress.done))
+        await run_chunks(run, settings, "auto", start, stop)
+        summary = await asyncio.to_thread(write_part, ledger, run.around.archive, run_id, start, stop)
+    message = in_a_line(summary)
+    return Completed(message=message) if summary.complete else Completed(name="Incomplete", message=message)
+
+
+async def _reach_all(settings: RunSettings) -> None:
+    """Raises ConfigurationError where this worker lacks what the run was started with: its ledger, or its sandbox."""
+    place = await settings.place()
+    if not await asyncio.to_thread(exists, place.ledger_url):
+        raise ConfigurationError(
+            f"the ledger of this run is not at {shown_url(place.ledger_url)} for this worker",
+            field="ledger",
+            hint="an SQLite ledger is for one machine; workers on several need one in PostgreSQL",
+        )
+    for base in sorted(settings.bases.values())[:1]:
+        url = base.rpartition("/")[0]
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=10.0) as client:
+                (await client.get(f"{url}/sandbox/health")).raise_for_status()
+        except httpx.HTTPError as error:
+            raise ConfigurationError(
+                f"the sandbox of this run at {url} is not reached from this worker: {error or type(error).__name__}",
+                field="sandbox",
+                hint="the embedded sandbox serves one machine; for more, `seedream sandbox --host` and base URLs",
+            ) from None
+
+
+@asynccontextmanager
+async def _at_work(ledger: Ledger, run_id: str, of: Range, done: Callable[[], int]) -> AsyncIterator[None]:
+    """While inside, the ledger hears four times in a shard's lifetime that it is being worked on, and how far it is."""
+
+    async def tell() -> None:
+        try:
+            await ledger.write(lambda connection: shards.at_work(connection, run_id, *of, done()))
+        except LedgerFault as fault:
+            logger.warning("the ledger could not be told of this shard: %s", fault)
+
+    async def keep_telling() -> None:
+        while True:
+            await asyncio.sleep(shards.ALIVE_FOR_S / 4)
+            await tell()
+
+    await tell()
+    telling = asyncio.create_task(keep_telling())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+        await tell()
+
+
+class _Next(Enum):
+    WAIT = auto()
+    DONE = auto()  # it wrote its part
+    LEFT = auto()  # somebody cancelled it: nobody is to go on with it
+    AGAIN = auto()  # lost: somebody else is to begin it
+    OURS = auto()  # the parent is to do it
+
+
+@dataclass
+class _Shard:
+    """A shard as its parent follows it."""
+
+    of: Range
+    flow_run_id: UUID
+    since: float  # when it was begun, by the loop's clock
+    starts: int = 1
+
+
+def _next(state: State[Any] | None, view: ShardView | None, starts: int, waited_s: float) -> _Next:
+    """What is to be done about a shard in this state, begun so many seconds ago."""
+    kind = state.type if state else StateType.SCHEDULED
+    lost = _Next.AGAIN if starts < MOST_STARTS else _Next.OURS
+    match kind:
+        case StateType.COMPLETED:
+            return _Next.DONE
+        case StateType.CANCELLED:
+            return _Next.LEFT
+        case StateType.FAILED:
+            return _Next.OURS  # it would fail again there: what it lacks, this process may have
+        case StateType.CRASHED:
+            return lost
+        case StateType.SCHEDULED:
+            return _Next.OURS if waited_s > NOBODY_CAME_S else _Next.WAIT
+    if view is None:
+        return lost if waited_s > NOBODY_CAME_S + _BEGINS_WITHIN_S else _Next.WAIT
+    return _Next.WAIT if view.alive else lost
+
+
+async def run_shards(run: Session, settings: RunSettings, count: int) -> list[Range]:
+    """Take all records of a run as far as they go, in `count` shards; returns the ranges that left their part of the manifest.
+
+    Raises what stopped those shards that this process had to do itself.
+    """
+    runner = await run.runner()
+    # Who was chosen stands in the frozen file; the keys may be more than a parameter may hold.
+    handed_on = replace(settings, request=replace(settings.request, only=()))
+    parameters = {"run_id": run.run_id, "settings": TypeAdapter(RunSettings).dump_python(handed_on, mode="json")}
+    ledger, progress = run.around.ledger, runner.engine.progress
+    await ledger.write(lambda connection: shards.forget(connection, run.run_id))
+    async with get_client() as client:
+        followed = _Followed(run, client, parameters)
+        ours: list[asyncio.Task[list[Range]]] = []
+        try:
+            for each in ranges_of(len(runner.frozen), count):
+                await followed.begin(each)
+            while followed.open:
+                await followed.look_if_answered()
+                while followed.ours:
+                    ours.append(asyncio.create_task(run_chunks(run, settings, "auto", *followed.ours.pop())))
+                views = await ledger.read(lambda connection: shards.of_run(connection, run.run_id))
+                progress.reached(sum(view.done for view in views.values()) / max(progress.total, 1))
+                if followed.open:
+                    await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.gather(*ours)
+        except BaseException:
+            for task in ours:
+                task.cancel()
+            await asyncio.gather(*ours, return_exceptions=True)
+            await followed.cancel()
+            raise
+    await ledger.write(lambda connection: shards.forget(connection, run.run_id))
+    return followed.done
+
+
+class _Followed:
+    """The shards of a run, each followed through as many flow runs as it takes."""
+
+    def __init__(self, run: Session, client: PrefectClient, parameters: dict[str, Any]) -> None:
+        self._run = run
+        self._client = client
+        self._parameters = parameters
+        self.open: list[_Shard] = []
+        self.done: list[Range] = []
+        self.ours: list[Range] = []  # for the parent to do
+        self._answered = asyncio.get_running_loop().time()  # when Prefect's server did last
+
+    async def begin(self, of: Range, starts: int = 1) -> None:
+        """Start a flow run for a shard, or find the one that an earlier run of this parent has left going."""
+        for number in range(_KEYS):
+            suffix = f":{number}" if number else ""
+            flow_run: FlowRun = await arun_deployment(
+                DEPLOYMENT,
+                client=self._client,
+                parameters={**self._parameters, "start": of[0], "stop": of[1]},
+                timeout=0,
+                idempotency_key=f"{self._run.run_id}:{of[0]}-{of[1]}{suffix}",
+                as_subflow=True,
+            )
+            if flow_run.state is None or not flow_run.state.is_final():
+                self.open.append(_Shard(of, flow_run.id, asyncio.get_running_loop().time(), starts))
+                return
+        raise ConfigurationError(f"records {of[0] + 1} to {of[1]} were begun {_KEYS} times", field="shards")
+
+    async def look_if_answered(self) -> None:
+        """`look`, where a Prefect server that does not answer is waited for. Raises what it raises once that takes too long."""
+        now = asyncio.get_running_loop().time
+        try:
+            await self._look()
+            self._answered = now()
+        except httpx.HTTPError as error:
+            if now() - self._answered > _SERVER_AWAY_S:
+                raise
+            logger.warning("Prefect's server does not say how the shards are: %s", error or type(error).__name__)
+
+    async def _look(self) -> None:
+        """See how all are and begin the lost ones again."""
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[each.flow_run_id for each in self.open]))
+        states = {each.id: each.state for each in await self._client.read_flow_runs(flow_run_filter=wanted)}
+        run_id, ledger = self._run.run_id, self._run.around.ledger
+        views = await ledger.read(lambda connection: shards.of_run(connection, run_id))
+        now = asyncio.get_running_loop().time()
+        for shard in list(self.open):
+            state = states.get(shard.flow_run_id)
+            what = _next(state, views.get(shard.of), shard.starts, now - shard.since)
+            if what is _Next.WAIT:
+                continue
+            named = f"records {shard.of[0] + 1} to {shard.of[1]}"
+            told = f"{state.name} {state.message or ''}".strip() if state else "not there"
+            if what is _Next.DONE:
+                self.done.append(shard.of)
+            elif what is _Next.LEFT:
+                logger.warning("%s: their shard was cancelled, so they stay as they are", named)
+            else:
+                await self._end(shard, state)
+                await ledger.write(lambda connection, of=shard.of: shards.forget(connection, run_id, of))  # type: ignore[misc]
+                if what is _Next.AGAIN:
+                    logger.warning("%s: their shard is lost (%s), it is begun again", named, told)
+                    await self.begin(shard.of, shard.starts + 1)
+                else:
+                    logger.warning("%s: no shard does them (%s), so they are done here", named, told)
+                    self.ours.append(shard.of)
+            self.open.remove(shard)  # last: should Prefect's server go away before, it is looked at again
+
+    async def _end(self, shard: _Shard, state: State[Any] | None) -> None:
+        """Let Prefect know that nobody follows this flow run any more."""
+        if state is None or state.is_final():
+            return
+        message = "nobody works on it"
+        end: State[Any] = Cancelled(message=message) if state.is_scheduled() else Crashed(message=message)
+        await self._client.set_flow_run_state(shard.flow_run_id, end, force=True)
+
+    async def cancel(self) -> None:
+        """The parent stops, so its shards stop in order too."""
+        try:
+            async with asyncio.timeout(_CANCEL_WITHIN_S):
+                await asyncio.gather(
+                    *(self._client.set_flow_run_state(each.flow_run_id, Cancelling()) for each in self.open)
+                )
+        except Exception as error:  # noqa: BLE001 - the parent is leaving: what it cannot stop, a person can
+            logger.warning("the shards of this run could not be cancelled: %s", error or type(error).__name__)
