@@ -123,6 +123,7 @@ class Follower:
                 status = await poller.done(
                     attempt.attempt_id,
                     attempt.task_id or "",
+                    attempt.model,
                     attempt.estimate_s,
                     age_s(attempt),
                     attempt.called_back and not is_here,
