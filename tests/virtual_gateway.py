@@ -35,10 +35,9 @@ class VirtualGateway:
         loop = asyncio.get_running_loop()
         self.asked_at.append(loop.time())
         self.looks[task_id] += 1
-        await asyncio.sleep(self.round_trip_s / 2)
         fault = self.faults.pop(0) if self.faults else None
-        ended = loop.time() >= self.ends_at[task_id]
-        await asyncio.sleep(self.round_trip_s / 2)
+        ended = loop.time() + self.round_trip_s / 2 >= self.ends_at[task_id]
+        await asyncio.sleep(self.round_trip_s)
         if fault is not None:
             raise fault
         return FINISHED if ended else RUNNING

@@ -6,7 +6,6 @@ nothing left to do. Counting, splitting, retrying, topping up and going to the n
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -102,7 +101,7 @@ class Engine:
         """Take a job as far as it goes in this run. Raises LedgerFault, ArchiveFault."""
         given_up: set[int] = set()
         not_at: dict[str, str] = {}
-        began = time.monotonic()
+        began = _now()
         while True:
             view = view or await self._view(job)
             work: list[Awaitable[None]] = [
@@ -129,7 +128,7 @@ class Engine:
         view = await self._view(job)
         given_up: set[int] = set()
         for want in self._wanted(job, view):
-            await self._buy(job, view, want, given_up, {}, time.monotonic(), follow=False)
+            await self._buy(job, view, want, given_up, {}, _now(), follow=False)
         view = await self._view(job)
         standing = {picture.attempt_id for picture in view.standing()}
         return [each.attempt_id for each in view.attempts if each.state in LIVE or each.attempt_id in standing]
@@ -192,7 +191,7 @@ class Engine:
             for each in view.attempts
             if each.state is AttemptState.ACCEPTED and not self.follower.can_ask(each)
         }
-        if self.stopping or time.monotonic() - began > self.context.wait_s:
+        if self.stopping or _now() - began > self.context.wait_s:
             return False
         if not theirs and keyless:
             theirs = await self._ledger.read(lambda connection: facts.any_alive(connection, keyless))
@@ -280,7 +279,7 @@ class Engine:
             for offer in offers
             if offer.gateway not in not_at and offer.price and self._lanes[offer.gateway].out is None
         ]
-        patience = min(OUTAGE_S, self.context.wait_s) - (time.monotonic() - began)
+        patience = min(OUTAGE_S, self.context.wait_s) - (_now() - began)
         if not down or patience <= 0 or self.stopping:
             return False
         tasks = [asyncio.ensure_future(lane.recover()) for lane in down]
@@ -366,7 +365,7 @@ class Engine:
                     return await send()
                 except OverCap as over:
                     budget, text = over.facts["budget"], over.message
-                if time.monotonic() > until:
+                if _now() > until:
                     self._vain.add(budget)
                 if budget in self._vain or not await self._may_come_back(budget):
                     await self._put_off(
@@ -408,3 +407,7 @@ class Engine:
         if self.fault is None:
             self.fault = fault
             logger.critical("the run stops: %s", fault)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

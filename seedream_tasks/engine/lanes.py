@@ -1,15 +1,14 @@
-"""One account's traffic: how much may be in flight, when to hold back, and when to leave it alone."""
+"""One account's traffic: how much may be in flight, when to hold back, when to leave it alone. By the event loop's clock."""
 
 import asyncio
 import logging
-import time
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..core.capabilities import Capability, Limit
 from ..core.errors import GatewayFault
-from ..core.outcomes import ErrorInfo
+from ..core.outcomes import ErrorClass, ErrorInfo, Fate, SubmitOutcome
 from ..core.pricing import PriceRow
 from ..gateways.client import GatewayClient
 from ..gateways.getimg import ModelInForce
@@ -20,6 +19,10 @@ logger = logging.getLogger("seedream_tasks.engine")
 _SHORTEST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 12.0
 _MODELS_SOURCE = "getimg.ai models endpoint, at run time"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _in_force(row: Capability, found: ModelInForce) -> Capability:
@@ -101,7 +104,7 @@ class Lane:
         self._in_flight = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._paused_until = 0.0
-        self._held_back = 0  # in a row
+        self._held_back_in_a_row = 0
         self._next_submit = 0.0
         self._probing: asyncio.Task[None] | None = None
         self._learning: asyncio.Task[list[PriceRow]] | None = None
@@ -146,38 +149,53 @@ class Lane:
                 place.set_result(None)
 
     async def ready(self, until: float) -> bool:
-        """Wait until the account may be asked: after its Retry-After, and at its pace. False where that is after `until` (s)."""
-        while (pause := self._paused_until - time.monotonic()) > 0:
+        """Wait until the account may be asked: after its Retry-After, and at its pace. False where that is after `until` (s, by
+        the event loop's clock)."""
+        while (pause := self._paused_until - _now()) > 0:
             if self._paused_until > until:
                 return False
             await asyncio.sleep(pause)
         if self.limits.submits_per_minute:
-            now = time.monotonic()
+            now = _now()
             at = max(now, self._next_submit)
             self._next_submit = at + 60.0 / self.limits.submits_per_minute
             await asyncio.sleep(at - now)
         return True
 
-    def accepted(self) -> None:
-        """A submit was taken: a little more may be in flight."""
+    def heard(self, outcome: SubmitOutcome) -> None:
+        """What the answer to a submit says about the account."""
+        kind = outcome.error.kind if outcome.error else None
+        match outcome.fate:
+            case Fate.ACCEPTED:
+                self._accepted()
+            case Fate.NOT_SENT:
+                if outcome.error and outcome.error.code == "no_connection":
+                    self._failed()
+                self._held_back(outcome.retry_after_s or 0.0, too_many=kind is ErrorClass.RATE)
+            case Fate.REFUSED:
+                self.breaker.succeeded()
+                if outcome.error and kind is ErrorClass.ACCOUNT:
+                    self.refused_account(outcome.error)
+            case Fate.UNKNOWN:
+                self._failed()
+
+    def _accepted(self) -> None:
         self.breaker.succeeded()
-        self._held_back = 0
-        # Fast while there is far to go, as after an outage; then carefully.
+        self._held_back_in_a_row = 0
+        # A little more may be in flight: fast while there is far to go, as after an outage; then carefully.
         step = 1.0 if self._most < self.limits.in_flight / 2 else 1.0 / self._most
         self._most = min(float(self.limits.in_flight), self._most + step)
 
-    def held_back(self, seconds: float, too_many: bool) -> None:
-        """The gateway asks for a pause; with `too_many` (429), for less at once as well."""
-        # A gateway that names no wait, or none to speak of, is asked less and less often.
-        self._held_back += 1
-        pause = max(seconds, min(_SHORTEST_PAUSE_S * 2 ** min(self._held_back - 1, 6), _LONGEST_PAUSE_S))
-        self._paused_until = max(self._paused_until, time.monotonic() + pause)
+    def _held_back(self, seconds: float, too_many: bool) -> None:
+        # The gateway asks for a pause; one that names no wait, or none to speak of, is asked less and less often.
+        self._held_back_in_a_row += 1
+        pause = max(seconds, min(_SHORTEST_PAUSE_S * 2 ** min(self._held_back_in_a_row - 1, 6), _LONGEST_PAUSE_S))
+        self._paused_until = max(self._paused_until, _now() + pause)
         if too_many:
             self._most = max(1.0, self._most / 2)
 
-    def failed(self) -> None:
-        """A submit got no usable answer."""
-        self.breaker.failed(time.monotonic())
+    def _failed(self) -> None:
+        self.breaker.failed(_now())
 
     def refused_account(self, error: ErrorInfo) -> None:
         """Key, balance or permission: out for this run."""
@@ -220,12 +238,12 @@ class Lane:
         await asyncio.shield(self._probing)
 
     async def _probe(self) -> None:
-        await asyncio.sleep(self.breaker.probe_in(time.monotonic()))
+        await asyncio.sleep(self.breaker.probe_in(_now()))
         try:
             await self.client.probe()
         except GatewayFault as fault:
             logger.info("%s is still out: %s", self.gateway, fault)
-            self.breaker.probe_failed(time.monotonic())
+            self.breaker.probe_failed(_now())
         else:
             # A free question is answered; whether a paid one is, a single call is to show.
             self.breaker.half_open()
