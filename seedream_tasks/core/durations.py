@@ -10,16 +10,16 @@ from collections.abc import Callable
 from itertools import pairwise
 from math import inf
 
-# Each step of age is 3 % longer than the one before it, from a hundredth of a unit to beyond a week of seconds.
-_FIRST, _GROWTH, _STEPS = 0.01, 1.03, 620
+# Each step of age is 4 % longer than the one before it, from a twentieth of a unit to beyond a week of seconds.
+_FIRST, _GROWTH, _STEPS = 0.05, 1.04, 425
 _EDGES = [0.0, *(_FIRST * _GROWTH**step for step in range(_STEPS))]
 # A step is judged together with so many on either side. Without them, all that is known of an interval between two looks would
 # gather in one step, looks would go where it gathers, and nothing could show that it lies elsewhere.
-_BESIDE = 3
+_BESIDE = 2
 # As many tasks as what is expected beforehand counts for.
 _BELIEF = 10.0
 # Beyond twice as many ends what is older counts half: a gateway that slows down is followed.
-_REMEMBERED = 1000
+_REMEMBERED = 300
 
 
 def log_logistic(median: float, steepness: float) -> Callable[[float], float]:

@@ -14,6 +14,7 @@ import heapq
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import inf
 from typing import cast
 
 from ..core.durations import Durations, log_logistic
@@ -61,7 +62,7 @@ class _Watch:
     ran_at: float = 0.0  # the age at which it is known to have run
     teaches: bool = True  # whether its next answer says how long tasks take
     faults: int = 0  # in a row
-    not_before: float = 0.0  # a time, not an age: the gateway asked for it, or its last answer said nothing
+    not_before: float = -inf  # a time, not an age: the gateway asked for it, or its last answer said nothing
     called: bool = False  # a callback has come that no look has followed
     planned: int = 0  # the number of its look in the queue; 0: none
 
