@@ -70,6 +70,7 @@ class DayGateway:
 
     length_s: float
     random: Random
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     gateway: str = "virtual"
     account = SimpleNamespace(name="virtual@nowhere#00000000")
     accepted: int = 0
@@ -81,12 +82,12 @@ class DayGateway:
 
     def now(self) -> float:
         """Seconds of the day."""
-        return asyncio.get_running_loop().time()
+        return self.loop.time()
 
     def has(self, trouble: str) -> bool:
         """Whether it is that time of the day."""
         begins, share = TROUBLES[trouble]
-        return begins <= self.now() / self.length_s < begins + share
+        return begins <= self.loop.time() / self.length_s < begins + share
 
     async def submit(self) -> SubmitOutcome:
         """A paid request."""
@@ -173,7 +174,6 @@ class Day:
     in_flight: int = 0
     longest_queue: int = 0
     most_in_flight: int = 0
-    most_places: int = 0
     became: Counter[str] = field(default_factory=Counter)  # of pictures
     known: Counter[str] = field(default_factory=Counter)  # of accepted attempts
     delays_s: "array[float]" = field(default_factory=lambda: array("d"))

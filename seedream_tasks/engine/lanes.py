@@ -18,6 +18,8 @@ logger = logging.getLogger("seedream_tasks.engine")
 
 _SHORTEST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 12.0
+# More in flight for each submit that is taken: from half of the limit to all of it in ten times as many.
+_CAREFULLY = 0.1
 _MODELS_SOURCE = "getimg.ai models endpoint, at run time"
 
 
@@ -183,16 +185,16 @@ class Lane:
         self.breaker.succeeded()
         self._held_back_in_a_row = 0
         # A little more may be in flight: fast while there is far to go, as after an outage; then carefully.
-        step = 1.0 if self._most < self.limits.in_flight / 2 else 1.0 / self._most
+        step = 1.0 if self._most < self.limits.in_flight / 2 else _CAREFULLY
         self._most = min(float(self.limits.in_flight), self._most + step)
 
     def _held_back(self, seconds: float, too_many: bool) -> None:
         # The gateway asks for a pause; one that names no wait, or none to speak of, is asked less and less often.
         self._held_back_in_a_row += 1
+        if too_many and _now() >= self._paused_until:  # else it was under way when another was one too many
+            self._most = max(1.0, self._most / 2)
         pause = max(seconds, min(_SHORTEST_PAUSE_S * 2 ** min(self._held_back_in_a_row - 1, 6), _LONGEST_PAUSE_S))
         self._paused_until = max(self._paused_until, _now() + pause)
-        if too_many:
-            self._most = max(1.0, self._most / 2)
 
     def _failed(self) -> None:
         self.breaker.failed(_now())

@@ -1,5 +1,6 @@
 """What looks teach about how long tasks take, and when the next one is worth its request."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -103,7 +104,7 @@ def test_before_anything_is_known_looks_spread_out_with_age() -> None:
     while at < 3600.0:
         at = known.next_look(at, 0.15)
         looks.append(at)
-    spacing = [after - before for before, after in zip(looks, looks[1:], strict=False)]
+    spacing = [after - before for before, after in pairwise(looks)]
     assert 10 <= sum(look < 60.0 for look in looks) <= 30
     assert len(looks) < 250
     assert spacing[-1] > 5 * spacing[0]

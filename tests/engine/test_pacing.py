@@ -1,5 +1,7 @@
 """How many requests a second may see."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,7 @@ def test_no_second_sees_more_than_the_bound(gaps: list[float], per_second: int) 
 def test_less_than_one_a_second_is_one_in_so_many_seconds(per_second: float, many: int) -> None:
     """A bound below one is a distance."""
     times = sent(Pace(per_second), [0.0] * many)
-    assert all(after - before >= 0.999 / per_second for before, after in zip(times, times[1:], strict=False))
+    assert all(after - before >= 0.999 / per_second for before, after in pairwise(times))
 
 
 @pytest.mark.parametrize("per_second", [1, 10, 25, 400])
