@@ -144,6 +144,9 @@ class Lane:
     def leave(self) -> None:
         """Give the place back."""
         self._in_flight -= 1
+        self._admit()
+
+    def _admit(self) -> None:
         while self._waiting and self._in_flight < int(self._most):
             place = self._waiting.popleft()
             if not place.done():
@@ -187,6 +190,7 @@ class Lane:
         # A little more may be in flight: fast while there is far to go, as after an outage; then carefully.
         step = 1.0 if self._most < self.limits.in_flight / 2 else _CAREFULLY
         self._most = min(float(self.limits.in_flight), self._most + step)
+        self._admit()
 
     def _held_back(self, seconds: float, too_many: bool) -> None:
         # The gateway asks for a pause; one that names no wait, or none to speak of, is asked less and less often.
@@ -247,6 +251,7 @@ class Lane:
             logger.info("%s is still out: %s", self.gateway, fault)
             self.breaker.probe_failed(_now())
         else:
-            # A free question is answered; whether a paid one is, a single call is to show.
+            # A free question is answered; whether a paid one is, a single call is to show, beside all that still runs.
             self.breaker.half_open()
-            self._most = 1.0
+            self._most = min(float(self.limits.in_flight), self._in_flight + 1.0)
+            self._admit()
