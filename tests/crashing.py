@@ -354,7 +354,7 @@ def main(lines: Sequence[str] | Any = sys.stdin) -> None:
     from seedream_tasks.engine import polling
 
     assert seedream_tasks.cli.run
-    polling.FIRST_LOOK_S = polling.SHORTEST_SPACING_S = 0.05
+    polling.LOOK_COST_S, polling.AFTER_FAULT_S = 0.0002, 0.05
 
     def tell(answer: dict[str, Any]) -> None:
         print(json.dumps(answer), flush=True)  # noqa: T201 - the answer

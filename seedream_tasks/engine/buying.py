@@ -204,24 +204,17 @@ class Buyer:
 
     async def _record(self, attempt_id: str, lane: Lane, outcome: SubmitOutcome) -> Recorded:
         error = outcome.error or ErrorInfo(outcome.fate, "", ErrorClass.TRANSIENT)
+        lane.heard(outcome)
         match outcome.fate:
             case Fate.ACCEPTED:
-                lane.accepted()
                 return await self._accepted(attempt_id, lane, outcome)
             case Fate.NOT_SENT:
-                if error.code == "no_connection":
-                    lane.failed()
-                lane.held_back(outcome.retry_after_s or 0.0, too_many=error.kind is ErrorClass.RATE)
                 return await self._ledger.write(lambda connection: records.not_sent(connection, attempt_id, error))
             case Fate.REFUSED:
-                lane.breaker.succeeded()
-                if error.kind is ErrorClass.ACCOUNT:
-                    lane.refused_account(error)
                 return await self._ledger.write(
                     lambda connection: records.refused(connection, attempt_id, error, after_refusal(error))
                 )
             case Fate.UNKNOWN:
-                lane.failed()
                 return await self._ledger.write(lambda connection: records.unknown(connection, attempt_id, error))
 
     async def _accepted(self, attempt_id: str, lane: Lane, outcome: SubmitOutcome) -> Recorded:

@@ -6,7 +6,6 @@ nothing left to do. Counting, splitting, retrying, topping up and going to the n
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -100,7 +99,7 @@ class Engine:
         """Take a job as far as it goes in this run. Raises LedgerFault, ArchiveFault."""
         given_up: set[int] = set()
         not_at: dict[str, str] = {}
-        began = time.monotonic()
+        began = _now()
         while True:
             view = view or await self._view(job)
             work: list[Awaitable[int | None]] = [
@@ -127,7 +126,7 @@ class Engine:
         view = await self._view(job)
         given_up: set[int] = set()
         for want in self._wanted(job, view):
-            await self._buy(job, view, want, given_up, {}, time.monotonic(), follow=False)
+            await self._buy(job, view, want, given_up, {}, _now(), follow=False)
         view = await self._view(job)
         standing = {picture.attempt_id for picture in view.standing()}
         return [each.attempt_id for each in view.attempts if each.state in LIVE or each.attempt_id in standing]
@@ -190,7 +189,7 @@ class Engine:
             for each in view.attempts
             if each.state is AttemptState.ACCEPTED and not self.follower.can_ask(each)
         }
-        if self.stopping or time.monotonic() - began > self.context.wait_s:
+        if self.stopping or _now() - began > self.context.wait_s:
             return False
         if not theirs and keyless:
             theirs = await self._ledger.read(lambda connection: facts.any_alive(connection, keyless))
@@ -278,7 +277,7 @@ class Engine:
             for offer in offers
             if offer.gateway not in not_at and offer.price and self._lanes[offer.gateway].out is None
         ]
-        patience = min(OUTAGE_S, self.context.wait_s) - (time.monotonic() - began)
+        patience = min(OUTAGE_S, self.context.wait_s) - (_now() - began)
         if not down or patience <= 0 or self.stopping:
             return False
         tasks = [asyncio.ensure_future(lane.recover()) for lane in down]
@@ -368,7 +367,7 @@ class Engine:
                 except OverCap as over:
                     other, text = over.facts["budget"] != budget, over.message
                     budget = over.facts["budget"]
-                if time.monotonic() > until:
+                if _now() > until:
                     self._vain.add(budget)
                 if budget in self._vain or not (coming or other):
                     await self._put_off(
@@ -412,3 +411,7 @@ class Engine:
             logger.critical("the run stops: %s", fault)
             for lane in self._lanes.values():
                 lane.end()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

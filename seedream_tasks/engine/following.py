@@ -125,6 +125,7 @@ class Follower:
                 status = await poller.done(
                     attempt.attempt_id,
                     attempt.task_id or "",
+                    attempt.model,
                     attempt.estimate_s,
                     age_s(attempt),
                     attempt.called_back and not is_here,
@@ -201,9 +202,7 @@ class Follower:
     def _poller(self, lane: Lane) -> Poller:
         poller = self._pollers.get(lane.account)
         if poller is None:
-            poller = self._pollers[lane.account] = Poller(
-                lane.client, lane.turn_to_ask, self._not_found, self._whose.asks
-            )
+            poller = self._pollers[lane.account] = Poller(lane.client, lane.polls, self._not_found, self._whose.asks)
         return poller
 
     def _look_now(self, attempt: Attempt) -> None:

@@ -1,27 +1,32 @@
-"""One account's traffic: how much may be in flight, when to hold back, and when to leave it alone."""
+"""One account's traffic: how much may be in flight, when to hold back, when to leave it alone. By the event loop's clock."""
 
 import asyncio
 import logging
-import time
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..core.capabilities import Capability, Limit
 from ..core.errors import GatewayFault, LedgerFault
-from ..core.outcomes import ErrorInfo
+from ..core.outcomes import ErrorClass, ErrorInfo, Fate, SubmitOutcome
 from ..core.pricing import PriceRow
 from ..gateways.client import GatewayClient
 from ..gateways.getimg import ModelInForce
 from ..ledger.rates import Rate
-from .shares import Pace, Shares
+from .shares import Shares, Turns
 
 logger = logging.getLogger("seedream_tasks.engine")
 
 
 _SHORTEST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 12.0
+# More in flight for each submit that is taken: from half of the limit to all of it in ten times as many.
+_CAREFULLY = 0.1
 _MODELS_SOURCE = "getimg.ai models endpoint, at run time"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _in_force(row: Capability, found: ModelInForce) -> Capability:
@@ -108,17 +113,18 @@ class Lane:
         self._in_flight = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._paused_until = 0.0
-        self._held_back = 0  # in a row
+        self._held_back_in_a_row = 0
         self._is_ending = False
         account = client.account.name
         self._places = shares.of(
             account, Rate.IN_FLIGHT, limits.in_flight, lambda: self._in_flight, lambda: len(self._waiting)
         )
         self._places.listener = self._places_changed
-        self._submits: Pace | None = None
+        self._submits: Turns | None = None
         if limits.submits_per_minute:
-            self._submits = Pace(shares.of(account, Rate.SUBMITS, limits.submits_per_minute), 1 / 60)
-        self._polls = Pace(shares.of(account, Rate.POLLS, int(limits.polls_per_second * 1000)), 1 / 1000)
+            self._submits = Turns(shares.of(account, Rate.SUBMITS, limits.submits_per_minute), 1 / 60)
+        # In thousandths of a request a second.
+        self.polls = shares.of(account, Rate.POLLS, int(limits.polls_per_second * 1000))
         self._probing: asyncio.Task[None] | None = None
         self._learning: asyncio.Task[list[PriceRow]] | None = None
 
@@ -178,11 +184,10 @@ class Lane:
                 place.set_exception(fault)
 
     async def ready(self, until: float) -> bool:
-        """Wait until the account may be asked: after its Retry-After, and at its pace. False where that is after `until` (s).
-
-        Raises LedgerFault where no share of its pace can be had.
+        """Wait until the account may be asked: after its Retry-After, and at its pace. False where that is after `until` (s, by
+        the event loop's clock). Raises LedgerFault where no share of its pace can be had.
         """
-        while (pause := self._paused_until - time.monotonic()) > 0:
+        while (pause := self._paused_until - _now()) > 0:
             if self._paused_until > until:
                 return False
             await asyncio.sleep(pause)
@@ -194,10 +199,6 @@ class Lane:
         """Whether this process still has its share of the account; one that was asleep may have lost it to others."""
         return self._places.is_valid()
 
-    async def turn_to_ask(self) -> None:
-        """Wait until one status request may be made. Raises LedgerFault where no share of them can be had."""
-        await self._polls.turn()
-
     def end(self) -> None:
         """Nothing more is bought here: whoever waits for a place or a turn to buy need not."""
         self._is_ending = True
@@ -205,26 +206,41 @@ class Lane:
             self._submits.let_go()
         self._admit()
 
-    def accepted(self) -> None:
-        """A submit was taken: a little more may be in flight."""
+    def heard(self, outcome: SubmitOutcome) -> None:
+        """What the answer to a submit says about the account."""
+        kind = outcome.error.kind if outcome.error else None
+        match outcome.fate:
+            case Fate.ACCEPTED:
+                self._accepted()
+            case Fate.NOT_SENT:
+                if outcome.error and outcome.error.code == "no_connection":
+                    self._failed()
+                self._held_back(outcome.retry_after_s or 0.0, too_many=kind is ErrorClass.RATE)
+            case Fate.REFUSED:
+                self.breaker.succeeded()
+                if outcome.error and kind is ErrorClass.ACCOUNT:
+                    self.refused_account(outcome.error)
+            case Fate.UNKNOWN:
+                self._failed()
+
+    def _accepted(self) -> None:
         self.breaker.succeeded()
-        self._held_back = 0
-        # Fast while there is far to go, as after an outage; then carefully.
-        step = 1.0 if self._most < self.limits.in_flight / 2 else 1.0 / self._most
+        self._held_back_in_a_row = 0
+        # A little more may be in flight: fast while there is far to go, as after an outage; then carefully.
+        step = 1.0 if self._most < self.limits.in_flight / 2 else _CAREFULLY
         self._most = min(float(self.limits.in_flight), self._most + step)
+        self._admit()
 
-    def held_back(self, seconds: float, too_many: bool) -> None:
-        """The gateway asks for a pause; with `too_many` (429), for less at once as well."""
-        # A gateway that names no wait, or none to speak of, is asked less and less often.
-        self._held_back += 1
-        pause = max(seconds, min(_SHORTEST_PAUSE_S * 2 ** min(self._held_back - 1, 6), _LONGEST_PAUSE_S))
-        self._paused_until = max(self._paused_until, time.monotonic() + pause)
-        if too_many:
+    def _held_back(self, seconds: float, too_many: bool) -> None:
+        # The gateway asks for a pause; one that names no wait, or none to speak of, is asked less and less often.
+        self._held_back_in_a_row += 1
+        if too_many and _now() >= self._paused_until:  # else it was under way when another was one too many
             self._most = max(1.0, self._most / 2)
+        pause = max(seconds, min(_SHORTEST_PAUSE_S * 2 ** min(self._held_back_in_a_row - 1, 6), _LONGEST_PAUSE_S))
+        self._paused_until = max(self._paused_until, _now() + pause)
 
-    def failed(self) -> None:
-        """A submit got no usable answer."""
-        self.breaker.failed(time.monotonic())
+    def _failed(self) -> None:
+        self.breaker.failed(_now())
 
     def refused_account(self, error: ErrorInfo) -> None:
         """Key, balance or permission: out for this run."""
@@ -267,13 +283,14 @@ class Lane:
         await asyncio.shield(self._probing)
 
     async def _probe(self) -> None:
-        await asyncio.sleep(self.breaker.probe_in(time.monotonic()))
+        await asyncio.sleep(self.breaker.probe_in(_now()))
         try:
             await self.client.probe()
         except GatewayFault as fault:
             logger.info("%s is still out: %s", self.gateway, fault)
-            self.breaker.probe_failed(time.monotonic())
+            self.breaker.probe_failed(_now())
         else:
-            # A free question is answered; whether a paid one is, a single call is to show.
+            # A free question is answered; whether a paid one is, a single call is to show, beside all that still runs.
             self.breaker.half_open()
-            self._most = 1.0
+            self._most = min(float(self.limits.in_flight), self._in_flight + 1.0)
+            self._admit()

@@ -200,7 +200,7 @@ async def shares_in(ledger: Ledger) -> AsyncIterator[Shares]:
         await shares.close()
 
 
-class Pace:
+class Turns:
     """Lets requests through one after the other, as far apart as a share of a rate says."""
 
     def __init__(self, holding: Holding, per_second: float) -> None:

@@ -12,8 +12,9 @@ from serving import UPLOAD_SECRET, Serve
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callbacks are looked for often, and whoever may ask without one does so soon. No rule depends on how often."""
     monkeypatch.setattr("seedream_tasks.engine.callbacks.LOOK_EVERY_S", 0.05)
-    for name in ("FIRST_LOOK_S", "SHORTEST_SPACING_S", "FIRST_LOOK_WITHOUT_CALLBACK_S", "SPACING_WITHOUT_CALLBACK_S"):
-        monkeypatch.setattr(f"seedream_tasks.engine.polling.{name}", 0.05)
+    monkeypatch.setattr("seedream_tasks.engine.polling.AFTER_FAULT_S", 0.05)
+    for name in ("LOOK_COST_S", "LOOK_COST_CALLED_BACK_S"):
+        monkeypatch.setattr(f"seedream_tasks.engine.polling.{name}", 0.0002)
 
 
 @pytest.fixture
