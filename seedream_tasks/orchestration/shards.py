@@ -34,7 +34,7 @@ from ..ledger.store import Ledger, exists, shown_url
 from .artifacts import in_a_line
 from .chunks import run_chunks
 from .session import RunSettings, Session, session
-from .stopping import in_order
+from .stopping import cancelled_by_a_person, in_order
 
 logger = logging.getLogger("seedream_tasks.flows")
 
@@ -77,6 +77,7 @@ def ranges_of(records: int, count: int) -> list[Range]:
 
 
 @flow(name="process_shard", flow_run_name="records from {start} to {stop}", persist_result=False)
+@cancelled_by_a_person
 async def process_shard(run_id: str, settings: RunSettings, start: int, stop: int) -> Any:
     """Take a range of a run's frozen records as far as they go, and write their part of the manifest.
 
