@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from ..core.errors import OverCap
 from ..core.money import ZERO, dollars
 from .schema import budgets, caps
-from .store import in_each_dialect, upsert
+from .store import insert_on_conflict, upsert
 
 ALL_GATEWAYS = "all"
 _NO_CAP = Decimal(99_999_999)
-_CAPS = select(caps).where(caps.c.cap_key.in_(bindparam("names", expanding=True)))
-_OPEN = in_each_dialect(lambda insert: insert(budgets).on_conflict_do_nothing(index_elements=[budgets.c.budget_key]))
+_CAPS = select(caps).where(or_(caps.c.cap_key == ALL_GATEWAYS, caps.c.cap_key == bindparam("gateway")))
+_OPEN = insert_on_conflict(budgets, "(budget_key) DO NOTHING")
 _HELD = (
     select(budgets)
     .where(budgets.c.budget_key.in_(bindparam("keys", expanding=True)))
@@ -44,13 +44,13 @@ def change_run_budget(connection: Connection, run_id: str, max_usd: Decimal | No
 
 def _open(connection: Connection, key: str, cap_usd: Decimal) -> None:
     row = {"budget_key": key, "cap_usd": cap_usd, "reserved_usd": ZERO, "settled_usd": ZERO}
-    connection.execute(_OPEN[connection.dialect.name], row)
+    connection.execute(_OPEN, row)
 
 
 def budgets_for(connection: Connection, run_id: str, capped: bool, gateway: str, now: datetime) -> list[str]:
     """The budget keys an attempt made now must fit under: the run's, and the standing caps' of its day."""
     keys = [run_budget(run_id)] if capped else []
-    for cap in connection.execute(_CAPS, {"names": [ALL_GATEWAYS, gateway]}):
+    for cap in connection.execute(_CAPS, {"gateway": gateway}):
         key = _day_key(cap.cap_key, cap.zone, now)
         _open(connection, key, cap.usd_per_day)
         keys.append(key)

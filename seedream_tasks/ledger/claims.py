@@ -17,7 +17,7 @@ from ..core.pricing import PriceRow, quote
 from ..core.states import AttemptState, SlotState
 from . import budgets, uploads
 from .schema import attempts, jobs, slots
-from .store import DATABASE_NOW, database_now, in_each_dialect
+from .store import DATABASE_NOW, database_now, insert_on_conflict
 
 # Who holds a lease may send until it ends; see Lease.allows_sending.
 LEASE_S = 60.0
@@ -27,11 +27,7 @@ SENDING_MARGIN_S = 20.0
 # Counts on while the machine sleeps (on macOS the monotonic clock does): a lease must not look fresh after a suspend.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-_SLOTS = (
-    select(slots)
-    .where(slots.c.job_key == bindparam("of"), slots.c.slot.in_(bindparam("numbers", expanding=True)))
-    .with_for_update()
-)
+_SLOTS = select(slots).where(slots.c.job_key == bindparam("of")).with_for_update()
 _TAKE_FRESH = insert(slots)
 _TAKE = (
     update(slots)
@@ -41,7 +37,7 @@ _TAKE = (
 _INTEND = {
     name: insert(attempts).values(lease_until=now + int(LEASE_S * 1_000_000)) for name, now in DATABASE_NOW.items()
 }
-_KNOW = in_each_dialect(lambda insert: insert(jobs).on_conflict_do_nothing(index_elements=[jobs.c.job_key]))
+_KNOW = insert_on_conflict(jobs, "(job_key) DO NOTHING")
 
 
 def awake_or_asleep() -> float:
@@ -89,7 +85,7 @@ def new_attempt_id() -> str:
 def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, granted_at: float) -> Lease:
     """Take the slots, hold the money, write the intent. Raises SlotsTaken, UploadGone or OverCap, before anything is written."""
     job_key = wanted.job.job_key
-    held = {row.slot: row for row in connection.execute(_SLOTS, {"of": job_key, "numbers": list(wanted.slots)})}
+    held = {row.slot: row for row in connection.execute(_SLOTS, {"of": job_key}) if row.slot in wanted.slots}
     if held and all(row.attempt_id == attempt_id and row.state == SlotState.TAKEN for row in held.values()):
         return Lease(attempt_id, granted_at)  # this very claim is on disk already: its commit was not heard of
     for slot, row in held.items():
@@ -161,7 +157,7 @@ def know_job(connection: Connection, job: Job, run_id: str, now: datetime) -> bo
         "first_run_id": run_id,
         "created_at": now,
     }
-    return connection.execute(_KNOW[connection.dialect.name], row).rowcount > 0
+    return connection.execute(_KNOW, row).rowcount > 0
 
 
 def renew_leases(connection: Connection, owner: str, attempt_ids: list[str]) -> None:

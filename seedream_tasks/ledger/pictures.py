@@ -1,17 +1,16 @@
 """Records about single pictures, and the end of the attempt when its last picture is settled."""
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, exists, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, select, update
 
 from ..core.errors import AttemptMoved
 from ..core.states import AttemptState, Closed, SlotState
 from .schema import attempts, copies, derived, pictures, slots
-from .store import in_each_dialect, upsert
+from .store import insert_on_conflict, upsert
 
 _THIS = (pictures.c.attempt_id == bindparam("of")) & (pictures.c.ordinal == bindparam("number"))
 _PICTURE = select(pictures).where(_THIS).with_for_update()
@@ -30,14 +29,7 @@ _END = update(attempts).where(
 _ATTEMPT = update(attempts).where(attempts.c.attempt_id == bindparam("of"))
 
 
-def _keep_copy(insert: Callable[[Table], Any]) -> Any:
-    row = insert(copies)
-    return row.on_conflict_do_update(
-        index_elements=[copies.c.attempt_id, copies.c.ordinal, copies.c.archive], set_={"path": row.excluded.path}
-    )
-
-
-_KEEP_COPY = in_each_dialect(_keep_copy)
+_KEEP_COPY = insert_on_conflict(copies, "(attempt_id, ordinal, archive) DO UPDATE SET path = excluded.path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +113,7 @@ def _settle(
 
 def _copy(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> None:
     row = {"attempt_id": attempt_id, "ordinal": ordinal, "archive": stored.archive, "path": stored.path}
-    connection.execute(_KEEP_COPY[connection.dialect.name], row)
+    connection.execute(_KEEP_COPY, row)
 
 
 def copied(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> None:

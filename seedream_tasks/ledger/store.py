@@ -21,7 +21,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy
-from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, event, literal_column, make_url, select, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    TextClause,
+    bindparam,
+    event,
+    literal_column,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
@@ -377,12 +389,15 @@ def upsert(connection: Connection, table: sqlalchemy.Table) -> Any:
     return _INSERTS[connection.dialect.name](table)
 
 
-def in_each_dialect(build: Callable[[Callable[[sqlalchemy.Table], Any]], Any]) -> Mapping[str, Any]:
-    """A statement that knows ON CONFLICT, by dialect: `build` makes it of the dialect's own `insert`.
+def insert_on_conflict(table: sqlalchemy.Table, then: str) -> TextClause:
+    """An INSERT of all columns with `ON CONFLICT <then>`, which both databases write alike, for what every job needs.
 
-    What every job needs is built once and given its values when it is executed: building takes longer than executing.
+    SQLAlchemy compiles its own such statements anew whenever they are executed, which takes longer than executing them.
     """
-    return {name: build(insert) for name, insert in _INSERTS.items()}
+    names = [column.name for column in table.c]
+    columns, values = ", ".join(names), ", ".join(f":{name}" for name in names)
+    statement = text(f"INSERT INTO {table.name} ({columns}) VALUES ({values}) ON CONFLICT {then}")  # noqa: S608
+    return statement.bindparams(*(bindparam(column.name, type_=column.type) for column in table.c))
 
 
 def database_now(connection: Connection) -> int:
