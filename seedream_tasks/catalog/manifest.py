@@ -256,9 +256,13 @@ def summarize(
     ledger: Ledger, frozen: FrozenRun, run: RunFacts, start: int, stop: int
 ) -> tuple[Summary, list[dict[str, Any]]]:
     """The figures and records of what is busy in a part of a run, as its manifest would have them now."""
-    summary = Summary(run.run_id, run.simulated)
     rows = [row for _, row in frozen.busy_rows(start, stop)]
-    return summary, ledger.read_now(lambda connection: _records(connection, rows, run, summary))
+
+    def work(connection: Connection) -> tuple[Summary, list[dict[str, Any]]]:
+        summary = Summary(run.run_id, run.simulated)
+        return summary, _records(connection, rows, run, summary)
+
+    return ledger.read_now(work)
 
 
 def _reconcile(connection: Connection, frozen: FrozenRun, summary: Summary) -> None:
