@@ -44,10 +44,11 @@ def chart(curves: Sequence[Curve]) -> str:
         line = " ".join(f"{x:.1f},{y:.1f}" for _, x, y in inside)
         parts.append(f'<polyline class="line c{number}" points="{line}"/>')
         for at, x, y in inside:
+            label = curve.label.format(at)
             parts.append(f'<circle class="d{number}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>')
             if at == curve.marked:
                 parts.append(f'<circle class="mark c{number}" cx="{x:.1f}" cy="{y:.1f}" r="8"/>')
-            parts.append(_text(x + 8, y - 7, curve.label.format(at)))
+            parts.append(_text(x + 8, y - 7, label) if number == 0 else _text(x - 6, y + 18, label, "end"))
         parts.append(f'<circle class="d{number}" cx="{_WIDTH - 250}" cy="{_TOP + 14 + 20 * number}" r="4"/>')
         parts.append(_text(_WIDTH - 238, _TOP + 18 + 20 * number, curve.name))
     parts.append(_text(_WIDTH - 238, _TOP + 18 + 20 * len(curves), "ringed: the default cost of a look"))

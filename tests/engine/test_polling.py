@@ -122,13 +122,12 @@ def test_nobody_asks_before_retry_after_is_over(hinted: bool) -> None:
     async def scene(gateway: VirtualGateway, poller: Poller) -> None:
         loop = asyncio.get_running_loop()
         for number in range(5):
-            gateway.begin(f"t{number}", 30.0)
-        waits = [asyncio.create_task(poller.done(f"a{n}", f"t{n}", MODEL, 30.0)) for n in range(5)]
-        while not gateway.asked_at:
-            gateway.faults = [refusal(429, 120.0)] * 5
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(1.0)
+            gateway.begin(f"t{number}", 30.0 + 30.0 * number)
+        gateway.faults = [refusal(429, 120.0)]
+        waits = [asyncio.create_task(poller.done(f"a{n}", f"t{n}", MODEL, 30.0 + 30.0 * n)) for n in range(5)]
+        await asyncio.sleep(40.0)
         refused_at, asked = gateway.asked_at[0] + gateway.round_trip_s, len(gateway.asked_at)
+        assert asked == 1
         gateway.faults = [refusal(503, 60.0)]
         if hinted:
             for number in range(5):
