@@ -52,7 +52,8 @@ def measured(command: list[str], folder: Path, environment: dict[str, str]) -> E
         seconds = time.time() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
-        assert process.returncode == 0, errors.read()[-4000:]
+        output.seek(0)
+        assert process.returncode == 0, output.read() + errors.read()[-4000:]
         output.seek(0)
         # ru_maxrss is in KiB on Linux.
         return Ended(began, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output.read())
