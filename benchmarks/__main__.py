@@ -17,6 +17,9 @@ SHORT: dict[str, list[str]] = {
     "loop_lag": ["--rows", "200"],
     "archiving": ["--pictures", "300"],
     "plan": ["--rows", "100000"],
+    "ledger": ["--jobs", "3000"],
+    "polling": ["--in-flight", "1000"],
+    "growth": ["--rows", "300"],
 }
 
 

@@ -74,8 +74,9 @@ class Keeper:
 
 
 def keep(content: bytes, folder: Path, number: int) -> None:
-    """Check a picture in full, make its thumbnail, and put it under its name once it is on the disk: what ours does with Pillow
-    and the disk, call by call.
+    """Check a picture in full, make its thumbnail, and put it under its name once it is on the disk.
+
+    As thorough as ours, with the usual calls: only the thumbnail is made by a filter over all pixels, where ours averages first.
     """
     digest = hashlib.sha256(content).hexdigest()
     with Image.open(io.BytesIO(content)) as image:

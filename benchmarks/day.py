@@ -1,7 +1,7 @@
 """A day at one account: 500 pictures a minute, with everything that goes wrong in a day, in virtual time.
 
-    python benchmarks/day.py                 # 24 hours, 720,000 pictures: the table of docs/polling.md
-    python benchmarks/day.py --minutes 20    # the same day pressed into 20 minutes
+    python -m benchmarks.day                 # 24 hours, 720,000 pictures: the table of docs/polling.md
+    python -m benchmarks.day --minutes 20    # the same day pressed into 20 minutes
 
 Of ours run the Poller and the Lane (places in flight, backoff after 429 and 503, breaker and probes) and what they rest on;
 what an answer to a submit means for the account is `Lane.heard`, as in a run. Not ours, since they need threads, disks and

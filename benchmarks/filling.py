@@ -1,6 +1,6 @@
 """An archive and a ledger as a finished run of very many rows leaves them, without the hours that buying would take.
 
-    python benchmarks/filling.py CATALOG SHOTS ARCHIVE BASE_URL [--no-files]
+    python -m benchmarks.filling CATALOG SHOTS ARCHIVE BASE_URL [--no-files]
 
 The first job of each thousand is recorded by the ledger's own functions, from the claim to the archived picture; the others get
 copies of its rows under their own keys. Every picture is a file of its own, the same small JPEG; --no-files leaves them out.

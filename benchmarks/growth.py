@@ -1,8 +1,8 @@
 """How speed and memory grow with the catalog: a first run, a rerun in which nothing has changed, the manifest alone.
 
-    python benchmarks/growth.py --rows 1000 --rows 10000              every picture bought from a sandbox, in its own process
-    python benchmarks/growth.py --rows 100000 --filled                the first run recorded without buying, see filling.py
-    python benchmarks/growth.py --rows 1000000 --filled --no-rerun    the manifest alone
+    python -m benchmarks.growth --rows 1000 --rows 10000              every picture bought from a sandbox, in its own process
+    python -m benchmarks.growth --rows 100000 --filled                the first run recorded without buying, see filling.py
+    python -m benchmarks.growth --rows 1000000 --filled --no-rerun    the manifest alone
 
 Each command is a process of its own, with Prefect's database in a folder of its own; "Prefect" is the time until its flow begins.
 Peak memory is that of the largest process: the command, or Prefect's server beside it.
@@ -26,7 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.request import urlopen
 
-import plan
+from . import plan
 
 # How the parts of a run are told apart from outside: each ends with a file.
 PARTS = (("plan", "jobs.parquet"), ("pictures", "manifest.parquet"), ("contact sheet", "contact-sheet.html"))

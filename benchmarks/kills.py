@@ -1,6 +1,6 @@
 """Kills runs, restarts them, and compares what was paid for with the sandbox's bill.
 
-    python benchmarks/kills.py --kills 1000
+    python -m benchmarks.kills --kills 1000
 
 A round has an archive and a ledger of its own. Its catalog grows by two rows before each run; each run is killed (SIGKILL)
 
@@ -188,7 +188,7 @@ def main() -> int:
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()},"
         f" seedream-tasks {version('seedream-tasks')}, Prefect {version('prefect')},"
         f" {date.today().isoformat()}, {(time.monotonic() - began) / 60:.0f} minutes:"  # noqa: DTZ011 - the day where it ran
-        f" `python benchmarks/kills.py --kills {arguments.kills} --seed {arguments.seed}`\n"
+        f" `python -m benchmarks.kills --kills {arguments.kills} --seed {arguments.seed}`\n"
     )
     print(bench.table())
     for each in bench.broken:

@@ -1,7 +1,7 @@
 """Durable transitions a second in the ledger: claim, accepted, delivered, archived, each awaited until it is on disk.
 
-    python benchmarks/ledger.py --jobs 5000 --at-once 400
-    python benchmarks/ledger.py --ledger postgresql://user@host/name     (an empty database)
+    python -m benchmarks.ledger --jobs 5000 --at-once 400
+    python -m benchmarks.ledger --ledger postgresql://user@host/name     (an empty database)
 
 SQLite with synchronous=FULL and group commit, as runs use it. Beside it, in the same run, the least that the disk and SQLite ask
 for: one prepared statement per record through the standard library, committed in groups of the size that ours had.

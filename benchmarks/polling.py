@@ -1,7 +1,7 @@
 """How many status requests an attempt takes, and how late its end is known: ours beside pollers with a fixed interval.
 
-    python benchmarks/polling.py                      # the tables of docs/polling.md
-    python benchmarks/polling.py --chart docs/polling.svg
+    python -m benchmarks.polling                      # the tables of docs/polling.md
+    python -m benchmarks.polling --chart docs/polling.svg
 
 In virtual time: the Poller is the engine's own, the gateway a stand-in whose tasks take 5 to 60 s (evenly spread) and whose
 answers take 100 ms. So many attempts are in flight all the time, all of them submitted at once in the beginning, nothing learned
@@ -21,7 +21,6 @@ from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from polling_chart import Curve, chart
 from virtual_gateway import VirtualGateway, Whole, most_in_a_second, never_gone
 from virtual_time import run_virtually
 
@@ -29,6 +28,8 @@ from seedream_tasks.core.outcomes import TaskState
 from seedream_tasks.engine import polling
 from seedream_tasks.engine.pacing import Pace
 from seedream_tasks.engine.polling import Poller
+
+from .polling_chart import Curve, chart
 
 SHORTEST_S, LONGEST_S = 5.0, 60.0
 ESTIMATE_ERROR = 0.2

@@ -3,7 +3,7 @@
     python -m benchmarks.contenders --rows 1000 5000 --rounds 3
 
 - bare: asyncio and aiohttp; every row submits, looks every second, fetches its picture, and keeps nothing.
-- bare+verify: the same loop; sha256, full decode, thumbnail and a write that is on the disk, with the engine's Pillow calls.
+- bare+verify: the same loop; sha256, full decode, thumbnail and a write that is on the disk, as one writes that with Pillow.
 - naive: what most people write in Prefect, `.map` of three sync tasks that put the picture into a file (up to 1,000 rows).
 - task-per-row: an async Prefect task per row that puts the picture into a file.
 - ours-row, ours-chunk: `seedream run` with one Prefect task per row and per chunk: ledger, verification, manifest, contact sheet.

@@ -13,7 +13,7 @@ from virtual_time import run_virtually
 from seedream_tasks.core.outcomes import ErrorClass, ErrorInfo, Fate, SubmitOutcome
 from seedream_tasks.engine.lanes import Lane, Limits
 
-DAY = Path(__file__).parents[2] / "benchmarks" / "day.py"
+ROOT = Path(__file__).parents[2]
 RATE = SubmitOutcome(Fate.NOT_SENT, error=ErrorInfo("rate_limit_error", "", ErrorClass.RATE), retry_after_s=1.0)
 TAKEN = SubmitOutcome(Fate.ACCEPTED, task_id="t")
 NO_ANSWER = SubmitOutcome(Fate.UNKNOWN, error=ErrorInfo("unknown", "", ErrorClass.TRANSIENT))
@@ -21,8 +21,8 @@ NO_ANSWER = SubmitOutcome(Fate.UNKNOWN, error=ErrorInfo("unknown", "", ErrorClas
 
 def test_a_day_loses_nothing_and_keeps_to_its_bounds() -> None:
     """Outage, 429s, slow hours, lost answers: each accepted attempt is followed to its end, in time for its link."""
-    command = [sys.executable, str(DAY), "--minutes", "6", "--json"]
-    ended = subprocess.run(command, check=True, capture_output=True, text=True)
+    command = [sys.executable, "-m", "benchmarks.day", "--minutes", "6", "--json"]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     day = json.loads(ended.stdout)
     fates = [day[name] for name in ("delivered", "failed", "unknown (answer lost)", "never ended")]
     assert sum(fates) == day["pictures wanted"] == 3000
