@@ -194,6 +194,9 @@ _DERIVED = (
     )
     .where(pictures.c.job_key.in_(_KEYS))
 )
+_JOBS = select(jobs).where(jobs.c.job_key.in_(_KEYS))
+_JOBS_OF_ROWS = select(jobs).where(jobs.c.row_key.in_(_KEYS)).order_by(jobs.c.created_at, jobs.c.job_key)
+_ADMISSIONS = select(admissions).where(admissions.c.run_id == bindparam("of"), admissions.c.job_key.in_(_KEYS))
 _FIRST_OF_CASE = (
     select(jobs.c.row_key)
     .where(func.lower(jobs.c.row_key) == func.lower(bindparam("of", type_=Text)))
@@ -326,8 +329,7 @@ def known_jobs(connection: Connection, rows: Sequence[tuple[str, str]]) -> dict[
     wanted = set(rows)
     found: dict[tuple[str, str], list[KnownJob]] = {}
     for keys in batched(dict.fromkeys(row_key for row_key, _ in rows)):
-        query = select(jobs).where(jobs.c.row_key.in_(keys)).order_by(jobs.c.created_at, jobs.c.job_key)
-        for row in connection.execute(query):
+        for row in connection.execute(_JOBS_OF_ROWS, {"keys": keys}):
             name = (row.row_key, row.shot)
             if name in wanted:
                 found.setdefault(name, []).append(
@@ -340,7 +342,7 @@ def job_names(connection: Connection, job_keys: Sequence[str]) -> dict[str, JobN
     """The names of bought jobs."""
     found = {}
     for keys in batched(dict.fromkeys(job_keys)):
-        for row in connection.execute(select(jobs).where(jobs.c.job_key.in_(keys))):
+        for row in connection.execute(_JOBS, {"keys": keys}):
             found[row.job_key] = JobName.from_ledger(row.row_key, row.shot, row.fingerprint, json.loads(row.decides))
     return found
 
@@ -355,8 +357,7 @@ def admissions_of(connection: Connection, run_id: str, job_keys: Sequence[str]) 
     """What this run put off, by job."""
     found = {}
     for keys in batched(job_keys):
-        query = select(admissions).where(admissions.c.run_id == run_id, admissions.c.job_key.in_(keys))
-        for row in connection.execute(query):
+        for row in connection.execute(_ADMISSIONS, {"of": run_id, "keys": keys}):
             found[row.job_key] = Admission(row.reason, row.message, row.usd, row.cheapest_usd, bool(row.for_good))
     return found
 
