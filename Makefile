@@ -37,7 +37,7 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/mypy
 
 test: lint
-	$(CLEAN) $(BIN)/python -m pytest -n 4 --dist loadfile
+	$(CLEAN) $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # The short version of all benchmarks, against sandboxes of their own: under five minutes on two cores.
 bench: $(VENV)/.installed-for-tests

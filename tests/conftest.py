@@ -28,6 +28,16 @@ from s3_server import KEY_ID, S3, SECRET, start_s3  # noqa: E402
 from sandbox_process import Sandbox, start_sandbox  # noqa: E402
 
 
+# What waits for servers, workers and schedules; it comes first, so that nobody waits for it alone in the end.
+_SLOW = ("server", "flows", "ui", "cli", "service", "engine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow rings first, each in its own order."""
+    place = {name: number for number, name in enumerate(_SLOW)}
+    items.sort(key=lambda item: place.get(item.path.parent.name, len(place)))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """In CI nothing may be skipped: everything that is optional elsewhere is installed there."""
     skipped = len(terminalreporter.stats.get("skipped", []))
