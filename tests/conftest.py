@@ -27,7 +27,6 @@ from postgres_server import Postgres, postgres_programs, start_postgres  # noqa:
 from s3_server import KEY_ID, S3, SECRET, start_s3  # noqa: E402
 from sandbox_process import Sandbox, start_sandbox  # noqa: E402
 
-
 # What waits for servers, workers and schedules; it comes first, so that nobody waits for it alone in the end.
 _SLOW = ("server", "flows", "ui", "cli", "service", "engine")
 
