@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from virtual_gateway import VirtualGateway
+from virtual_gateway import Alone, VirtualGateway
 from virtual_time import run_virtually
 
 from seedream_tasks.core.outcomes import ErrorClass, ErrorInfo, Fate, SubmitOutcome
@@ -54,7 +54,7 @@ def test_after_an_outage_one_call_goes_out_beside_what_still_runs() -> None:
     """300 tasks of before the outage are still in flight: a single call may be made, and with those that are taken, more."""
 
     async def scene() -> None:
-        lane = Lane(Answering(), {}, Limits(in_flight=400))  # type: ignore[arg-type]
+        lane = Lane(Answering(), {}, Limits(in_flight=400), Alone())  # type: ignore[arg-type]
         assert await entered(lane, 300) == 300
         for _ in range(5):
             lane.heard(NO_ANSWER)
@@ -74,7 +74,7 @@ def test_the_429s_of_one_moment_halve_what_may_be_in_flight_once(many: int) -> N
     """Submits that were under way together are refused together; the limit is back after ten times as many that are taken."""
 
     async def scene() -> None:
-        lane = Lane(Answering(), {}, Limits(in_flight=40))  # type: ignore[arg-type]
+        lane = Lane(Answering(), {}, Limits(in_flight=40), Alone())  # type: ignore[arg-type]
         for _ in range(many):
             lane.heard(RATE)
         assert await entered(lane, 40) == 20
