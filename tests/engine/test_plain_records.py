@@ -54,7 +54,6 @@ def test_records_made_together_are_those_made_one_by_one(tmp_path: Path, gateway
             {"gateway": "*", "kind": "fewer_images", "match": "fewer", "rate": 1},
             {"gateway": "*", "kind": "other_price", "match": "charged", "rate": 1},
             {"gateway": "*", "kind": "other_model", "match": "Another model", "rate": 1},
-            {"gateway": "*", "kind": "reject_429", "match": "busy", "rate": 1, "count": 1, "value": 0},
             {"gateway": "*", "kind": "reject_content", "match": "failed", "rate": 1},
         ]
     )
