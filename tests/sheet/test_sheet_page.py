@@ -223,7 +223,7 @@ def test_thumbnails_beyond_the_bound_come_from_beside_the_page(
     made_up: MadeUp, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page of many pictures does not grow without end: the browser takes the rest from the archive as it needs them."""
-    monkeypatch.setattr("seedream_tasks.catalog.contact_sheet.writing.MOST_EMBEDDED_BYTES", 1000)
+    monkeypatch.setattr("seedream_tasks.catalog.contact_sheet.writing.MOST_EMBEDDED_BYTES", 2000)
     for colour in ("teal", "navy", "maroon", "olive"):
         made_up.add(colour, "hero", picture(colour))
     page.open(made_up.write().as_uri())
