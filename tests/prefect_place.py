@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from prefect.client.schemas.objects import State
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_api import Api
+from process_family import kill_family
 from waiting import until
 
 ROOT = Path(__file__).parents[1]
@@ -90,14 +90,7 @@ class Place:
 
     def kill_worker(self) -> int:
         """As a machine that goes away: the worker and the processes of its flow runs, all at once. Returns how many."""
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-        parents = {int(each): int(parent) for each, parent in (line.split() for line in listed.splitlines())}
-        family = {self.worker()}
-        while more := {each for each, parent in parents.items() if parent in family} - family:
-            family |= more
-        for each in family:
-            os.kill(each, signal.SIGKILL)
-        return len(family)
+        return kill_family(self.worker())
 
     def deployment(self, name: str) -> dict[str, Any]:
         """A deployment of prefect.yaml."""

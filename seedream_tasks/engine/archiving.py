@@ -189,8 +189,8 @@ class Archiver:
         """Where a picture is to stand, up to its extension."""
         if picture.slot is None:
             return f"quarantine/{picture.attempt_id}-{picture.ordinal}"
-        # With the next commit: a snapshot of its own would take longer than the question.
-        first = await self._ledger.write(lambda connection: views.is_first_of_its_case(connection, name.row_key))
+        # A read: a ledger that takes no records now must not keep a paid picture from the archive.
+        first = await self._ledger.read(lambda connection: views.is_first_of_its_case(connection, name.row_key))
         return f"images/{safe_key(name.row_key, first)}/{name.shot}-{name.fingerprint[:8]}-{picture.slot}"
 
     async def _store(

@@ -204,10 +204,13 @@ class Buyer:
 
     async def _record(self, attempt_id: str, lane: Lane, outcome: SubmitOutcome) -> Recorded:
         error = outcome.error or ErrorInfo(outcome.fate, "", ErrorClass.TRANSIENT)
+        if outcome.fate is Fate.ACCEPTED:
+            # Nothing comes between what is paid for and its record.
+            recorded = await self._accepted(attempt_id, outcome)
+            lane.heard(outcome)
+            return recorded
         lane.heard(outcome)
         match outcome.fate:
-            case Fate.ACCEPTED:
-                return await self._accepted(attempt_id, lane, outcome)
             case Fate.NOT_SENT:
                 return await self._ledger.write(lambda connection: records.not_sent(connection, attempt_id, error))
             case Fate.REFUSED:
@@ -217,7 +220,7 @@ class Buyer:
             case Fate.UNKNOWN:
                 return await self._ledger.write(lambda connection: records.unknown(connection, attempt_id, error))
 
-    async def _accepted(self, attempt_id: str, lane: Lane, outcome: SubmitOutcome) -> Recorded:
+    async def _accepted(self, attempt_id: str, outcome: SubmitOutcome) -> Recorded:
         task_id = outcome.task_id or ""
         finished = outcome.finished
         try:

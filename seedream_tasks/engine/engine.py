@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -42,7 +41,6 @@ from .presenting import Presenter
 from .progress import Progress
 from .reference_thumbnails import ReferenceThumbnails
 
-T = TypeVar("T")
 logger = logging.getLogger("seedream_tasks.engine")
 
 # How long a job waits for a gateway that went away in the middle of a run, before it is put off.

@@ -163,6 +163,20 @@ def test_a_ledger_that_is_locked_after_the_acceptance_keeps_it_in_the_rescue_fil
     assert_finishes(gateways, catalog, tmp_path / "a", archived=2)
 
 
+def test_a_picture_reaches_the_archive_though_the_ledger_takes_no_more_records(
+    gateways: Sandbox, processes: Runs, tmp_path: Path
+) -> None:
+    """What is paid for and downloaded is stored before its record fails: its link may be dead when the ledger is back."""
+    catalog, database = products(tmp_path / "c.csv", 1), str(tmp_path / "a" / "ledger.db")
+    downloaded = Moment("download", "after")
+    options: dict[str, Any] = {"gateways": ["evolink"], "deeds": [["lock", database]], "lock_wait_s": 0.05}
+    assert_fault(
+        processes.ended(order(catalog, tmp_path / "a", downloaded, **options)), "LedgerFault", "database is locked"
+    )
+    assert [path.suffix for path in (tmp_path / "a" / "images").rglob("*") if path.is_file()] == [".jpg"]
+    assert_finishes(gateways, catalog, tmp_path / "a", archived=1)
+
+
 def test_a_ledger_that_is_locked_from_the_start_is_a_fault_and_nothing_is_sent(
     gateways: Sandbox, processes: Runs, tmp_path: Path
 ) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from prefect_ui import server_with_ui
+from process_family import kill_family
 from runs import products, read
 from sandbox_process import Sandbox
 from sqlalchemy import create_engine, text
@@ -68,21 +68,10 @@ def worker(server: dict[str, str], folder: Path, name: str) -> Iterator["subproc
             kill(process)
 
 
-def family(process: "subprocess.Popen[bytes]") -> set[int]:
-    """A process and everything below it."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    parents = {int(each): int(parent) for each, parent in (line.split() for line in listed.splitlines())}
-    found = {process.pid}
-    while more := {each for each, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
 def kill(process: "subprocess.Popen[bytes]") -> None:
     """As a machine that goes away: the worker and its flow runs, all at once."""
     if process.poll() is None:
-        for each in family(process):
-            os.kill(each, signal.SIGKILL)
+        kill_family(process.pid)
         process.wait()
 
 
