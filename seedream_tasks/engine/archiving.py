@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import httpx
+from sqlalchemy import Connection
 
 from ..core.errors import ArchiveFault, SeedreamError, UndecodableImage
 from ..core.jobs import JobName
@@ -66,8 +67,8 @@ class Outcome:
     """What became of a picture in this run."""
 
     state: str  # archived, quarantined, expired, or delivered (not copied yet: it stays to be done)
-    attempt_state: AttemptState | None = None
     why: str = ""
+    record: Callable[[Connection], AttemptState] | None = None  # what the ledger is to be told of it
 
 
 class Archiver:
@@ -92,13 +93,21 @@ class Archiver:
         """Let go of the threads."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    async def save(self, name: JobName, attempt: Attempt, picture: Picture) -> Outcome:
-        """Copy one picture, or say why it cannot be. Every end but "not yet" is recorded. Raises ArchiveFault, LedgerFault."""
+    async def save(self, name: JobName, attempt: Attempt, picture: Picture, folder: str) -> Outcome:
+        """Copy one picture below this folder of its row, or say why it cannot be. Every end but "not yet" is recorded.
+
+        Raises ArchiveFault, LedgerFault.
+        """
+        stem = _stem(name, picture, folder)
         await self._enter(picture.expires_at or _UNDATED)
         try:
-            return await self._save(name, attempt, picture)
+            outcome = await self._save(name, attempt, picture, stem)
         finally:
+            # Before its record: what waits for a commit is on the disk, and holds no picture in memory.
             self._leave()
+        if outcome.record is not None:
+            await self._ledger.write(outcome.record)
+        return outcome
 
     async def _enter(self, expires_at: datetime) -> None:
         if self._free > 0:
@@ -122,7 +131,7 @@ class Archiver:
                 return
         self._free += 1
 
-    async def _save(self, name: JobName, attempt: Attempt, picture: Picture) -> Outcome:
+    async def _save(self, name: JobName, attempt: Attempt, picture: Picture, stem: str) -> Outcome:
         url, undecodable, fresh, refused = picture.url, 0, False, 0
         for number in range(_TRIES):
             try:
@@ -140,7 +149,7 @@ class Archiver:
                     # A fresh link may not have reached every server of the store yet.
                     await asyncio.sleep(0.25 * 2**refused)
                     continue
-                return await self._expired(name, picture, str(dead))
+                return await self._expired(name, picture, stem, str(dead))
             except _NotNow as moment:
                 logger.info("%s picture %s: %s; again", picture.attempt_id, picture.ordinal, moment)
                 await asyncio.sleep(min(8.0, 0.25 * 2**number))
@@ -149,20 +158,12 @@ class Archiver:
                     fresh = True
                 continue
             try:
-                decoded, small = await self._decoded(content)
+                return await self._kept(name, picture, stem, content)
             except UndecodableImage as error:
                 undecodable += 1
                 if undecodable >= TRIES_TO_DECODE:
-                    return await self._quarantine(attempt, picture, content, error.message)
-                continue
-            return await self._store(name, picture, content, decoded, small)
-        return Outcome("delivered", why="its store does not answer")
-
-    async def _decoded(self, content: bytes) -> tuple[Decoded, bytes | None]:
-        def work() -> tuple[Decoded, bytes | None]:
-            return decode_with_thumbnail(content) if self._in_full else (read_header(content), None)
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+                    return await self._quarantine(picture, content, error.message)
+        return Outcome("delivered", "its store does not answer")
 
     async def _download(self, url: str) -> bytes:
         try:
@@ -185,26 +186,19 @@ class Archiver:
         other = links[picture.ordinal] if picture.ordinal < len(links) else None
         return other if other and other != url else None
 
-    async def _path(self, name: JobName, picture: Picture) -> str:
-        """Where a picture is to stand, up to its extension."""
-        if picture.slot is None:
-            return f"quarantine/{picture.attempt_id}-{picture.ordinal}"
-        # A read: a ledger that takes no records now must not keep a paid picture from the archive.
-        first = await self._ledger.read(lambda connection: views.is_first_of_its_case(connection, name.row_key))
-        return f"images/{safe_key(name.row_key, first)}/{name.shot}-{name.fingerprint[:8]}-{picture.slot}"
-
-    async def _store(
-        self, name: JobName, picture: Picture, content: bytes, decoded: Decoded, small: bytes | None
-    ) -> Outcome:
-        path = f"{await self._path(name, picture)}.{EXTENSIONS.get(decoded.format, 'img')}"
-        warnings = _size_warnings(name, decoded)
-        if small is not None:
-            warnings += await asyncio.get_running_loop().run_in_executor(self._threads, self._looked_at, name, small)
-        stored = await self._put(path, content, decoded, small, warnings)
-        state = await self._ledger.write(
-            lambda connection: records.archived(connection, picture.attempt_id, picture.ordinal, stored)
+    async def _kept(self, name: JobName, picture: Picture, stem: str, content: bytes) -> Outcome:
+        stored = await self._in_thread(lambda: self._keep(name, stem, content))
+        return Outcome(
+            "archived",
+            record=lambda connection: records.archived(connection, picture.attempt_id, picture.ordinal, stored),
         )
-        return Outcome("archived", state)
+
+    def _keep(self, name: JobName, stem: str, content: bytes, warnings: tuple[str, ...] | None = None) -> Stored:
+        """Check a picture and store it, all in one thread: it waits for its turn on a core once."""
+        decoded, small = decode_with_thumbnail(content) if self._in_full else (read_header(content), None)
+        if warnings is None:
+            warnings = _size_warnings(name, decoded) + (self._looked_at(name, small) if small is not None else ())
+        return self._put(f"{stem}.{EXTENSIONS.get(decoded.format, 'img')}", content, decoded, small, warnings)
 
     def _looked_at(self, name: JobName, small: bytes) -> tuple[str, ...]:
         found: tuple[str, ...] = ("blank",) if is_blank(small) else ()
@@ -226,7 +220,7 @@ class Archiver:
             self._photographs[sha256] = small
         return small
 
-    async def _put(
+    def _put(
         self,
         path: str,
         content: bytes,
@@ -234,22 +228,22 @@ class Archiver:
         small: bytes | None = None,
         warnings: tuple[str, ...] = (),
     ) -> Stored:
-        def work() -> Stored:
-            placed = self._archive.store(path, content)
-            digest = hashlib.sha256(content).hexdigest()
-            if small is not None:
-                keep_thumbnail(self._archive, digest, small)
-            return Stored(
-                self._archive.root,
-                placed,
-                digest,
-                len(content),
-                decoded.mime_type if decoded else None,
-                decoded.width if decoded else None,
-                decoded.height if decoded else None,
-                warnings,
-            )
+        placed = self._archive.store(path, content)
+        digest = hashlib.sha256(content).hexdigest()
+        if small is not None:
+            keep_thumbnail(self._archive, digest, small)
+        return Stored(
+            self._archive.root,
+            placed,
+            digest,
+            len(content),
+            decoded.mime_type if decoded else None,
+            decoded.width if decoded else None,
+            decoded.height if decoded else None,
+            warnings,
+        )
 
+    async def _in_thread(self, work: Callable[[], Stored]) -> Stored:
         loop, wait = asyncio.get_running_loop(), _STORE_AGAIN_S
         until = loop.time() + _STORE_WITHIN_S
         while True:
@@ -263,16 +257,17 @@ class Archiver:
             await asyncio.sleep(wait)
             wait = min(wait * 2, 30.0)
 
-    async def _quarantine(self, attempt: Attempt, picture: Picture, content: bytes, why: str) -> Outcome:
-        stored = await self._put(f"quarantine/{picture.attempt_id}-{picture.ordinal}.bin", content)
-        state = await self._ledger.write(
-            lambda connection: records.quarantined(connection, picture.attempt_id, picture.ordinal, stored, why)
+    async def _quarantine(self, picture: Picture, content: bytes, why: str) -> Outcome:
+        path = f"quarantine/{picture.attempt_id}-{picture.ordinal}.bin"
+        stored = await self._in_thread(lambda: self._put(path, content))
+        return Outcome(
+            "quarantined",
+            why,
+            lambda connection: records.quarantined(connection, picture.attempt_id, picture.ordinal, stored, why),
         )
-        return Outcome("quarantined", state, why)
 
-    async def _expired(self, name: JobName, picture: Picture, why: str) -> Outcome:
+    async def _expired(self, name: JobName, picture: Picture, stem: str, why: str) -> Outcome:
         # The copy may have been made by a process that died before it could say so.
-        stem = await self._path(name, picture)
         for extension in EXTENSIONS.values():
             path = f"{stem}.{extension}"
             if await asyncio.to_thread(self._archive.exists, path):
@@ -280,17 +275,15 @@ class Archiver:
                 if picture.sha256 and hashlib.sha256(content).hexdigest() != picture.sha256:
                     continue  # it had been copied before, and this is not it
                 try:
-                    decoded, small = await self._decoded(content)
+                    return await self._kept(name, picture, stem, content)
                 except UndecodableImage:
                     continue
-                return await self._store(name, picture, content, decoded, small)
         if picture.expires_at is not None and (late := datetime.now(UTC) - picture.expires_at) > timedelta(0):
             hours = late.total_seconds() / 3600
             why += f"; it was good until {picture.expires_at:%Y-%m-%d %H:%M} UTC, missed by {hours:.1f} hours"
-        state = await self._ledger.write(
-            lambda connection: records.expired(connection, picture.attempt_id, picture.ordinal, why)
+        return Outcome(
+            "expired", why, lambda connection: records.expired(connection, picture.attempt_id, picture.ordinal, why)
         )
-        return Outcome("expired", state, why)
 
     async def copy_here(self, name: JobName, picture: Picture) -> None:
         """Bring an archived picture into this archive from another one. Raises ArchiveFault when none can give it.
@@ -319,12 +312,19 @@ class Archiver:
                 for root in picture.copies:
                     await self._ledger.write(lambda connection, root=root: missing.gone(connection, root, which))  # type: ignore[misc]
             raise
-        decoded, small = await self._decoded(content)
-        path = f"{await self._path(name, picture)}.{EXTENSIONS.get(decoded.format, 'img')}"
-        stored = await self._put(path, content, decoded, small, picture.warnings)
+        first = await self._ledger.read(lambda connection: views.is_first_of_case(connection, name.row_key))
+        stem = _stem(name, picture, safe_key(name.row_key, first))
+        stored = await self._in_thread(lambda: self._keep(name, stem, content, picture.warnings))
         await self._ledger.write(
             lambda connection: records.copied(connection, picture.attempt_id, picture.ordinal, stored)
         )
+
+
+def _stem(name: JobName, picture: Picture, folder: str) -> str:
+    """Where a picture is to stand, up to its extension."""
+    if picture.slot is None:
+        return f"quarantine/{picture.attempt_id}-{picture.ordinal}"
+    return f"images/{folder}/{name.shot}-{name.fingerprint[:8]}-{picture.slot}"
 
 
 def _whole(archive: Archive, path: str, picture: Picture) -> bytes | None:

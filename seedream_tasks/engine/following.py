@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,8 +20,8 @@ from ..gateways.http import HttpClients
 from ..ledger import facts, records, views
 from ..ledger.records import Recorded
 from ..ledger.store import Ledger
-from ..ledger.views import Attempt, Picture
-from ..media.archive import Archive
+from ..ledger.views import Attempt
+from ..media.archive import Archive, safe_key
 from .archiving import Archiver
 from .buying import first_expiry
 from .callbacks import Hints
@@ -142,13 +142,16 @@ class Follower:
     async def archive(self, name: JobName, delivered: Recorded) -> int:
         """Copy every delivered picture of an attempt; returns how many slots are filled now. Raises ArchiveFault, LedgerFault."""
         attempt = delivered.attempt
-        pictures: Sequence[Picture] | None = delivered.pictures
+        delivery = delivered.delivery
         await self._belongs(attempt)
-        if pictures is None:
-            pictures = await self._ledger.read(lambda connection: views.pictures_of(connection, attempt.attempt_id))
-        waiting = [each for each in pictures if each.state == "delivered"]
+        if delivery is None:
+            delivery = await self._ledger.read(
+                lambda connection: views.delivery_of(connection, attempt.attempt_id, name.row_key)
+            )
+        folder = safe_key(name.row_key, delivery.first_of_case)
+        waiting = [each for each in delivery.pictures if each.state == "delivered"]
         try:
-            outcomes = await run_all([self.archiver.save(name, attempt, each) for each in waiting])
+            outcomes = await run_all([self.archiver.save(name, attempt, each, folder) for each in waiting])
         except (ArchiveFault, LedgerFault) as fault:
             self._whose.broke(fault)
             raise

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, exists, func, insert, select, update
 
 from ..core.capabilities import BY_OFFER, Billing
 from ..core.errors import AttemptMoved
@@ -21,7 +21,7 @@ from ..core.states import FOLLOWS, AttemptState, Closed, SlotState
 from . import budgets
 from .schema import attempts, events, pictures, slots
 from .store import database_now
-from .views import Attempt, Picture, as_attempt
+from .views import IS_FIRST_OF_CASE, Attempt, Delivery, Picture, as_attempt
 
 _NO_IMAGES = "no_images"
 # While an attempt is in one of these its reservation is held; in any other its bill and its risk are.
@@ -34,7 +34,7 @@ class Recorded:
 
     attempt: Attempt  # as it stands after it
     drift_usd: Decimal = ZERO  # charged above the reservation
-    pictures: tuple[Picture, ...] | None = None  # its pictures, where this record made them known
+    delivery: Delivery | None = None  # its pictures, where this record made them known
 
     @property
     def state(self) -> AttemptState:
@@ -43,6 +43,9 @@ class Recorded:
 
 
 _FIND = select(attempts).where(attempts.c.attempt_id == bindparam("of")).with_for_update()
+_FIND_AND_CASE = (
+    select(attempts, IS_FIRST_OF_CASE).where(attempts.c.attempt_id == bindparam("of")).with_for_update(of=attempts)
+)
 _UPDATE = update(attempts).where(attempts.c.attempt_id == bindparam("of"))
 _HOLDER_OF_TASK = select(attempts.c.attempt_id).where(
     attempts.c.account == bindparam("at"), attempts.c.task_id == bindparam("task")
@@ -66,8 +69,8 @@ _ACCEPT = (
 _DELIVER = insert(pictures)
 
 
-def _find(connection: Connection, attempt_id: str) -> Row[Any]:
-    row = connection.execute(_FIND, {"of": attempt_id}).one_or_none()
+def _find(connection: Connection, attempt_id: str, query: Select[Any] = _FIND) -> Row[Any]:
+    row = connection.execute(query, {"of": attempt_id}).one_or_none()
     if row is None:
         raise AttemptMoved(f"the ledger knows no attempt {attempt_id}", attempt_id=attempt_id, state=None)
     return row
@@ -260,7 +263,7 @@ def delivered(
     """Links are known and the bill is settled, in one record. `task_id` is set for a synchronous gateway, which goes from
     intent to here. No links at all end the attempt as `failed`, `no_images`.
     """
-    row = _find(connection, attempt_id)
+    row = _find(connection, attempt_id, _FIND_AND_CASE)
     state = AttemptState(row.state)
     if state in (AttemptState.DELIVERED, AttemptState.ARCHIVED) or row.error_code == _NO_IMAGES:
         return Recorded(as_attempt(row._mapping))
@@ -318,7 +321,8 @@ def delivered(
     missing = numbers[len(finished.links) :]
     if missing:
         _leave_slots(connection, attempt_id, row.job_key, SlotState.CLOSED, Closed.FEWER, missing)
-    return Recorded(moved, max(ZERO, bill.billed_usd - row.reserved_usd), tuple(Picture(**each) for each in made))
+    delivery = Delivery([Picture(**each) for each in made], bool(row.first_of_case))
+    return Recorded(moved, max(ZERO, bill.billed_usd - row.reserved_usd), delivery)
 
 
 def _bill(bill: Bill) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from sqlalchemy import (
     Connection,
     Row,
     RowMapping,
+    ScalarSelect,
     Select,
     Text,
     and_,
     bindparam,
     func,
     select,
+    true,
 )
 
 from ..core.decisions import PastAttempt, Purpose, SlotView
@@ -106,6 +108,14 @@ class Picture:
     warnings: tuple[str, ...] = ()
     archived_at: datetime | None = None
     copies: dict[str, str] = field(default_factory=dict)  # archive root -> path below it
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What there is to be archived of an attempt."""
+
+    pictures: Sequence[Picture]
+    first_of_case: bool  # False: a row whose key differs from this one in case alone was bought for before
 
 
 @dataclass(slots=True)
@@ -197,11 +207,27 @@ _DERIVED = (
 _JOBS = select(jobs).where(jobs.c.job_key.in_(_KEYS))
 _JOBS_OF_ROWS = select(jobs).where(jobs.c.row_key.in_(_KEYS)).order_by(jobs.c.created_at, jobs.c.job_key)
 _ADMISSIONS = select(admissions).where(admissions.c.run_id == bindparam("of"), admissions.c.job_key.in_(_KEYS))
-_FIRST_OF_CASE = (
-    select(jobs.c.row_key)
-    .where(func.lower(jobs.c.row_key) == func.lower(bindparam("of", type_=Text)))
-    .order_by(jobs.c.created_at, jobs.c.job_key)
-    .limit(1)
+_same_case = jobs.alias()
+
+
+def _first_of_case(row_key: ColumnElement[str]) -> ScalarSelect[str]:
+    return (
+        select(_same_case.c.row_key)
+        .where(func.lower(_same_case.c.row_key) == func.lower(row_key))
+        .order_by(_same_case.c.created_at, _same_case.c.job_key)
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+_ROW_KEY = bindparam("row_key", type_=Text)
+_IS_FIRST_OF_CASE = select(func.coalesce(_first_of_case(_ROW_KEY) == _ROW_KEY, true()))
+# A column for a query of attempts, where it costs less than a question of its own.
+IS_FIRST_OF_CASE = (
+    select(_first_of_case(jobs.c.row_key) == jobs.c.row_key)
+    .where(jobs.c.job_key == attempts.c.job_key)
+    .scalar_subquery()
+    .label("first_of_case")
 )
 
 
@@ -260,6 +286,11 @@ def _pictures(rows: Iterable[Row[Any]]) -> list[Picture]:
 def pictures_of(connection: Connection, attempt_id: str) -> list[Picture]:
     """The pictures of one attempt, as the gateway listed them."""
     return _pictures(connection.execute(_PICTURES_OF_ATTEMPT, {"of": attempt_id}))
+
+
+def delivery_of(connection: Connection, attempt_id: str, row_key: str) -> Delivery:
+    """What there is to be archived of an attempt for this row."""
+    return Delivery(pictures_of(connection, attempt_id), is_first_of_case(connection, row_key))
 
 
 def attempts_by_id(connection: Connection, attempt_ids: Sequence[str]) -> list[Attempt]:
@@ -347,10 +378,9 @@ def job_names(connection: Connection, job_keys: Sequence[str]) -> dict[str, JobN
     return found
 
 
-def is_first_of_its_case(connection: Connection, row_key: str) -> bool:
-    """False when a row key that differs in case alone was bought for before this one."""
-    first = connection.scalar(_FIRST_OF_CASE, {"of": row_key})
-    return first is None or first == row_key
+def is_first_of_case(connection: Connection, row_key: str) -> bool:
+    """False when a row whose key differs from this one in case alone was bought for before."""
+    return bool(connection.scalar(_IS_FIRST_OF_CASE, {"row_key": row_key}))
 
 
 def admissions_of(connection: Connection, run_id: str, job_keys: Sequence[str]) -> dict[str, Admission]:
