@@ -19,6 +19,7 @@ from seedream_tasks.catalog.frozen import FrozenRun
 from seedream_tasks.core.decisions import Purpose
 from seedream_tasks.core.jobs import Job, canonical_json
 from seedream_tasks.core.outcomes import Finished, Link
+from seedream_tasks.core.pictures import Stored
 from seedream_tasks.core.pricing import PriceBook
 from seedream_tasks.engine.context import open_pair, settle_kind
 from seedream_tasks.engine.freezing import Request, documented, freeze
@@ -112,7 +113,7 @@ def buy(connection: Connection, owner: str, job: Job, account: str, root: str) -
     claims.claim(connection, owner, attempt_id, wanted, 0.0)
     records.accepted(connection, attempt_id, f"task-unified-{attempt_id}", 30.0, None)
     records.delivered(connection, attempt_id, Finished((Link(link_of(attempt_id)),)), None)
-    stored = pictures.Stored(root, path_of(job), DIGEST, len(PICTURE), "image/jpeg", 64, 64)
+    stored = Stored(root, path_of(job), DIGEST, len(PICTURE), "image/jpeg", 64, 64)
     pictures.archived(connection, attempt_id, 0, stored)
     return attempt_id
 

@@ -25,12 +25,12 @@ from sqlalchemy import Connection, func, select
 from seedream_tasks.core.decisions import Purpose
 from seedream_tasks.core.jobs import Job
 from seedream_tasks.core.outcomes import Finished, Link
+from seedream_tasks.core.pictures import Stored
 from seedream_tasks.core.pricing import PriceRow
 from seedream_tasks.core.states import AttemptState
 from seedream_tasks.ledger import pictures, records
 from seedream_tasks.ledger.claims import Claim, awake_or_asleep, claim, new_attempt_id
 from seedream_tasks.ledger.facts import open_run
-from seedream_tasks.ledger.pictures import Stored
 from seedream_tasks.ledger.schema import attempts
 from seedream_tasks.ledger.store import Ledger, open_ledger
 

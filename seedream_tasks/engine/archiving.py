@@ -4,9 +4,7 @@ import asyncio
 import hashlib
 import heapq
 import logging
-import os
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,18 +14,17 @@ from sqlalchemy import Connection
 
 from ..core.errors import ArchiveFault, SeedreamError, UndecodableImage
 from ..core.jobs import JobName
+from ..core.pictures import Stored
 from ..core.states import AttemptState
 from ..gateways.http import HttpClients
 from ..ledger import missing, views
 from ..ledger import pictures as records
-from ..ledger.pictures import Stored
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, Picture
 from ..media.archive import MARKER, Archive, safe_key
-from ..media.images import EXTENSIONS, read_header
-from ..media.images import Picture as Decoded
-from ..media.looks import is_blank, looks_the_same
-from ..media.thumbnails import decode_with_thumbnail, keep_thumbnail, read_thumbnail
+from ..media.images import EXTENSIONS
+from ..media.keeping import Keeper, Wanted
+from .keeping import Keeping
 
 logger = logging.getLogger("seedream_tasks.engine")
 
@@ -42,8 +39,6 @@ _TRIES_AT_REFUSAL = 4
 _DOWNLOAD_WITHIN_S = 600.0
 # A store that keeps failing may have been left by the gateway: then the task names another link.
 _ASK_AFTER = 2
-_RATIO_TOLERANCE = 0.02
-_PHOTOGRAPHS_KEPT = 500
 # How long a picture waits for an archive that has a bad moment, beyond the tries of the store's own library.
 _STORE_WITHIN_S = 120.0
 _STORE_AGAIN_S = 1.0
@@ -77,7 +72,6 @@ class Archiver:
     def __init__(
         self, http: HttpClients, ledger: Ledger, archive: Archive, fresh_links: FreshLinks, in_full: bool = True
     ) -> None:
-        self._in_full = in_full  # decode every pixel; otherwise the header is believed
         self._http = http
         self._ledger = ledger
         self._archive = archive
@@ -85,13 +79,11 @@ class Archiver:
         self._free = AT_ONCE
         self._waiting: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._number = 0
-        self._photographs: dict[str, bytes] = {}
-        # Decoding and fsync leave the event loop; more threads than cores so that one waiting for the disk idles nobody.
-        self._threads = ThreadPoolExecutor((os.cpu_count() or 2) + 2, "seedream-archive")
+        self._keeping = Keeping(Keeper(archive, in_full))
 
-    def close(self) -> None:
-        """Let go of the threads."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+    async def close(self) -> None:
+        """What is being stored is finished."""
+        await self._keeping.close()
 
     async def save(self, name: JobName, attempt: Attempt, picture: Picture, folder: str) -> Outcome:
         """Copy one picture below this folder of its row, or say why it cannot be. Every end but "not yet" is recorded.
@@ -113,6 +105,7 @@ class Archiver:
         if self._free > 0:
             self._free -= 1
             return
+        self._keeping.expect_many()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._number += 1
         heapq.heappush(self._waiting, (expires_at, self._number, turn))
@@ -187,68 +180,19 @@ class Archiver:
         return other if other and other != url else None
 
     async def _kept(self, name: JobName, picture: Picture, stem: str, content: bytes) -> Outcome:
-        stored = await self._in_thread(lambda: self._keep(name, stem, content))
+        wanted = Wanted(stem, name.aspect, name.edits)
+        stored = await self._patiently(lambda: self._keeping.keep(wanted, content))
         return Outcome(
             "archived",
             record=lambda connection: records.archived(connection, picture.attempt_id, picture.ordinal, stored),
         )
 
-    def _keep(self, name: JobName, stem: str, content: bytes, warnings: tuple[str, ...] | None = None) -> Stored:
-        """Check a picture and store it, all in one thread: it waits for its turn on a core once."""
-        decoded, small = decode_with_thumbnail(content) if self._in_full else (read_header(content), None)
-        if warnings is None:
-            warnings = _size_warnings(name, decoded) + (self._looked_at(name, small) if small is not None else ())
-        return self._put(f"{stem}.{EXTENSIONS.get(decoded.format, 'img')}", content, decoded, small, warnings)
-
-    def _looked_at(self, name: JobName, small: bytes) -> tuple[str, ...]:
-        found: tuple[str, ...] = ("blank",) if is_blank(small) else ()
-        try:
-            photographs = [self._photograph(sha256) for sha256 in name.edits]
-        except ArchiveFault as fault:
-            logger.info("an edit cannot be compared with its photograph: %s", fault.message)
-            photographs = []
-        if any(each is not None and looks_the_same(each, small) for each in photographs):
-            found += ("no_op_edit",)
-        return found
-
-    def _photograph(self, sha256: str) -> bytes | None:
-        """The thumbnail of a reference, where one is kept; many records may share it."""
-        small = self._photographs.get(sha256) or read_thumbnail(self._archive, sha256)
-        if small is not None:
-            if len(self._photographs) >= _PHOTOGRAPHS_KEPT:
-                self._photographs.clear()
-            self._photographs[sha256] = small
-        return small
-
-    def _put(
-        self,
-        path: str,
-        content: bytes,
-        decoded: Decoded | None = None,
-        small: bytes | None = None,
-        warnings: tuple[str, ...] = (),
-    ) -> Stored:
-        placed = self._archive.store(path, content)
-        digest = hashlib.sha256(content).hexdigest()
-        if small is not None:
-            keep_thumbnail(self._archive, digest, small)
-        return Stored(
-            self._archive.root,
-            placed,
-            digest,
-            len(content),
-            decoded.mime_type if decoded else None,
-            decoded.width if decoded else None,
-            decoded.height if decoded else None,
-            warnings,
-        )
-
-    async def _in_thread(self, work: Callable[[], Stored]) -> Stored:
+    async def _patiently(self, store: Callable[[], Awaitable[Stored]]) -> Stored:
         loop, wait = asyncio.get_running_loop(), _STORE_AGAIN_S
         until = loop.time() + _STORE_WITHIN_S
         while True:
             try:
-                return await loop.run_in_executor(self._threads, work)
+                return await store()
             except ArchiveFault as fault:
                 # The bytes are here, and paid for: a store that has a bad moment is asked again.
                 if not fault.facts.get("passing") or loop.time() + wait > until:
@@ -258,8 +202,7 @@ class Archiver:
             wait = min(wait * 2, 30.0)
 
     async def _quarantine(self, picture: Picture, content: bytes, why: str) -> Outcome:
-        path = f"quarantine/{picture.attempt_id}-{picture.ordinal}.bin"
-        stored = await self._in_thread(lambda: self._put(path, content))
+        stored = await self._patiently(lambda: self._keeping.keep_undecodable(_aside(picture), content))
         return Outcome(
             "quarantined",
             why,
@@ -305,7 +248,7 @@ class Archiver:
             raise ArchiveFault(problem, gone=gone)
 
         try:
-            content = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            content = await asyncio.to_thread(work)
         except ArchiveFault as fault:
             if fault.facts.get("gone"):
                 which = [(picture.attempt_id, picture.ordinal)]
@@ -314,7 +257,8 @@ class Archiver:
             raise
         first = await self._ledger.read(lambda connection: views.is_first_of_case(connection, name.row_key))
         stem = _stem(name, picture, safe_key(name.row_key, first))
-        stored = await self._in_thread(lambda: self._keep(name, stem, content, picture.warnings))
+        wanted = Wanted(stem, warnings=picture.warnings)
+        stored = await self._patiently(lambda: self._keeping.keep(wanted, content))
         await self._ledger.write(
             lambda connection: records.copied(connection, picture.attempt_id, picture.ordinal, stored)
         )
@@ -323,8 +267,12 @@ class Archiver:
 def _stem(name: JobName, picture: Picture, folder: str) -> str:
     """Where a picture is to stand, up to its extension."""
     if picture.slot is None:
-        return f"quarantine/{picture.attempt_id}-{picture.ordinal}"
+        return _aside(picture)
     return f"images/{folder}/{name.shot}-{name.fingerprint[:8]}-{picture.slot}"
+
+
+def _aside(picture: Picture) -> str:
+    return f"quarantine/{picture.attempt_id}-{picture.ordinal}"
 
 
 def _whole(archive: Archive, path: str, picture: Picture) -> bytes | None:
@@ -333,10 +281,3 @@ def _whole(archive: Archive, path: str, picture: Picture) -> bytes | None:
         return None
     content = archive.read(path)
     return content if hashlib.sha256(content).hexdigest() == picture.sha256 else None
-
-
-def _size_warnings(name: JobName, decoded: Decoded) -> tuple[str, ...]:
-    if name.aspect is None:
-        return ()
-    got = decoded.width / decoded.height
-    return ("ratio_off",) if abs(got / name.aspect - 1) > _RATIO_TOLERANCE else ()

@@ -81,7 +81,7 @@ class Follower:
         await self._hints.close()
         for poller in self._pollers.values():
             await poller.close()
-        await asyncio.to_thread(self.archiver.close)
+        await self.archiver.close()
 
     async def follow(self, name: JobName, attempt: Attempt) -> None:
         """Take an accepted or delivered attempt to its end, whichever run it is of."""

@@ -6,10 +6,10 @@ is told by the pool itself when a connection stands; before that moment nothing 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import aiohttp
@@ -23,6 +23,7 @@ MOST_ANSWER_BYTES = 16 * 1024 * 1024
 SUBMIT_IDLE_S = 2.0
 CONNECT_TIMEOUT_S = 10.0
 USER_AGENT = "seedream-tasks"
+_MOST_REDIRECTS = 20
 _HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
 
@@ -90,7 +91,6 @@ class HttpClients:
     connections: int = 512
     _paid: AiohttpTransport = field(init=False)
     _free: AiohttpTransport = field(init=False)
-    _downloads: httpx.AsyncClient = field(init=False)
 
     async def __aenter__(self) -> "HttpClients":
         ssl_context = httpx.create_ssl_context()
@@ -112,18 +112,11 @@ class HttpClients:
 
         self._paid = pool(SUBMIT_IDLE_S)
         self._free = pool(15.0)
-        self._downloads = httpx.AsyncClient(
-            transport=self._free,
-            trust_env=False,
-            headers=_HEADERS,
-            # Whoever stores pictures learns nothing from one download about the next.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        )
         return self
 
     async def __aexit__(self, *_: Any) -> None:
         await self._paid.aclose()
-        await self._downloads.aclose()  # and with it the transport of all that is free
+        await self._free.aclose()
 
     async def send_paid(
         self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, witness: SendWitness
@@ -141,10 +134,31 @@ class HttpClients:
         """A request that costs nothing. Raises httpx.HTTPError or OSError."""
         return await _read(self._free, method, url, timeout_s, headers or {}, **more)
 
-    def stream(self, url: str, timeout_s: float = 60.0) -> Any:
-        """Open a download without any key: an async context manager with the response, redirects followed."""
-        timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
-        return self._downloads.stream("GET", url, timeout=timeout, follow_redirects=True)
+    @asynccontextmanager
+    async def stream(self, url: str, timeout_s: float = 60.0) -> AsyncIterator[httpx.Response]:
+        """Open a download without any key; redirects are followed. Raises httpx.HTTPError, httpx.InvalidURL or OSError.
+
+        Whoever stores pictures learns nothing from one download about the next: no cookie is kept.
+        """
+        request = _request("GET", url, timeout_s)
+        for _ in range(_MOST_REDIRECTS):
+            response = await self._free.handle_async_request(request)
+            try:
+                if not response.has_redirect_location:
+                    yield response
+                    return
+            finally:
+                await response.aclose()
+            request = _request("GET", request.url.join(response.headers["Location"]), timeout_s)
+        raise httpx.TooManyRedirects(f"more than {_MOST_REDIRECTS} redirects", request=request)
+
+
+def _request(
+    method: str, url: str | httpx.URL, timeout_s: float, headers: Mapping[str, str] | None = None, **more: Any
+) -> httpx.Request:
+    timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=None)
+    extensions = {"timeout": timeout.as_dict()}
+    return httpx.Request(method, url, headers={**_HEADERS, **(headers or {})}, extensions=extensions, **more)
 
 
 async def _read(
@@ -154,10 +168,7 @@ async def _read(
 
     Accounts at one host share connections, never a session: only the key says who is billed.
     """
-    timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=None)
-    request = httpx.Request(
-        method, url, headers={**_HEADERS, **headers}, extensions={"timeout": timeout.as_dict()}, **more
-    )
+    request = _request(method, url, timeout_s, headers, **more)
     request.read()  # one body of known length, multipart included
     response = await transport.handle_async_request(request)
     try:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, and_, bindparam, exists, select, update
 
 from ..core.errors import AttemptMoved
+from ..core.pictures import Stored
 from ..core.states import AttemptState, Closed, SlotState
 from .schema import attempts, copies, derived, pictures, slots
 from .store import insert_on_conflict, upsert
@@ -30,20 +31,6 @@ _ATTEMPT = update(attempts).where(attempts.c.attempt_id == bindparam("of"))
 
 
 _KEEP_COPY = insert_on_conflict(copies, "(attempt_id, ordinal, archive) DO UPDATE SET path = excluded.path")
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A picture as it stands in the archive."""
-
-    archive: str  # root URI
-    path: str  # below the root
-    sha256: str
-    bytes: int
-    mime_type: str | None
-    width: int | None  # px
-    height: int | None  # px
-    warnings: tuple[str, ...] = ()
 
 
 def archived(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> AttemptState:

@@ -44,6 +44,7 @@ T = TypeVar("T")
 Operation = Callable[[Connection], T]
 _MOST_PER_COMMIT = 256
 _GATHER_S = 0.008
+_MOST_AT_ONCE = 8
 _LOCK_WAIT_S = 30
 _TRIES = 4
 # How long a PostgreSQL server may be away, as for a restart or a failover, before what waits for it fails.
@@ -222,7 +223,10 @@ def _deliver(done: list[tuple[_Write, Any, BaseException | None]]) -> None:
 
 
 def _settle(results: list[tuple[_Write, Any, BaseException | None]]) -> None:
-    for each, value, error in results:
+    if len(results) > _MOST_AT_ONCE:
+        # Whoever is woken does something: in between the loop looks after everybody else.
+        results[0][0].loop.call_soon(_settle, results[_MOST_AT_ONCE:])
+    for each, value, error in results[:_MOST_AT_ONCE]:
         if each.waiter.done():
             continue
         if error is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..core.errors import ArchiveFault
-from .roots import find_root
+from .roots import Root, find_root
 
 MARKER = "archive.json"
 # Stores whose objects are seen when they are complete, and not before. In any other one a file grows under its name.
@@ -42,17 +42,33 @@ def safe_key(row_key: str, first: bool = True) -> str:
 
 
 class Archive:
-    """One root, local or remote. Methods block; the engine calls them in threads. Paths are below the root, with slashes."""
+    """One root, local or remote. Methods block; the engine calls them in threads. Paths are below the root, with slashes.
+
+    A pickled one is the same archive, with the same credentials, in another process.
+    """
 
     def __init__(self, root: str) -> None:
-        found = find_root(root)
+        self._locate(find_root(root))
+
+    def __getstate__(self) -> tuple[Root, tuple[int, int] | None]:
+        return Root(self.root, self._path, self.fs, self.is_local), self._proven
+
+    def __setstate__(self, state: tuple[Root, tuple[int, int] | None]) -> None:
+        self._locate(*state)
+
+    def _locate(self, found: Root, proven: tuple[int, int] | None = None) -> None:
         self.root = found.name
         self.fs = found.fs
         self.is_local = found.is_local
         self._path = found.path
         self._shows_whole = found.name.partition("://")[0] in _SHOW_WHOLE_OBJECTS
         self._one_at_a_time = threading.Lock()  # for stores that cannot be told to keep what is there
-        self._proven: tuple[int, int] | None = None  # which folder a local root was when it was proven writable
+        self._proven = proven  # which folder a local root was when it was proven writable
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes of this machine find the same files there."""
+        return not self.root.startswith("memory://")
 
     def uri(self, path: str) -> str:
         """The full address of a file."""

@@ -12,12 +12,12 @@ from sqlalchemy import Connection, select, update
 from seedream_tasks.core.decisions import Purpose
 from seedream_tasks.core.jobs import Job
 from seedream_tasks.core.outcomes import ErrorClass, ErrorInfo, Finished, Link, SlotFate
+from seedream_tasks.core.pictures import Stored
 from seedream_tasks.core.pricing import PriceRow
 from seedream_tasks.core.states import AttemptState, Closed, SlotState
 from seedream_tasks.ledger import pictures, records
 from seedream_tasks.ledger.claims import Claim, Lease, awake_or_asleep, claim, new_attempt_id
 from seedream_tasks.ledger.facts import Run, open_run
-from seedream_tasks.ledger.pictures import Stored
 from seedream_tasks.ledger.records import Recorded
 from seedream_tasks.ledger.schema import TABLES, attempts
 from seedream_tasks.ledger.store import Ledger, open_ledger

@@ -6,6 +6,7 @@ import pytest
 from ledger_book import Book, attempt_in, made, make_job, stored
 
 from seedream_tasks.core.jobs import Job
+from seedream_tasks.core.pictures import Stored
 from seedream_tasks.core.states import AttemptState
 from seedream_tasks.ledger import missing, pictures
 from seedream_tasks.ledger.standing import File, at_rest, plain_jobs
@@ -33,7 +34,7 @@ def bought(book: Book, job: Job, slots: tuple[int, ...] | None = None, archive: 
     book.delivered(attempt, made(len(numbers)))
     for ordinal in range(len(numbers)):
         kept = stored(f"{job.row_key}-{numbers[ordinal]}.jpg", archive)
-        kept = pictures.Stored(kept.archive, kept.path, kept.sha256, kept.bytes, kept.mime_type, 64, 48)
+        kept = Stored(kept.archive, kept.path, kept.sha256, kept.bytes, kept.mime_type, 64, 48)
         book.write(lambda connection, n=ordinal, kept=kept: pictures.archived(connection, attempt, n, kept))  # type: ignore[misc]
     return attempt
 

@@ -1,0 +1,17 @@
+"""A picture that is paid for, as it stands in an archive."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A picture as it stands in the archive."""
+
+    archive: str  # root URI
+    path: str  # below the root
+    sha256: str
+    bytes: int
+    mime_type: str | None
+    width: int | None  # px
+    height: int | None  # px
+    warnings: tuple[str, ...] = ()

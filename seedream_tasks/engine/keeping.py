@@ -1,0 +1,175 @@
+"""Where pictures are decoded and stored: in threads of this process; in a process beside it once there are many."""
+
+import asyncio
+import logging
+import pickle
+import sys
+from asyncio.subprocess import PIPE, Process
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+from ..core.pictures import Stored
+from ..media.keeper_process import LENGTH_BYTES, THREADS, Answer, Order, frame, length_of
+from ..media.keeping import Keeper, Wanted
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+_LET_GO_S = 120.0  # a process that was told to end stores what it has, and may wait for its archive
+
+
+class _Lost(Exception):
+    pass
+
+
+class Keeping:
+    """Runs a keeper's work off the event loop. Create inside one; `close` it in every case."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._threads = ThreadPoolExecutor(THREADS, "seedream-archive")
+        self._beside: _Beside | None = None
+        self._starting: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """What is being kept is finished."""
+        if self._starting is not None:
+            await self._starting
+        if self._beside is not None:
+            await self._beside.close()
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+
+    def expect_many(self) -> None:
+        """Pictures come faster than they are kept: from now on a process beside this one keeps them, if it can."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+
+    async def keep(self, wanted: Wanted, content: bytes) -> Stored:
+        """Check a picture and store it. Raises UndecodableImage, ArchiveFault."""
+        if self._beside is not None and not self._beside.is_gone:
+            with suppress(_Lost):  # what it had stored already is found as it is
+                return await self._beside.keep(wanted, content)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._keeper.keep, wanted, content)
+
+    async def keep_undecodable(self, stem: str, content: bytes) -> Stored:
+        """Store what is paid for and is no picture. Raises ArchiveFault."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._keeper.keep_undecodable, stem, content)
+
+    async def _start(self) -> None:
+        if not self._keeper.archive.is_shared or not sys.executable:
+            return
+        try:
+            first = frame((self._keeper, logging.getLogger("seedream_tasks").getEffectiveLevel()))
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            logger.info("threads keep all pictures, since the archive's file system cannot be sent: %s", error)
+            return
+        try:
+            self._beside = await _Beside.start(first)
+        except (OSError, _Lost) as error:
+            logger.warning("threads keep all pictures, since no process can: %s", error or "it ended at once")
+
+
+class _Beside:
+    """The process, seen from here."""
+
+    def __init__(self, process: Process, stdin: asyncio.StreamWriter, stdout: asyncio.StreamReader) -> None:
+        self._process = process
+        self._stdin = stdin
+        self._stdout = stdout
+        self._numbers = count()
+        self._waiting: dict[int, asyncio.Future[Stored]] = {}
+        self._writing = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
+        self._is_told = False  # to end
+
+    @classmethod
+    async def start(cls, first: bytes) -> "_Beside":
+        """Raises OSError, _Lost."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "from seedream_tasks.media.keeper_process import main; main()",
+            stdin=PIPE,
+            stdout=PIPE,
+            start_new_session=True,  # a Ctrl-C is its parent's to understand
+        )
+        if process.stdin is None or process.stdout is None:
+            raise OSError("it has no pipes")
+        beside = cls(process, process.stdin, process.stdout)
+        try:
+            await beside._send(first)
+            await beside._received()
+        except BaseException:
+            await beside.close()
+            raise
+        beside._reading = asyncio.create_task(beside._read())
+        return beside
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it keeps nothing more."""
+        return self._reading is None or self._reading.done()
+
+    async def close(self) -> None:
+        """Let it finish what it has."""
+        self._is_told = True
+        self._stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), _LET_GO_S)
+        except TimeoutError:
+            logger.warning("the process that kept pictures does not end, and is killed")
+            self._process.kill()
+            await self._process.wait()
+        if self._reading is not None:
+            await self._reading
+
+    async def keep(self, wanted: Wanted, content: bytes) -> Stored:
+        """As `Keeper.keep`. Raises _Lost when the process is gone."""
+        if self.is_gone:
+            raise _Lost
+        number = next(self._numbers)
+        answer: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            await self._send(frame(Order(number, wanted, content)))
+            return await answer
+        finally:
+            self._waiting.pop(number, None)
+
+    async def _send(self, content: bytes) -> None:
+        try:
+            async with self._writing:
+                self._stdin.write(content)
+                await self._stdin.drain()
+        except (BrokenPipeError, ConnectionResetError):
+            raise _Lost from None
+
+    async def _received(self) -> Any:
+        try:
+            content = await self._stdout.readexactly(length_of(await self._stdout.readexactly(LENGTH_BYTES)))
+        except (asyncio.IncompleteReadError, ConnectionResetError):
+            raise _Lost from None
+        return pickle.loads(content)  # noqa: S301 - from a process of our own, over a pipe that nobody else has
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                answer: Answer = await self._received()
+                for name, level, message in answer.logged:
+                    logging.getLogger(name).log(level, "%s", message)
+                waiter = self._waiting.get(answer.number)
+                if waiter is None or waiter.done():
+                    continue  # nobody waits for it any more
+                if isinstance(answer.result, Exception):
+                    waiter.set_exception(answer.result)
+                else:
+                    waiter.set_result(answer.result)
+        except _Lost:
+            if not self._is_told:
+                logger.warning("the process that kept pictures is gone; threads go on")
+        finally:
+            for waiter in self._waiting.values():
+                if not waiter.done():
+                    waiter.set_exception(_Lost())
