@@ -24,6 +24,7 @@ from seedream_tasks.orchestration.session import RunSettings, session
 
 from .by_hand import Keeper
 from .processes import machine, sandbox
+from .usage import cpu_s
 
 
 def main() -> None:
@@ -71,10 +72,15 @@ async def measure(folder: Path, count: int) -> list[tuple[str, float, float]]:
 
 
 async def timed(name: str, work: Awaitable[None]) -> tuple[str, float, float]:
-    """Wall clock and CPU of this process, in seconds."""
-    began, cpu = time.perf_counter(), time.process_time()
+    """Wall clock and CPU of this process and those it started, in seconds."""
+    began, cpu = time.perf_counter(), _cpu_s()
     await work
-    return name, time.perf_counter() - began, time.process_time() - cpu
+    return name, time.perf_counter() - began, _cpu_s() - cpu
+
+
+def _cpu_s() -> float:
+    started = {int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
+    return time.process_time() + sum(cpu_s(pid) for pid in started)
 
 
 async def by_hand(links: list[str], folder: Path) -> None:

@@ -55,7 +55,7 @@ PLACES: dict[str, tuple[str, str | None, str]] = {
     "status": ("seedream_tasks.gateways.client", "GatewayClient", "fetch"),
     "wait": ("seedream_tasks.engine.polling", "Poller", "done"),
     "download": ("seedream_tasks.engine.archiving", "Archiver", "_download"),
-    "copy": ("seedream_tasks.engine.archiving", "Archiver", "_store"),
+    "copy": ("seedream_tasks.engine.archiving", "Archiver", "_kept"),
     "store": ("seedream_tasks.media.archive", "Archive", "store"),
     "publish": ("seedream_tasks.media.archive", "Archive", "publish"),  # jobs.parquet, then the manifests
 }

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..usage import peak_mb
+from ..usage import Children, peak_mb
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,9 @@ CONTENDERS: dict[str, Callable[[Order], float]] = {
 def main() -> None:
     """Run one contender."""
     order = Order(**json.loads(sys.argv[2]))
+    children = Children()
     last = CONTENDERS[sys.argv[1]](order)
-    print(json.dumps({"last_picture": last, "peak_mb": peak_mb()}))
+    print(json.dumps({"last_picture": last, "peak_mb": peak_mb() + children.peak_mb()}))
 
 
 def arguments(name: str, order: Order) -> list[str]:

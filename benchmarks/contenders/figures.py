@@ -15,10 +15,10 @@ class Figures:
     rows: int
     pictures_s: float  # from the first acceptance to the last picture
     whole_s: float  # its process, from start to end
-    cpu_s: float  # its process, user and system
+    cpu_s: float  # its process and those it started, user and system
     sandbox_cpu_s: float
     server_cpu_s: float  # Prefect's server, until it had written what it was told
-    peak_mb: float  # its process
+    peak_mb: float  # its process and those it started, each at its own peak
     requests: int
 
     @property

@@ -69,6 +69,8 @@ class Keeping:
             self._beside = await _Beside.start(first)
         except (OSError, _Lost) as error:
             logger.warning("threads keep all pictures, since no process can: %s", error or "it ended at once")
+        else:
+            logger.info("process %s keeps the pictures from now on", self._beside.pid)
 
 
 class _Beside:
@@ -106,6 +108,11 @@ class _Beside:
             raise
         beside._reading = asyncio.create_task(beside._read())
         return beside
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     @property
     def is_gone(self) -> bool:
