@@ -16,6 +16,8 @@ from .store import insert_on_conflict, upsert
 _THIS = (pictures.c.attempt_id == bindparam("of")) & (pictures.c.ordinal == bindparam("number"))
 _PICTURE = select(pictures).where(_THIS).with_for_update()
 _SETTLE = update(pictures).where(_THIS)
+# The usual end, in one statement.
+_SETTLE_DELIVERED = _SETTLE.where(pictures.c.state == "delivered").returning(pictures.c.job_key, pictures.c.slot)
 _STATES = select(pictures.c.state).where(pictures.c.attempt_id == bindparam("of"))
 _FILL = update(slots).where(
     slots.c.job_key == bindparam("job"),
@@ -69,14 +71,6 @@ def _settle(
 ) -> bool:
     """Record a picture's end; False when it had one already that stays."""
     picture = {"of": attempt_id, "number": ordinal}
-    row = connection.execute(_PICTURE, picture).one_or_none()
-    if row is None:
-        raise AttemptMoved(f"attempt {attempt_id} has no picture {ordinal}", attempt_id=attempt_id, state=None)
-    # Two runs may have followed one attempt. What is settled stays, but a picture in the archive outweighs any other end.
-    if row.state == "archived" or (row.state != "delivered" and state != "archived"):
-        if stored and row.state == state:
-            _copy(connection, attempt_id, ordinal, stored)
-        return False
     values = {} if stored is None else {
         "sha256": stored.sha256,
         "width": stored.width,
@@ -86,7 +80,18 @@ def _settle(
         "warnings": json.dumps(stored.warnings),
     }  # fmt: skip
     settled_at = {} if state == "lost" else {"archived_at": datetime.now(UTC)}
-    connection.execute(_SETTLE, {**picture, "state": state, **settled_at, **values})
+    settled = {**picture, "state": state, **settled_at, **values}
+    row = connection.execute(_SETTLE_DELIVERED, settled).one_or_none()
+    if row is None:
+        row = connection.execute(_PICTURE, picture).one_or_none()
+        if row is None:
+            raise AttemptMoved(f"attempt {attempt_id} has no picture {ordinal}", attempt_id=attempt_id, state=None)
+        # Two runs may have followed one attempt. What is settled stays, but a picture in the archive outweighs any other end.
+        if row.state == "archived" or state != "archived":
+            if stored and row.state == state:
+                _copy(connection, attempt_id, ordinal, stored)
+            return False
+        connection.execute(_SETTLE, settled)
     if stored:
         _copy(connection, attempt_id, ordinal, stored)
     if row.slot is not None:
