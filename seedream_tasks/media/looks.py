@@ -19,7 +19,7 @@ def is_blank(thumbnail: bytes) -> bool:
     """Whether a picture is one colour all over."""
     with Image.open(io.BytesIO(thumbnail)) as image:
         # The averages of 8x8 px are in a JPEG as they are: most pictures are told by them, at a tenth of the time.
-        image.draft("RGB", (image.width // 8, image.height // 8))
+        image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
         if any(high - low >= _APART for low, high in ImageStat.Stat(image.convert("RGB")).extrema):
             return False
     with Image.open(io.BytesIO(thumbnail)) as image:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,37 @@ def test_records_that_wait_together_share_a_commit(book: Book) -> None:
 
     assert in_one_batch(book, *map(numbered, range(20))) == list(range(20))
     assert len({id(each) for each in seen}) == 1
+
+
+def test_those_whose_records_share_a_commit_are_woken_a_few_at_a_time(book: Book) -> None:
+    """Whoever is woken does something; in between the event loop looks after everybody else."""
+    woken: list[int] = []
+    busy, go_on = threading.Event(), threading.Event()
+
+    def hold(_: Connection) -> None:
+        busy.set()
+        assert go_on.wait(20)
+
+    async def wait_for(number: int) -> None:
+        await book.ledger.write(lambda _: None)
+        woken.append(number)
+
+    async def work() -> list[int]:
+        holding = asyncio.ensure_future(book.ledger.write(hold))
+        await asyncio.to_thread(busy.wait, 20)
+        waiting = asyncio.gather(*map(wait_for, range(100)))
+        await asyncio.sleep(0)
+        go_on.set()
+        await holding
+        by_turn = [len(woken)]
+        while not waiting.done():
+            await asyncio.sleep(0)  # one turn of the loop
+            by_turn.append(len(woken))
+        return by_turn
+
+    by_turn = asyncio.run(work())
+    assert woken == list(range(100))
+    assert max(later - earlier for earlier, later in pairwise(by_turn)) <= 8
 
 
 def test_a_refusal_does_not_disturb_the_others(book: Book) -> None:

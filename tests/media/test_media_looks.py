@@ -3,7 +3,9 @@
 import io
 
 import pytest
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+from hypothesis import given
+from hypothesis.strategies import integers, tuples
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps, ImageStat
 
 from seedream_tasks.media.looks import is_blank, looks_the_same
 from seedream_tasks.media.thumbnails import thumbnail
@@ -38,6 +40,25 @@ def test_a_white_product_on_white_is_not_blank() -> None:
     image = Image.new("RGB", (1024, 1024), "#ffffff")
     ImageDraw.Draw(image).ellipse((300, 300, 700, 700), fill="#f4f4f2", outline="#e2e2e0", width=12)
     assert not is_blank(small(image))
+
+
+@given(
+    ground=integers(0, 255),
+    mark=integers(0, 255),
+    box=tuples(integers(0, 255), integers(0, 255), integers(1, 256), integers(1, 256)),
+    size=tuples(integers(1, 256), integers(1, 256)),
+)
+def test_a_picture_is_blank_where_no_channel_varies(
+    ground: int, mark: int, box: tuple[int, int, int, int], size: tuple[int, int]
+) -> None:
+    """What its averages tell beforehand is what all of its pixels tell: a standard deviation of two levels or more."""
+    image = Image.new("RGB", size, (ground, ground, 128))
+    ImageDraw.Draw(image).rectangle((box[0], box[1], box[0] + box[2], box[1] + box[3]), fill=(mark, ground, 128))
+    file = io.BytesIO()
+    image.save(file, "JPEG")
+    with Image.open(io.BytesIO(file.getvalue())) as kept:
+        varies = max(ImageStat.Stat(kept.convert("RGB")).stddev) >= 2
+    assert is_blank(file.getvalue()) is not varies
 
 
 @pytest.mark.parametrize(("width", "kind", "quality"), [(900, "JPEG", 60), (450, "JPEG", 90), (1800, "WEBP", 80)])
