@@ -1,6 +1,7 @@
 """`seedream run`: the Prefect flow, with its progress on the terminal."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
@@ -51,6 +52,8 @@ from . import options  # noqa: E402
 from .blocks import access  # noqa: E402
 from .main import print_json, tell  # noqa: E402
 from .telling import QUIET, in_a_line, in_lines  # noqa: E402
+
+_M_ARENA_MAX = -8  # malloc.h
 
 
 @click.command()
@@ -141,6 +144,7 @@ def _started(as_json: bool, **parameters: Any) -> dict[str, Any]:
             outcome.set_exception(error)
 
     thread = threading.Thread(target=work, name="seedream-run")
+    _share_heaps()
     before = {number: signal.signal(number, stopping.asked) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         thread.start()
@@ -159,6 +163,16 @@ def _started(as_json: bool, **parameters: Any) -> dict[str, Any]:
         for number, handler in before.items():
             signal.signal(number, handler)
         stop_listening()
+
+
+def _share_heaps() -> None:
+    """glibc makes a heap for each thread, up to eight a core, and what was freed in one is of no use to the others: in a run
+    of some thousand rows these are fifty megabytes. Two are as fast.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+        if mallopt is not None:
+            mallopt(_M_ARENA_MAX, 2)
 
 
 class PrefectGone(SeedreamError):

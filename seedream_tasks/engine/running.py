@@ -22,6 +22,8 @@ logger = logging.getLogger("seedream_tasks.engine")
 _LOOK_AHEAD = 256
 # Jobs in hand at once: enough to keep every lane full, few enough that memory does not grow with the catalog.
 _IN_HAND = 1200
+# Ranges whose jobs are being begun: the others wait without having read any, however many there are.
+_READ_AT_ONCE = 4
 _COLLECT_EVERY = 50_000  # objects that were made and are still there, where Python's default is 700
 
 
@@ -32,31 +34,14 @@ class Runner:
         self.engine = engine
         self.frozen = frozen
         self._in_hand = asyncio.Semaphore(_IN_HAND)
+        self._reading = asyncio.Semaphore(_READ_AT_ONCE)
 
     async def run(self, start: int, stop: int) -> None:
         """Take the records from `start` to before `stop` as far as they go. Raises what stopped the run (LedgerFault, ...)."""
-        ledger = self.engine.context.ledger
         tasks: set[asyncio.Task[None]] = set()
-        jobs = self.frozen.jobs(start, stop)
         try:
-            while self.engine.fault is None and not self.engine.stopping:
-                batch = await asyncio.to_thread(lambda: list(islice(jobs, _LOOK_AHEAD)))
-                if not batch:
-                    break
-                keys = [job.job_key for _, job, _ in batch]
-                made = any(job.output is not None for _, job, _ in batch)
-                views = await ledger.read(
-                    lambda connection, keys=keys, made=made: job_views(connection, keys, made)  # type: ignore[misc]
-                )
-                for position, job, selected in batch:
-                    view, counts = views[job.job_key], position is not None
-                    if self.engine.idle(job, selected, view):
-                        self._done(counts)
-                        continue
-                    await self._in_hand.acquire()
-                    task = asyncio.create_task(self._one(job, selected, view, counts))
-                    tasks.add(task)
-                    task.add_done_callback(tasks.discard)
+            async with self._reading:
+                await self._begin(start, stop, tasks)
             if tasks:
                 await asyncio.gather(*tasks)
         except BaseException:
@@ -66,6 +51,29 @@ class Runner:
             raise
         if self.engine.fault is not None:
             raise self.engine.fault
+
+    async def _begin(self, start: int, stop: int, tasks: set[asyncio.Task[None]]) -> None:
+        """Begin all jobs of a range, each when there is a place in hand for it."""
+        ledger = self.engine.context.ledger
+        jobs = self.frozen.jobs(start, stop)
+        while self.engine.fault is None and not self.engine.stopping:
+            batch = await asyncio.to_thread(lambda: list(islice(jobs, _LOOK_AHEAD)))
+            if not batch:
+                break
+            keys = [job.job_key for _, job, _ in batch]
+            made = any(job.output is not None for _, job, _ in batch)
+            views = await ledger.read(
+                lambda connection, keys=keys, made=made: job_views(connection, keys, made)  # type: ignore[misc]
+            )
+            for position, job, selected in batch:
+                view, counts = views[job.job_key], position is not None
+                if self.engine.idle(job, selected, view):
+                    self._done(counts)
+                    continue
+                await self._in_hand.acquire()
+                task = asyncio.create_task(self._one(job, selected, view, counts))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
 
     def _done(self, counts: bool) -> None:
         if counts:
