@@ -17,7 +17,8 @@ from balance import balance, listed
 from crashing import Moment, Runs
 from PIL import Image
 from process_family import kill_family
-from runs import products, run
+from runs import assert_bill, products, run
+from s3_server import S3
 from sandbox_process import Sandbox
 from waiting import until
 from witness import assert_files, leases_end
@@ -272,6 +273,19 @@ def test_many_pictures_are_kept_beside_the_run_and_the_damaged_set_aside(
     assert_files(ran)
     assert gateways.bill()["accepted"] == MANY
     assert balance(gateways.bill(), listed(tmp_path / "a")).lawful
+
+
+def test_many_pictures_go_into_a_bucket_beside_the_run(
+    gateways: Sandbox, tmp_path: Path, s3: S3, told: pytest.LogCaptureFixture
+) -> None:
+    """The process has the run's credentials, and a store's bad moments cost time there too."""
+    s3.fail(503, "ServiceUnavailable", "PUT", "/images/", count=3)
+    options: dict[str, Any] = {"gateways": ["evolink"], "ledger": f"sqlite:///{tmp_path / 'l.db'}"}
+    ran = run(products(tmp_path / "c.csv", MANY), "s3://shop/out", **options)
+    assert ran.statuses() == {"archived": MANY}
+    assert len(pids(told)) == 1
+    assert len(s3.objects("out/images/")) == MANY
+    assert_bill(gateways, ran)
 
 
 @pytest.mark.parametrize("number", [150, 190])
