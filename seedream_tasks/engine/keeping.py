@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import os
 import pickle
 import sys
 from asyncio.subprocess import PIPE, Process
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from ..core.pictures import Stored
@@ -16,6 +18,7 @@ from ..media.keeping import Keeper, Wanted
 
 logger = logging.getLogger("seedream_tasks.engine")
 
+_READY_WITHIN_S = 60.0
 _LET_GO_S = 120.0  # a process that was told to end stores what it has, and may wait for its archive
 
 
@@ -34,11 +37,13 @@ class Keeping:
 
     async def close(self) -> None:
         """What is being kept is finished."""
-        if self._starting is not None:
-            await self._starting
-        if self._beside is not None:
-            await self._beside.close()
-        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+        try:
+            if self._starting is not None:
+                await self._starting
+            if self._beside is not None:
+                await self._beside.close()
+        finally:
+            await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
     def expect_many(self) -> None:
         """Pictures come faster than they are kept: from now on a process beside this one keeps them, if it can."""
@@ -61,14 +66,9 @@ class Keeping:
         if not self._keeper.archive.is_shared or not sys.executable:
             return
         try:
-            first = frame((self._keeper, logging.getLogger("seedream_tasks").getEffectiveLevel()))
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            logger.info("threads keep all pictures, since the archive's file system cannot be sent: %s", error)
-            return
-        try:
-            self._beside = await _Beside.start(first)
-        except (OSError, _Lost) as error:
-            logger.warning("threads keep all pictures, since no process can: %s", error or "it ended at once")
+            self._beside = await _Beside.start(self._keeper)
+        except Exception as error:  # noqa: BLE001 - an archive's file system that cannot be sent refuses in its own way
+            logger.info("threads keep all pictures, since no other process can: %s: %s", type(error).__name__, error)
         else:
             logger.info("process %s keeps the pictures from now on", self._beside.pid)
 
@@ -76,10 +76,12 @@ class Keeping:
 class _Beside:
     """The process, seen from here."""
 
-    def __init__(self, process: Process, stdin: asyncio.StreamWriter, stdout: asyncio.StreamReader) -> None:
+    def __init__(self, process: Process) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise OSError("it has no pipes")
         self._process = process
-        self._stdin = stdin
-        self._stdout = stdout
+        self._stdin = process.stdin
+        self._stdout = process.stdout
         self._numbers = count()
         self._waiting: dict[int, asyncio.Future[Stored]] = {}
         self._writing = asyncio.Lock()
@@ -87,24 +89,27 @@ class _Beside:
         self._is_told = False  # to end
 
     @classmethod
-    async def start(cls, first: bytes) -> "_Beside":
-        """Raises OSError, _Lost."""
+    async def start(cls, keeper: Keeper) -> "_Beside":
+        """A process that is ready. Raises what kept it from that."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",
             "-c",
             "from seedream_tasks.media.keeper_process import main; main()",
+            env=_environment(),
             stdin=PIPE,
             stdout=PIPE,
             start_new_session=True,  # a Ctrl-C is its parent's to understand
         )
-        if process.stdin is None or process.stdout is None:
-            raise OSError("it has no pipes")
-        beside = cls(process, process.stdin, process.stdout)
         try:
-            await beside._send(first)
-            await beside._received()
+            beside = cls(process)
+            async with asyncio.timeout(_READY_WITHIN_S):
+                await beside._send((keeper, logging.getLogger("seedream_tasks").getEffectiveLevel()))
+                await beside._received()
         except BaseException:
-            await beside.close()
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
             raise
         beside._reading = asyncio.create_task(beside._read())
         return beside
@@ -135,29 +140,29 @@ class _Beside:
     async def keep(self, wanted: Wanted, content: bytes) -> Stored:
         """As `Keeper.keep`. Raises _Lost when the process is gone."""
         if self.is_gone:
-            raise _Lost
+            raise _Lost("it has ended")
         number = next(self._numbers)
         answer: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            await self._send(frame(Order(number, wanted, content)))
+            await self._send(Order(number, wanted, content))
             return await answer
         finally:
             self._waiting.pop(number, None)
 
-    async def _send(self, content: bytes) -> None:
+    async def _send(self, value: Any) -> None:
         try:
-            async with self._writing:
-                self._stdin.write(content)
+            async with self._writing:  # one copy of one picture at a time
+                self._stdin.write(frame(value))
                 await self._stdin.drain()
         except (BrokenPipeError, ConnectionResetError):
-            raise _Lost from None
+            raise _Lost("it takes nothing") from None
 
     async def _received(self) -> Any:
         try:
             content = await self._stdout.readexactly(length_of(await self._stdout.readexactly(LENGTH_BYTES)))
         except (asyncio.IncompleteReadError, ConnectionResetError):
-            raise _Lost from None
+            raise _Lost("it has ended") from None
         return pickle.loads(content)  # noqa: S301 - from a process of our own, over a pipe that nobody else has
 
     async def _read(self) -> None:
@@ -179,4 +184,10 @@ class _Beside:
         finally:
             for waiter in self._waiting.values():
                 if not waiter.done():
-                    waiter.set_exception(_Lost())
+                    waiter.set_exception(_Lost("it has ended"))
+
+
+def _environment() -> dict[str, str]:
+    """What imports from where this process does, and holds no gateway's key: it reads files that somebody else has made."""
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    return kept | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}

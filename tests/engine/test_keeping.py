@@ -112,6 +112,7 @@ def test_a_process_keeps_pictures_as_threads_do(tmp_path: Path, told: pytest.Log
         (Wanted("images/e/front-0"), b"no picture at all"),
         (Wanted("images/f/front-0"), picture()[:-100]),
         (Wanted("images/../g/front-0"), picture()),
+        (Wanted("images/h/front-0"), bytes(20_000_000)),
     ]
 
     async def work(root: Path, in_process: bool) -> list[Any]:
@@ -149,6 +150,36 @@ def test_its_process_ends_with_the_run(tmp_path: Path, told: pytest.LogCaptureFi
     with pytest.raises(ProcessLookupError):
         os.kill(asyncio.run(work()), 0)
     assert GONE not in told.text
+
+
+def test_its_process_knows_no_key_of_a_gateway(
+    tmp_path: Path, told: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It decodes what somebody else has made, and pays for nothing."""
+    monkeypatch.setenv("SEEDREAM_EVOLINK_API_KEY", "secret-of-evolink")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of-the-archive")
+
+    async def work() -> bytes:
+        async with beside(Archive(str(tmp_path)), told):
+            return Path(f"/proc/{pids(told)[0]}/environ").read_bytes()
+
+    environment = asyncio.run(work())
+    assert b"secret-of-evolink" not in environment
+    assert b"of-the-archive" in environment
+
+
+def test_its_process_imports_what_the_run_imports(
+    tmp_path: Path, told: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file in the folder where it is started is no module of Python's."""
+    (tmp_path / "logging.py").write_text("raise RuntimeError")
+    monkeypatch.chdir(tmp_path)
+
+    async def work() -> str:
+        async with beside(Archive(str(tmp_path / "a")), told) as keeping:
+            return (await keeping.keep(Wanted("images/a/front-0"), picture())).path
+
+    assert asyncio.run(work()) == "images/a/front-0.jpg"
 
 
 def test_what_a_killed_process_had_is_kept_all_the_same(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
@@ -250,7 +281,7 @@ def test_an_archive_that_cannot_be_sent_is_left_to_the_threads(tmp_path: Path, t
 
     assert asyncio.run(work()) == "images/a/front-0.jpg"
     assert pids(told) == []
-    assert "cannot be sent" in told.text
+    assert "threads keep all pictures" in told.text
 
 
 def test_a_small_run_starts_no_process(gateways: Sandbox, tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
