@@ -72,8 +72,11 @@ def _limits(row: Capability) -> dict[str, dict[str, Any]]:
             value = getattr(holder, each.name)
             if isinstance(value, Limit):
                 found[f"{prefix}{each.name}"] = {"value": _shown(value.value), "source": value.source}
-            elif isinstance(holder, ReferenceLimits) and each.name == "transports":
-                found["reference_transports"] = {"value": _shown(value), "source": holder.count.source}
+            elif isinstance(holder, ReferenceLimits) and each.name == "ways":
+                found["reference_transports"] = {
+                    "value": [way.value.value for way in value],
+                    "source": "; ".join(f"{way.value.value}: {way.source}" for way in value),
+                }
     return found
 
 

@@ -59,9 +59,14 @@ class ReferenceLimits:
     side_above: Limit[int] | None  # both sides must be larger, px
     aspect: Limit[tuple[float, float]] | None  # width/height, ends included
     pixels: Limit[int] | None
-    transports: tuple[Transport, ...]  # in order of preference
+    ways: tuple[Limit[Transport], ...]  # in order of preference
     request_bytes: Limit[int] | None = None  # the whole request, inlined references included
     upload_formats: Limit[frozenset[str]] | None = None  # of its file service, where that takes fewer
+
+    @property
+    def transports(self) -> tuple[Transport, ...]:
+        """The ways without their sources, in order of preference."""
+        return tuple(each.value for each in self.ways)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,8 @@ class Capability:
     refetch: Refetch
     estimate: bool  # whether an accepted task says how long it will take
     callback: Limit[bool]
+    callback_limits: Limit[str] | None  # what a callback's address may be, and how long it is tried; None: not stated
+    defaults: Limit[str]  # what the gateway takes for a field that a request leaves out
     link_life_s: Limit[int] | None  # None: not stated; links are copied at once in any case
 
     def call_size(self, references: int) -> int:
@@ -103,11 +110,14 @@ _EVO45 = "EvoLink, Seedream 4.5 page"
 _EVO45_API = "EvoLink, Seedream 4.5 API reference"
 _EVO40 = "EvoLink, Seedream 4.0 page"
 _EVO40_API = "EvoLink, Seedream 4.0 API reference"
+_EVO_FILES = "EvoLink, file service reference and published client"
 _GCCAI = "gccai, Seedream 4.5 API page"
+_APIMART = "APIMart documentation, uploads (gccai's pages are a copy of APIMart's; its own state no upload)"
 _GETIMG = "getimg.ai, Seedream 4.5 page"
 _GETIMG_API = "getimg.ai API reference"
 _GETIMG_SDK = "getimg.ai Python SDK 0.4"
 _APIIN = "API in One, Seedream 4.5 page"
+_APIIN_DOCS = "API in One documentation"
 _KIE = "KIE, Seedream 4.5 reference (upstream of API in One, which states none)"
 
 _BASE = frozenset(BASE_RATIOS)
@@ -120,6 +130,7 @@ _TWO_FOUR = frozenset({"2K", "4K"})
 _STANDARD = frozenset({"standard"})
 _BOTH_SPEEDS = frozenset({"standard", "fast"})
 _DAY_S = 24 * 3600
+_CALLBACKS = "https, no private address, at most 2048 characters; tried for 10 s, then 3 more times"
 _GROUP_HINT = "Generate {n} different images."
 
 CAPABILITIES: tuple[Capability, ...] = (
@@ -139,8 +150,11 @@ CAPABILITIES: tuple[Capability, ...] = (
             side_above=Limit(_SIDE, _EVO45),
             aspect=Limit((1 / 16, 16.0), _EVO45),
             pixels=Limit(_MOST_PIXELS, f"{_EVO45}: 6000x6000 in all"),
-            transports=(Transport.URL, Transport.UPLOAD),
-            upload_formats=Limit(frozenset({"JPEG", "PNG", "GIF", "WEBP"}), "EvoLink file service: JPEG/PNG/GIF/WebP"),
+            ways=(
+                Limit(Transport.URL, f"{_EVO45}: URLs must be directly accessible by the server"),
+                Limit(Transport.UPLOAD, _EVO_FILES),
+            ),
+            upload_formats=Limit(frozenset({"JPEG", "PNG", "GIF", "WEBP"}), f"{_EVO_FILES}: JPEG/PNG/GIF/WebP"),
         ),
         outputs_per_call=Limit(15, _EVO45),
         outputs_per_text_call=Limit(15, _EVO45),
@@ -154,6 +168,8 @@ CAPABILITIES: tuple[Capability, ...] = (
         refetch=Refetch.BY_TASK_ID,
         estimate=True,
         callback=Limit(True, _EVO45),
+        callback_limits=Limit(_CALLBACKS, _EVO45),
+        defaults=Limit("size auto, quality 2K, n 1, prompt_priority standard", _EVO45),
         link_life_s=Limit(_DAY_S, _EVO45),
     ),
     Capability(
@@ -172,7 +188,10 @@ CAPABILITIES: tuple[Capability, ...] = (
             side_above=None,
             aspect=Limit((1 / 3, 3.0), _EVO40),
             pixels=Limit(_MOST_PIXELS, f"{_EVO40}: 6000x6000 in all"),
-            transports=(Transport.URL, Transport.UPLOAD),
+            ways=(
+                Limit(Transport.URL, f"{_EVO40}: URLs must be directly accessible by the server"),
+                Limit(Transport.UPLOAD, _EVO_FILES),
+            ),
         ),
         outputs_per_call=Limit(15, _EVO40),
         outputs_per_text_call=Limit(15, _EVO40),
@@ -186,6 +205,8 @@ CAPABILITIES: tuple[Capability, ...] = (
         refetch=Refetch.BY_TASK_ID,
         estimate=True,
         callback=Limit(True, _EVO40),
+        callback_limits=Limit(_CALLBACKS, _EVO40),
+        defaults=Limit("size 2048x2048, n 1, prompt_priority standard", _EVO40),
         link_life_s=Limit(_DAY_S, _EVO40),
     ),
     Capability(
@@ -206,7 +227,11 @@ CAPABILITIES: tuple[Capability, ...] = (
             side_above=Limit(_SIDE, _GCCAI),
             aspect=Limit((1 / 3, 3.0), _GCCAI),
             pixels=Limit(_MOST_PIXELS, f"{_GCCAI}: 6000x6000 in all"),
-            transports=(Transport.URL, Transport.UPLOAD, Transport.INLINE),
+            ways=(
+                Limit(Transport.URL, f"{_GCCAI}: complete image URL"),
+                Limit(Transport.UPLOAD, _APIMART),
+                Limit(Transport.INLINE, f"{_GCCAI}: data URI (APIMart's upload page says it is no longer taken)"),
+            ),
         ),
         outputs_per_call=Limit(15, _GCCAI),
         outputs_per_text_call=Limit(1, f"{_GCCAI}: pure text-to-image cannot generate multiple images"),
@@ -220,6 +245,10 @@ CAPABILITIES: tuple[Capability, ...] = (
         refetch=Refetch.BY_TASK_ID,
         estimate=True,
         callback=Limit(False, f"{_GCCAI}: no such field"),
+        callback_limits=None,
+        defaults=Limit(
+            "size 1:1, resolution 2K, n 1, mode standard, sequential_image_generation disabled, watermark false", _GCCAI
+        ),
         link_life_s=Limit(_DAY_S, _GCCAI),
     ),
     Capability(
@@ -238,7 +267,10 @@ CAPABILITIES: tuple[Capability, ...] = (
             side_above=None,
             aspect=None,
             pixels=None,
-            transports=(Transport.URL, Transport.INLINE),
+            ways=(
+                Limit(Transport.URL, f"{_GETIMG_SDK}: public HTTPS URL"),
+                Limit(Transport.INLINE, f"{_GETIMG_SDK}: full data URL"),
+            ),
             request_bytes=Limit(25 * 1024 * 1024, f"{_GETIMG_SDK}: 25 MiB of JSON"),
         ),
         outputs_per_call=Limit(1, f"{_GETIMG_API}: no field for more"),
@@ -253,6 +285,8 @@ CAPABILITIES: tuple[Capability, ...] = (
         refetch=Refetch.NEVER,
         estimate=False,
         callback=Limit(False, f"{_GETIMG_API}: none for images"),
+        callback_limits=None,
+        defaults=Limit("the first ratio and resolution that the models endpoint lists", _GETIMG_SDK),
         link_life_s=None,
     ),
     Capability(
@@ -261,7 +295,9 @@ CAPABILITIES: tuple[Capability, ...] = (
         wire_models=Limit(("seedream/4.5-text-to-image", "seedream/4.5-edit"), _APIIN),
         ratios=Limit(_BASE, _APIIN),
         auto_ratio=Limit("never", _APIIN),
-        tiers=Limit(_TWO_FOUR, f"{_APIIN}: basic (2K) or high (4K)"),
+        tiers=Limit(
+            _TWO_FOUR, "KIE, Seedream 4.5 reference: basic is 2K, high is 4K (API in One's page names no sizes)"
+        ),
         pixels=None,
         prompt_chars=Limit(3000, _KIE),
         references=ReferenceLimits(
@@ -271,7 +307,7 @@ CAPABILITIES: tuple[Capability, ...] = (
             side_above=None,
             aspect=None,
             pixels=None,
-            transports=(Transport.URL,),
+            ways=(Limit(Transport.URL, f"{_APIIN}: array of image URLs"),),
         ),
         outputs_per_call=Limit(1, f"{_APIIN}: no field for more"),
         outputs_per_text_call=Limit(1, f"{_APIIN}: no field for more"),
@@ -284,7 +320,9 @@ CAPABILITIES: tuple[Capability, ...] = (
         failed_task_billed=Limit(Billing.UNKNOWN, f"{_APIIN}: not stated"),
         refetch=Refetch.BY_TASK_ID,
         estimate=False,
-        callback=Limit(True, "API in One documentation: callback_url on supported async tasks"),
+        callback=Limit(True, f"{_APIIN_DOCS}: callback_url on supported async tasks"),
+        callback_limits=None,
+        defaults=Limit("model seedream/4.5-text-to-image, aspect_ratio 1:1, quality basic", _APIIN),
         link_life_s=None,
     ),
 )

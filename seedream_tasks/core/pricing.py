@@ -31,6 +31,9 @@ class PriceRow:
     source: str
     as_of: date
     disputed_usd: Decimal | None = None  # the highest price another source states
+    disputed_credits: Decimal | None = (
+        None  # how many credits that is; None: as many as here, a credit's worth is disputed
+    )
     note: str = ""
 
     @property
@@ -51,7 +54,19 @@ PRICES: tuple[PriceRow, ...] = (
         Decimal("2.25"),
         "EvoLink, Seedream 4.5 page: all sizes",
         _READ,
-        note="The same page calls 4K 'higher cost' without a figure; a charge above the reservation is reported as price_drift.",
+    ),
+    PriceRow(
+        "evolink",
+        SEEDREAM_45,
+        "4K",
+        Decimal("0.031"),
+        Decimal("2.25"),
+        "EvoLink, Seedream 4.5 page: all sizes",
+        _READ,
+        disputed_usd=Decimal("0.035"),
+        disputed_credits=Decimal("2.5"),
+        note="The same page calls 4K 'higher cost' without a figure; $0.035 (2.5 credits) is the highest that copies of it state"
+        " for any size. The credits that a finished task reports settle it.",
     ),
     PriceRow("getimg", SEEDREAM_45, "2K", Decimal("0.04"), None, "getimg.ai, Seedream 4.5 page", _READ),
     PriceRow("getimg", SEEDREAM_45, "4K", Decimal("0.04"), None, "getimg.ai, Seedream 4.5 page", _READ),
@@ -99,7 +114,7 @@ class PriceBook:
         if tier is not None:
             return self._rows.get((gateway, model, tier)) or self._rows.get((gateway, model, EVERY_TIER))
         offered = [row for row in (self.row(gateway, model, each) for each in (*TIERS, EVERY_TIER)) if row]
-        return max(offered, key=lambda row: row.usd, default=None)
+        return max(offered, key=lambda row: (row.usd, row.highest_usd), default=None)
 
 
 def read_price_file(text: str, as_of: date, what: str = "price file") -> list[PriceRow]:
@@ -153,6 +168,12 @@ def _user_row(
     return PriceRow(gateway, model, tier, amounts["usd"], amounts.get("credits"), what, as_of)
 
 
+def credits_settle(gateway: str, model: str) -> bool:
+    """Whether a charge in credits ends all doubt there: no source disputes what a credit costs."""
+    disputed = [row for row in PRICES if (row.gateway, row.model) == (gateway, model) and row.disputed_usd]
+    return all(row.disputed_credits for row in disputed)
+
+
 @dataclass(frozen=True, slots=True)
 class Quote:
     """The forecast of an attempt, and what must be reserved for it."""
@@ -187,18 +208,21 @@ def settle(
     reported_usd: Decimal | None = None,
     reported_credits: Decimal | None = None,
     unitless: Decimal | None = None,
+    settled_by_credits: bool = False,
 ) -> Bill:
     """The bill of a finished attempt that made `pictures`: USD reported, else credits reported x row, else pictures x row.
 
     `row_usd`, `row_credits` and `highest_usd` are the price row's, per picture, as they stood when the attempt was reserved.
+    `settled_by_credits`: see `credits_settle`.
     """
     if reported_usd is not None:
         return Bill(money(reported_usd), ZERO, _credits(reported_credits), "reported")
     if reported_credits is not None and row_credits and reported_credits * highest_usd < MOST * row_credits:
         # Credits first, division last: a rate rounded before would not add up to the gateway's own bill.
         billed = money(reported_credits * row_usd / row_credits)
-        # What sources dispute is what a credit costs.
-        at_risk = money(reported_credits * highest_usd / row_credits) - billed
+        # Where sources dispute what a credit costs, the number of credits leaves that open.
+        dearest = row_usd if settled_by_credits else highest_usd
+        at_risk = money(reported_credits * dearest / row_credits) - billed
         return Bill(billed, at_risk, money(reported_credits), "reported")
     if pictures == 0:
         return Bill(ZERO, money(unitless or ZERO), _credits(reported_credits), "none")

@@ -16,7 +16,7 @@ from ..core.capabilities import BY_OFFER, Billing
 from ..core.errors import AttemptMoved
 from ..core.money import ZERO
 from ..core.outcomes import ErrorInfo, Finished, SlotFate
-from ..core.pricing import NOTHING_BILLED, Bill, settle
+from ..core.pricing import NOTHING_BILLED, Bill, credits_settle, settle
 from ..core.states import FOLLOWS, AttemptState, Closed, SlotState
 from . import budgets
 from .schema import attempts, events, pictures, slots
@@ -281,6 +281,7 @@ def delivered(
         finished.usd,
         finished.credits,
         finished.unitless,
+        credits_settle(row.gateway, row.model),
     )
     values = _bill(bill)
     offer = BY_OFFER.get((row.gateway, row.model))
@@ -348,7 +349,15 @@ def failed(
         return Recorded(as_attempt(row._mapping))
     bill = NOTHING_BILLED
     if charge is not None:
-        bill = settle(row.price_usd, row.price_credits, row.price_highest_usd, 0, charge.usd, charge.credits)
+        bill = settle(
+            row.price_usd,
+            row.price_credits,
+            row.price_highest_usd,
+            0,
+            charge.usd,
+            charge.credits,
+            settled_by_credits=credits_settle(row.gateway, row.model),
+        )
     values = _bill(bill)
     if fate.billing_unknown:
         values["at_risk_usd"] = row.reserved_usd

@@ -86,7 +86,7 @@ class Task:
     accepted_at: float
     due_at: float | None
     """When it ends; None: never."""
-    estimate: float | None
+    estimate: int | None
     """What the gateway says it takes, in seconds."""
     model: str
     """The model that the gateway names."""

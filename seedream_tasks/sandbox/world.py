@@ -254,14 +254,14 @@ class World:
         self.credits[task.gateway] += (units or Decimal(0)) - (task.credits or Decimal(0))
         task.usd, task.credits = usd, units
 
-    def _estimate(self, seq: int) -> float | None:
+    def _estimate(self, seq: int) -> int | None:
         error = self.config.estimate_error
         if error is None:
             return None
         label = f"{self.config.seed}/estimate/{seq}".encode()
         share = int.from_bytes(hashlib.blake2b(label, digest_size=8).digest(), "big") / 2**64
-        estimate = max(self.config.seconds * (1 + error * (2 * share - 1)), 0.0)
-        return round(estimate) if estimate >= 10 else round(estimate, 1)
+        # Whole seconds, as the gateways' own clients type them.
+        return round(max(self.config.seconds * (1 + error * (2 * share - 1)), 0.0))
 
 
 def token(length: int) -> str:

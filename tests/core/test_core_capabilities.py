@@ -138,6 +138,17 @@ def test_how_references_travel() -> None:
     }
 
 
+def test_every_way_of_a_reference_names_the_document_that_states_it() -> None:
+    """EvoLink's and gccai's model pages say nothing of uploads, API in One's nothing of 2K: their sources are others."""
+    sources = {(row.gateway, way.value): way.source for row in CAPABILITIES for way in row.references.ways}
+    assert "file service" in sources["evolink", Transport.UPLOAD]
+    assert "APIMart" in sources["gccai", Transport.UPLOAD]
+    assert "gccai, Seedream 4.5 API page" in sources["gccai", Transport.INLINE]
+    assert BY_OFFER["apiin", SEEDREAM_45].tiers.source.startswith("KIE")
+    assert all(row.defaults.source for row in CAPABILITIES)
+    assert {row.gateway for row in CAPABILITIES if row.callback_limits} == {"evolink"}
+
+
 @given(st.sampled_from(CAPABILITIES), st.integers(0, 20))
 def test_a_call_keeps_to_fifteen_pictures_with_its_references(row: Capability, references: int) -> None:
     """References and outputs of one call are at most 15 where the gateway says so, and never below none."""

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from seedream_tasks.core.capabilities import SEEDREAM_40, SEEDREAM_45
 from seedream_tasks.core.errors import InputError
 from seedream_tasks.core.money import ZERO, money
-from seedream_tasks.core.pricing import NOTHING_BILLED, Bill, PriceBook, PriceRow, quote, read_price_file, settle
+from seedream_tasks.core.pricing import (
+    NOTHING_BILLED,
+    Bill,
+    PriceBook,
+    PriceRow,
+    credits_settle,
+    quote,
+    read_price_file,
+    settle,
+)
 
 DAY = date(2026, 1, 31)
 REAL = PriceBook.for_run(simulated=False)
@@ -64,6 +73,27 @@ def test_explicit_pixels_take_the_dearest_tier() -> None:
     """A size without a tier is quoted at what it may cost at most."""
     book = PriceBook.for_run(False, prices("getimg: {seedream-4.5: {2K: {usd: 0.03}, 4K: {usd: 0.05}}}"))
     assert row(book, "getimg", tier=None).usd == Decimal("0.05")
+
+
+def test_evolinks_4k_is_disputed_until_a_price_file_settles_it() -> None:
+    """Its page calls 4K dearer and states one price for all sizes: the highest that is stated for any size is reserved."""
+    for book in (REAL, SIMULATED):
+        large = row(book, "evolink", tier="4K")
+        assert (large.usd, large.highest_usd) == (Decimal("0.031"), Decimal("0.035"))
+        assert row(book, "evolink", tier=None).highest_usd == Decimal("0.035")
+        assert row(book, "evolink").highest_usd == Decimal("0.031")
+    settled = PriceBook.for_run(False, prices("evolink: {seedream-4.5: {'*': {usd: 0.031, credits: 2.25}}}"))
+    assert row(settled, "evolink", tier="4K").highest_usd == Decimal("0.031")
+
+
+def test_credits_settle_a_dispute_over_their_number_but_not_over_their_worth() -> None:
+    """EvoLink's sources differ in how many credits 4K takes, API in One's in what a credit costs."""
+    usd, units, highest = Decimal("0.031"), Decimal("2.25"), Decimal("0.035")
+    assert (credits_settle("evolink", SEEDREAM_45), credits_settle("apiin", SEEDREAM_45)) == (True, False)
+    assert settle(usd, units, highest, 1, reported_credits=units, settled_by_credits=True) == Bill(
+        usd, ZERO, units, "reported"
+    )
+    assert settle(usd, units, highest, 1).at_risk_usd == Decimal("0.004")
 
 
 def test_quotes_use_the_row_and_reservations_the_highest_stated() -> None:

@@ -143,6 +143,19 @@ def test_a_disputed_price_is_billed_by_the_row_and_the_difference_is_at_risk(gat
     assert_bill(gateways, ran)
 
 
+def test_a_4k_image_at_evolink_reserves_the_highest_price_and_its_credits_settle_it(
+    gateways: Sandbox, tmp_path: Path
+) -> None:
+    """Its page calls 4K dearer without a figure: 0.035 is reserved, what the finished task reports is billed, exactly."""
+    catalog = write_catalog(tmp_path / "c.csv", {"sku": "p", "prompt": "A lamp", "tier": "4K"})
+    ran = run(catalog, tmp_path / "a", gateways=["evolink"])
+    (attempt,) = ledger(tmp_path / "a", "SELECT reserved_usd FROM attempts")
+    assert attempt["reserved_usd"] == 35_000
+    record = ran.one("p")
+    assert (record["billed_usd"], record["at_risk_usd"], record["cost_basis"]) == (Decimal("0.031"), 0, "reported")
+    assert_bill(gateways, ran)
+
+
 def test_the_users_price_settles_a_dispute(gateways: Sandbox, tmp_path: Path) -> None:
     """With apiin in the price file its row is what is reserved, billed and certain: nothing at risk."""
     prices = tmp_path / "prices.yaml"

@@ -433,5 +433,5 @@ def test_files_of_others_are_not_touched(gateways: Sandbox, tmp_path: Path) -> N
     assert alone.statuses() == {"deferred": 2}
     ran: Ran = run(catalog, tmp_path / "a", gateways=["evolink", "gccai"])
     assert {each["gateway"] for each in ran.records} == {"gccai"}
-    assert httpx.get(f"{base}/quota", headers=key).json()["data"]["total_files"] == 100
+    assert httpx.get(f"{base}/quota", headers=key).json()["data"]["used_files"] == 100
     assert_bill(gateways, ran)

@@ -18,7 +18,7 @@ from gateway_calls import (
     state_of,
     submit,
 )
-from sandbox_process import Sandbox
+from sandbox_process import Sandbox, start_sandbox
 
 
 @pytest.mark.parametrize("gateway", ASYNC_GATEWAYS)
@@ -82,6 +82,8 @@ def test_getimg_gives_the_format_that_was_asked_for(sandbox: Sandbox, output_for
         ("evolink", {"model": "doubao-seedream-4.0", "size": "1K"}, (1024, 1024)),
         ("evolink", {"model": "doubao-seedream-4.0", "size": "1280x720"}, (1280, 720)),
         ("gccai", {"size": "9:21", "resolution": "2K"}, (1344, 3136)),
+        ("gccai", {"size": "16:9", "resolution": "2K"}, (2560, 1440)),
+        ("gccai", {"size": "16:9", "resolution": "4K"}, (5404, 3040)),
         ("gccai", {"size": "auto", "image_urls": [data_uri(picture(60, 30))]}, (2896, 1456)),
         ("getimg", {"aspect_ratio": "3:2", "resolution": "2K"}, (2496, 1664)),
         ("apiin", {"aspect_ratio": "3:4", "quality": "basic"}, (1728, 2304)),
@@ -136,11 +138,13 @@ def test_a_foreign_reference_is_not_fetched(sandbox: Sandbox) -> None:
 
 
 def test_estimates_are_near_the_truth_and_can_be_left_out(sandbox: Sandbox) -> None:
-    """EvoLink says at submit, gccai in its status, how long a task takes, wrong by at most the estimate error."""
+    """EvoLink says at submit, gccai in its status, how many whole seconds a task takes, wrong by at most the estimate error."""
     estimate = submit(sandbox, "evolink").json()["task_info"]["estimated_time"]
     assert 8 <= estimate <= 12
     task = order(sandbox, "gccai")
-    assert 8 <= ask(sandbox, "gccai", task).json()["data"]["estimated_time"] <= 12
+    asked = ask(sandbox, "gccai", task).json()["data"]["estimated_time"]
+    assert 8 <= asked <= 12
+    assert (type(estimate), type(asked)) == (int, int)
 
 
 def test_the_submit_answers_have_the_documented_form(sandbox: Sandbox) -> None:
@@ -211,3 +215,12 @@ def test_any_text_and_any_shape_can_be_drawn(quick_sandbox: Sandbox, prompt: str
     picture = opened(quick_sandbox.http.get(done["results"][0]).content)
     assert f"{picture.width}x{picture.height}" == size
     assert quick_sandbox.bill()["entries"][-1]["task_id"] == answer["id"]
+
+
+@pytest.mark.parametrize(("size", "small"), [("16384x1024", (64, 4)), ("1024x16384", (4, 64))])
+def test_the_smallest_images_keep_the_widest_shape(size: str, small: tuple[int, int]) -> None:
+    """`--image-px 64` renders every ratio that a gateway takes, true to its shape."""
+    with start_sandbox("--seconds", "0", "--image-px", "64") as sandbox:
+        answer = submit(sandbox, "evolink", size=size).json()
+        done = ask(sandbox, "evolink", answer["id"]).json()
+        assert opened(sandbox.http.get(done["results"][0]).content).size == small

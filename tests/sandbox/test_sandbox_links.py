@@ -84,7 +84,7 @@ def test_evolink_lists_counts_and_deletes_files(sandbox: Sandbox) -> None:
     upload(sandbox, "base64", "b.jpg", picture())
     assert get(base + "/list?page=1&pageSize=1").json()["data"]["total"] == 2
     assert len(get(base + "/list?page=2&pageSize=1").json()["data"]["files"]) == 1
-    assert get(base + "/quota").json()["data"]["total_files"] == 2
+    assert get(base + "/quota").json()["data"]["used_files"] == 2
     assert sandbox.http.delete(f"{base}/{facts['file_id']}").json()["success"]
     assert sandbox.http.delete(f"{base}/{facts['file_id']}").status_code == 404
     assert get(facts["file_url"]).status_code == 404
@@ -98,6 +98,22 @@ def test_evolink_refuses_files_with_its_own_codes(sandbox: Sandbox) -> None:
     assert sandbox.http.post(url, json={"file_url": "https://example.com/a.jpg"}).json()["code"] == 40004
     codes = [upload(sandbox, "stream", f"{number}.jpg", picture())["code"] for number in range(101)]
     assert codes == [200] * 100 + [40003]
+    quota = sandbox.http.get(sandbox.bases["evolink"] + FILES + "/quota").json()["data"]
+    assert quota == {"used_files": 100, "max_files": 100, "remain_files": 0, "user_group": "default"}
+
+
+def test_evolinks_file_service_refuses_in_a_shape_of_its_own(sandbox: Sandbox) -> None:
+    """`success`, `code` and `msg`, and nothing else: for a bad key, a body that is not JSON, an unknown file."""
+    base = sandbox.bases["evolink"] + FILES
+    answers = [
+        sandbox.http.get(base + "/quota", headers={"Authorization": "Bearer invalid"}),
+        sandbox.http.post(base + "/upload/base64", content=b"{"),
+        sandbox.http.delete(base + "/file_nowhere"),
+        sandbox.http.post(base + "/upload/stream", files={"file": ("a.txt", b"text")}),
+    ]
+    assert [each.status_code for each in answers] == [401, 400, 404, 400]
+    assert [each.json()["code"] for each in answers] == [401, 400, 404, 40002]
+    assert all(set(each.json()) == {"success", "code", "msg"} and each.json()["success"] is False for each in answers)
 
 
 def test_gccai_takes_uploads(sandbox: Sandbox) -> None:

@@ -3,18 +3,19 @@
 import base64
 import binascii
 import mimetypes
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
 
-from seedream_tasks.sandbox.checks import Body, is_loopback
+from seedream_tasks.sandbox.checks import Body, Refused, is_loopback
 from seedream_tasks.sandbox.clock import iso
 from seedream_tasks.sandbox.dialects.base import Dialect
 from seedream_tasks.sandbox.dialects.multipart import read_form
 from seedream_tasks.sandbox.references import BadPictureError
 from seedream_tasks.sandbox.uploads import EVOLINK_QUOTA, QuotaError, Upload, sniff
-from seedream_tasks.sandbox.web import Route, base_of, reply
+from seedream_tasks.sandbox.web import Handler, Route, base_of, reply
 from seedream_tasks.sandbox.world import token
 
 _LARGEST = 100_000_000
@@ -33,15 +34,28 @@ class EvolinkFiles:
     def routes(self) -> list[Route]:
         """Three ways in, the list, the quota, and the way out; the files themselves need no key."""
         files = "/evolink/files/api/v1/files"
-        return [
+        routes = [
             Route("POST", f"{files}/upload/base64", self._from_base64),
             Route("POST", f"{files}/upload/stream", self._from_form),
             Route("POST", f"{files}/upload/url", self._from_url),
             Route("GET", f"{files}/list", self._list),
             Route("GET", f"{files}/quota", self._quota),
             Route("DELETE", f"{files}/{{id}}", self._delete),
-            Route("GET", "/evolink/uploads/{id}", self._download),
         ]
+        own = [replace(route, handler=self._in_own_words(route.handler)) for route in routes]
+        return [*own, Route("GET", "/evolink/uploads/{id}", self._download)]
+
+    def _in_own_words(self, handler: Handler) -> Handler:
+        """Refusals in the file service's shape, which is not that of the generation API."""
+
+        async def answer(request: web.Request) -> web.Response:
+            try:
+                return await handler(request)
+            except Refused as refused:
+                status, _ = self._dialect.errors[refused.reason]
+                return _failed(status, refused.message, status)
+
+        return answer
 
     async def _from_base64(self, request: web.Request) -> web.Response:
         self._dialect.authorize(request)
@@ -88,14 +102,15 @@ class EvolinkFiles:
     async def _quota(self, request: web.Request) -> web.Response:
         self._dialect.authorize(request)
         used = sum(1 for _ in self._world.uploads.living("evolink"))
-        data = {"total_files": used, "max_files": EVOLINK_QUOTA, "remaining_files": EVOLINK_QUOTA - used}
+        left = EVOLINK_QUOTA - used
+        data = {"used_files": used, "max_files": EVOLINK_QUOTA, "remain_files": left, "user_group": "default"}
         return _done(data, "success")
 
     async def _delete(self, request: web.Request) -> web.Response:
         self._dialect.authorize(request)
         file = self._world.uploads.find(request.match_info["id"])
         if file is None or file.gateway != "evolink":
-            return reply({"success": False, "code": 404, "msg": "file not found", "data": None}, 404)
+            return _failed(404, "file not found", 404)
         self._world.uploads.remove([file.upload_id])
         return _done(None, "File deleted successfully")
 
@@ -144,8 +159,8 @@ def _done(data: Any, message: str) -> web.Response:
     return reply({"success": True, "code": 200, "msg": message, "data": data})
 
 
-def _failed(code: int, message: str) -> web.Response:
-    return reply({"success": False, "code": code, "msg": message, "data": None}, 400)
+def _failed(code: int, message: str, status: int = 400) -> web.Response:
+    return reply({"success": False, "code": code, "msg": message}, status)
 
 
 def _name(body: Body) -> str:

@@ -24,6 +24,8 @@ _MODELS = {
     "doubao-seedream-4-0": "seedream-4.0",
 }
 _SIZES = (*EIGHT_RATIOS, "9:21", "auto")
+# Where its own document states a size, it differs from the first party's table.
+_DOCUMENTED = {("16:9", "2K"): (2560, 1440), ("16:9", "4K"): (5404, 3040)}
 _MOST_IMAGES = 15
 _LARGEST_UPLOAD = 20_000_000
 _START_USD, _START_CREDITS = 1000, 10_000
@@ -76,7 +78,7 @@ class Gccai(AsyncDialect):
             priced_as=family,
             prompt=prompt,
             n=n,
-            size=None if size == "auto" else pixels(size, tier),
+            size=None if size == "auto" else _DOCUMENTED.get((size, tier)) or pixels(size, tier),
             tier=tier,
             references=await self.references(urls, _RULES, "image_urls"),
             request=shortened(body.data),

@@ -92,7 +92,7 @@ def _backdrop(size: Size, hue: int) -> Image.Image:
 
 def _ball(image: Image.Image, hue: int) -> None:
     width, height = image.size
-    radius = int(min(width, height) * 0.15)
+    radius = max(1, int(min(width, height) * 0.15))
     x, y = int(width * 0.5), int(height * 0.73)
     shade = Image.new("L", image.size)
     ImageDraw.Draw(shade).ellipse((x - radius, y + radius * 0.75, x + radius * 1.3, y + radius * 1.15), fill=110)
