@@ -38,6 +38,8 @@ logger = logging.getLogger("seedream_tasks.catalog")
 
 MANIFEST_SCHEMA_VERSION = "1"
 # Key of the file's metadata: written while the run was still going on, so it does not know all that the run bought.
+# The last run's manifest, under the name that readers hold on to.
+NEWEST = "manifest.parquet"
 PROVISIONAL = "seedream_tasks.provisional"
 _FAILURES_SHOWN = 200
 # What a summary says of a run and not of its records.
@@ -213,7 +215,7 @@ def write_manifest(
             more = {"rework_usd": plain(summary.rework_usd), "by_gateway": summary.gateways()}
             archive.publish_json(f"runs/{run_id}/summary.json", {**summary.as_json(), **more})
             if not any(archive.exists(manifest_path(other)) for other in later):
-                archive.publish("manifest.parquet", target)
+                archive.publish(NEWEST, target)
         delete_parts(archive, run_id, parts)
     finally:
         frozen.close()

@@ -58,6 +58,7 @@ def plan(
             request,
             documented(chosen.names),
             PriceBook.for_run(simulated, rows),
+            place.archive,
             known,
             amount(max_usd, "max_usd"),
             0 if json_ else show,
@@ -65,7 +66,7 @@ def plan(
     finally:
         if known is not None:
             known.close()
-    for warning in understood.facts.warnings:
+    for warning in (*understood.facts.warnings, *([figures.shrunk] if figures.shrunk else [])):
         click.echo(f"WARNING {warning}", err=True)
     if json_:
         print_json(figures.as_json())

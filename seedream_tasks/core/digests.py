@@ -11,16 +11,19 @@ class Digests:
     """A fixed set of texts, eight bytes each: of a million others, one in twenty million sets would take one for its own."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self._sorted = np.frombuffer(array("Q", (_digest(text) for text in texts)), dtype=np.uint64).copy()
-        self._sorted.sort()
+        self._sorted = np.unique(np.frombuffer(array("Q", (_digest(text) for text in texts)), dtype=np.uint64))
 
     def __contains__(self, text: str) -> bool:
-        wanted = np.uint64(_digest(text))
-        at = int(np.searchsorted(self._sorted, wanted))
-        return at < len(self._sorted) and bool(self._sorted[at] == wanted)
+        return self.place(text) is not None
 
     def __len__(self) -> int:
         return len(self._sorted)
+
+    def place(self, text: str) -> int | None:
+        """Where the text is in the set, from 0; None when it is not there."""
+        wanted = np.uint64(_digest(text))
+        at = int(np.searchsorted(self._sorted, wanted))
+        return at if at < len(self._sorted) and self._sorted[at] == wanted else None
 
 
 def _digest(text: str) -> int:

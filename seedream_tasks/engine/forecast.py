@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from ..core.money import ZERO, plain
 from ..core.states import AttemptState, SlotState
 from .planning import Planned
+from .shrinking import Shrunk
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Forecast:
     reserved_usd: Decimal = ZERO
     unpriced_jobs: int = 0
     unchecked_references: int = 0
+    shrunk: Shrunk | None = None  # the catalog lost most of the last run's products
 
     def add(self, planned: Planned) -> str:
         """Count one record; returns its status in the forecast."""
@@ -86,18 +88,28 @@ class Forecast:
             for name, each in self.by_gateway.items()
         }
         counts = [self.rows, self.jobs, self.unpriced_jobs, self.unchecked_references]
-        return json.dumps([counts, plain(self.usd), plain(self.reserved_usd), self.by_status, of_gateways])
+        shrunk = None if self.shrunk is None else asdict(self.shrunk)
+        return json.dumps([counts, plain(self.usd), plain(self.reserved_usd), self.by_status, of_gateways, shrunk])
 
     @classmethod
     def from_kept(cls, text: str, max_usd: Decimal | None) -> "Forecast":
         """The inverse of `kept`."""
-        (rows, jobs, unpriced, unchecked), usd, reserved, by_status, of_gateways = json.loads(text)
+        (rows, jobs, unpriced, unchecked), usd, reserved, by_status, of_gateways, *shrunk = json.loads(text)
         by_gateway = {
             name: GatewayForecast(jobs, images, Decimal(of_usd), None if credits_ is None else Decimal(credits_))
             for name, (jobs, images, of_usd, credits_) in of_gateways.items()
         }
         return cls(
-            max_usd, rows, jobs, Counter(by_status), by_gateway, Decimal(usd), Decimal(reserved), unpriced, unchecked
+            max_usd,
+            rows,
+            jobs,
+            Counter(by_status),
+            by_gateway,
+            Decimal(usd),
+            Decimal(reserved),
+            unpriced,
+            unchecked,
+            Shrunk(**shrunk[0]) if any(shrunk) else None,
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from .forecast import Forecast
 from .planning import Planned, Planner, Wishes, digest
 from .presence import Presence
 from .settings import read_text, references_of
+from .shrinking import LastKeys
 
 logger = logging.getLogger("seedream_tasks.engine")
 
@@ -100,6 +101,7 @@ def forecast(
     request: Request,
     capabilities: Mapping[str, Mapping[str, Capability]],
     prices: PriceBook,
+    archive: Archive,
     ledger: Ledger | None,
     max_usd: Decimal | None,
     show: int = 0,
@@ -111,6 +113,7 @@ def forecast(
     wishes, _ = request.wishes()
     references = references_of(request.catalog)
     figures = Forecast(max_usd)
+    last_keys = LastKeys(archive)
     first: list[Planned] = []
     refused: list[Planned] = []
     try:
@@ -118,6 +121,7 @@ def forecast(
         planner = Planner(table, wishes, references, capabilities, prices, ledger, fetch=False)
         for planned in planner.plan():
             figures.add(planned)
+            last_keys.see(planned.record.row_key)
             if planned.record.settled is None and len(first) < show:
                 first.append(planned)
             elif planned.record.settled == "invalid" and len(refused) < _REFUSED_SHOWN:
@@ -125,6 +129,7 @@ def forecast(
     finally:
         references.close()
     figures.rows = planner.rows
+    figures.shrunk = last_keys.shrunk()
     fits = fitting_preset(table.columns) if request.preset is None else None
     return figures, Understood(table.facts, table.columns, request.preset, fits, planner.key_column, first, refused)
 
@@ -153,13 +158,16 @@ def freeze(
     presence = Presence(ledger, archive)
     planner = Planner(table, wishes, references, capabilities, prices, ledger, fetch=True, presence=presence)
     figures = Forecast(max_usd)
+    last_keys = LastKeys(archive)
     with tempfile.TemporaryDirectory(prefix="seedream-") as folder:
         target = Path(folder, "jobs.parquet")
         with FrozenWriter(target, table.schema) as writer:
             for planned in planner.plan():
                 figures.add(planned)
+                last_keys.see(planned.record.row_key)
                 writer.write(planned.record)
             figures.rows = planner.rows
+            figures.shrunk = last_keys.shrunk()
             _check_digest(request, table.sha256)
             writer.metadata = {
                 "run_id": run_id,
@@ -172,6 +180,8 @@ def freeze(
             }
         archive.publish(frozen_path(run_id), target)
     presence.tell()
+    if figures.shrunk is not None:
+        logger.warning("%s", figures.shrunk)
     return figures
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
 from ..catalog.frozen import frozen_path
-from ..catalog.manifest import PROVISIONAL
+from ..catalog.manifest import NEWEST, PROVISIONAL
 from ..core.digests import Digests
 from ..core.errors import ConfigurationError
 from ..core.money import ZERO, money, plain
@@ -25,7 +25,6 @@ from ..media.archive import Archive
 from .context import open_known, open_pair
 from .settings import Locations
 
-NEWEST = "manifest.parquet"
 REMOVED, SUPERSEDED, QUARANTINE = "removed", "superseded", "quarantine"
 _AT_ONCE = 256
 

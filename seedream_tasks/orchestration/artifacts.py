@@ -90,6 +90,8 @@ def forecast_markdown(figures: Forecast, simulated: bool, funds: Mapping[str, Fu
         f"{figures.rows} rows, {figures.jobs} jobs ({kind}). New purchases only; up to {dollars(figures.reserved_usd)} is"
         " reserved while they run.",
     ]
+    if figures.shrunk is not None:
+        parts.append(f"**{_words(str(figures.shrunk))}**")
     if figures.by_gateway:
         rows = [
             [

@@ -11,10 +11,12 @@ from ..catalog.manifest import Summary
 from ..core.advice import advice
 from ..core.money import plain
 from ..core.states import Reason, RecordStatus
+from ..engine.shrinking import Shrunk
 from ..ledger import notices, records
 from ..ledger.store import Ledger
 
 COMPLETED, BUDGET, DRIFT = "seedream.run.completed", "seedream.budget.reached", "seedream.price.drift"
+SHRANK = "seedream.catalog.shrank"
 _DRIFT_TODO = (
     "Compare it with the gateway's own bill, then name the price in a price file (`prices`);"
     " until then every run stops buying there."
@@ -24,6 +26,18 @@ _DRIFT_TODO = (
 def run_resource(run_id: str) -> dict[str, str]:
     """The resource of events about a run."""
     return {"prefect.resource.id": f"seedream.run.{run_id}", "prefect.resource.name": f"run {run_id}"}
+
+
+def tell_shrunk(run_id: str, shrunk: Shrunk) -> None:
+    """The catalog lost most of the last run's products: told before anything is bought."""
+    payload = {
+        "run_id": run_id,
+        "products_before": shrunk.before,
+        "products_still_there": shrunk.still,
+        "catalog_before": shrunk.catalog_uri,
+        "what_to_do": "Compare the catalog with its source; until it is whole, do not prune.",
+    }
+    emit_event(SHRANK, resource=run_resource(run_id), payload=payload)
 
 
 async def tell_end(ledger: Ledger, summary: Summary, manifest: str) -> None:

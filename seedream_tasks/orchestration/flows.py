@@ -44,7 +44,7 @@ from .artifacts import (
     result_markdown,
 )
 from .chunks import chunk, run_chunks
-from .events import tell_end
+from .events import tell_end, tell_shrunk
 from .session import RunSettings, Session, session
 from .shards import check_shards, run_shards
 from .stopping import cancelled_by_a_person, in_order
@@ -200,6 +200,8 @@ async def _ask_for_approval(run: Session, settings: RunSettings, runner: Runner,
 
 
 async def _show_forecast(run: Session, figures: Forecast, funds: Mapping[str, Funds]) -> None:
+    if figures.shrunk is not None:
+        tell_shrunk(run.run_id, figures.shrunk)
     text = forecast_markdown(figures, run.around.simulated, funds)
     async with for_show():
         await acreate_markdown_artifact(text, key="seedream-forecast", description="What this run is going to buy")

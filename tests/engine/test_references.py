@@ -21,6 +21,7 @@ from seedream_tasks.core.jobs import Job, Reference
 from seedream_tasks.core.pricing import PriceBook
 from seedream_tasks.engine.freezing import Request, documented, forecast
 from seedream_tasks.media import fetching
+from seedream_tasks.media.archive import Archive
 from seedream_tasks.orchestration.session import session
 
 GATEWAYS = [
@@ -374,14 +375,23 @@ def test_a_file_in_a_store_is_asked_for_its_version(gateways: Sandbox, tmp_path:
 def test_a_forecast_fetches_nothing(tmp_path: Path, inside: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a link, and nothing from a store; a path beside a catalog in a store is in that store."""
     catalog = edits(tmp_path, {"a": inside.serve("/a.jpg", picture(1)), "b": "memory://nowhere/b.jpg"})
-    figures, _ = forecast(Request(str(catalog)), documented(("evolink",)), PriceBook.for_run(True, ()), None, None)
+    figures, _ = forecast(
+        Request(str(catalog)),
+        documented(("evolink",)),
+        PriceBook.for_run(True, ()),
+        Archive(str(tmp_path / "a")),
+        None,
+        None,
+    )
     assert figures.as_json()["unchecked_references"] == 2
     assert inside.asked == []
     remote = f"memory://{tmp_path.name}/catalog.csv"
     fsspec.filesystem("memory").pipe_file(
         f"/{tmp_path.name}/catalog.csv", b"sku,prompt,operation,references\na,x,edit,a.jpg\n"
     )
-    figures, _ = forecast(Request(remote), documented(("evolink",)), PriceBook.for_run(True, ()), None, None)
+    figures, _ = forecast(
+        Request(remote), documented(("evolink",)), PriceBook.for_run(True, ()), Archive(str(tmp_path / "a")), None, None
+    )
     assert figures.as_json()["unchecked_references"] == 1
 
 

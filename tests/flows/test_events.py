@@ -64,3 +64,13 @@ def test_a_charge_above_the_reservation_is_told_once(gateways: Sandbox, tmp_path
     second = _go(**parameters, gateways=["getimg"])
     events_about("seedream.run.completed", 1, run_id=second["run_id"])
     assert len(events_about("seedream.price.drift", 1, attempt_id=payload["attempt_id"])) == 1
+
+
+def test_a_catalog_that_lost_its_products_is_told_before_anything_is_bought(gateways: Sandbox, tmp_path: Path) -> None:
+    """`seedream.catalog.shrank`: how many of the last run's products are left."""
+    parameters = {"archive": str(tmp_path / "a"), "gateways": ["evolink"]}
+    _go(catalog=str(products(tmp_path / "all.csv", 5)), **parameters)
+    second = _go(catalog=str(products(tmp_path / "few.csv", 2)), **parameters)
+    (payload,) = events_about("seedream.catalog.shrank", 1, run_id=second["run_id"])
+    assert (payload["products_before"], payload["products_still_there"]) == (5, 2)
+    assert payload["catalog_before"].endswith("all.csv")
