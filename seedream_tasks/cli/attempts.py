@@ -25,7 +25,7 @@ def attempts(state: str | None, run_id: str | None, archive: str | None, ledger:
     if state is not None and state not in set(AttemptState):
         raise InputError(f"--state takes {', '.join(AttemptState)}, not {state!r}", field="state")
     place = known_locations(archive, ledger)
-    store = open_pair(place, create=False)
+    store = open_pair(place, create=False, migrates=False)
     try:
         simulated = store.read_now(facts.kind) == facts.SIMULATED
         found = store.read_now(lambda connection: list(views.list_attempts(connection, state, run_id)))

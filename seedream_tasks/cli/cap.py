@@ -49,7 +49,7 @@ def set_cap(usd: str, gateway: str | None, zone: str, archive: str | None, ledge
 @options.as_json
 def show(archive: str | None, ledger: str | None, json_: bool) -> int:
     """Show the caps and what is held against them today."""
-    store = open_pair(known_locations(archive, ledger), create=False)
+    store = open_pair(known_locations(archive, ledger), create=False, migrates=False)
     try:
         shown = store.read_now(budgets.list_caps)
     finally:

@@ -7,6 +7,8 @@ from ..engine.exporting import export as export_ledger
 from ..engine.pruning import prune as prune_archive
 from ..engine.rebuild import rebuild as rebuild_ledger
 from ..engine.settings import known_locations, locations
+from ..ledger.schema import SCHEMA_VERSION
+from ..ledger.store import open_ledger, shown_url
 from . import options
 from .main import print_json
 
@@ -42,6 +44,21 @@ def rebuild(archive: str | None, ledger: str | None, json_: bool) -> int:
             click.echo(
                 f"{done.unknown} jobs may have been paid for and are unknown now: {dollars(done.unknown_usd)} at risk"
             )
+    return 0
+
+
+@ledger.command()
+@options.places
+@options.as_json
+def migrate(archive: str | None, ledger: str | None, json_: bool) -> int:
+    """Bring an older version's ledger to this one. Of an SQLite file a copy is put beside first; of PostgreSQL put one aside."""
+    url = known_locations(archive, ledger).ledger_url
+    opened = open_ledger(url, create=False, migrates=True)
+    opened.close()
+    if json_:
+        print_json({"ledger": shown_url(url), "version": SCHEMA_VERSION})
+    else:
+        click.echo(f"the ledger {shown_url(url)} has version {SCHEMA_VERSION}")
     return 0
 
 

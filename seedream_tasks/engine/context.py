@@ -63,8 +63,11 @@ def rescue_folder(place: Locations) -> Path:
     return Path(str(url.database)).parent if url.get_backend_name() == "sqlite" else Path.cwd()
 
 
-def open_pair(place: Locations, create: bool = True) -> Ledger:
-    """Open the ledger that belongs to an archive. Raises LedgerMismatch (exit 2) when they do not belong together."""
+def open_pair(place: Locations, create: bool = True, migrates: bool | None = None) -> Ledger:
+    """Open the ledger that belongs to an archive. Raises LedgerMismatch (exit 2) when they do not belong together.
+
+    `migrates`: whether an older version's ledger may be changed, as `open_ledger` has it.
+    """
     marker = place.archive.marker()
     there = exists(place.ledger_url)
     used = marker is not None or bool(place.archive.list_runs())
@@ -72,7 +75,7 @@ def open_pair(place: Locations, create: bool = True) -> Ledger:
         raise _no_ledger(place)
     if not there and not create:
         raise ConfigurationError(f"there is no ledger at {shown_url(place.ledger_url)}", field="ledger")
-    ledger = open_ledger(place.ledger_url, create=not there)
+    ledger = open_ledger(place.ledger_url, create=not there, migrates=migrates)
     try:
         belong_together(ledger, place, marker, used)
         _take_in_rescued(ledger, rescue_folder(place))

@@ -25,7 +25,16 @@ from sqlalchemy import (
 
 from ..core.money import SIX_PLACES, money
 
-SCHEMA_VERSION = "4"
+# The newest step of ledger/migrations; a ledger's `meta` names its version by a number of its own, 4 being the first step's.
+HEAD = "0002"
+
+
+def version_of(step: str) -> str:
+    """The schema version that a ledger has after a step of ledger/migrations."""
+    return str(int(step) + 3)
+
+
+FIRST_VERSION, SCHEMA_VERSION = version_of("0001"), version_of(HEAD)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -68,6 +77,21 @@ meta = Table(
     Column("value", Text, nullable=False),
 )
 
+# How many commits this ledger has had, as a sum: processes of a PostgreSQL ledger count in different rows, so that none waits.
+counts = Table(
+    "counts",
+    TABLES,
+    Column("counter", Integer, primary_key=True, autoincrement=False),
+    Column("records", BigInteger, nullable=False),
+)
+
+archives = Table(
+    "archives",
+    TABLES,
+    Column("archive", Text, primary_key=True),  # its name here and in its archive.json: the place it had first
+    Column("place", Text, nullable=False),  # root URI, where it was last seen
+)
+
 accounts = Table(
     "accounts",
     TABLES,
@@ -86,10 +110,11 @@ runs = Table(
     Column(
         "alive_until", BigInteger, nullable=False
     ),  # microseconds by the database's clock: a process is at work on it
-    Column("archive", Text, nullable=False),
+    Column("archive", Text, nullable=False),  # name, see `archives`
     Column("catalog_uri", Text, nullable=False),
     Column("simulated", Boolean, nullable=False),
     Column("max_usd", Money),  # None: no cap
+    Column("marked", BigInteger),  # the sum of `counts` that its newest mark in the archive states; None: it has none
 )
 
 jobs = Table(
@@ -202,7 +227,7 @@ copies = Table(
     TABLES,
     Column("attempt_id", Text, primary_key=True),
     Column("ordinal", Integer, primary_key=True),
-    Column("archive", Text, primary_key=True),  # root URI
+    Column("archive", Text, primary_key=True),  # name, see `archives`
     Column("path", Text, nullable=False),  # below the root
     Index("copies_by_path", "archive", "path"),
 )
@@ -212,7 +237,7 @@ derived = Table(
     TABLES,
     Column("attempt_id", Text, primary_key=True),
     Column("ordinal", Integer, primary_key=True),
-    Column("archive", Text, primary_key=True),  # root URI
+    Column("archive", Text, primary_key=True),  # name, see `archives`
     Column("profile", Text, nullable=False),  # digest of the output profile it was made with
     Column("path", Text, nullable=False),  # below the root
     Column("sha256", Text, nullable=False),

@@ -29,6 +29,7 @@ from sqlalchemy import (
     TextClause,
     bindparam,
     event,
+    insert,
     literal_column,
     make_url,
     select,
@@ -38,7 +39,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from ..core.errors import ConfigurationError, LedgerFault, LedgerRefusal
-from .schema import SCHEMA_VERSION, TABLES, meta
+from .schema import FIRST_VERSION, SCHEMA_VERSION, TABLES, meta
 
 T = TypeVar("T")
 Operation = Callable[[Connection], T]
@@ -334,15 +335,19 @@ def exists(text_url: str) -> bool:
         engine.dispose()
 
 
-def open_ledger(text_url: str, create: bool, read_only: bool = False) -> Ledger:
+def open_ledger(text_url: str, create: bool, read_only: bool = False, migrates: bool | None = None) -> Ledger:
     """Open a ledger, or make a new one where there is none and `create` is set. `read_only`: nothing at all is written.
+
+    An older version's ledger is migrated where `migrates` says so; None: an SQLite file is, after a copy of it was put beside,
+    and a PostgreSQL database, which has other users and no such copy, is not.
 
     Raises LedgerFault for one that cannot be read, ConfigurationError for a URL that is none or another version's ledger.
     """
     url = parse_url(text_url)
     if not create and not exists(text_url):
         raise ConfigurationError(f"there is no ledger at {shown_url(text_url)}", field="ledger")
-    if url.get_backend_name() == "sqlite" and create:
+    is_file = url.get_backend_name() == "sqlite"
+    if is_file and create:
         try:
             Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -351,25 +356,82 @@ def open_ledger(text_url: str, create: bool, read_only: bool = False) -> Ledger:
     try:
         with engine.begin() as connection:
             if create:
-                if engine.dialect.name == "postgresql":
-                    # Two first runs at once: the second waits here and then finds the tables.
-                    connection.execute(text("SELECT pg_advisory_xact_lock(7136014518003)"))
-                TABLES.create_all(connection)
-                _insert_new(connection, "ledger_id", secrets.token_hex(16))
-                _insert_new(connection, "schema_version", SCHEMA_VERSION)
-                _insert_new(connection, "created_at", datetime.now(UTC).isoformat())
-            version = connection.scalar(select(meta.c.value).where(meta.c.key == "schema_version"))
-    except SQLAlchemyError as error:
+                _lock_schema(connection)
+                if not sqlalchemy.inspect(connection).has_table("meta"):
+                    _make(connection)
+            version = _version(connection)
+        if version != SCHEMA_VERSION:
+            allowed = not read_only and (is_file if migrates is None else migrates)
+            _bring_up(engine, text_url, allowed)
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         engine.dispose()
         reader.dispose()
-        raise LedgerFault(f"the ledger {shown_url(text_url)} cannot be opened: {_reason(error)}") from error
-    if version != SCHEMA_VERSION:
+        reason = _reason(error) if isinstance(error, SQLAlchemyError) else error
+        raise LedgerFault(f"the ledger {shown_url(text_url)} cannot be opened: {reason}") from error
+    except BaseException:
         engine.dispose()
         reader.dispose()
-        raise ConfigurationError(
-            f"the ledger {shown_url(text_url)} has version {version}, this is version {SCHEMA_VERSION}", field="ledger"
-        )
+        raise
     return Ledger(text_url, engine, reader)
+
+
+def _lock_schema(connection: Connection) -> None:
+    """Let nobody else make or migrate this ledger until the transaction ends; SQLite's own write lock does so by itself."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(7136014518003)"))
+
+
+def _make(connection: Connection) -> None:
+    TABLES.create_all(connection)
+    first = {
+        "ledger_id": secrets.token_hex(16),
+        "schema_version": SCHEMA_VERSION,
+        "created_at": datetime.now(UTC).isoformat(),
+    }
+    connection.execute(insert(meta), [{"key": key, "value": value} for key, value in first.items()])
+
+
+def _bring_up(engine: Engine, text_url: str, allowed: bool) -> None:
+    """Migrate an older version's ledger. Raises ConfigurationError."""
+    url = parse_url(text_url)
+    with engine.begin() as connection:
+        _lock_schema(connection)
+        version = _version(connection)  # another process may have been faster
+        if version == SCHEMA_VERSION:
+            return
+        if not allowed or version is None or not is_older(version):
+            raise _other_version(text_url, version)
+        # Alembic is loaded only where a step is due.
+        from .migrations import migrate
+
+        migrate(connection, version, Path(str(url.database)) if url.get_backend_name() == "sqlite" else None)
+
+
+def _version(connection: Connection) -> str | None:
+    return connection.scalar(select(meta.c.value).where(meta.c.key == "schema_version"))
+
+
+def is_older(version: str | None) -> bool:
+    """Whether a ledger of this version can be migrated."""
+    return version is not None and version.isdecimal() and int(FIRST_VERSION) <= int(version) < int(SCHEMA_VERSION)
+
+
+def _other_version(text_url: str, version: str | None) -> ConfigurationError:
+    shown = shown_url(text_url)
+    said = f"the ledger {shown} has version {version}, this is version {SCHEMA_VERSION}"
+    if is_older(version):
+        is_file = parse_url(text_url).get_backend_name() == "sqlite"
+        first = "" if is_file else "end all that works on it, put a copy aside (pg_dump), then: "
+        return ConfigurationError(
+            said, field="ledger", code="ledger_version", hint=f"{first}seedream ledger migrate --ledger {shown}"
+        )
+    newer = version is not None and version.isdecimal() and int(version) > int(SCHEMA_VERSION)
+    hint = (
+        "a newer seedream-tasks wrote it: pip install --upgrade seedream-tasks"
+        if newer
+        else f"versions {FIRST_VERSION} to {SCHEMA_VERSION} can be read"
+    )
+    return ConfigurationError(said, field="ledger", code="ledger_version", hint=hint)
 
 
 def _create(url: sqlalchemy.URL, writes: bool) -> Engine:
@@ -381,11 +443,6 @@ def _create(url: sqlalchemy.URL, writes: bool) -> Engine:
             field="ledger",
             hint="pip install 'seedream-tasks[postgres]'",
         ) from None
-
-
-def _insert_new(connection: Connection, key: str, value: str) -> None:
-    insert = upsert(connection, meta).values(key=key, value=value)
-    connection.execute(insert.on_conflict_do_nothing(index_elements=[meta.c.key]))
 
 
 def upsert(connection: Connection, table: sqlalchemy.Table) -> Any:
