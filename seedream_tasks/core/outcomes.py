@@ -70,6 +70,14 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What came back from a paid request whose fate it does not tell: kept with the attempt, for a person."""
+
+    text: str  # its first 4,096 bytes
+    ids: tuple[str, ...]  # every value in it that may be the id of a task, those under the names of task ids first
+
+
+@dataclass(frozen=True, slots=True)
 class SubmitOutcome:
     """What one paid request led to. Exactly the fields of its fate are set."""
 
@@ -81,6 +89,8 @@ class SubmitOutcome:
     error: ErrorInfo | None = None
     retry_after_s: float | None = None
     status: int | None = None  # HTTP, for the record
+    kept: Kept | None = None  # of an answer that leaves its fate unknown
+    ask_for: tuple[str, ...] = ()  # ids that make it an acceptance if a status request knows one of them
 
 
 class TaskState(StrEnum):
@@ -99,6 +109,7 @@ class TaskStatus:
     state: TaskState
     finished: Finished | None = None  # of a failed task: what it is said to have cost all the same
     error: ErrorInfo | None = None
+    in_doubt: bool = False  # of a failed task: it may have been billed, whatever its gateway's document says
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,7 +282,7 @@ async def _probe(client: GatewayClient) -> Probe | str:
                 fault.message, code="not_this_gateway", field="gateway", hint=fault.facts.get("hint")
             ) from None
         except GatewayFault as fault:
-            if fault.facts.get("status") in (401, 403):
+            if fault.facts.get("key_refused"):
                 raise ConfigurationError(
                     f"{client.gateway} refuses the key: {fault.message}",
                     code="key_refused",

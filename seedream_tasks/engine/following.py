@@ -238,7 +238,7 @@ class Follower:
             error = of_failed_task(status.error)
             charge = status.finished
             charged = None if charge is None else bool(charge.usd or charge.credits)
-            documented = row.failed_task_billed.value if row else Billing.UNKNOWN
+            documented = row.failed_task_billed.value if row and not status.in_doubt else Billing.UNKNOWN
             fate = after_failed_task(error, documented, charged)
             to = AttemptState.CANCELLED if status.state is TaskState.CANCELLED else AttemptState.FAILED
             recorded = await self._record(

@@ -32,7 +32,7 @@ LOOK_COST_CALLED_BACK_S = 60.0
 # How long an answer that says nothing puts off the next question; twice as long each time.
 AFTER_FAULT_S = 1.0
 LONGEST_AFTER_FAULT_S = 30.0
-# However long the estimate (some gateways write milliseconds), the links of a finished task are dying.
+# An estimate beyond these is none (some gateways write milliseconds): while it is believed, the links of a finished task die.
 SHORTEST_ESTIMATE_S, LONGEST_ESTIMATE_S = 0.1, 120.0
 # Before anything is learned: estimates are good to 30 %, tasks without one take about ten seconds, or ten times as long.
 _ESTIMATED = log_logistic(1.0, 8.0)
@@ -188,10 +188,12 @@ class Poller:
         self._queue.clear()
 
     def _watch(self, attempt_id: str, task_id: str, model: str, estimate_s: float | None, age_s: float) -> _Watch:
+        if estimate_s is not None and not SHORTEST_ESTIMATE_S <= estimate_s <= LONGEST_ESTIMATE_S:
+            estimate_s = None
         kind = (model, estimate_s is not None)
         if kind not in self._known:
             self._known[kind] = Durations(_UNKNOWN if estimate_s is None else _ESTIMATED)
-        unit_s = 1.0 if estimate_s is None else min(max(estimate_s, SHORTEST_ESTIMATE_S), LONGEST_ESTIMATE_S)
+        unit_s = 1.0 if estimate_s is None else estimate_s
         since = self._loop.time() - age_s
         return _Watch(attempt_id, task_id, self._loop.create_future(), since, self._known[kind], unit_s, LOOK_COST_S)
 
@@ -294,7 +296,7 @@ class Poller:
                 self._missed.add(watch.attempt_id)
                 if await self._not_found(watch.attempt_id, False):
                     raise Gone(str(fault)) from None
-            elif http in (401, 403):
+            elif http in (401, 403) and fault.facts.get("own_body"):
                 logger.warning("%s refuses the key %s: %s", watch.attempt_id, self._client.account.name, fault)
             return None
         except Exception:  # asking is free: whatever went wrong with one answer, the next may be better

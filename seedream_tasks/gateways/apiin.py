@@ -6,11 +6,14 @@ The sub-model follows from whether there are references: text-to-image would ign
 
 import json
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from ..core.capabilities import Capability
 from ..core.jobs import Job
 from ..core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
-from .dialect import JSON, Balance, Unreadable, Uploaded, find_links, has_error, no_links_stated, read_error, text_at
+from .dialect import Balance, Uploaded
+from .ids import id_at
+from .reading import JSON, Unreadable, failed_task, find_links, find_task, has_error, made_links, model_in
 
 _STATES = {
     **dict.fromkeys(
@@ -21,6 +24,7 @@ _STATES = {
     **dict.fromkeys(("failed", "fail", "error"), TaskState.FAILED),
     **dict.fromkeys(("cancelled", "canceled"), TaskState.CANCELLED),
 }
+_RESULTS = ("results", "result", "result_data", "resultUrls", "output", "images", "data", "url", "urls", "image_urls")
 _QUALITY = {"2K": "basic", "4K": "high"}
 # A task id that cannot exist: asking for it is free and shows whether the key is good.
 _MADE_UP_TASK = "seedream-tasks-key-check"
@@ -51,34 +55,25 @@ class ApiIn:
         return body
 
     def read_accepted(self, body: JSON) -> SubmitOutcome:
-        data = body.get("data")
-        for holder in (data, body):
-            if isinstance(holder, dict) and any(holder.get(name) for name in ("task_id", "id", "taskId")):
-                return SubmitOutcome(Fate.ACCEPTED, task_id=text_at(holder, "task_id", "id", "taskId"))
+        for holder in (body.get("data"), body):
+            if isinstance(holder, dict) and (task_id := id_at(holder, "task_id", "id", "taskId")):
+                return SubmitOutcome(Fate.ACCEPTED, task_id=task_id)
         raise Unreadable("no task_id or id")
 
     def status_path(self, task_id: str) -> str:
-        return f"/api/v1/tasks/{task_id}"
+        return f"/api/v1/tasks/{quote(task_id, safe='')}"
 
     def read_status(self, body: JSON) -> TaskStatus:
-        inner = body.get("data")
         # The status stands in `data` or at the top, and links may stand in `data` all the same.
-        task = inner if isinstance(inner, dict) and ("status" in inner or "state" in inner) else body
-        word = text_at(task, "status", "state").lower()
-        if word not in _STATES:
-            raise Unreadable(f"unknown status {word!r}")
-        state = _STATES[word]
-        if state is TaskState.FINISHED:
-            decoded = _decoded(task.get("resultJson"))
-            links = find_links(decoded) or find_links(task)
-            if not links and not no_links_stated(decoded) and not no_links_stated(task):
-                # Its picture stands somewhere that is not known yet: asked again, never taken for nothing.
-                raise Unreadable("completed without a link")
-            model = task.get("model")
-            return TaskStatus(state, Finished(tuple(links), model=model if isinstance(model, str) else None))
+        task, state, word = find_task(body, _STATES, inner_first=True)
         if state is TaskState.RUNNING:
             return TaskStatus(state)
-        return TaskStatus(state, error=read_error(task, None))
+        if state is TaskState.FINISHED:
+            decoded = _decoded(task.get("resultJson"))
+            # A task names its references too: of it only what stands under the usual names is a picture.
+            links = tuple(find_links(decoded) or find_links(task)) or made_links(decoded, *map(task.get, _RESULTS))
+            return TaskStatus(state, Finished(links, model=model_in(task)))
+        return failed_task(task, state, word)
 
     def probe_path(self) -> str:
         return self.status_path(_MADE_UP_TASK)

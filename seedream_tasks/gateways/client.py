@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import logging
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,12 +15,16 @@ import httpx
 from ..core.capabilities import SEEDREAM_45, Capability
 from ..core.errors import GatewayFault, NotThisGateway
 from ..core.outcomes import ErrorInfo, Fate, SubmitOutcome, TaskStatus, class_of_status
+from .acceptance import KEEPS_BYTES, read_submit, unknown
 from .apiin import ApiIn
-from .dialect import Balance, Dialect, Unreadable, Uploaded, has_error, named_status, read_error, read_submit, unknown
+from .dialect import Balance, Dialect, Uploaded
 from .evolink import EvoLink
 from .gccai import Gccai
 from .getimg import GetImg, ModelInForce, read_costs, read_model
 from .http import Answer, HttpClients, SendWitness
+from .reading import Unreadable, has_error, named_status, read_error, tells_status
+
+logger = logging.getLogger("seedream_tasks.gateways")
 
 DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (EvoLink(), Gccai(), GetImg(), ApiIn())}
 SUBMIT_TIMEOUT_S = 60.0
@@ -27,6 +32,8 @@ SUBMIT_TIMEOUT_S = 60.0
 SYNCHRONOUS_TIMEOUT_S = 300.0
 # A connection that could not be made is tried again after this.
 RECONNECT_S = 2.0
+# Between the questions whether the gateway knows a task that an odd answer names.
+KNOWN_AFTER_S = (0.5, 1.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +98,43 @@ class GatewayClient:
             # The kind of exception is no proof (see gateways.http); whether there was a connection is.
             why = f"{type(error).__name__}: {error}"
             if witness.connected:
-                return unknown(f"the connection broke after sending: {why}")
+                what = f"the connection broke after sending: {why}"
+                return await self._settled(unknown(what, witness.status or None, bytes(witness.content)))
             info = ErrorInfo("no_connection", why, class_of_status(503))
             return SubmitOutcome(Fate.NOT_SENT, error=info, retry_after_s=RECONNECT_S)
         try:
             outcome = read_submit(self.dialect, answer)
         except Exception as error:  # noqa: BLE001 - whatever an answer breaks in us, it was an answer to a paid request
-            return unknown(f"an answer that cannot be read: {type(error).__name__}: {error}", answer.status)
-        if outcome.error is None:
-            return outcome
-        return replace(outcome, error=replace(outcome.error, message=self._masked(outcome.error.message)))
+            why = f"an answer that cannot be read: {type(error).__name__}: {error}"
+            outcome = unknown(why, answer.status, answer.content)
+        return await self._settled(outcome)
+
+    async def _settled(self, outcome: SubmitOutcome) -> SubmitOutcome:
+        """An outcome without our key in it, and accepted where a status request knows one of the ids that it hangs on."""
+        if not self.dialect.synchronous:
+            for task_id in outcome.ask_for:
+                if await self.knows(task_id):
+                    return SubmitOutcome(Fate.ACCEPTED, task_id=task_id, status=outcome.status)
+        if outcome.error is not None:
+            outcome = replace(outcome, error=replace(outcome.error, message=self._masked(outcome.error.message)))
+        if outcome.kept is not None:
+            outcome = replace(outcome, kept=replace(outcome.kept, text=self._masked(outcome.kept.text)))
+        return outcome
+
+    async def knows(self, task_id: str) -> bool:
+        """Whether the gateway knows this task: a readable status says so. Asked a few times, as a new task may take a moment
+        to reach every server of the gateway.
+        """
+        for wait_s in (*KNOWN_AFTER_S, None):
+            try:
+                await self.fetch(task_id)
+            except GatewayFault as fault:
+                logger.info("task %s: %s", task_id, fault.message)
+            else:
+                return True
+            if wait_s is not None:
+                await asyncio.sleep(wait_s)
+        return False
 
     def _masked(self, text: str) -> str:
         """A gateway's words without our key, should it repeat it."""
@@ -114,18 +148,26 @@ class GatewayClient:
             try:
                 return self.dialect.read_status(body)
             except Unreadable as error:
-                raise self._fault(f"an unreadable status: {error}", answer) from None
+                raise self._unreadable(f"an unreadable status: {error}", answer) from None
+        if 200 <= answer.status < 300 and body is None:
+            raise self._unreadable("no status", answer)
         raise self._fault("no status", answer)
+
+    def _unreadable(self, what: str, answer: Answer) -> GatewayFault:
+        fault = self._fault(what, answer)
+        text = answer.content[:KEEPS_BYTES].decode("utf-8", "replace")
+        fault.facts["unreadable"] = f"{what}: {self._masked(text)}"
+        return fault
 
     def _is_refusal(self, body: dict[str, Any]) -> bool:
         # A failed task carries an `error` too; only an error without a task is a refusal to answer.
-        return has_error(body) and "status" not in body and not isinstance(body.get("data"), dict | list)
+        return has_error(body) and not tells_status(body)
 
     async def probe(self) -> Probe:
         """Whether base URL and key are right, and whether it is the sandbox. Costs nothing.
 
-        Raises NotThisGateway (a readable answer of another kind), GatewayFault with status 401 or 403 (the key), or
-        GatewayFault for what may pass (no answer, 429, 5xx).
+        Raises NotThisGateway (a readable answer of another kind), or GatewayFault: `key_refused` among its facts where the
+        gateway says so; else for what may pass (no answer, 429, 5xx, a page of somebody in between).
         """
         answer = await self._get(self.dialect.probe_path())
         body = answer.json_object()
@@ -133,7 +175,10 @@ class GatewayClient:
         if body is not None and status == 200 and has_error(body):
             status = named_status(body) or status
         if status in (401, 403, 429) or status >= 500:
-            raise self._fault("the check of the account failed", answer, status)
+            fault = self._fault("the check of the account failed", answer, status)
+            # A page of a CDN or a firewall in between has not looked at the key.
+            fault.facts["key_refused"] = status in (401, 403) and body is not None
+            raise fault
         if body is None or not self.dialect.read_probe(status, body):
             raise NotThisGateway(
                 f"{self.account.base_url} answers, but not as {self.gateway} does (HTTP {answer.status})",
@@ -211,7 +256,7 @@ class GatewayClient:
     def _fault(self, what: str, answer: Answer, status: int | None = None) -> GatewayFault:
         body = answer.json_object()
         own_body = body is not None and has_error(body)
-        detail = ""
+        detail = "" if body is not None else f", not in the gateway's own words: {_begins(answer)}"
         if body is not None and own_body:
             error = read_error(body, answer.status)
             detail = f": {error.code}: {self._masked(error.message)}"
@@ -224,3 +269,8 @@ class GatewayClient:
             own_body=own_body,
             retry_after_s=answer.retry_after_s(),
         )
+
+
+def _begins(answer: Answer) -> str:
+    text = " ".join(answer.content[:400].decode("utf-8", "replace").split())
+    return repr(text[:80]) if text else "an empty body"

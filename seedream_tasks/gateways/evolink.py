@@ -5,24 +5,26 @@ API reference). The ratio form is sent unless `gateway_options: {evolink: {size_
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from urllib.parse import quote
 
 from ..core.capabilities import SEEDREAM_40, Capability
 from ..core.jobs import Job
 from ..core.money import reported
-from ..core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
+from ..core.outcomes import ErrorClass, Fate, Finished, SubmitOutcome, TaskState, TaskStatus
 from ..core.preflight import prompt_for
 from ..core.sizes import AUTO, pixels_for
-from .dialect import (
+from .dialect import Balance, Uploaded
+from .ids import id_at
+from .reading import (
     JSON,
-    Balance,
     Unreadable,
-    Uploaded,
-    find_links,
-    no_links_stated,
+    failed_task,
+    find_task,
+    made_links,
+    model_in,
     object_at,
-    read_error,
     read_time,
     seconds_at,
     text_at,
@@ -34,6 +36,7 @@ _STATES = {
     "completed": TaskState.FINISHED,
     "failed": TaskState.FAILED,
 }
+_RESULTS = ("results", "result_data", "result", "output")
 # Names under which a finished task may report its charge. `credits_reserved` is a reservation and is not among them.
 _CHARGED = ("credits_used", "credits_consumed", "credits_charged", "credits")
 _QUOTA_REACHED = "40003"
@@ -75,39 +78,32 @@ class EvoLink:
         return {"size": ratio, "quality": tier}
 
     def read_accepted(self, body: JSON) -> SubmitOutcome:
+        task_id = id_at(body, "id")
+        if not task_id:
+            raise Unreadable("no id")
         info = body.get("task_info")
         return SubmitOutcome(
             Fate.ACCEPTED,
-            task_id=text_at(body, "id"),
+            task_id=task_id,
             estimate_s=seconds_at(info, "estimated_time") if isinstance(info, dict) else None,
-            model=body.get("model") if isinstance(body.get("model"), str) else None,
+            model=model_in(body),
         )
 
     def status_path(self, task_id: str) -> str:
-        return f"/v1/tasks/{task_id}"
+        return f"/v1/tasks/{quote(task_id, safe='')}"
 
     def read_status(self, body: JSON) -> TaskStatus:
-        word = text_at(body, "status").lower()
-        if word not in _STATES:
-            raise Unreadable(f"unknown status {word!r}")
-        state = _STATES[word]
+        task, state, word = find_task(body, _STATES)
+        if state is TaskState.RUNNING:
+            return TaskStatus(state)
+        charge = _charge(task)
         if state is TaskState.FINISHED:
-            links = find_links(body.get("results")) or find_links(body.get("result_data"))
-            if not links and not no_links_stated({name: body.get(name) for name in ("results", "result_data")}):
-                raise Unreadable("completed without results")
-            model = body.get("model")
-            return TaskStatus(
-                state, Finished(tuple(links), credits=_charge(body), model=model if isinstance(model, str) else None)
-            )
-        if state is TaskState.FAILED:
-            error = read_error(body, None)
-            charge = _charge(body)
-            return TaskStatus(
-                TaskState.CANCELLED if error.code == "request_cancelled" else state,
-                None if charge is None else Finished((), credits=charge),
-                error,
-            )
-        return TaskStatus(state)
+            links = made_links(*(task.get(name) for name in _RESULTS))
+            return TaskStatus(state, Finished(links, credits=charge, model=model_in(task)))
+        failed = failed_task(task, state, word, None if charge is None else Finished((), credits=charge))
+        # It has no word of its own for cancelled.
+        cancelled = failed.error is not None and failed.error.kind is ErrorClass.CANCELLED
+        return replace(failed, state=TaskState.CANCELLED) if cancelled else failed
 
     def probe_path(self) -> str:
         return "/v1/credits"

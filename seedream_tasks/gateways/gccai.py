@@ -5,23 +5,15 @@ is never billed, but what it exceeds the expected price by counts as at risk.
 """
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from ..core.capabilities import Capability
 from ..core.jobs import Job
 from ..core.money import reported
 from ..core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
-from .dialect import (
-    JSON,
-    Balance,
-    Unreadable,
-    Uploaded,
-    find_links,
-    no_links_stated,
-    object_at,
-    read_error,
-    seconds_at,
-    text_at,
-)
+from .dialect import Balance, Uploaded
+from .ids import id_at
+from .reading import JSON, Unreadable, failed_task, find_task, made_links, object_at, seconds_at, text_at
 
 _STATES = {
     "submitted": TaskState.RUNNING,
@@ -37,6 +29,7 @@ _STATES = {
     "cancelled": TaskState.CANCELLED,
     "canceled": TaskState.CANCELLED,
 }
+_RESULTS = ("result", "results", "output")
 
 
 class Gccai:
@@ -72,28 +65,23 @@ class Gccai:
 
     def read_accepted(self, body: JSON) -> SubmitOutcome:
         task = object_at(body, "data")
-        return SubmitOutcome(
-            Fate.ACCEPTED, task_id=text_at(task, "task_id", "id"), estimate_s=seconds_at(task, "estimated_time")
-        )
+        task_id = id_at(task, "task_id", "id")
+        if not task_id:
+            raise Unreadable("no task_id or id")
+        return SubmitOutcome(Fate.ACCEPTED, task_id=task_id, estimate_s=seconds_at(task, "estimated_time"))
 
     def status_path(self, task_id: str) -> str:
-        return f"/v1/tasks/{task_id}?language=en"
+        return f"/v1/tasks/{quote(task_id, safe='')}?language=en"
 
     def read_status(self, body: JSON) -> TaskStatus:
-        task = object_at(body, "data")
-        word = text_at(task, "status").lower()
-        if word not in _STATES:
-            raise Unreadable(f"unknown status {word!r}")
-        state = _STATES[word]
-        if state is TaskState.FINISHED:
-            # Its currency is stated nowhere: a larger figure than expected is a reason for doubt, no more.
-            links = tuple(find_links(task.get("result")))
-            if not links and not no_links_stated(task.get("result")):
-                raise Unreadable("completed without images")
-            return TaskStatus(state, Finished(links, unitless=reported(task.get("cost"))))
+        task, state, word = find_task(body, _STATES, inner_first=True)
         if state is TaskState.RUNNING:
             return TaskStatus(state)
-        return TaskStatus(state, error=read_error(task, None))
+        if state is TaskState.FINISHED:
+            # Its currency is stated nowhere: a larger figure than expected is a reason for doubt, no more.
+            links = made_links(*(task.get(name) for name in _RESULTS))
+            return TaskStatus(state, Finished(links, unitless=reported(task.get("cost"))))
+        return failed_task(task, state, word)
 
     def probe_path(self) -> str:
         return "/v1/balance"

@@ -12,8 +12,12 @@ from urllib.parse import urlencode
 from ..core.capabilities import Capability
 from ..core.jobs import Job
 from ..core.money import reported
-from ..core.outcomes import Fate, Finished, Link, SubmitOutcome, TaskStatus
-from .dialect import JSON, Balance, Unreadable, Uploaded, read_time, text_at
+from ..core.outcomes import Fate, Finished, SubmitOutcome, TaskStatus
+from .dialect import Balance, Uploaded
+from .ids import id_at
+from .reading import JSON, Unreadable, made_links, model_in, text_at
+
+_RESULTS = ("data", "images", "output", "result", "results")
 
 
 class GetImg:
@@ -40,19 +44,15 @@ class GetImg:
         return body
 
     def read_accepted(self, body: JSON) -> SubmitOutcome:
-        items = body.get("data")
-        if not isinstance(items, list):
-            raise Unreadable("no list data")
-        links = tuple(
-            Link(text_at(item, "url"), read_time(item.get("deletes_at"))) for item in items if isinstance(item, dict)
-        )
+        links = made_links(*(body.get(name) for name in _RESULTS))
+        task_id = id_at(body, "id")
+        if not task_id and not links:
+            raise Unreadable("no id, and no list data with a picture")
         usage = body.get("usage")
         cost = reported(usage.get("total_cost")) if isinstance(usage, dict) else None
-        model = body.get("model")
+        # Its id is never asked for: without one the pictures are there all the same.
         return SubmitOutcome(
-            Fate.ACCEPTED,
-            task_id=text_at(body, "id"),
-            finished=Finished(links, usd=cost, model=model if isinstance(model, str) else None),
+            Fate.ACCEPTED, task_id=task_id or None, finished=Finished(links, usd=cost, model=model_in(body))
         )
 
     def status_path(self, task_id: str) -> str:

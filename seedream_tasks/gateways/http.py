@@ -10,11 +10,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+
+from ..core.waits import retry_after
 
 SANDBOX_HEADER = "Seedream-Sandbox"
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
@@ -28,10 +31,12 @@ _HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip,
 
 
 class SendWitness:
-    """Whether a request had a connection to leave on."""
+    """Whether a request had a connection to leave on, and what came back of its answer, however that ended."""
 
     def __init__(self) -> None:
         self.connected = False
+        self.status = 0  # 0: no answer began
+        self.content = bytearray()
 
 
 _witness: ContextVar[SendWitness | None] = ContextVar("seedream_send_witness", default=None)
@@ -69,12 +74,8 @@ class Answer:
         return body if isinstance(body, dict) else None
 
     def retry_after_s(self) -> float | None:
-        """Retry-After in seconds, where it is given as a number; a date or nothing is None."""
-        try:
-            seconds = float(self.headers.get("Retry-After", ""))
-        except ValueError:
-            return None
-        return seconds if 0 <= seconds < 86_400 else None
+        """Retry-After in seconds, given as a number or as a date; None where it says nothing usable."""
+        return retry_after(self.headers.get("Retry-After", ""), self.headers.get("Date", ""), datetime.now(UTC))
 
 
 class AnswerTooLarge(httpx.TransportError):
@@ -171,9 +172,14 @@ async def _read(
     request = _request(method, url, timeout_s, headers, **more)
     request.read()  # one body of known length, multipart included
     response = await transport.handle_async_request(request)
+    witness = _witness.get()
     try:
         parts, size = [], 0
+        if witness is not None:
+            witness.status = response.status_code
         async for part in response.aiter_bytes():
+            if witness is not None:
+                witness.content += part
             size += len(part)
             if size > MOST_ANSWER_BYTES:
                 raise AnswerTooLarge(f"an answer of more than {MOST_ANSWER_BYTES:,} bytes")

@@ -223,7 +223,9 @@ def accepted(
 
 
 def _check_task(connection: Connection, row: Row[Any], task_id: str) -> None:
-    """A task belongs to one attempt of its account."""
+    """A task belongs to one attempt of its account. A synchronous gateway may have given its pictures without any id."""
+    if not task_id:
+        return
     other = connection.scalar(_HOLDER_OF_TASK, {"at": row.account, "task": task_id})
     if other is not None and other != row.attempt_id:
         raise AttemptMoved(

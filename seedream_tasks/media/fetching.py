@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpcore
@@ -10,6 +11,7 @@ import httpx
 
 from ..core.errors import ReferenceFault
 from ..core.preflight import shown
+from ..core.waits import retry_after
 from .guard import AddressRefused, AllowedHosts, GuardedTransport, is_public
 
 MOST_BYTES = 60_000_000
@@ -161,11 +163,8 @@ def _condition(validator: str | None) -> dict[str, str]:
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:
-    try:
-        seconds = float(response.headers.get("Retry-After", ""))
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds < 86_400 else None
+    headers = response.headers
+    return retry_after(headers.get("Retry-After", ""), headers.get("Date", ""), datetime.now(UTC))
 
 
 def _is_public(response: httpx.Response) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from ..core.errors import LedgerFault
-from ..gateways.dialect import task_id_in
+from ..gateways.ids import task_id_in
 from ..ledger import callbacks, facts
 from ..ledger.store import Ledger
 

@@ -37,8 +37,8 @@ def refused(code: str) -> Expected:
     return Expected("failed", code, at_risk="nothing", accepted=0)
 
 
-# Kind -> what it leads to at each gateway. `no document says` whether gccai and apiin bill failed tasks, so there the
-# reservation stays at risk and nothing is bought again by itself.
+# Kind -> what it leads to at each gateway. No document says whether gccai and apiin bill failed tasks: what counts is the charge
+# that the task itself reports, and without one the reservation stays at risk and nothing is bought again by itself.
 TABLE: dict[str, dict[str, Expected]] = {
     **{
         kind: dict.fromkeys(EVERY_GATEWAY, ARCHIVED)
@@ -61,15 +61,15 @@ TABLE: dict[str, dict[str, Expected]] = {
     },
     "task_failed": {
         "evolink": Expected("archived", billed="price", attempts=2, accepted=2),  # transient, and never billed there
-        "gccai": Expected("failed", "server_error", at_risk="reservation"),
+        "gccai": Expected("archived", billed="price", attempts=2, accepted=2),  # its task says that it cost nothing
         "getimg": refused("content_policy_violation"),  # a synchronous no, in its own words
-        "apiin": Expected("failed", "500", at_risk="reservation"),
+        "apiin": Expected("archived", billed="price", attempts=2, accepted=2),
     },
     "task_cancelled": {
         "evolink": Expected("cancelled", "request_cancelled", at_risk="nothing"),
-        "gccai": Expected("cancelled", "request_cancelled", at_risk="reservation"),
+        "gccai": Expected("cancelled", "request_cancelled", at_risk="nothing"),
         "getimg": refused("content_policy_violation"),  # it has no cancelled tasks
-        "apiin": Expected("cancelled", "request_cancelled", at_risk="reservation"),
+        "apiin": Expected("cancelled", "request_cancelled", at_risk="nothing"),
     },
     "task_failed_billed": {
         "evolink": Expected("failed", "service_error", billed="price"),  # it reports the charge

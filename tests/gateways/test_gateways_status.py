@@ -13,7 +13,7 @@ from servers import cutting, message, saying
 from seedream_tasks.core.errors import GatewayFault
 from seedream_tasks.core.outcomes import ErrorClass, Finished, Link, TaskState
 from seedream_tasks.gateways.client import DIALECTS
-from seedream_tasks.gateways.dialect import Unreadable
+from seedream_tasks.gateways.reading import Unreadable
 
 A, B = "https://pictures.example/a.jpg", "https://pictures.example/b.jpg"
 UNREADABLE: list[Any] = [
