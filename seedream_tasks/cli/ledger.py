@@ -64,29 +64,47 @@ def migrate(archive: str | None, ledger: str | None, json_: bool) -> int:
 
 @ledger.command()
 @options.places
-@click.option("--yes", is_flag=True, help="Delete; without it nothing is touched, and what would go is listed.")
-@click.option("--quarantine", is_flag=True, help="Also paid bytes that never were a picture of a record.")
+@click.option("--yes", is_flag=True, help="Set them aside; without it nothing is touched, and what would go is listed.")
+@click.option(
+    "--at-most",
+    type=click.IntRange(0),
+    metavar="N",
+    help="How many images may go at once; without it a fifth of the archive's.",
+)
+@click.option("--quarantine", is_flag=True, help="Also paid bytes that never were an image of a record.")
 @options.as_json
-def prune(archive: str | None, ledger: str | None, yes: bool, quarantine: bool, json_: bool) -> int:
-    """Delete pictures of removed products, and those that newer ones have replaced. The ledger keeps jobs and costs."""
-    done = prune_archive(known_locations(archive, ledger), yes, quarantine)
+def prune(
+    archive: str | None, ledger: str | None, yes: bool, at_most: int | None, quarantine: bool, json_: bool
+) -> int:
+    """Set images of removed products aside, and those that newer ones have replaced. The ledger keeps jobs and costs.
+
+    They go to trash/ and are deleted by a prune a week later; until then a run that wants them again takes them back.
+    """
+    done = prune_archive(known_locations(archive, ledger), yes, quarantine, at_most)
     if json_:
         print_json(done.as_json())
         return 0
-    total, deletes = done.total, "deleted" if done.deleted else "would delete"
-    click.echo(f"{deletes} {total.images} pictures, {_megabytes(total.bytes)}, bought for {dollars(total.cost_usd)}")
+    total, moves = done.total, "moved to trash/" if done.deleted else "would move to trash/"
+    click.echo(
+        f"{moves}: {total.images} of {done.of_images} images, {_megabytes(total.bytes)}, bought for {dollars(total.cost_usd)}"
+    )
     for reason, share in done.by_reason.items():
-        click.echo(f"  {reason:<11}{share.images} pictures, {_megabytes(share.bytes)}, {dollars(share.cost_usd)}")
+        click.echo(f"  {reason:<11}{share.images} images, {_megabytes(share.bytes)}, {dollars(share.cost_usd)}")
+    if done.emptied:
+        click.echo(
+            f"{'deleted' if done.deleted else 'would delete'}: {len(done.emptied)} files that were in trash/ for a week"
+        )
     click.echo(f"what stays is what the run {done.run_id} of {done.catalog_uri or 'an unknown catalog'} shows")
     for catalog, images in done.by_catalog.items():
         if catalog != done.catalog_uri:
-            click.echo(f"  {images} of these pictures were bought for another catalog: {catalog}")
+            click.echo(f"  {images} of these images were bought for another catalog: {catalog}")
     for path in done.paths[:_SHOWN]:
         click.echo(f"    {path}")
     if len(done.paths) > _SHOWN:
         click.echo(f"    and {len(done.paths) - _SHOWN} more (--json lists all)")
     if not done.deleted and total.images:
-        click.echo("nothing was touched; --yes deletes them")
+        bound = f" --at-most {total.images}" if total.images > done.unbounded_limit else ""
+        click.echo(f"nothing was touched; --yes{bound} sets them aside")
     return 0
 
 

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from ..core.digests import Digests
+from ..core.states import Closed
+from ..core.trash import path_before
 from ..ledger import missing
 from ..ledger.standing import File
 from ..ledger.store import Ledger
@@ -19,7 +21,8 @@ class Presence:
     """Checks the pictures of jobs against the archive: file by file in a folder, elsewhere by one listing for all of them.
 
     What is not there, or has another size, is fetched again while its link lives, copied from another archive that has it, or
-    lost; none of that buys anything. What was lost and stands there again counts again.
+    lost; none of that buys anything. What was lost and stands there again counts again; what was pruned and is wanted again comes
+    back out of the trash.
     """
 
     def __init__(self, ledger: Ledger, archive: Archive) -> None:
@@ -45,13 +48,31 @@ class Presence:
             each for view in views.values() for each in view.pictures if each.state == "lost" and root in each.copies
         ]
         gone = [(each.attempt_id, each.ordinal) for each in standing if not self._stands(each)]
-        back = [(each.attempt_id, each.ordinal) for each in lost if self._stands(each)]
+        back = {
+            (each.attempt_id, each.ordinal): each.copies[root] for each in lost if self._stands(each)
+        } | self._out_of_the_trash(views)
         if gone:
             self.gone += len(gone)
             self._ledger.write_now(lambda connection: missing.gone(connection, root, gone))
         if back:
             self._ledger.write_now(lambda connection: missing.found_again(connection, root, back))
         return bool(gone or back)
+
+    def _out_of_the_trash(self, views: Mapping[str, JobView]) -> dict[tuple[str, int], str]:
+        """Pruned images that are wanted again, with the paths that they have again."""
+        root, back = self._archive.root, {}
+        for view in views.values():
+            open_to_them = {(each.slot, each.attempt_id) for each in view.slots if each.closed is Closed.PRUNED}
+            for each in view.pictures:
+                if root not in each.copies or (each.slot, each.attempt_id) not in open_to_them:
+                    continue
+                path = each.copies[root]
+                before = path_before(path) or path  # itself: the prune was stopped before it had moved the file
+                if before != path and self._archive.size(path) == each.bytes and self._archive.size(before) is None:
+                    self._archive.move(path, before)
+                if self._archive.size(before) == each.bytes:
+                    back[each.attempt_id, each.ordinal] = before
+        return back
 
     def tell(self) -> None:
         """Say what was missing."""

@@ -1,8 +1,8 @@
-"""Deleting pictures that nobody will look for: of products that are gone, and of versions that newer ones have replaced."""
+"""Setting images aside that nobody will look for: of products that are gone, and of versions that newer ones have replaced."""
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,8 +17,9 @@ from ..core.digests import Digests
 from ..core.errors import ConfigurationError
 from ..core.money import ZERO, money, plain
 from ..core.states import RecordStatus
+from ..core.trash import TRASH, is_due, path_before, trash_path
 from ..ledger import facts
-from ..ledger.pruning import Kept, forget_files, give_up, is_shared, kept_in
+from ..ledger.pruning import Kept, forget_copies, forget_paths, give_up, is_shared, kept_in, moved_to_trash
 from ..ledger.store import Ledger
 from ..ledger.views import batched
 from ..media.archive import Archive
@@ -53,6 +54,13 @@ class Pruned:
     by_reason: dict[str, Share] = field(default_factory=lambda: {REMOVED: Share(), SUPERSEDED: Share()})
     by_catalog: Counter[str] = field(default_factory=Counter)  # images, by the catalog they were bought for
     paths: list[str] = field(default_factory=list)  # below the archive
+    of_images: int = 0  # in the archive
+    emptied: list[str] = field(default_factory=list)  # files whose week in the trash is over
+
+    @property
+    def unbounded_limit(self) -> int:
+        """How many images go without somebody naming a bound."""
+        return self.of_images // 5
 
     def add(self, kept: Kept, reason: str) -> None:
         """Count one picture."""
@@ -72,24 +80,29 @@ class Pruned:
             **self.total.as_json(),
             "by_reason": {reason: share.as_json() for reason, share in self.by_reason.items()},
             "by_catalog": dict(self.by_catalog),
+            "of_images": self.of_images,
+            "emptied": len(self.emptied),
             "paths": self.paths,
         }
 
 
-def prune(place: Locations, delete: bool, quarantine: bool = False) -> Pruned:
-    """Find what may go and, with `delete`, delete it; without, nothing at all is written.
+def prune(place: Locations, delete: bool, quarantine: bool = False, at_most: int | None = None) -> Pruned:
+    """Find what may go and, with `delete`, move it to the trash, whose old files are deleted; without, nothing is written.
 
-    Raises ConfigurationError where the newest manifest does not say what stays, ArchiveFault, LedgerFault.
+    `at_most`: how many images may go at once; None: a fifth of them. Raises ConfigurationError where that is not enough or the
+    newest manifest does not say what stays, ArchiveFault, LedgerFault.
     """
     ledger = open_pair(place, create=False) if delete else open_known(place)
     if ledger is None:
         raise ConfigurationError(f"{place.archive.root} was never used: there is nothing to prune", field="archive")
     try:
         newest = _Newest(ledger, place.archive)
+        now = datetime.now(UTC)
 
         def look(connection: Connection) -> tuple[Pruned, list[Kept]]:
             found, given_up = Pruned(delete, newest.run_id, newest.catalog_uri), []
             for kept in kept_in(connection, place.archive.root):
+                found.of_images += kept.state != "pruned"
                 reason = newest.reason_to_go(kept, quarantine)
                 if reason is not None:
                     found.add(kept, reason)
@@ -97,28 +110,63 @@ def prune(place: Locations, delete: bool, quarantine: bool = False) -> Pruned:
             return found, given_up
 
         found, given_up = ledger.read_now(look)
+        trash = [path for path, _ in place.archive.list_files(TRASH)]
+        found.emptied = [path for path in trash if is_due(path, now)]
         if delete:
-            why = f"given up by `seedream ledger prune` on {datetime.now(UTC).date()}; --retry lost buys it again"
+            _check_bound(found, at_most)
+            why = f"given up by `seedream ledger prune` on {now.date()}; --retry lost buys it again"
             for some in batched(given_up, _AT_ONCE):
-                _delete(ledger, place.archive, some, why)
+                _set_aside(ledger, place.archive, some, why, now, {path_before(path): path for path in trash})
+            _empty(ledger, place.archive, found.emptied)
         return found
     finally:
         ledger.close()
 
 
-def _delete(ledger: Ledger, archive: Archive, some: list[Kept], why: str) -> None:
+def _check_bound(found: Pruned, at_most: int | None) -> None:
+    limit = found.unbounded_limit if at_most is None else at_most
+    if found.total.images > limit:
+        share = "a fifth of them" if at_most is None else "the bound that was given"
+        raise ConfigurationError(
+            f"{found.total.images} of the {found.of_images} images would go, and at most {limit} may ({share}):"
+            f" is the manifest of {found.catalog_uri or 'the last run'} the whole catalog?",
+            code="prunes_too_much",
+            field="at_most",
+            hint=f"if they may all go: --at-most {found.total.images}",
+        )
+
+
+def _set_aside(
+    ledger: Ledger, archive: Archive, some: list[Kept], why: str, now: datetime, in_trash: Mapping[str | None, str]
+) -> None:
+    """`in_trash`: what is there already, by the path it had: a prune that was stopped had come so far."""
     # First the ledger: whoever is stopped in the middle leaves files that the next prune finds, and no record without a file.
     root = archive.root
     ledger.write_now(lambda connection: give_up(connection, root, some, why))
-    shared = ledger.read_now(
-        lambda connection: {(each.attempt_id, each.ordinal) for each in some if is_shared(connection, root, each)}
-    )
+    shared = ledger.read_now(lambda connection: [each for each in some if is_shared(connection, root, each)])
+    moved = {}
     for each in some:
-        if (each.attempt_id, each.ordinal) not in shared:
-            if each.derived_path is not None:
-                archive.delete(each.derived_path)
-            archive.delete(each.path)
-    ledger.write_now(lambda connection: forget_files(connection, root, some))
+        if each in shared:
+            continue
+        if each.derived_path is not None:
+            archive.delete(each.derived_path)
+        path = trash_path(each.path, now)
+        if archive.exists(each.path):
+            archive.move(each.path, path)
+        moved[in_trash.get(each.path, path)] = each
+
+    def record(connection: Connection) -> None:
+        moved_to_trash(connection, root, moved)
+        forget_copies(connection, root, shared)
+
+    ledger.write_now(record)
+
+
+def _empty(ledger: Ledger, archive: Archive, paths: list[str]) -> None:
+    for some in batched(paths, _AT_ONCE):
+        for path in some:
+            archive.delete(path)
+        ledger.write_now(lambda connection, gone=some: forget_paths(connection, archive.root, gone))  # type: ignore[misc]
 
 
 class _Newest:
@@ -144,7 +192,7 @@ class _Newest:
 
     def reason_to_go(self, kept: Kept, quarantine: bool) -> str | None:
         """Why a picture may go; None when it stays."""
-        if _told(kept.path) in self._shown:
+        if _told(kept.path) in self._shown or path_before(kept.path) is not None:
             return None
         if kept.slot is None or kept.state == "quarantined":
             return QUARANTINE if quarantine or kept.state == "pruned" else None

@@ -1,6 +1,6 @@
 """Archived pictures whose file is not there any more, and those that are there again. Nothing here moves money."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -40,13 +40,16 @@ def gone(connection: Connection, archive: str, ids: Sequence[tuple[str, int]]) -
             )
 
 
-def found_again(connection: Connection, archive: str, ids: Sequence[tuple[str, int]]) -> None:
-    """The files of these lost pictures stand in this archive again: a disk is back, or somebody restored them."""
-    for attempt_id, ordinal in ids:
+def found_again(connection: Connection, archive: str, found: Mapping[tuple[str, int], str]) -> None:
+    """The files of these lost or pruned images stand in this archive again, at these paths: a disk is back, somebody restored
+    them, or they were wanted again before the trash was emptied."""
+    for (attempt_id, ordinal), path in found.items():
         picture = (pictures.c.attempt_id == attempt_id) & (pictures.c.ordinal == ordinal)
         row = connection.execute(select(pictures).where(picture).with_for_update()).one()
-        if row.state != "lost":
+        if row.state not in ("lost", "pruned"):
             continue
+        copy = (copies.c.attempt_id == attempt_id) & (copies.c.ordinal == ordinal) & (copies.c.archive == archive)
+        connection.execute(update(copies).where(copy).values(path=path))
         held = connection.execute(
             update(slots)
             .where(
@@ -54,7 +57,7 @@ def found_again(connection: Connection, archive: str, ids: Sequence[tuple[str, i
                 slots.c.slot == row.slot,
                 slots.c.attempt_id == attempt_id,
                 slots.c.state == SlotState.CLOSED,
-                slots.c.closed == Closed.LOST,
+                slots.c.closed.in_([Closed.LOST, Closed.PRUNED]),
             )
             .values(state=SlotState.FILLED, closed=None)
         )

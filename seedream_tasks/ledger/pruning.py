@@ -1,6 +1,6 @@
 """Giving archived pictures up: what may go, and what the ledger keeps of it. Attempts and their cost are never touched."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -103,12 +103,33 @@ def give_up(connection: Connection, archive: str, given_up: Sequence[Kept], why:
             note_on_attempt(connection, each.attempt_id, "pruned", why)
 
 
-def forget_files(connection: Connection, archive: str, gone: Sequence[Kept]) -> None:
-    """These files are gone from this archive."""
+def moved_to_trash(connection: Connection, archive: str, moved: Mapping[str, Kept]) -> None:
+    """These files are in the trash now, under these paths; what was derived of them is deleted.
+
+    Of an image that another archive has as well, that one's copy speaks from now on.
+    """
+    for path, each in moved.items():
+        for table in (copies, derived):
+            mine = (table.c.attempt_id == each.attempt_id) & (table.c.ordinal == each.ordinal)
+            here = mine & (table.c.archive == archive)
+            picture = (pictures.c.attempt_id == each.attempt_id) & (pictures.c.ordinal == each.ordinal)
+            if table is copies and connection.scalar(select(pictures.c.state).where(picture)) == "pruned":
+                connection.execute(update(copies).where(here).values(path=path))
+            else:
+                connection.execute(delete(table).where(here))
+
+
+def forget_copies(connection: Connection, archive: str, gone: Sequence[Kept]) -> None:
+    """These images have no file of their own in this archive any more."""
     for each in gone:
         for table in (copies, derived):
             mine = (table.c.attempt_id == each.attempt_id) & (table.c.ordinal == each.ordinal)
             connection.execute(delete(table).where(mine, table.c.archive == archive))
+
+
+def forget_paths(connection: Connection, archive: str, paths: Sequence[str]) -> None:
+    """The files with these paths are gone from this archive."""
+    connection.execute(delete(copies).where(copies.c.archive == archive, copies.c.path.in_(paths)))
 
 
 def is_shared(connection: Connection, archive: str, kept: Kept) -> bool:

@@ -139,6 +139,18 @@ class Archive:
             for path, facts in self.fs.find(full, detail=True).items():
                 yield str(path), int(facts["size"])
 
+    def move(self, path: str, to: str) -> None:
+        """Give a file another name, under which nothing stands. Raises ArchiveFault."""
+        with _faults(self.uri(path)):
+            if self.is_local:
+                target = Path(self._full(to))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                Path(self._full(path)).replace(target)
+                _to_disk(target.parent)
+                _remove_empty(Path(self._full(path)).parent)
+            else:
+                self.fs.mv(self._full(path), self._full(to))
+
     def delete(self, path: str) -> None:
         """Remove a file; one that is not there is removed. Raises ArchiveFault."""
         with _faults(self.uri(path)):
@@ -147,12 +159,7 @@ class Archive:
             except FileNotFoundError:
                 return
             if self.is_local:
-                folder = Path(self._full(path)).parent
-                try:
-                    folder.rmdir()
-                except OSError as error:
-                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                        raise
+                _remove_empty(Path(self._full(path)).parent)
 
     def store(self, path: str, content: bytes) -> str:
         """Store a file that must never be lost; returns the path it has.
@@ -320,6 +327,14 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _remove_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def _to_disk(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Pruning gives up pictures, never money, and nothing that the newest manifest shows."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ def buy(folder: Path, archive: Path | str | None = None, **rows: str) -> Ran:
 
 
 def pruned(folder: Path, archive: Path | str | None = None, **options: Any) -> Pruned:
-    """Prune the archive."""
-    return prune(locations(str(archive or folder / "a"), f"sqlite:///{folder / 'a' / 'ledger.db'}", False), **options)
+    """Prune the archive; of so few images a fifth is none."""
+    place = locations(str(archive or folder / "a"), f"sqlite:///{folder / 'a' / 'ledger.db'}", False)
+    return prune(place, **({"at_most": 100} | options))
 
 
 def pictures(ran: Ran) -> list[str]:
@@ -36,7 +38,7 @@ def pictures(ran: Ran) -> list[str]:
 
 
 def files(folder: Path) -> list[str]:
-    """Every picture in the archive."""
+    """Every image in the archive."""
     return sorted(str(path.relative_to(folder)) for path in (folder / "images").rglob("*") if path.is_file())
 
 
@@ -66,6 +68,8 @@ def test_a_dry_run_says_what_would_go_and_touches_nothing(tmp_path: Path, runs: 
             "superseded": {"images": 1, "bytes": going["b"]["bytes"], "cost_usd": "0.031"},
         },
         "by_catalog": {str(tmp_path / "catalog.csv"): 2},
+        "of_images": 5,
+        "emptied": 0,
         "paths": [],
     }
     assert (files(tmp_path / "a"), ledger_money(tmp_path / "a")) == (before, money)
@@ -86,11 +90,57 @@ def test_what_is_pruned_is_gone_and_what_is_shown_stays(tmp_path: Path, gateways
     assert_bill(gateways, *runs, third)
 
 
-def test_a_pruned_picture_that_is_wanted_again_is_lost_until_it_is_asked_for(
+def in_trash(folder: Path) -> list[Path]:
+    """Every file in the trash."""
+    return sorted(path for path in (folder / "trash").rglob("*") if path.is_file())
+
+
+def emptied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pruned:
+    """A prune after the week in which images can be brought back."""
+    with monkeypatch.context() as patch:
+        patch.setattr("seedream_tasks.core.trash.KEPT_FOR", timedelta(0))
+        return pruned(folder, delete=True)
+
+
+def test_a_pruned_image_that_is_wanted_again_within_the_week_comes_back(
     tmp_path: Path, gateways: Sandbox, runs: list[Ran]
 ) -> None:
-    """Not shown as if it were there, not bought a second time without a word; `--retry lost` buys it."""
+    """A catalog that had been cut off is whole again: nothing is bought, the trash is empty, the images stand as they did."""
     pruned(tmp_path, delete=True)
+    assert len(in_trash(tmp_path / "a")) == 2
+    count = submissions(gateways)
+    back = buy(tmp_path, a="one", b="two", c="three")
+    assert back.statuses() == {"archived": 3}
+    assert submissions(gateways) == count
+    assert pictures(back) == pictures(runs[0])
+    assert in_trash(tmp_path / "a") == []
+    assert_files(back)
+    assert_bill(gateways, *runs, back)
+
+
+def test_a_file_that_stands_where_a_pruned_one_stood_is_not_overwritten(
+    tmp_path: Path, gateways: Sandbox, runs: list[Ran]
+) -> None:
+    """Somebody put another file there: the pruned one stays in the trash, and its record is lost."""
+    pruned(tmp_path, delete=True)
+    (image,) = runs[0].one("c")["images"]
+    place = tmp_path / "a" / image["path"]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"another file")
+    count = submissions(gateways)
+    assert buy(tmp_path, a="one", c="three").one("c")["status"] == "lost"
+    assert (place.read_bytes(), len(in_trash(tmp_path / "a"))) == (b"another file", 2)
+    assert submissions(gateways) == count
+
+
+def test_after_a_week_a_prune_empties_the_trash(
+    tmp_path: Path, gateways: Sandbox, runs: list[Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From then on what is wanted again is lost until `--retry lost` buys it: never bought a second time without a word."""
+    pruned(tmp_path, delete=True)
+    assert pruned(tmp_path, delete=True).emptied == []
+    assert len(emptied(tmp_path, monkeypatch).emptied) == 2
+    assert in_trash(tmp_path / "a") == []
     count = submissions(gateways)
     back = buy(tmp_path, a="one", c="three")
     record = back.one("c")
@@ -103,6 +153,25 @@ def test_a_pruned_picture_that_is_wanted_again_is_lost_until_it_is_asked_for(
     assert submissions(gateways) == count + 1
     assert_files(again)
     assert_bill(gateways, *runs, back, again)
+
+
+def test_more_than_a_fifth_at_once_wants_a_bound(tmp_path: Path, runs: list[Ran]) -> None:
+    """Two of five images: refused with the figure and the option; a bound that covers them lets them go."""
+    assert pruned(tmp_path, delete=False, at_most=None).total.images == 2
+    for bound in (None, 1):
+        with pytest.raises(ConfigurationError, match="2 of the 5 images would go") as refused:
+            pruned(tmp_path, delete=True, at_most=bound)
+        assert refused.value.facts["code"] == "prunes_too_much"
+        assert "--at-most 2" in str(refused.value.facts["hint"])
+    assert len(files(tmp_path / "a")) == 5
+    assert pruned(tmp_path, delete=True, at_most=2).total.images == 2
+
+
+def test_a_fifth_may_go_without_a_word(tmp_path: Path, gateways: Sandbox) -> None:
+    """One of five."""
+    buy(tmp_path, a="1", b="2", c="3", d="4", e="5")
+    buy(tmp_path, a="1", b="2", c="3", d="4")
+    assert pruned(tmp_path, delete=True, at_most=None).total.images == 1
 
 
 def test_a_stale_record_keeps_what_it_shows(tmp_path: Path, gateways: Sandbox) -> None:
@@ -167,13 +236,27 @@ def test_a_prune_that_was_stopped_is_finished_by_the_next(
     """The ledger has let go already; the files are found again."""
     images = tmp_path / "a" / "images"
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", _stopped)
-        patch.setattr("os.remove", _stopped)
+        patch.setattr("seedream_tasks.media.archive.Archive.move", _stopped)
         with pytest.raises(KeyboardInterrupt):
             pruned(tmp_path, delete=True)
     assert len(files(images.parent)) == 5
     assert pruned(tmp_path, delete=True).total.images == 2
     assert files(images.parent) == sorted(pictures(runs[1]))
+
+
+def test_a_prune_that_was_stopped_after_a_move_is_finished_by_the_next(
+    tmp_path: Path, gateways: Sandbox, runs: list[Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files are in the trash and the ledger does not know where: the next prune tells it, and they can be brought back."""
+    with monkeypatch.context() as patch:
+        patch.setattr("seedream_tasks.engine.pruning.moved_to_trash", _stopped)
+        with pytest.raises(KeyboardInterrupt):
+            pruned(tmp_path, delete=True)
+    assert len(in_trash(tmp_path / "a")) == 2
+    pruned(tmp_path, delete=True)
+    count = submissions(gateways)
+    assert buy(tmp_path, a="one", b="two", c="three").statuses() == {"archived": 3}
+    assert submissions(gateways) == count
 
 
 def _stopped(*_: object, **__: object) -> None:
