@@ -11,6 +11,7 @@ import click
 
 from ..core.errors import InputError, SeedreamError
 from ..version import __version__
+from .output import Output
 
 # Command -> module that holds it. Loaded when it is called: only `run` needs Prefect, which takes seconds to import.
 _COMMANDS = {
@@ -48,6 +49,16 @@ def seedream() -> None:
 
 def main() -> NoReturn:
     """Run the command line. Errors become one line (with --json one object) and an exit code."""
+    if sys.stdout is not sys.__stdout__:
+        _run()  # somebody collects what is printed
+    output = Output()
+    try:
+        _run()
+    finally:
+        output.finish()
+
+
+def _run() -> NoReturn:
     as_json = "--json" in sys.argv
     try:
         result = seedream.main(standalone_mode=False)

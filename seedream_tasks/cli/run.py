@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from functools import partial
@@ -15,6 +16,8 @@ from typing import Any
 
 import click
 import httpx
+
+from .surroundings import direct_to_this_machine
 
 # Prefect reads these when it is imported. Its recorder writes one task run at a time by default and would lag far behind.
 for _name, _value in {
@@ -31,12 +34,14 @@ for _name, _value in {
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }.items():
     os.environ.setdefault(_name, _value)
+direct_to_this_machine()
 if os.environ.get("PREFECT_HOME"):
     # Prefect makes this folder but not its parents, and then starts its server again and again without a word.
     Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)
 
 from ..core.errors import SeedreamError  # noqa: E402
 from ..core.money import dollars  # noqa: E402
+from ..engine.buying import is_paying  # noqa: E402
 from ..engine.freezing import Request, check  # noqa: E402
 from ..engine.progress import Happening, Progress, listen  # noqa: E402
 from ..engine.settings import (  # noqa: E402
@@ -51,9 +56,13 @@ from ..ledger.store import holds_password  # noqa: E402
 from . import options  # noqa: E402
 from .blocks import access  # noqa: E402
 from .main import print_json, tell  # noqa: E402
+from .output import leave_at_once  # noqa: E402
 from .telling import QUIET, in_a_line, in_lines  # noqa: E402
 
 _M_ARENA_MAX = -8  # malloc.h
+_LOOK_EVERY_S = 0.5
+# A stopped run is gone within ten seconds, unless a call that is paid for is still open.
+_LEAVE_WITHIN_S = 9.0
 
 
 @click.command()
@@ -145,20 +154,21 @@ def _started(as_json: bool, **parameters: Any) -> dict[str, Any]:
 
     thread = threading.Thread(target=work, name="seedream-run")
     _share_heaps()
-    before = {number: signal.signal(number, stopping.asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stopping.asked) for number in _signals()}
     try:
         thread.start()
-        thread.join()
+        while thread.is_alive():
+            thread.join(_LOOK_EVERY_S)
+            if stopping.is_late() and not is_paying():
+                leave_at_once(stopping.status)
         return outcome.result()
     except (asyncio.CancelledError, CancelledError):
         click.echo("stopped; what is in flight stands in the ledger and is taken up by the next run", err=True)
-        raise SystemExit(128 + (stopping.signals[0] if stopping.signals else signal.SIGINT)) from None
+        raise SystemExit(stopping.status) from None
     except PrefectGone as gone:
         tell(gone, as_json)
         # Everything of ours is closed; Prefect would stay to send each of its events, seconds each, to nobody.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)
+        leave_at_once(1)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -179,18 +189,35 @@ class PrefectGone(SeedreamError):
     """Prefect's server stopped answering; the run itself has gone as far as it could."""
 
 
+def _signals() -> tuple[int, ...]:
+    """What stops a run: Ctrl-C, a request to end, the end of its terminal unless `nohup` has said otherwise."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    return numbers if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*numbers, signal.SIGHUP)
+
+
 class _Stopping:
     """The first signal stops the run in order, the second leaves at once."""
 
     def __init__(self) -> None:
         self.signals: list[int] = []
         self.cancel: Callable[[], object] | None = None
+        self._since = 0.0
+
+    @property
+    def status(self) -> int:
+        """How a run that is stopped ends."""
+        return 128 + (self.signals[0] if self.signals else signal.SIGINT)
+
+    def is_late(self) -> bool:
+        """Whether a stopped run should have left by now; what it may still do (read a catalog, say) is not worth waiting for."""
+        return bool(self.signals) and time.monotonic() - self._since > _LEAVE_WITHIN_S
 
     def asked(self, number: int, _: Any) -> None:
         self.signals.append(number)
         if len(self.signals) > 1:
             click.echo("leaving at once; calls without an answer become unknown", err=True)
-            os._exit(128 + number)
+            leave_at_once(128 + number)
+        self._since = time.monotonic()
         click.echo("stopping: no new purchases; waiting for open calls (once more to leave at once)", err=True)
         if self.cancel is not None:
             self.cancel()
@@ -203,12 +230,17 @@ async def _flow(stopping: _Stopping, parameters: dict[str, Any]) -> dict[str, An
     if stopping.signals:
         raise asyncio.CancelledError
 
+    from ..orchestration.own_server import own_server
+
+    server = own_server()
     from ..orchestration.flows import catalog_images
 
     # Prefect's own lines stand in its UI; the terminal gets ours. What goes wrong is raised, and told below in one line.
     logging.getLogger("prefect").propagate = False
     logging.getLogger("prefect.events.clients").setLevel(logging.CRITICAL)
     logging.raiseExceptions = False  # the server's absence, again, with each line that it does not get
+    if server is not None:
+        await server.ready()
     try:
         state = await catalog_images(**parameters, return_state=True)
     except httpx.HTTPError as error:

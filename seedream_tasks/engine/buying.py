@@ -8,6 +8,7 @@ import hashlib
 import logging
 import secrets
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -60,6 +61,14 @@ class Bought:
     error: ErrorInfo | None = None
 
 
+_buyers: weakref.WeakSet["Buyer"] = weakref.WeakSet()
+
+
+def is_paying() -> bool:
+    """Whether this process is between a claim and its record, for any run: whoever ends it now makes a payment unknown."""
+    return any(buyer.is_paying for buyer in list(_buyers))
+
+
 class Buyer:
     """Claims and sends for one run. `stop` ends admission; `leave` waits for what is open."""
 
@@ -83,6 +92,12 @@ class Buyer:
         self._open: dict[str, Lane] = {}  # calls whose answer is awaited
         self._tasks: set[asyncio.Task[Bought]] = set()
         self._renewing = asyncio.create_task(self._renew())
+        _buyers.add(self)
+
+    @property
+    def is_paying(self) -> bool:
+        """Whether a call is between its claim and its record."""
+        return bool(self._tasks)
 
     async def buy(self, purchase: Purchase, lane: Lane, encode: Callable[[str | None], dict[str, Any]]) -> Bought:
         """Claim, send once, record. `encode` makes the body from the callback URL. Raises OverCap, LedgerFault.

@@ -83,7 +83,12 @@ def _started(state: Path, port: str) -> tuple[subprocess.Popen[str], str, str]:
     command += ["--exit-with-stdin", "--users", str(state.with_suffix(".users"))]
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(  # noqa: S603 - our own
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,  # a Ctrl-C is for the run, which still asks the sandbox while it stops
         )
         ready = process.stdout.readline() if process.stdout else ""
         if ready:

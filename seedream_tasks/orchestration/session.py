@@ -157,7 +157,9 @@ class Session:
             try:
                 with (
                     target.open("wb") as file,
-                    httpx.stream("GET", f"{base.rpartition('/')[0]}/sandbox/bill", timeout=_BILL_WITHIN_S) as answer,
+                    httpx.stream(
+                        "GET", f"{base.rpartition('/')[0]}/sandbox/bill", timeout=_BILL_WITHIN_S, trust_env=False
+                    ) as answer,
                 ):
                     for part in answer.raise_for_status().iter_bytes():
                         file.write(part)

@@ -107,6 +107,12 @@ class Door:
 
 def serve(config: SandboxConfig) -> int:
     """Serve until the end; returns the exit status. See `run_sandbox`."""
+    for number in (0, 1, 2):
+        # What is closed would be the number of the next file that is opened: the state file, with our first line in it.
+        with contextlib.suppress(OSError):
+            os.fstat(number)
+            continue
+        os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     try:
         parse_faults(config.faults)
     except FaultError as error:
@@ -143,9 +149,11 @@ async def _serve(config: SandboxConfig) -> int:
     world.start()
     await door.open()
     gateways = {name: f"{door.url}/{name}" for name in GATEWAYS}
-    # The parent that reads this line may be gone already; then stdin or a signal ends us.
-    with contextlib.suppress(BrokenPipeError):
-        print(json.dumps({"url": door.url, "gateways": gateways}), flush=True)  # noqa: T201 - the ready line
+    try:
+        os.write(1, json.dumps({"url": door.url, "gateways": gateways}).encode() + b"\n")
+    except OSError as error:
+        # A full disk, or a reader who is gone already: stdin or a signal ends us all the same.
+        _complain(f"stdout takes no first line ({error.strerror}); it serves at {door.url}", 0)
     await ended.wait()
     door.close()
     await world.close()
@@ -190,5 +198,6 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event, users: s
 
 
 def _complain(message: str, status: int) -> int:
-    print(f"seedream sandbox: {message}", file=sys.stderr)  # noqa: T201 - this is a command
+    with contextlib.suppress(OSError):
+        print(f"seedream sandbox: {message}", file=sys.stderr, flush=True)  # noqa: T201 - this is a command
     return status
