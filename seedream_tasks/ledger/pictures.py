@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, exists, select, update
 
 from ..core.errors import AttemptMoved
 from ..core.pictures import Stored
 from ..core.states import AttemptState, Closed, SlotState
-from .schema import attempts, copies, derived, pictures, slots
+from .schema import attempts, copies, derived, jobs, pictures, slots
 from .store import insert_on_conflict, upsert
 
 _THIS = (pictures.c.attempt_id == bindparam("of")) & (pictures.c.ordinal == bindparam("number"))
@@ -29,6 +30,14 @@ _END = update(attempts).where(
     attempts.c.attempt_id == bindparam("of"),
     ~exists().where(pictures.c.attempt_id == attempts.c.attempt_id, pictures.c.state == "delivered"),
 )
+# An image that was archived with the same bytes; which of several does not matter.
+_TWIN = (
+    select(pictures.c.attempt_id, pictures.c.ordinal, pictures.c.warnings, jobs.c.row_key, jobs.c.shot)
+    .join(jobs, jobs.c.job_key == pictures.c.job_key)
+    .where(pictures.c.sha256 == bindparam("bytes"), pictures.c.state == bindparam("state"), ~_THIS)
+    .limit(1)
+)
+_NAME = select(jobs.c.row_key, jobs.c.shot).join(attempts, attempts.c.job_key == jobs.c.job_key)
 _ATTEMPT = update(attempts).where(attempts.c.attempt_id == bindparam("of"))
 
 
@@ -36,10 +45,26 @@ _KEEP_COPY = insert_on_conflict(copies, "(attempt_id, ordinal, archive) DO UPDAT
 
 
 def archived(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> AttemptState:
-    """Copied and verified: its slot is filled."""
-    _settle(connection, attempt_id, ordinal, "archived", SlotState.FILLED, None, stored)
+    """Copied and verified: its slot is filled. Another image with the same bytes is warned of at both."""
+    twin = connection.execute(
+        _TWIN, {"of": attempt_id, "number": ordinal, "bytes": stored.sha256, "state": "archived"}
+    ).first()
+    if twin is not None:
+        stored = replace(stored, warnings=(*stored.warnings, f"same_as: {twin.row_key}/{twin.shot}"))
+    if _settle(connection, attempt_id, ordinal, "archived", SlotState.FILLED, None, stored) and twin is not None:
+        _tell_twin(connection, twin, attempt_id)
     ended = connection.execute(_END, {"of": attempt_id, "state": AttemptState.ARCHIVED}).rowcount
     return AttemptState.ARCHIVED if ended else AttemptState.DELIVERED
+
+
+def _tell_twin(connection: Connection, twin: Row[Any], attempt_id: str) -> None:
+    """The image that was there first names the first that came after it; thousands with the same bytes need no longer list."""
+    warnings = json.loads(twin.warnings or "[]")
+    if any(each.startswith("same_as: ") for each in warnings):
+        return
+    name = connection.execute(_NAME.where(attempts.c.attempt_id == attempt_id)).one()
+    told = json.dumps([*warnings, f"same_as: {name.row_key}/{name.shot}"])
+    connection.execute(_SETTLE, {"of": twin.attempt_id, "number": twin.ordinal, "warnings": told})
 
 
 def quarantined(connection: Connection, attempt_id: str, ordinal: int, stored: Stored, why: str) -> AttemptState:

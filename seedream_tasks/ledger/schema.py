@@ -26,7 +26,7 @@ from sqlalchemy import (
 from ..core.money import SIX_PLACES, money
 
 # The newest step of ledger/migrations; a ledger's `meta` names its version by a number of its own, 4 being the first step's.
-HEAD = "0002"
+HEAD = "0003"
 
 
 def version_of(step: str) -> str:
@@ -220,6 +220,7 @@ pictures = Table(
     Column("warnings", Text),  # JSON list
     Column("archived_at", UtcTime),
     Index("pictures_by_job", "job_key"),
+    Index("pictures_by_bytes", "sha256"),
 )
 
 copies = Table(

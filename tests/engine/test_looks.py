@@ -1,6 +1,7 @@
 """Pictures are looked at while they are archived: shapes, dead links and the depth of the check in whole runs."""
 
 import io
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ def test_what_the_sandbox_draws_is_neither_blank_nor_its_photograph(gateways: Sa
 @contextmanager
 def delivering(content: bytes) -> Iterator[str]:
     """A gateway in EvoLink's dialect that delivers these bytes for whatever is asked; its base URL."""
+    numbers = itertools.count(1)
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -59,7 +61,8 @@ def delivering(content: bytes) -> Iterator[str]:
                 return self._answer(content, "image/jpeg")
             if self.path == "/v1/credits":
                 return self._say({"success": True, "data": {"user": {"remaining_credits": 100}}})
-            return self._say({"id": "task-unified-1", "status": "completed", "results": [f"{base}/picture"]})
+            task = self.path.rpartition("/")[2]
+            return self._say({"id": task, "status": "completed", "results": [f"{base}/picture"]})
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -67,7 +70,8 @@ def delivering(content: bytes) -> Iterator[str]:
                 base = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
                 file = {"file_id": "f1", "file_url": f"{base}/picture", "expires_at": "2099-01-01T00:00:00Z"}
                 return self._say({"success": True, "code": 200, "data": file})
-            return self._say({"id": "task-unified-1", "status": "pending", "task_info": {"estimated_time": 0}})
+            task = f"task-unified-{next(numbers)}"
+            return self._say({"id": task, "status": "pending", "task_info": {"estimated_time": 0}})
 
         def _say(self, value: object) -> None:
             self._answer(json.dumps(value).encode(), "application/json")
@@ -110,3 +114,23 @@ def test_what_the_gateway_made_of_a_photograph_is_looked_at(
         ran = run(catalog, tmp_path / "a", gateways=["evolink"])
     assert ran.one("a")["status"] == "archived"
     assert ran.one("a")["warnings"] == [warning]
+
+
+def test_images_with_the_same_bytes_name_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three products, one image: each record says whose it is as well, in this run's manifest and in the next one's."""
+    file = io.BytesIO()
+    Image.radial_gradient("L").resize((600, 600)).convert("RGB").save(file, "JPEG", quality=85)
+    with delivering(file.getvalue()) as base:
+        monkeypatch.setenv("SEEDREAM_EVOLINK_API_KEY", "key-of-a-test")
+        monkeypatch.setenv("SEEDREAM_EVOLINK_BASE_URL", base)
+        first = run(products(tmp_path / "c.csv", 3), tmp_path / "a", gateways=["evolink"])
+        again = run(products(tmp_path / "c.csv", 3), tmp_path / "a", gateways=["evolink"])
+    for ran in (first, again):
+        assert ran.statuses() == {"archived": 3}
+        for record in ran.records:
+            others = {f"same_as: {each['row_key']}/image" for each in ran.records} - {
+                f"same_as: {record['row_key']}/image"
+            }
+            assert len(record["warnings"]) == 1
+            assert record["warnings"][0] in others
+    assert again.summary.reused == 3

@@ -14,7 +14,12 @@ const PROBLEMS = new Set(['failed', 'unknown', 'in_flight', 'expired', 'lost', '
 const CALM = new Set(['in_flight', 'deferred', 'skipped']);
 const WORDS = { in_flight: 'in flight' };
 
-const words = (text) => WORDS[text] || text.replaceAll('_', ' ');
+// `same_as: KEY/SHOT` is a warning of the kind `same_as`; what it names is a catalog's own text.
+const kindOf = (warning) => warning.split(': ', 1)[0];
+const words = (text) => {
+  const kind = kindOf(text);
+  return (WORDS[kind] || kind.replaceAll('_', ' ')) + text.slice(kind.length);
+};
 const dollars = (text) => {
   const [whole, places = ''] = String(text).split('.');
   return `$${whole}.${places.padEnd(2, '0')}`;

@@ -179,7 +179,7 @@ function matches(record) {
   if (status === 'attention' ? !(PROBLEMS.has(record.status) || record.warnings.length || record.stale) : status && record.status !== status) return false;
   if (shot && record.shot !== shot) return false;
   if (gateway && record.gateway !== gateway) return false;
-  if (warning && !record.warnings.includes(warning)) return false;
+  if (warning && !record.warnings.some((each) => kindOf(each) === warning)) return false;
   if (wanted === 'open' ? !record.images.length || verdictOfRecord(record) : wanted && verdictOfRecord(record) !== wanted) return false;
   return !search || search.split(/\s+/).every((word) => record.text.includes(word));
 }

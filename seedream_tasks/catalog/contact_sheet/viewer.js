@@ -189,7 +189,7 @@ header();
 chips();
 options('shot', 'All shots', counted((record) => [record.shot]));
 options('gateway', 'All gateways', counted((record) => [record.gateway]));
-options('warning', 'Any', counted((record) => record.warnings));
+options('warning', 'Any', counted((record) => [...new Set(record.warnings.map(kindOf))]));
 options('review', 'Any', [['open', 'not reviewed'], ['approved', 'approved'], ['rejected', 'rejected']]);
 $('sort').replaceChildren(...Object.entries(SORTS).map(([value, [text]]) => make('option', { value }, text)));
 $('sort').addEventListener('change', () => { filters.sort = $('sort').value; apply(); });
