@@ -41,6 +41,9 @@ def catalog(command: F) -> F:
             ),
             click.option("--preset", metavar="NAME", help="How an export is read: shopify, woocommerce or merchant."),
             click.option("--key", metavar="COLUMN", help="Column that identifies a row."),
+            click.option(
+                "--header-row", type=click.IntRange(1), metavar="N", help="Line or row that holds the columns' names."
+            ),
             gateway("Buy only here, a name or a block: seedream-gateway/NAME; may be repeated."),
             click.option("--model", metavar="NAME", help="seedream-4.5 or seedream-4.0, where a shot does not say."),
             click.option("--sandbox", is_flag=True, help="Simulate with the embedded sandbox; keys are ignored."),

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from ..catalog.presets import advice, listed
+from ..catalog.tables import stating
 from ..core.money import dollars
 from ..core.preflight import shown
 from ..core.pricing import PriceBook, quote
@@ -28,6 +29,7 @@ def plan(
     shots: str | None,
     preset: str | None,
     key: str | None,
+    header_row: int | None,
     archive: str | None,
     ledger: str | None,
     gateway: tuple[str, ...],
@@ -45,6 +47,7 @@ def plan(
     show: int,
 ) -> int:
     """Say what a run would buy and cost."""
+    catalog = stating(catalog, header=header_row)
     chosen, rows = access(gateway, sandbox, prices)
     place = locations(archive, ledger, chosen.embedded)
     request = Request(
@@ -66,7 +69,7 @@ def plan(
     finally:
         if known is not None:
             known.close()
-    for warning in (*understood.facts.warnings, *([figures.shrunk] if figures.shrunk else [])):
+    for warning in (*understood.warnings, *([figures.shrunk] if figures.shrunk else [])):
         click.echo(f"WARNING {warning}", err=True)
     if json_:
         print_json(figures.as_json())

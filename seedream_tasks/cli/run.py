@@ -39,6 +39,7 @@ if os.environ.get("PREFECT_HOME"):
     # Prefect makes this folder but not its parents, and then starts its server again and again without a word.
     Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)
 
+from ..catalog.tables import stating  # noqa: E402
 from ..core.errors import SeedreamError  # noqa: E402
 from ..core.money import dollars  # noqa: E402
 from ..engine.buying import is_paying  # noqa: E402
@@ -74,6 +75,7 @@ def run(
     shots: str | None,
     preset: str | None,
     key: str | None,
+    header_row: int | None,
     archive: str | None,
     ledger: str | None,
     gateway: tuple[str, ...],
@@ -91,6 +93,7 @@ def run(
 ) -> int:
     """Buy what is new or changed, archive it, and write the manifest."""
     # What can be wrong with the options is said before Prefect is started for them.
+    catalog = stating(catalog, header=header_row)
     chosen, _ = access(gateway, sandbox, prices)
     place = locations(archive, ledger, chosen.embedded)
     if ledger and holds_password(place.ledger_url):

@@ -5,7 +5,7 @@ The row's own text is data: it is put into templates, never read as one.
 
 import json
 import re
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -15,36 +15,28 @@ from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.filters import do_default
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
 
 from .errors import BadValue, InputError, RowError
 from .jobs import Job, Reference, tidy_prompt
+from .names import BadCell, Columns, Row, bad_cell, find, snake_case
 from .shots import FIELDS, Shot
 
-_NOT_WORD = re.compile(r"[\W_]+")
+__all__ = [
+    "Columns",
+    "build_job",
+    "check_templates",
+    "column_fields",
+    "is_wanted",
+    "render_job",
+    "snake_case",
+    "split_references",
+]
+
+_UNDEFINED = re.compile(r"'(.+)' is undefined|'.+ object' has no attribute '(.+)'")
+# `&`, as HTML writes it in a link, once or several times over.
+_AMPERSAND = re.compile(r"&(?:amp|#0*38|#x0*26);(?:amp;)*", re.IGNORECASE)
 _DEFAULTS: dict[str, Any] = {"operation": "generate", "model": "seedream-4.5", "n": 1}
-
-
-def snake_case(column: str) -> str:
-    """`Image Src` -> `image_src`; a leading digit gets an underscore so that the name can stand in a template."""
-    name = _NOT_WORD.sub("_", column.lower()).strip("_")
-    return f"_{name}" if name[:1].isdigit() else name
-
-
-class Columns:
-    """The names under which a row's cells are reached in templates."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = tuple(names)
-        short = [snake_case(name) for name in names]
-        # Two columns with one short name are reached by row['...'] only: guessing would put the wrong text into a picture.
-        self._short = tuple(name if name and short.count(name) == 1 else None for name in short)
-
-    def context(self, cells: Sequence[str], extra: Mapping[str, Any]) -> dict[str, Any]:
-        """Template variables of one row; `extra` (a preset's) wins over columns."""
-        values: dict[str, Any] = {name: cell for name, cell in zip(self._short, cells, strict=True) if name}
-        values.update(extra)
-        values["row"] = {**dict(zip(self.names, cells, strict=True)), **extra}
-        return values
 
 
 def _text_only(value: Any) -> Any:
@@ -66,6 +58,20 @@ def _text_only(value: Any) -> Any:
     return value
 
 
+class _Context(Context):
+    """Finds names that are not written exactly like a column."""
+
+    def resolve_or_missing(self, key: str) -> Any:
+        value = super().resolve_or_missing(key)
+        row = self.parent.get("row")
+        if value is not missing or not isinstance(row, Row):
+            return value
+        try:
+            return find(row, key, self.parent)
+        except KeyError:
+            return missing
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Undefined names are errors; `default` also stands in for an empty cell, which is what a table has instead of nothing.
 
@@ -73,6 +79,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     """
 
     intercepted_binops = frozenset({"**"})
+    context_class = _Context
 
     def __init__(self) -> None:
         super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, finalize=_text_only)
@@ -89,7 +96,14 @@ class _Environment(ImmutableSandboxedEnvironment):
         raise SecurityError(f"{operator} is switched off")
 
 
+def _links_too(value: Any) -> Any:
+    """As `_text_only`, for references: a list is a JSON list, whose items nothing parts again."""
+    links = list(value) if isinstance(value, list | tuple | Iterator) else None
+    return _text_only(value) if links is None else json.dumps([str(_text_only(link)) for link in links])
+
+
 _ENVIRONMENT = _Environment()
+_OF_LINKS = _ENVIRONMENT.overlay(finalize=_links_too)
 # Whatever a template can raise on a row's text (a filter on the wrong type, a division by zero), or while it is compiled.
 _FAILS = (
     TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError, RecursionError, MemoryError,
@@ -103,6 +117,11 @@ def _said(error: BaseException) -> str:
 @lru_cache(maxsize=4096)
 def _template(text: str) -> Callable[[Mapping[str, Any]], str]:
     return _ENVIRONMENT.from_string(text).render
+
+
+@lru_cache(maxsize=4096)
+def _links(text: str) -> Callable[[Mapping[str, Any]], str]:
+    return _OF_LINKS.from_string(text).render
 
 
 @lru_cache(maxsize=4096)
@@ -133,7 +152,7 @@ def is_wanted(shot: Shot, context: Mapping[str, Any]) -> bool:
     """Whether the shot's condition holds for a row. Raises RowError."""
     if shot.when is None:
         return True
-    with _Naming("when"):
+    with _Naming("when", context):
         value = _expression(shot.when)(context)
         if isinstance(value, StrictUndefined):
             value._fail_with_undefined_error()
@@ -144,10 +163,9 @@ def render_job(shot: Shot, row_key: str, context: Mapping[str, Any]) -> Job:
     """The job of one row and shot; its references carry only URIs yet. Raises RowError naming the field."""
     fields = dict(shot.constants)
     for field, given in shot.templates.items():
-        with _Naming(field):
-            fields[field] = (
-                _template(given)(context) if isinstance(given, str) else [_template(each)(context) for each in given]
-            )
+        with _Naming(field, context):
+            made = _links if field == "references" else _template
+            fields[field] = made(given)(context) if isinstance(given, str) else [made(each)(context) for each in given]
             if field not in ("prompt", "references"):
                 text = str(fields[field]).strip()
                 fields[field] = FIELDS[field](text) if text else None
@@ -191,7 +209,15 @@ def build_job(row_key: str, shot: str, fields: Mapping[str, Any]) -> Job:
 
 def split_references(cell: str) -> list[str]:
     """Several references in one cell: a JSON list, or split by | or newline. Empty parts are left out."""
-    text = cell.strip()
+    return [_unescaped(part) for part in _parts(cell.strip())]
+
+
+def _unescaped(uri: str) -> str:
+    """A link out of HTML has `&amp;` where its address has `&`."""
+    return _AMPERSAND.sub("&", uri) if "&" in uri and uri[:8].lower().startswith(("http://", "https://")) else uri
+
+
+def _parts(text: str) -> list[str]:
     if text.startswith("["):
         try:
             items = json.loads(text)
@@ -207,6 +233,9 @@ def split_references(cell: str) -> list[str]:
 def column_fields(cells: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Column mode: the shot fields among a row's own columns, checked. Empty cells count as not given. Raises RowError."""
     fields: dict[str, Any] = dict(defaults)
+    for name in ("shot", *FIELDS):
+        if isinstance(cell := cells.get(name), BadCell):
+            raise bad_cell(name, cell)
     given = {
         name: cells[name].strip() for name in FIELDS if name not in ("name", "when") and cells.get(name, "").strip()
     }
@@ -239,25 +268,36 @@ def _structured(name: str, text: str) -> Any:
 class _Naming:
     """Turn what a template or check raises into a RowError that names the field."""
 
-    def __init__(self, field: str) -> None:
+    def __init__(self, field: str, context: Mapping[str, Any] | None = None) -> None:
         self._field = field
+        self._context = context or {}
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         field = self._field
-        if error is None or isinstance(error, RowError):
+        if error is None:
             return
+        if isinstance(error, RowError):
+            if error.facts.get("error_code") != "bad_cell":
+                return
+            raise RowError(f"{field}: {error.message}", field=field, error_code="bad_cell") from None
         if isinstance(error, BadValue):
             raise RowError(f"{field}: {error}", field=field, error_code="bad_field") from None
         if isinstance(error, UndefinedError):
-            raise RowError(
-                f"{field}: {error}; no column has that name", field=field, error_code="undefined_name"
-            ) from None
+            raise RowError(f"{field}: {self._no_such(str(error))}", field=field, error_code="undefined_name") from None
         if isinstance(error, SecurityError):
             raise RowError(
                 f"{field}: not allowed in a template: {error}", field=field, error_code="template_error"
             ) from None
         if isinstance(error, _FAILS):
             raise RowError(f"{field}: {_said(error)}", field=field, error_code="template_error") from None
+
+    def _no_such(self, said: str) -> str:
+        """What is undefined, with the name that was probably meant."""
+        row = self._context.get("row")
+        found = _UNDEFINED.fullmatch(said)
+        if found is None or not isinstance(row, Row) or (found[2] and "Row object" not in said):
+            return f"{said}; no column has that name"
+        return row.no_such(found[1] or found[2], self._context)

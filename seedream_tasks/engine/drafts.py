@@ -18,6 +18,7 @@ class Draft:
     job: Job | None = None
     fingerprint: str = ""  # the job's, computed once its references are known
     reason: Reason = Reason.NEW
+    claims_key: bool = True  # nobody else may have its key
     settled: str | None = None
     warnings: tuple[str, ...] = ()
     error_code: str | None = None

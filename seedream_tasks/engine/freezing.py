@@ -89,6 +89,7 @@ class Understood:
     """What a forecast made of a catalog, to be looked at before anyone pays."""
 
     facts: Facts
+    warnings: list[str]
     columns: list[str]
     preset: str | None
     fits: str | None  # the preset these columns look like, where none was given
@@ -131,7 +132,9 @@ def forecast(
     figures.rows = planner.rows
     figures.shrunk = last_keys.shrunk()
     fits = fitting_preset(table.columns) if request.preset is None else None
-    return figures, Understood(table.facts, table.columns, request.preset, fits, planner.key_column, first, refused)
+    return figures, Understood(
+        table.facts, planner.warnings, table.columns, request.preset, fits, planner.key_column, first, refused
+    )
 
 
 def freeze(
@@ -153,10 +156,11 @@ def freeze(
         return Forecast.from_kept(stated["forecast"], max_usd)
     wishes, shots_text = request.wishes()
     table = open_table(request.catalog)
-    for warning in table.facts.warnings:
-        logger.warning("%s", warning)
     presence = Presence(ledger, archive)
     planner = Planner(table, wishes, references, capabilities, prices, ledger, fetch=True, presence=presence)
+    said = len(planner.warnings)
+    for warning in planner.warnings:
+        logger.warning("%s", warning)
     figures = Forecast(max_usd)
     last_keys = LastKeys(archive)
     with tempfile.TemporaryDirectory(prefix="seedream-") as folder:
@@ -180,6 +184,8 @@ def freeze(
             }
         archive.publish(frozen_path(run_id), target)
     presence.tell()
+    for warning in planner.warnings[said:]:
+        logger.warning("%s", warning)
     if figures.shrunk is not None:
         logger.warning("%s", figures.shrunk)
     return figures

@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from ..catalog.frozen import FrozenRecord
-from ..catalog.presets import Product, advice, find_preset, fitting_preset, listed
+from ..catalog.presets import PRESETS, Preset, Product, advice, find_preset, fitting_preset, listed
+from ..catalog.presets.bad_cells import refusing
 from ..catalog.tables import Table
 from ..core.capabilities import Capability
 from ..core.choices import Choices
@@ -17,6 +18,7 @@ from ..core.decisions import Route, wanted
 from ..core.errors import InputError, ReferenceFault, RowError
 from ..core.jobs import Job
 from ..core.money import ZERO
+from ..core.names import BadCell
 from ..core.pricing import PriceBook, Quote
 from ..core.render import Columns, build_job, check_templates, column_fields, is_wanted, render_job
 from ..core.shots import SHOT_NAME, Shot
@@ -26,11 +28,11 @@ from ..ledger.views import JobView, KnownJob
 from ..media.references import References
 from .drafts import Draft, unreadable, where
 from .first_ones import FirstOnes
+from .keys import Keys
 from .looking import Looker
 from .lookup import Found, Lookup
 from .presence import Presence
 
-KEY_COLUMNS = ("sku", "id", "handle")
 _BATCH = 512
 _FETCHERS = 8
 
@@ -78,50 +80,35 @@ class Planner:
         presence: Presence | None = None,
     ) -> None:
         self.rows = 0
-        self._table = table
+        self._preset = _found_preset(wishes.preset, table)
+        self._keys = Keys(table, wishes.preset, wishes.key)
+        self._table = table = self._keys.table
         self._wishes = wishes
         self._looker = Looker(references, ledger, fetch)
         self._capabilities = capabilities
         self._choices = Choices(capabilities, prices, wishes.max_premium)
         self._lookup = Lookup(ledger, presence, wishes.retry)
         self._columns = Columns(table.columns)
-        self._preset = find_preset(wishes.preset, table.columns)
-        self._key = self._key_column()
         self._first = FirstOnes()
         if wishes.shots is None and "prompt" not in table.columns:
             raise InputError(
-                f"{table.uri}: without a shot list the catalog needs a column `prompt`; it has {listed(table.columns)}",
+                f"{table.uri}: without a shot list the catalog needs a column `prompt`; it has {listed(table.columns)}"
+                f"{table.facts.where_columns_are()}",
                 field="prompt",
                 hint=self._hint("give --shots FILE", "; "),
             )
         for shot in wishes.shots or ():
             check_templates(shot)
 
-    def _key_column(self) -> int | None:
-        """The index of the key column; None where the preset gives the key. Raises InputError."""
-        names = self._table.columns
-        if self._wishes.key is not None:
-            if self._wishes.key not in names:
-                raise InputError(
-                    f"--key: there is no column {self._wishes.key!r}; the catalog has {listed(names)}", field="key"
-                )
-            return names.index(self._wishes.key)
-        if self._wishes.preset is not None:
-            return None
-        lowered = [name.lower() for name in names]
-        for name in KEY_COLUMNS:
-            if name in lowered:
-                return lowered.index(name)
-        raise InputError(
-            f"{self._table.uri}: no column identifies a row (sku, id or handle); it has {listed(names)}",
-            field="key",
-            hint=self._hint("name one with --key", "; or "),
-        )
-
     @property
     def key_column(self) -> str | None:
         """The column that identifies a row; None where the preset gives the key."""
-        return None if self._key is None else self._table.columns[self._key]
+        return self._keys.column
+
+    @property
+    def warnings(self) -> list[str]:
+        """What there is to be said of the catalog; more may come while it is walked."""
+        return [*self._table.facts.warnings, *self._keys.warnings]
 
     def _hint(self, way: str, between: str) -> str:
         """The way out, with the preset that fits where there is one."""
@@ -132,19 +119,39 @@ class Planner:
         """Every record, in the order of the catalog. Raises InputError for a catalog that cannot be read to its end."""
         with ThreadPoolExecutor(_FETCHERS, "seedream-references") as fetchers:
             batch: list[Draft] = []
-            for product in self._preset(self._table):
+            preset = self._wishes.preset
+            for product in self._preset(refusing(self._table, preset) if preset else self._table):
                 self.rows += 1
                 batch += self._drafts(product)
                 if len(batch) >= _BATCH:
                     yield from self._decided(batch, fetchers)
                     batch = []
             yield from self._decided(batch, fetchers)
+        if not self.rows:
+            raise InputError(
+                f"{self._table.uri}: there is no row in it, only columns: {listed(self._table.columns)}"
+                f"{self._table.facts.where_columns_are()}",
+                field="catalog",
+                code="empty_catalog",
+            )
 
     # From a product to drafts
 
-    def _drafts(self, product: Product) -> Iterator[Draft]:
-        row_key = (product.key if self._key is None else product.cells[self._key]) or ""
+    def _drafts(self, product: Product) -> list[Draft]:
+        """A record for each shot. A row that no shot wants claims no key: another one with it may be the one to buy."""
+        drafts = list(self._rendered(product))
+        if all(draft.reason is Reason.CONDITION_FALSE for draft in drafts):
+            for draft in drafts:
+                draft.claims_key = False
+        return drafts
+
+    def _rendered(self, product: Product) -> Iterator[Draft]:
+        row_key = self._keys.of(product)
+        if isinstance(row_key, BadCell):
+            product.error = product.error or f"line {product.line}: the key: {row_key.why}"
         row_key = row_key.strip()
+        if self._keys.place is not None and self._wishes.preset is not None:
+            product.extra["key"] = row_key
         context = self._columns.context(product.cells, product.extra)
         if self._wishes.shots is None:
             cells = dict(zip(self._columns.names, product.cells, strict=True))
@@ -232,6 +239,8 @@ class Planner:
     def _check_duplicate(self, draft: Draft) -> None:
         """The first record of a (row key, shot) counts; the same again is skipped, another one is invalid."""
         if draft.row_key is None or (draft.job is None and draft.reason is not Reason.CONDITION_FALSE):
+            return
+        if not draft.claims_key:
             return
         product = draft.product
         first = self._first.of(
@@ -329,6 +338,14 @@ class Planner:
             fingerprint=draft.fingerprint,
             rests=rests,
         )
+
+
+def _found_preset(name: str | None, table: Table) -> Preset:
+    try:
+        return find_preset(name, table.columns)
+    except InputError as error:
+        where = table.facts.where_columns_are() if name in PRESETS else ""
+        raise InputError(error.message + where, **error.facts) from None
 
 
 def _reason(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collection[int], take: int) -> Reason:

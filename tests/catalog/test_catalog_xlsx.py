@@ -73,7 +73,7 @@ def column(path: Path, *values: Any) -> list[str]:
         (["S", 36, 36.5], ["S", "36", "36.5"]),
         ([19.9, None, 3], ["19.9", "", "3.0"]),
         ([True, False], ["True", "False"]),
-        ([123456789012345, 1e15, 1e300], ["123456789012345", "1000000000000000.0", "1e+300"]),
+        ([123456789012345, 1e15, 1e300], ["123456789012345", "1" + "0" * 15, "1" + "0" * 300]),
         ([date(2026, 1, 31)], ["2026-01-31"]),
         ([datetime(2026, 1, 31, 8, 30)], ["2026-01-31 08:30:00"]),  # noqa: DTZ001 - a sheet knows no zones
         ([time(8, 30)], ["08:30:00"]),
@@ -122,7 +122,7 @@ def test_a_formula_is_what_was_computed_and_never_computed_here(tmp_path: Path) 
     first, second, third = rows(package(tmp_path / "a.xlsx", sheet))
     assert (first.cells, first.error) == (["1", "2"], None)
     assert "B3 holds a formula that was never computed" in (second.error or "")
-    assert (third.line, third.error) == (4, "line 4: the cell B4 holds the error #DIV/0!")
+    assert (third.line, third.error, third.cells[1]) == (4, None, "#DIV/0!")
 
 
 def test_text_that_looks_like_a_formula_stays_text(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from . import shopify as _shopify
 from . import woocommerce as _woocommerce
 from .products import Names, Product, plain, tidy
 
-__all__ = ["PRESETS", "Product", "advice", "find_preset", "fitting_preset", "listed"]
+__all__ = ["PRESETS", "Preset", "Product", "advice", "find_preset", "fitting_preset", "listed"]
 
 Preset = Callable[[Table], Iterator[Product]]
 

@@ -14,9 +14,9 @@ from .parquet import open_parquet
 from .parts import joined
 from .rows import Facts, Row, Table
 from .sheets import open_sheet
-from .sources import READ_FROM_THE_END, Source, file_in_folder, find_sources
+from .sources import READ_FROM_THE_END, Source, file_in_folder, find_sources, stating
 
-__all__ = ["Facts", "Row", "Table", "open_table", "reference_base"]
+__all__ = ["Facts", "Row", "Table", "open_table", "reference_base", "stating"]
 
 _OPEN = {
     "csv": open_delimited,
@@ -31,8 +31,8 @@ _OPEN = {
 def open_table(uri: str) -> Table:
     """Open a catalog: a file, a folder of parts, or a pattern such as `parts/*.parquet`.
 
-    `uri` may end in `#encoding=NAME` (text that is neither UTF-8 nor UTF-16) or `#sheet=NAME` (XLSX). Raises InputError when
-    it cannot be read or understood; no row is read yet.
+    `uri` may end in `#encoding=NAME` (text that is neither UTF-8 nor UTF-16), `#sheet=NAME` (XLSX) or `#header=N` (the line or
+    row that holds the columns' names). Raises InputError when it cannot be read or understood; no row is read yet.
     """
     try:
         sources = find_sources(uri)

@@ -23,7 +23,7 @@ def open_json_lines(source: Source) -> Table:
                 raise InputError(f"{source.uri}: line {line}: expected a JSON object", line=line, field="catalog")
             keys.update(dict.fromkeys(value))
     if not keys:
-        raise InputError(f"{source.uri}: the file is empty", field="catalog")
+        raise InputError(f"{source.uri}: the file is empty", field="catalog", code="empty_catalog")
     names = named(list(keys), source.uri)
     facts = Facts("JSONL", text.details())
     return Table(source.uri, text_schema(names), facts, lambda: _rows(text, tuple(keys), names), lambda: text.sha256)

@@ -35,7 +35,24 @@ def open_parquet(source: Source) -> Table:
                     yield Row(None, whole, values, odd)
         total[:] = [source.stored_sha256()]  # it is read in pieces, from its end; the sum is taken of the whole
 
-    return Table(source.uri, schema, Facts("Parquet"), rows, lambda: "".join(total))
+    def holds_whole_floats(name: str) -> bool:
+        return pa.types.is_floating(schema.field(name).type) and _are_whole(source, names.index(name))
+
+    return Table(source.uri, schema, Facts("Parquet"), rows, lambda: "".join(total), holds_whole_floats)
+
+
+def _are_whole(source: Source, place: int) -> bool:
+    """Whether the numbers of a column of floats are all whole; it is read alone."""
+    some = False
+    with source.open_stored() as file:
+        parquet = pq.ParquetFile(file)
+        for batch in parquet.iter_batches(columns=[parquet.schema_arrow.names[place]]):
+            numbers = np.asarray(batch.column(0).drop_null().to_numpy(zero_copy_only=False), dtype=float)
+            numbers = numbers[~np.isnan(numbers)]
+            some |= bool(len(numbers))
+            if not np.array_equal(numbers, np.floor(numbers)) or np.isinf(numbers).any():
+                return False
+    return some
 
 
 def _batch_rows(metadata: Any) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from ...core.errors import InputError
-from .rows import Facts, Row, Table, text_schema
+from .rows import Row, Table, text_schema
 from .sources import Source
 
 
@@ -38,8 +38,8 @@ def joined(uri: str, sources: Sequence[Source], open_one: Callable[[Source], Tab
 
     facts = tables[0].facts
     warnings = tuple(each for table in tables for each in table.facts.warnings)
-    told = Facts(facts.format, (*facts.details, f"{len(sources)} parts"), warnings)
-    return Table(uri, schema, told, rows, total)
+    told = replace(facts, details=(*facts.details, f"{len(sources)} parts"), warnings=warnings)
+    return Table(uri, schema, told, rows, total, lambda name: all(each.holds_whole_floats(name) for each in tables))
 
 
 def _fitting(schema: pa.Schema, found: pa.Schema, first: Source, source: Source) -> pa.Schema:

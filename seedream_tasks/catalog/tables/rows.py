@@ -1,13 +1,16 @@
 """A catalog's rows, and the table they come from, whatever the format."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from ...core.errors import InputError
+from ...core.names import INVISIBLE
 
+_MEANINGLESS = re.compile("[\ufeff\u200b\u2060]")
 # A cell longer than this is a quote that was never closed; product descriptions stay far below.
 MOST_CELL_CHARACTERS = 1_000_000
 # A line longer than this is no row: it is told before it fills the memory.
@@ -32,6 +35,17 @@ class Facts:
     format: str  # "CSV", "Parquet", ...
     details: tuple[str, ...] = ()  # "UTF-8", "delimiter ;", "gzip", "sheet 'Products'"
     warnings: tuple[str, ...] = ()  # what was guessed
+    header: str = ""  # where the columns' names stand: "line 1", "row 4 of the sheet 'Products'"
+    others: tuple[str, ...] = ()  # a workbook's other sheets
+    names_no_columns: bool = False  # what was taken for the columns' names is none
+    of_keys: Mapping[str, str] = field(default_factory=dict)  # what is to be said of a column that identifies the rows
+
+    def where_columns_are(self) -> str:
+        """For every error about columns: which row was taken for the header, and which other sheets there are."""
+        if not self.header:
+            return ""
+        also = f"; other sheets: {', '.join(map(repr, self.others))} (CATALOG#sheet=NAME)" if self.others else ""
+        return f"; {self.header} was taken for the header{also}"
 
 
 @dataclass
@@ -46,6 +60,8 @@ class Table:
     facts: Facts
     _read: Callable[[], Iterator[Row]]
     _sum: Callable[[], str]
+    # Whether a column is of floats, all of which are whole: read where the format tells numbers apart.
+    holds_whole_floats: Callable[[str], bool] = lambda _: False
 
     @property
     def columns(self) -> list[str]:
@@ -69,14 +85,15 @@ class Table:
 def named(header: Sequence[str], uri: str, line: int | None = None) -> list[str]:
     """Column names: an empty one gets its number, one that stands twice is an error."""
     at = f"line {line}: " if line else ""
-    names = [name.strip() or f"column_{number}" for number, name in enumerate(header, 1)]
+    names = [_bare(name) or f"column_{number}" for number, name in enumerate(header, 1)]
     for name in names:
         if names.count(name) > 1:
             raise InputError(
                 f"{uri}: {at}the column {name!r} stands twice",
                 line=line,
                 field=name,
-                hint="rename one of the two: nobody can say which is meant",
+                hint="rename one of the two: nobody can say which is meant; where this row is not the header, name it:"
+                " --header-row N",
             )
         if "\0" in name:
             raise InputError(
@@ -87,6 +104,17 @@ def named(header: Sequence[str], uri: str, line: int | None = None) -> list[str]
                 hint="if it is UTF-16 without a byte order mark, say so: CATALOG#encoding=utf-16-le",
             )
     return names
+
+
+def _bare(name: str) -> str:
+    """Without blanks and invisible marks around it, and without those inside that belong to no script: files that were put
+    together leave byte order marks behind.
+    """
+    before = None
+    name = _MEANINGLESS.sub("", name)
+    while name != before:
+        before, name = name, name.strip().strip(INVISIBLE)
+    return name
 
 
 def text_schema(names: Sequence[str]) -> pa.Schema:

@@ -32,9 +32,10 @@ FORMATS = {
     ".xml": "xml",
 }
 PACKINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
+WITH_A_HEADER = ("csv", "tsv", "xlsx")
 # These are packed inside already.
 READ_FROM_THE_END = ("parquet", "xlsx")
-_STATED = ("encoding", "sheet")
+_STATED = ("encoding", "sheet", "header")
 # Beyond this many bytes, a file that unpacks to more than this many times its size is made to fill up a machine.
 _BOMB_FROM, _BOMB_RATIO = 256 * 1024 * 1024, 200
 _MAGIC = {
@@ -59,7 +60,7 @@ class Source:
     kind: str  # a value of FORMATS
     packing: str | None = None  # a value of PACKINGS
     member: str | None = None  # of a ZIP
-    stated: Mapping[str, str] = field(default_factory=dict)  # "encoding", "sheet"
+    stated: Mapping[str, str] = field(default_factory=dict)  # "encoding", "sheet", "header"
     part: str | None = None  # its name among several files
 
     def open(self, digest: Any = None) -> BinaryIO:
@@ -132,8 +133,17 @@ def file_in_folder(uri: str) -> str:
     return f"{bare.rstrip('/')}/catalog" if store.isdir(path) else bare
 
 
+def stating(uri: str, **stated: Any) -> str:
+    """The URI of a catalog with further statements about it; None states nothing."""
+    more = "&".join(f"{name}={value}" for name, value in stated.items() if value is not None)
+    return uri if not more else f"{uri}{'&' if _placed(uri)[2] else '#'}{more}"
+
+
 def _placed(uri: str) -> tuple[Any, str, Mapping[str, str]]:
-    """Store, path and statements of a URI: `#encoding=...` and `#sheet=...` are ours, another `#` belongs to the name."""
+    """Store, path and statements of a URI: `#encoding=...`, `#sheet=...` and `#header=...` are ours.
+
+    Another `#` belongs to the name.
+    """
     head, mark, tail = uri.rpartition("#")
     pairs = [part.partition("=") for part in tail.split("&")] if mark else []
     stated = {name: unquote(value) for name, _, value in pairs if name in _STATED and value}
@@ -187,6 +197,8 @@ def is_catalog(name: str) -> bool:
 
 def _source(store: Any, path: str, shown: str, stated: Mapping[str, str]) -> Source:
     kind, packing = _kind(path)
+    if "header" in stated and kind not in (*WITH_A_HEADER, "zip", None):
+        raise InputError(f"{shown}: a {kind} file has no header row to name", field="header_row")
     if kind is None:
         hint = "save it as .xlsx" if path.lower().endswith(".xls") else None
         raise InputError(f"{shown}: not a catalog this version reads; {_READS}", field="catalog", hint=hint)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from ...core.errors import InputError
+from .number_formats import Form, form_of, is_shortened
 from .rows import MOST_CELL_CHARACTERS
 from .sources import Source
 from .xml_stream import XmlStream, read_elements
@@ -25,9 +26,6 @@ MOST_ROWS, MOST_COLUMNS = 1_048_576, 16_384
 _MOST_BYTES, _MOST_TEXT_BYTES = 16 * 1024**3, 1024**3
 _BOMB_FROM, _BOMB_RATIO = 64 * 1024**2, 250
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
-_DATES = {*range(14, 18), *range(27, 32), 36, *range(50, 55), 57, 58}
-_TIMES = {18, 19, 20, 21, 32, 33, 34, 35, 45, 47, 55, 56}
-_BUILT_IN = {**dict.fromkeys(_DATES, "date"), **dict.fromkeys(_TIMES, "time"), 22: "datetime", 46: "duration"}
 
 
 @dataclass(slots=True)
@@ -39,6 +37,7 @@ class Cell:
     style: int
     text: str | None = None  # None: no value
     formula: bool = False
+    rich: bool = False  # what it shows is an image or another rich value
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,13 @@ class SheetEntry:
 
 
 class Workbook:
-    """What a package says of itself; `strings` and `formats` are read when it is opened."""
+    """What a package says of itself; `strings` and styles are read when it is opened."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self.sheets: list[SheetEntry] = []
         self.from_1904 = False
-        self._formats: list[str | None] = []
+        self._styles: list[Style] = []
         self._parts: dict[str, str] = {}  # "sharedStrings", "styles" -> path
         with self._package() as package:
             self._look(package)
@@ -75,9 +74,9 @@ class Workbook:
                     pass
                 self.strings = strings.found
 
-    def format_of(self, style: int) -> str | None:
-        """date, datetime, time or duration where a cell's number is one."""
-        return self._formats[style] if style < len(self._formats) else None
+    def style(self, number: int) -> "Style":
+        """What a cell's style says of its number."""
+        return self._styles[number] if number < len(self._styles) else _PLAIN
 
     def rows(self, entry: SheetEntry) -> Iterator[tuple[int, list[Cell]]]:
         """The rows that a sheet holds, with their numbers. Raises InputError."""
@@ -142,7 +141,7 @@ class Workbook:
             read_elements(self._source.uri, file, seen)
         if "styles" in self._parts:
             with self._part(package, self._parts["styles"]) as file:
-                self._formats = _formats(self._source.uri, file)
+                self._styles = _styles(self._source.uri, file)
 
     def _relations(self, package: zipfile.ZipFile, of: str) -> dict[str, tuple[str, str]]:
         """Id -> the kind and path of what a part names."""
@@ -164,10 +163,21 @@ def _first_bytes(file: BinaryIO) -> bytes:
     return file.read(4)
 
 
-def _formats(uri: str, file: BinaryIO) -> list[str | None]:
-    """For each cell style, whether its number is a point in time."""
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What a cell's style says of its number."""
+
+    form: Form = None
+    shortened: bool = True  # a long number looks like 1.2E+12
+
+
+_PLAIN = Style()
+
+
+def _styles(uri: str, file: BinaryIO) -> list[Style]:
+    """Every cell style of a workbook."""
     codes: dict[int, str] = {}
-    formats: list[str | None] = []
+    styles: list[Style] = []
     inside: list[str] = []
 
     def start(name: str, attributes: dict[str, str], _: str) -> None:
@@ -176,26 +186,14 @@ def _formats(uri: str, file: BinaryIO) -> list[str | None]:
             codes[int(attributes.get("numFmtId", "0"))] = attributes.get("formatCode", "")
         elif name == "xf" and inside[-2:-1] == ["cellXfs"]:
             number = int(attributes.get("numFmtId", "0"))
-            formats.append(_kind_of(codes[number]) if number in codes else _BUILT_IN.get(number))
+            styles.append(Style(form_of(number, codes), is_shortened(number, codes)))
 
     def end(_: str) -> None:
         inside.pop()
 
     for _ in XmlStream(uri, start, lambda _: None, end).blocks(file):
         pass
-    return formats
-
-
-def _kind_of(code: str) -> str | None:
-    """What a number format shows: `yyyy-mm-dd` a date, `[h]:mm` a duration, `0.00` neither."""
-    bare = re.sub(r'"[^"]*"|\\.|_.|\*.', "", code.split(";", 1)[0].lower())
-    if re.search(r"\[[hms]+\]", bare):
-        return "duration"
-    bare = re.sub(r"\[[^\]]*\]|general|am/pm|a/p", "", bare)
-    is_time = "h" in bare or "s" in bare
-    if "d" in bare or "y" in bare or ("m" in bare and not is_time):
-        return "datetime" if is_time else "date"
-    return "time" if is_time else None
+    return styles
 
 
 class _Strings:
@@ -250,7 +248,7 @@ class _SheetXml:
             column = _column(attributes["r"]) if "r" in attributes else self._next_column()
             if column >= MOST_COLUMNS:
                 raise self.xml.refused(f"a sheet has at most {MOST_COLUMNS:,} columns")
-            self._cell = Cell(column, attributes.get("t", "n"), int(attributes.get("s", "0")))
+            self._cell = Cell(column, attributes.get("t", "n"), int(attributes.get("s", "0")), rich="vm" in attributes)
             self._parts.clear()
         elif name in ("v", "t"):
             self._takes = self._cell is not None and not self._aside

@@ -1,0 +1,27 @@
+"""Cells without a usable value, and presets: what a preset is made of cannot be told from the cell any more.
+
+So a row with such a cell in one of the shop's own columns is invalid; in any other column it harms only a shot that reads it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ...core.names import BadCell
+from ..tables import Row, Table
+from . import PRESETS
+from .products import tidy
+
+
+def refusing(table: Table, preset: str) -> Table:
+    """The table as a preset may read it."""
+    known = {tidy(each) for spellings in PRESETS[preset].columns.values() for each in spellings}
+    places = [place for place, name in enumerate(table.columns) if tidy(name) in known]
+    return replace(table, _read=lambda: _rows(table, places))
+
+
+def _rows(table: Table, places: Sequence[int]) -> Iterator[Row]:
+    for row in table.rows:
+        bad = next((cell for place in places if isinstance(cell := row.cells[place], BadCell)), None)
+        if bad is not None and row.error is None:
+            row.error = f"line {row.line}: {bad.why}" if row.line else bad.why
+        yield row

@@ -1,0 +1,115 @@
+"""What identifies the rows of a catalog: which column, and what a program on the way may have made of its cells."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ..catalog.presets import PRESETS, Product, advice, fitting_preset, listed
+from ..catalog.presets.products import tidy
+from ..catalog.tables import Row, Table
+from ..core.errors import InputError
+from ..core.names import folded
+from .first_ones import place
+
+KEY_COLUMNS = ("sku", "id", "handle")
+_SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
+_WITH_A_POINT = re.compile(r"\d+[.,]0+")
+
+
+class Keys:
+    """The row keys of one catalog. `preset` and `key` are what was asked for.
+
+    Raises InputError where nothing identifies a row.
+    """
+
+    def __init__(self, table: Table, preset: str | None, key: str | None) -> None:
+        self._uri = table.uri
+        self._where = table.facts.where_columns_are()
+        self.place = _place(table, preset, key)  # None where the preset gives the key
+        self.warnings: list[str] = []
+        self.column = None if self.place is None else table.columns[self.place]
+        if self.column is not None and self.column in table.facts.of_keys:
+            self.warnings.append(table.facts.of_keys[self.column])
+        self.table = self._with_digits(table, preset)
+        self._damage_was_told = False
+
+    def of(self, product: Product) -> str:
+        """The cell that identifies a product, as it stands; tells once of one that looks damaged."""
+        cell = (product.key if self.place is None else product.cells[self.place]) or ""
+        if not self._damage_was_told and (damage := _damage(cell.strip())) is not None:
+            self._damage_was_told = True
+            at = place(product.file, product.line, product.row_number)
+            self.warnings.append(f"{self._uri}: {at}: the key {cell.strip()!r} {damage}")
+        return cell
+
+    def _with_digits(self, table: Table, preset: str | None) -> Table:
+        """A column of floats that are all whole holds ids that once were whole numbers: they are read as such."""
+        if self.place is not None:
+            able = [self.place]
+        else:
+            columns = PRESETS[preset or ""].columns
+            known = {tidy(each) for name in KEY_COLUMNS for each in columns.get(name, ())}
+            able = [n for n, name in enumerate(table.columns) if tidy(name) in known]
+        whole = [n for n in able if table.holds_whole_floats(table.columns[n])]
+        for n in whole:
+            self.warnings.append(
+                f"{table.uri}: the column {table.columns[n]!r} identifies the rows and holds floats that are all whole"
+                " (1001.0): read as whole numbers (1001); save it as text, or as whole numbers that may be missing"
+            )
+        return replace(table, _read=lambda: _in_digits(table, whole)) if whole else table
+
+
+def _in_digits(table: Table, places: Sequence[int]) -> Iterator[Row]:
+    for row in table.rows:
+        cells = list(row.cells)
+        for n in places:
+            if cells[n]:
+                cells[n] = str(int(row.values[n]))
+        row.cells = cells
+        yield row
+
+
+def _damage(key: str) -> str | None:
+    """What a program seems to have done to a key, and the way out."""
+    if _SHORTENED.fullmatch(key):
+        return (
+            "looks like a long number that a spreadsheet shortened, whose digits are lost: export the catalog again and do"
+            " not save it from a spreadsheet, or give the column the format Text first"
+        )
+    if _WITH_A_POINT.fullmatch(key):
+        return (
+            "looks like a whole number that was read as a decimal one on the way, and is another key than without the"
+            " point: export the catalog again, or read ids as text (pandas: dtype=str)"
+        )
+    return None
+
+
+def _place(table: Table, preset: str | None, key: str | None) -> int | None:
+    names = table.columns
+    where = table.facts.where_columns_are()
+    if key is not None:
+        alike = [name for name in names if name == key] or [name for name in names if folded(name) == folded(key)]
+        if len(alike) != 1:
+            raise InputError(f"--key: there is no column {key!r}; the catalog has {listed(names)}{where}", field="key")
+        return names.index(alike[0])
+    if preset is not None:
+        return None
+    plain = [folded(name) for name in names]
+    for name in KEY_COLUMNS:
+        if name in plain:
+            return names.index(name) if name in names else plain.index(name)
+    raise InputError(
+        f"{table.uri}: no column identifies a row (sku, id or handle); it has {listed(names)}{where}",
+        field="key",
+        hint=_way_out(table),
+    )
+
+
+def _way_out(table: Table) -> str:
+    """What helps where no column identifies a row: naming one cannot where these are no columns' names."""
+    fits = fitting_preset(table.columns)
+    preset = f"; or {advice(fits)}" if fits else ""
+    if not table.facts.names_no_columns:
+        return f"name one with --key{preset}"
+    other = ", or another sheet with CATALOG#sheet=NAME" if table.facts.others else ""
+    return f"this row names no columns: say which one does with --header-row N{other}{preset}"
