@@ -21,8 +21,8 @@ from seedream_tasks.core.jobs import Job, canonical_json
 from seedream_tasks.core.outcomes import Finished, Link
 from seedream_tasks.core.pictures import Stored
 from seedream_tasks.core.pricing import PriceBook
-from seedream_tasks.engine.context import open_pair, settle_kind
 from seedream_tasks.engine.freezing import Request, documented, freeze
+from seedream_tasks.engine.pairing import open_pair, settle_kind
 from seedream_tasks.engine.settings import locations, references_of
 from seedream_tasks.gateways.client import Account
 from seedream_tasks.ledger import claims, facts, pictures, records, schema

@@ -147,7 +147,7 @@ FILLED = "00000000-0000-0000-0000-000000000001"
 MANIFEST = """
 import sys
 from seedream_tasks.catalog.manifest import write_manifest
-from seedream_tasks.engine.context import open_known
+from seedream_tasks.engine.pairing import open_known
 from seedream_tasks.engine.settings import locations
 place = locations(sys.argv[1], None, simulated=False)
 ledger = open_known(place)

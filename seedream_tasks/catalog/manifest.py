@@ -183,7 +183,7 @@ def write_manifest(
     if run is None:
         raise SeedreamError(f"the ledger knows no run {run_id}")
     frozen = FrozenRun(archive, run_id)
-    facts_of_run = RunFacts(run_id, run.simulated, archive.root)
+    facts_of_run = RunFacts.of(ledger, archive, run_id, run.simulated)
     later = ledger.read_now(lambda connection: facts.newer_runs(connection, run))
     try:
         with tempfile.TemporaryDirectory(prefix="seedream-") as folder, parts_of(archive, run_id, parts) as made_parts:
@@ -207,9 +207,9 @@ def write_manifest(
                 return summary
 
             summary = ledger.read_now(work)
-            if ledger.read_now(lambda connection: any_derived(connection, archive.root)):
+            if ledger.read_now(lambda connection: any_derived(connection, archive.name)):
                 made = Path(folder, "outputs.parquet")
-                if ledger.read_now(lambda connection: write_outputs(connection, target, made, archive.root)):
+                if ledger.read_now(lambda connection: write_outputs(connection, target, made, archive)):
                     archive.publish(outputs_path(run_id), made)
             archive.publish(manifest_path(run_id), target)
             more = {"rework_usd": plain(summary.rework_usd), "by_gateway": summary.gateways()}
@@ -231,7 +231,7 @@ def write_part(ledger: Ledger, archive: Archive, run_id: str, start: int, stop: 
     if run is None:
         raise SeedreamError(f"the ledger knows no run {run_id}")
     frozen = FrozenRun(archive, run_id)
-    told = RunFacts(run_id, run.simulated, archive.root)
+    told = RunFacts.of(ledger, archive, run_id, run.simulated)
     schema = _schema(frozen, {OF_RUN: run_id})
     try:
         with tempfile.TemporaryDirectory(prefix="seedream-") as folder:

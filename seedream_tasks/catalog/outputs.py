@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
 from ..ledger.pictures import derived_of
+from ..media.archive import Archive
 
 SCHEMA = pa.schema(
     [
@@ -32,7 +33,7 @@ def outputs_path(run_id: str) -> str:
     return f"runs/{run_id}/outputs.parquet"
 
 
-def write_outputs(connection: Connection, manifest: Path, target: Path, archive: str) -> int:
+def write_outputs(connection: Connection, manifest: Path, target: Path, archive: Archive) -> int:
     """List the files made of the pictures of a manifest; returns how many."""
     count = 0
     with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
@@ -41,7 +42,7 @@ def write_outputs(connection: Connection, manifest: Path, target: Path, archive:
         ):
             records = batch.to_pylist()
             attempts = {image["attempt_id"] for record in records for image in record["images"]}
-            made = derived_of(connection, archive, attempts)
+            made = derived_of(connection, archive.name, attempts)
             rows = []
             for record in records:
                 for image in record["images"]:
@@ -52,7 +53,7 @@ def write_outputs(connection: Connection, manifest: Path, target: Path, archive:
                                 **{name: record[name] for name in ("row_number", "row_key", "shot")},
                                 **{name: getattr(file, name) for name in SCHEMA.names[5:11]},
                                 "slot": image["slot"],
-                                "uri": f"{archive}/{file.path}",
+                                "uri": archive.uri(file.path),
                                 "picture_path": image["path"],
                             }
                         )

@@ -77,7 +77,7 @@ def plain_columns(frozen: pa.RecordBatch, jobs: Sequence[Plain], run: RunFacts) 
         "task_ids": [[each.task_id] for each in attempts],
         "attempts": [1] * count,
         "cheapest_usd": _money([usd or None for usd in of_mine("cheapest_usd")]),
-        "images": _images(jobs, run.archive),
+        "images": _images(jobs, run.places[run.archive]),
         "image_count": [len(job.pictures) for job in jobs],
         "quoted_usd": _money(of_mine("quoted_usd")),
         "billed_usd": _money(of_mine("billed_usd")),
@@ -110,13 +110,13 @@ def _money(millionths: Sequence[int | None]) -> pa.Array:
     return pc.multiply(pa.array(millionths, pa.int64()).cast(pa.decimal128(19, 0)), _MICRO).cast(MONEY)
 
 
-def _images(jobs: Sequence[Plain], archive: str) -> pa.Array:
+def _images(jobs: Sequence[Plain], root: str) -> pa.Array:
     kind = RECORD.field("images").type
     pictures = [picture for job in jobs for picture in job.pictures]
     attempts = [job.attempt for job in jobs for _ in job.pictures]
     values = {name: [getattr(each, name) for each in pictures] for name in _OF_PICTURE}
     values |= {name: [getattr(each, name) for each in attempts] for name in ("attempt_id", "gateway", "task_id")}
-    values["uri"] = [f"{archive}/{each.path}" for each in pictures]
+    values["uri"] = [f"{root}/{each.path}" for each in pictures]
     values["source_url"] = [each.url.split("?", 1)[0] for each in pictures]  # the query may be a signature
     fields = list(kind.value_type)
     structs = pa.StructArray.from_arrays([pa.array(values[each.name], each.type) for each in fields], fields=fields)

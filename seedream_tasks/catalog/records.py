@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from ..core.capabilities import BY_OFFER
 from ..core.jobs import Job
 from ..core.money import ZERO
 from ..core.states import WORST_FIRST, AttemptState, Closed, Reason, RecordStatus, SlotState
+from ..ledger import archives
 from ..ledger.facts import Admission
+from ..ledger.store import Ledger
 from ..ledger.views import Attempt, JobView, Picture
+from ..media.archive import Archive
 
 _OF_LIVE = {
     AttemptState.INTENT: RecordStatus.IN_FLIGHT,
@@ -32,7 +35,13 @@ class RunFacts:
 
     run_id: str
     simulated: bool
-    archive: str  # root URI
+    archive: str  # its name in the ledger
+    places: Mapping[str, str]  # archive -> root URI, where it is now
+
+    @classmethod
+    def of(cls, ledger: Ledger, archive: Archive, run_id: str, simulated: bool) -> Self:
+        """A run as its records are computed into this archive."""
+        return cls(run_id, simulated, archive.name, {**ledger.read_now(archives.places), archive.name: archive.root})
 
 
 def may_be_stale(frozen: Mapping[str, Any], view: JobView | None) -> bool:
@@ -81,7 +90,7 @@ def record(
         "route_reason": last.route_reason if last else (admission.message if admission else None),
         "cheapest_usd": _sum(each.cheapest_usd for each in mine if _counts(each))
         or (admission.cheapest_usd if admission else None),
-        "images": [_image(each, known[each.attempt_id], run.archive) for each in shown],
+        "images": [_image(each, known[each.attempt_id], run) for each in shown],
         "image_count": len(shown),
         "quoted_usd": _sum(each.quoted_usd for each in mine if each.state is not AttemptState.NOT_SENT),
         "billed_usd": _sum(each.billed_usd for each in mine),
@@ -203,12 +212,12 @@ def _warnings(
     return list(dict.fromkeys(found))
 
 
-def _image(picture: Picture, attempt: Attempt, archive: str) -> dict[str, Any]:
-    root = archive if archive in picture.copies else next(iter(picture.copies))
-    path = picture.copies[root]
+def _image(picture: Picture, attempt: Attempt, run: RunFacts) -> dict[str, Any]:
+    archive = run.archive if run.archive in picture.copies else next(iter(picture.copies))
+    path = picture.copies[archive]
     return {
         "slot": picture.slot,
-        "uri": f"{root}/{path}",
+        "uri": f"{run.places.get(archive, archive)}/{path}",
         "path": path,
         "sha256": picture.sha256,
         "width": picture.width,

@@ -8,7 +8,7 @@ import click
 from ..core.errors import InputError
 from ..core.money import plain
 from ..core.states import AttemptState
-from ..engine.context import open_pair
+from ..engine.pairing import open_pair
 from ..engine.settings import known_locations
 from ..ledger import facts, views
 from . import options

@@ -7,7 +7,7 @@ import click
 from ..core.capabilities import GATEWAYS
 from ..core.errors import InputError
 from ..core.money import dollars, plain
-from ..engine.context import open_pair
+from ..engine.pairing import open_pair
 from ..engine.settings import amount, known_locations
 from ..ledger import budgets
 from . import options

@@ -5,10 +5,12 @@ import click
 from ..core.money import dollars, plain
 from ..engine.exporting import export as export_ledger
 from ..engine.pruning import prune as prune_archive
+from ..engine.rebuild import merge as merge_ledger
 from ..engine.rebuild import rebuild as rebuild_ledger
 from ..engine.settings import known_locations, locations
 from ..ledger.schema import SCHEMA_VERSION
 from ..ledger.store import open_ledger, shown_url
+from ..media.archive import Archive
 from . import options
 from .main import print_json
 
@@ -21,12 +23,15 @@ def ledger() -> None:
 
 
 @ledger.command()
-@options.places
+@click.option("--archive", "archives", metavar="URI", multiple=True, help="An archive of the ledger; may be repeated.")
+@options.ledger
+@click.option("--merge", is_flag=True, help="Add to the ledger that is there what the archives know and it does not.")
 @options.as_json
-def rebuild(archive: str | None, ledger: str | None, json_: bool) -> int:
-    """Restore a lost ledger from the archive's manifests. Jobs that may have been paid for become unknown."""
-    place = locations(archive, ledger, simulated=False)
-    done = rebuild_ledger(place)
+def rebuild(archives: tuple[str, ...], ledger: str | None, merge: bool, json_: bool) -> int:
+    """Restore a lost ledger from its archives, or bring one up to them. What may have been paid for becomes unknown."""
+    place = locations(archives[0] if archives else None, ledger, simulated=False)
+    given = [place.archive, *(Archive(each) for each in archives[1:])]
+    done = (merge_ledger if merge else rebuild_ledger)(given, place.ledger_url)
     if json_:
         print_json(
             {
@@ -36,14 +41,25 @@ def rebuild(archive: str | None, ledger: str | None, json_: bool) -> int:
                 "pictures": done.pictures,
                 "unknown": done.unknown,
                 "unknown_usd": plain(done.unknown_usd),
+                "found": done.found,
+                "found_usd": plain(done.found_usd),
             }
         )
-    else:
-        click.echo(f"restored {done.runs} runs, {done.jobs} jobs, {done.attempts} attempts, {done.pictures} pictures")
-        if done.unknown:
-            click.echo(
-                f"{done.unknown} jobs may have been paid for and are unknown now: {dollars(done.unknown_usd)} at risk"
-            )
+        return 0
+    if merge and done.nothing:
+        click.echo("nothing to add: the ledger knows all that the archive does")
+        return 0
+    word = "added" if merge else "restored"
+    click.echo(f"{word} {done.runs} runs, {done.jobs} jobs, {done.attempts} attempts, {done.pictures} pictures")
+    if done.found:
+        click.echo(
+            f"{done.found} more pictures stand in the archive, of which no manifest says what they cost:"
+            f" {dollars(done.found_usd)} at risk for them"
+        )
+    if done.unknown:
+        click.echo(
+            f"{done.unknown} jobs may have been paid for and are unknown now: {dollars(done.unknown_usd)} at risk"
+        )
     return 0
 
 

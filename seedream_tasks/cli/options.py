@@ -10,15 +10,19 @@ from .blocks import ledger_url
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def places(command: F) -> F:
-    """--archive and --ledger: every command that touches money takes them."""
-    command = click.option(
+def ledger(command: F) -> F:
+    """--ledger, by URL or by block."""
+    return click.option(
         "--ledger",
         metavar="URL",
         callback=ledger_url,
         help="Ledger, sqlite:///... or postgresql://..., or a block: seedream-ledger/NAME.",
     )(command)
-    return click.option("--archive", metavar="URI", help="Where the pictures are kept.")(command)
+
+
+def places(command: F) -> F:
+    """--archive and --ledger: every command that touches money takes them."""
+    return click.option("--archive", metavar="URI", help="Where the pictures are kept.")(ledger(command))
 
 
 def as_json(command: F) -> F:

@@ -9,9 +9,10 @@ from ..catalog.tables import stating
 from ..core.money import dollars
 from ..core.preflight import shown
 from ..core.pricing import PriceBook, quote
-from ..engine.context import known_kind, open_known
+from ..engine.context import known_kind
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request, Understood, documented, forecast
+from ..engine.pairing import open_known
 from ..engine.planning import Planned
 from ..engine.settings import amount, locations, retry_words
 from . import options

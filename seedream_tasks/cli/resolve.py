@@ -13,8 +13,8 @@ from ..core.errors import InputError
 from ..core.money import ZERO, dollars, plain
 from ..core.outcomes import ErrorClass, ErrorInfo
 from ..core.states import AttemptState
-from ..engine.context import open_pair
 from ..engine.evidence import evidence
+from ..engine.pairing import open_pair
 from ..engine.settings import known_locations
 from ..gateways.client import DIALECTS, SYNCHRONOUS_TIMEOUT_S
 from ..ledger import facts, records, views

@@ -5,7 +5,7 @@ import getpass
 import click
 
 from ..core.money import dollars
-from ..engine.context import open_pair
+from ..engine.pairing import open_pair
 from ..engine.reviewing import apply_review, read_review
 from ..engine.settings import known_locations, read_text
 from . import options

@@ -9,7 +9,7 @@ import click
 from aiohttp import web
 
 from ..core.errors import SeedreamError
-from ..engine.context import open_pair
+from ..engine.pairing import open_pair
 from ..engine.settings import known_locations
 from ..orchestration.announcing import PrefectApi
 from ..service.app import Service

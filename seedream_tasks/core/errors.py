@@ -5,6 +5,7 @@
     │   ├── ConfigurationError     gateways, keys, archive or ledger do not fit together
     │   │   ├── KindMismatch       real and simulated would mix
     │   │   └── LedgerMismatch     an archive names another ledger, or a used archive has none
+    │   │       └── LedgerBehind   the archive knows of more than the ledger does
     │   └── RowError               one catalog row cannot become a job: its record is `invalid`, the run goes on
     ├── LedgerRefusal              the ledger says no before anything is written
     │   ├── SlotsTaken             another attempt holds the slots: nothing to buy here
@@ -83,6 +84,12 @@ class LedgerMismatch(ConfigurationError):
     """The archive belongs to another ledger, or was used without this one."""
 
     code = "ledger_mismatch"
+
+
+class LedgerBehind(LedgerMismatch):
+    """The archive knows of runs, or of what runs did, that the ledger does not know: it was restored, or lags."""
+
+    code = "ledger_behind"
 
 
 class RowError(InputError):

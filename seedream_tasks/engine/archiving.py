@@ -17,11 +17,11 @@ from ..core.jobs import JobName
 from ..core.pictures import Stored
 from ..core.states import AttemptState
 from ..gateways.http import HttpClients
-from ..ledger import missing, views
+from ..ledger import archives, facts, missing, views
 from ..ledger import pictures as records
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, Picture
-from ..media.archive import MARKER, Archive, safe_key
+from ..media.archive import Archive, safe_key
 from ..media.images import EXTENSIONS
 from ..media.keeping import Keeper, Wanted
 from .keeping import Keeping
@@ -236,13 +236,19 @@ class Archiver:
 
         def work() -> bytes:
             problem, gone = "no copy is known", True
-            for root, path in picture.copies.items():
+            for path in set(picture.copies.values()):
+                # An archive that was copied has it where the original does.
+                if (content := _whole(self._archive, path, picture)) is not None:
+                    return content
+            for archive, path in picture.copies.items():
                 try:
-                    other = Archive(root)
+                    other = Archive(self._ledger.read_now(archives.places).get(archive, archive))
+                    if not self._is_ours(other, archive):
+                        problem, gone = f"the archive {archive} is not at {other.root}: moved, or not mounted", False
+                        continue
                     if (content := _whole(other, path, picture)) is not None:
                         return content
                     problem = f"{other.uri(path)} is gone, or is not the picture that was archived"
-                    gone &= other.exists(MARKER)  # else the archive itself is not there: an unmounted disk
                 except SeedreamError as fault:
                     problem, gone = fault.message, False
             raise ArchiveFault(problem, gone=gone)
@@ -252,8 +258,8 @@ class Archiver:
         except ArchiveFault as fault:
             if fault.facts.get("gone"):
                 which = [(picture.attempt_id, picture.ordinal)]
-                for root in picture.copies:
-                    await self._ledger.write(lambda connection, root=root: missing.gone(connection, root, which))  # type: ignore[misc]
+                for archive in picture.copies:
+                    await self._ledger.write(lambda connection, of=archive: missing.gone(connection, of, which))  # type: ignore[misc]
             raise
         first = await self._ledger.read(lambda connection: views.is_first_of_case(connection, name.row_key))
         stem = _stem(name, picture, safe_key(name.row_key, first))
@@ -262,6 +268,13 @@ class Archiver:
         await self._ledger.write(
             lambda connection: records.copied(connection, picture.attempt_id, picture.ordinal, stored)
         )
+
+    def _is_ours(self, other: Archive, name: str) -> bool:
+        """Whether that archive of this ledger stands there, and not another one, or an empty mount."""
+        marker = other.marker()
+        if marker is None or marker["ledger_id"] != self._ledger.read_now(facts.ledger_id):
+            return False
+        return str(marker.get("archive", name)) == name
 
 
 def _stem(name: JobName, picture: Picture, folder: str) -> str:

@@ -12,19 +12,20 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ..core.errors import ArchiveFault, LedgerMismatch, SeedreamError
+from ..core.errors import SeedreamError
 from ..core.jobs import JobName
 from ..core.money import ZERO, plain
 from ..core.states import AttemptState
 from ..gateways.client import Account
-from ..ledger import facts, records, views
+from ..ledger import archives, facts, records, views
 from ..ledger.records import Recorded
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, batched
 from ..media.archive import Archive
 from .callbacks import find_by_callback
-from .context import belong_together, lanes_to, open_pair
+from .context import lanes_to
 from .following import Follower, Whose, age_s, run_all
+from .pairing import belong_together, open_pair
 from .progress import Progress
 from .publishing import manifest_uris, publish_concerned
 from .settings import Locations, verifies_in_full
@@ -79,25 +80,25 @@ async def _collect(
 ) -> Collected:
     done = Collected()
     settled: set[str] = set()
-    archives = {place.archive.root: place.archive}
+    known = {place.archive.name: place.archive}
     async with AsyncExitStack() as stack:
         needed = await ledger.read(facts.accounts_in_flight)
         http, lanes = await stack.enter_async_context(lanes_to(ledger, place, needed, accounts))
         await find_by_callback(ledger, lanes)
         live = await ledger.read(views.live_ids)
-        for root in await ledger.read(facts.archives_to_finish):
-            if root not in archives and (other := _also(ledger, root)) is not None:
-                archives[root] = other
-        for root, archive in archives.items():
+        for name in await ledger.read(facts.archives_to_finish):
+            if name not in known and (other := await asyncio.to_thread(_also, ledger, name)) is not None:
+                known[name] = other
+        for name, archive in known.items():
             whose = Whose("", 0.0, lambda: None, _tell_fault, in_full=verifies_in_full())
             follower = Follower(ledger, archive, lanes, http, progress, whose)
             try:
                 for ids in batched(live, _AT_ONCE):
-                    await _pass(ledger, follower, root, ids, done)
+                    await _pass(ledger, follower, name, ids, done)
             finally:
                 await follower.close()
             settled |= follower.others
-    for archive in archives.values():
+    for archive in known.values():
         written = await asyncio.to_thread(publish_concerned, ledger, archive, settled)
         done.manifests += manifest_uris(archive, written)
     by_state: Counter[AttemptState] = Counter(await ledger.read(views.count_by_state))
@@ -112,18 +113,19 @@ def _tell_fault(fault: SeedreamError) -> None:
     logger.error("%s", fault)
 
 
-def _also(ledger: Ledger, root: str) -> Archive | None:
+def _also(ledger: Ledger, name: str) -> Archive | None:
     """Another archive that runs of this ledger use; None where it cannot be reached, or is not this ledger's."""
+    root = ledger.read_now(archives.places).get(name, name)
     try:
         archive = Archive(root)
-        belong_together(ledger, Locations(archive, ledger.url), archive.marker(), used=True)
-    except (ArchiveFault, LedgerMismatch, SeedreamError) as fault:
+        belong_together(ledger, archive, archive.marker(), archive.list_runs())
+    except SeedreamError as fault:
         logger.warning("what runs left in %s stays as it is: %s", root, fault)
         return None
-    return archive
+    return archive if archive.name == name else None
 
 
-async def _pass(ledger: Ledger, follower: Follower, root: str, ids: Sequence[str], done: Collected) -> None:
+async def _pass(ledger: Ledger, follower: Follower, archive: str, ids: Sequence[str], done: Collected) -> None:
     """Look at those of these attempts that belong to runs of this archive and are due."""
 
     def due(connection: Connection) -> tuple[list[Attempt], dict[str, JobName]]:
@@ -133,7 +135,7 @@ async def _pass(ledger: Ledger, follower: Follower, root: str, ids: Sequence[str
         mine = [
             each
             for each in found
-            if home.get(each.run_id) == root
+            if home.get(each.run_id) == archive
             and (each.state is AttemptState.DELIVERED or each.next_look_at is None or each.next_look_at <= now)
         ]
         return mine, views.job_names(connection, [each.job_key for each in mine])

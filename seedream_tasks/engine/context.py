@@ -7,25 +7,23 @@ import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import chain
 from pathlib import Path
 
 from ..core.capabilities import BY_OFFER, MODELS
-from ..core.errors import ConfigurationError, GatewayFault, KindMismatch, LedgerMismatch, NotThisGateway, SeedreamError
+from ..core.errors import ConfigurationError, GatewayFault, KindMismatch, NotThisGateway, SeedreamError
 from ..core.pricing import PriceBook, PriceRow
 from ..gateways.client import Account, GatewayClient, Probe
 from ..gateways.dialect import Balance
 from ..gateways.http import HttpClients
-from ..ledger import facts, records
-from ..ledger.rescue import other_folder, rescued, take_in
-from ..ledger.store import Ledger, exists, open_ledger, parse_url, shown_url
-from ..media.archive import MARKER, Archive
+from ..ledger import facts
+from ..ledger.store import Ledger
+from ..media.archive import Archive
 from ..media.references import References
 from .callbacks import find_by_callback
 from .embedded import embedded_sandbox, sandbox_state
 from .lanes import Lane, Limits
+from .pairing import check_kind, open_pair, rescue_folder, settle_kind, still_there
 from .settings import EMBEDDED, Locations, configured, sandbox_account
 from .shares import Shares, shares_in
 
@@ -55,149 +53,6 @@ class RunContext:
     asks: bool = True  # False: where callbacks are on, nobody polls
     in_full: bool = True  # decode every pixel of what is archived
     owns_run: bool = True  # False: another process began the run and goes on when this one leaves
-
-
-def rescue_folder(place: Locations) -> Path:
-    """Where rescue files stand: beside an SQLite ledger, else in the working folder."""
-    url = parse_url(place.ledger_url)
-    return Path(str(url.database)).parent if url.get_backend_name() == "sqlite" else Path.cwd()
-
-
-def open_pair(place: Locations, create: bool = True, migrates: bool | None = None) -> Ledger:
-    """Open the ledger that belongs to an archive. Raises LedgerMismatch (exit 2) when they do not belong together.
-
-    `migrates`: whether an older version's ledger may be changed, as `open_ledger` has it.
-    """
-    marker = place.archive.marker()
-    there = exists(place.ledger_url)
-    used = marker is not None or bool(place.archive.list_runs())
-    if used and not there:
-        raise _no_ledger(place)
-    if not there and not create:
-        raise ConfigurationError(f"there is no ledger at {shown_url(place.ledger_url)}", field="ledger")
-    ledger = open_ledger(place.ledger_url, create=not there, migrates=migrates)
-    try:
-        belong_together(ledger, place, marker, used)
-        _take_in_rescued(ledger, rescue_folder(place))
-        ledger.write_now(records.overdue_intents)
-    except BaseException:
-        ledger.close()
-        raise
-    return ledger
-
-
-def _take_in_rescued(ledger: Ledger, folder: Path) -> None:
-    """Take in the rescue files beside the ledger, and those that could not be written there."""
-    for path, answers in chain(rescued(folder), rescued(other_folder())):
-        ours = ledger.write_now(lambda connection, kept=answers: take_in(connection, kept))  # type: ignore[misc]
-        if answers and not ours:
-            # The other folder holds the files of every ledger that this user has.
-            logger.log(
-                logging.WARNING if path.parent == folder else logging.DEBUG,
-                "%s is another ledger's and stays where it is",
-                path,
-            )
-            continue
-        path.rename(path.with_suffix(".taken-in"))
-        logger.warning("%s: %s rescued acceptances are in the ledger now", path, ours)
-
-
-def open_known(place: Locations) -> Ledger | None:
-    """The ledger of an archive for reading only; None where neither has been used. Raises LedgerMismatch."""
-    marker = place.archive.marker()
-    used = marker is not None or bool(place.archive.list_runs())
-    if not exists(place.ledger_url):
-        if used:
-            raise _no_ledger(place)
-        return None
-    ledger = open_ledger(place.ledger_url, create=False, read_only=True)
-    try:
-        belong_together(ledger, place, marker, used)
-    except BaseException:
-        ledger.close()
-        raise
-    return ledger
-
-
-def _way_out(place: Locations) -> str:
-    return f"seedream ledger rebuild --archive {place.archive.root} --ledger {shown_url(place.ledger_url)}"
-
-
-def _no_ledger(place: Locations) -> LedgerMismatch:
-    return LedgerMismatch(
-        f"the archive {place.archive.root} was used with a ledger that is not at {shown_url(place.ledger_url)};"
-        " a new one would buy its pictures again",
-        field="ledger",
-        hint=f"give the right --ledger, or restore it: {_way_out(place)}",
-    )
-
-
-def belong_together(ledger: Ledger, place: Locations, marker: Mapping[str, object] | None, used: bool) -> None:
-    """Raises LedgerMismatch when a used archive is not this ledger's."""
-    own = ledger.read_now(facts.ledger_id)
-    if used and (marker is None or marker["ledger_id"] != own):
-        other = marker["ledger_id"] if marker else "unknown"
-        raise LedgerMismatch(
-            f"the archive {place.archive.root} belongs to the ledger {other}, not to {shown_url(place.ledger_url)} ({own})",
-            field="ledger",
-            hint=f"give the right --ledger, or restore it: {_way_out(place)}",
-        )
-
-
-def _still_there(ledger: Ledger, archive: Archive) -> None:
-    """Raises LedgerMismatch for an archive that this ledger knows but that is empty: its pictures would pass for archived."""
-    if archive.marker() is None and ledger.read_now(lambda connection: facts.has_run_in(connection, archive.root)):
-        raise LedgerMismatch(
-            f"the archive {archive.root} holds pictures by the ledger {shown_url(ledger.url)}, but it is empty or not there",
-            field="archive",
-            hint="mount or restore it; another --archive gets copies of what can still be read here",
-        )
-
-
-def check_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
-    """Refuse to mix real and simulated; writes nothing. Raises KindMismatch."""
-    _check_archive(archive, simulated)
-    has = ledger.read_now(facts.kind)
-    if has is not None:
-        _check_ledger(ledger, has, simulated)
-
-
-def _check_archive(archive: Archive, simulated: bool) -> Mapping[str, object] | None:
-    kind = facts.SIMULATED if simulated else facts.REAL
-    marker = archive.marker()
-    if marker is not None and marker.get("kind") != kind:
-        raise KindMismatch(
-            f"this run is {kind}, but the archive {archive.root} holds {marker.get('kind')} pictures",
-            field="archive",
-            hint="give another --archive" + ("" if simulated else ", or --sandbox"),
-        )
-    return marker
-
-
-def _check_ledger(ledger: Ledger, has: str, simulated: bool) -> None:
-    kind = facts.SIMULATED if simulated else facts.REAL
-    if has != kind:
-        raise KindMismatch(
-            f"this run is {kind}, but the ledger {shown_url(ledger.url)} is {has}",
-            field="ledger",
-            hint="give another --ledger",
-        )
-
-
-def settle_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
-    """Give ledger and archive their kind, or refuse to mix. Raises KindMismatch."""
-    kind = facts.SIMULATED if simulated else facts.REAL
-    marker = _check_archive(archive, simulated)
-    _check_ledger(ledger, ledger.write_now(lambda connection: facts.set_kind(connection, kind)), simulated)
-    if marker is None:
-        archive.publish_json(
-            MARKER,
-            {
-                "ledger_id": ledger.read_now(facts.ledger_id),
-                "kind": kind,
-                "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            },
-        )
 
 
 def known_kind(ledger: Ledger, archive: Archive, accounts: Mapping[str, Account] | None) -> bool:
@@ -374,7 +229,7 @@ async def opened(
     """Open everything a run needs and check that it fits together, before the first claim or reuse."""
     ledger = await asyncio.to_thread(open_pair, place)
     try:
-        await asyncio.to_thread(_still_there, ledger, place.archive)
+        await asyncio.to_thread(still_there, ledger, place.archive)
         async with HttpClients() as http, shares_in(ledger) as shares:
             clients = {name: GatewayClient(account, http) for name, account in accounts.items()}
             found, out, balances = await check_accounts(list(clients.values()), ledger, simulated)

@@ -34,12 +34,12 @@ class Deriver:
         """Standing pictures of this archive whose file is not there, or was made with another profile."""
         if job.output is None:
             return []
-        root, profile = self._archive.root, job.output.digest
+        name, profile = self._archive.name, job.output.digest
         return [
             each
             for each in view.standing()
-            if root in each.copies
-            and view.derived.get((each.attempt_id, each.ordinal, root)) != profile
+            if name in each.copies
+            and view.derived.get((each.attempt_id, each.ordinal, name)) != profile
             and (each.attempt_id, each.ordinal) not in self._failed
         ]
 
@@ -58,14 +58,14 @@ class Deriver:
     def _made(self, job: Job, picture: Picture) -> Derived:
         if job.output is None:
             raise AssertionError("only jobs with an output profile come here")
-        path = picture.copies[self._archive.root]
+        path = picture.copies[self._archive.name]
         made = make_output(self._archive.read(path), job.output, edited=job.operation == "edit")
         target = output_path(path, OUTPUT_FORMATS[job.output.format])
         self._archive.publish_bytes(target, made.content)
         return Derived(
             picture.attempt_id,
             picture.ordinal,
-            self._archive.root,
+            self._archive.name,
             job.output.digest,
             target,
             hashlib.sha256(made.content).hexdigest(),

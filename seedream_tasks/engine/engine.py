@@ -35,6 +35,7 @@ from ..ledger.views import Attempt, JobView, Picture
 from .buying import Buyer, Purchase
 from .context import RunContext
 from .deriving import Deriver
+from .finding import Finder
 from .following import Follower, Whose, run_all
 from .lanes import Lane
 from .presenting import Presenter
@@ -63,6 +64,7 @@ class Engine:
         self._deriver = Deriver(context.ledger, context.archive, progress)
         self._presenter = Presenter(context.references, context.ledger, lambda: self.stopping or self.fault is not None)
         self._looks = ReferenceThumbnails(context.references, context.archive)
+        self._finder = Finder(context.ledger, context.archive, context.run_id, progress, context.in_full)
         self._buyer = Buyer(
             context.ledger,
             context.run_id,
@@ -98,6 +100,7 @@ class Engine:
         given_up: set[int] = set()
         not_at: dict[str, str] = {}
         began = _now()
+        looked = False
         while True:
             view = view or await self._view(job)
             work: list[Awaitable[int | None]] = [
@@ -107,6 +110,11 @@ class Engine:
             work += [self._deriver.make(job, view)] if self._deriver.missing(job, view) else []
             wants = self._wanted(job, view) if selected and not self.stopping and self.fault is None else []
             wants = [replace(want, slots=tuple(slot for slot in want.slots if slot not in given_up)) for want in wants]
+            if wants and not looked:
+                looked = True
+                if await self._stands_there(job, wants):
+                    view = None
+                    continue
             purchases = [self._buy(job, view, want, given_up, not_at, began) for want in wants if want.slots]
             only_buys = not work and job.output is None
             if purchases:
@@ -122,6 +130,8 @@ class Engine:
     async def submit(self, job: Job) -> list[str]:
         """Buy the free slots and return at once: the attempts of this job that are live or hold its pictures."""
         view = await self._view(job)
+        if await self._stands_there(job, self._wanted(job, view)):
+            view = await self._view(job)
         given_up: set[int] = set()
         for want in self._wanted(job, view):
             await self._buy(job, view, want, given_up, {}, _now(), follow=False)
@@ -162,6 +172,12 @@ class Engine:
     def _wanted(self, job: Job, view: JobView) -> list[Want]:
         return wanted(job.n, view.slots, view.past, self.context.run_id, self.context.retry, job.top_up, job.slots)
 
+    async def _stands_there(self, job: Job, wants: Sequence[Want]) -> bool:
+        """Whether images that would be bought stand in the archive already: they are taken in, at risk for what they may cost."""
+        free = [slot for want in wants for slot in want.slots]
+        usd = max((each.price.highest_usd for each in self.offers(job) if each.price), default=ZERO)
+        return await self._finder.take_in(job, free, usd)
+
     def _is_to_follow(self, attempt: Attempt) -> bool:
         return attempt.state in FOLLOWED and attempt.attempt_id not in self.follower.left
 
@@ -169,7 +185,7 @@ class Engine:
         return any(self._lacks_copy(picture) for picture in view.standing())
 
     def _lacks_copy(self, picture: Picture) -> bool:
-        missing = self.context.archive.root not in picture.copies
+        missing = self.context.archive.name not in picture.copies
         return missing and (picture.attempt_id, picture.ordinal) not in self._uncopied
 
     async def _view(self, job: Job) -> JobView:

@@ -64,7 +64,7 @@ class Lookup:
         presence = self._presence
         if presence is None:
             return frozenset(ledger.read_now(lambda connection: at_rest(connection, wanted, None)))
-        found = ledger.read_now(lambda connection: at_rest(connection, wanted, presence.root))
+        found = ledger.read_now(lambda connection: at_rest(connection, wanted, presence.archive))
         return frozenset(key for key, files in found.items() if presence.holds(files))
 
     def _views(self, ledger: Ledger, drafts: Sequence[Draft]) -> dict[str, JobView]:

@@ -32,9 +32,9 @@ class Presence:
         self.gone = 0
 
     @property
-    def root(self) -> str:
-        """The archive's root, as the ledger knows it."""
-        return self._archive.root
+    def archive(self) -> str:
+        """The archive's name, as the ledger knows it."""
+        return self._archive.name
 
     def holds(self, files: Iterable[File]) -> bool:
         """Whether all these files stand in the archive. Raises ArchiveFault."""
@@ -42,31 +42,31 @@ class Presence:
 
     def settle(self, views: Mapping[str, JobView]) -> bool:
         """Record what has gone, or come back; True when there was any. Raises ArchiveFault, LedgerFault."""
-        root = self._archive.root
-        standing = [each for view in views.values() for each in view.standing() if root in each.copies]
+        name = self._archive.name
+        standing = [each for view in views.values() for each in view.standing() if name in each.copies]
         lost = [
-            each for view in views.values() for each in view.pictures if each.state == "lost" and root in each.copies
+            each for view in views.values() for each in view.pictures if each.state == "lost" and name in each.copies
         ]
         gone = [(each.attempt_id, each.ordinal) for each in standing if not self._stands(each)]
         back = {
-            (each.attempt_id, each.ordinal): each.copies[root] for each in lost if self._stands(each)
+            (each.attempt_id, each.ordinal): each.copies[name] for each in lost if self._stands(each)
         } | self._out_of_the_trash(views)
         if gone:
             self.gone += len(gone)
-            self._ledger.write_now(lambda connection: missing.gone(connection, root, gone))
+            self._ledger.write_now(lambda connection: missing.gone(connection, name, gone))
         if back:
-            self._ledger.write_now(lambda connection: missing.found_again(connection, root, back))
+            self._ledger.write_now(lambda connection: missing.found_again(connection, name, back))
         return bool(gone or back)
 
     def _out_of_the_trash(self, views: Mapping[str, JobView]) -> dict[tuple[str, int], str]:
         """Pruned images that are wanted again, with the paths that they have again."""
-        root, back = self._archive.root, {}
+        name, back = self._archive.name, {}
         for view in views.values():
             open_to_them = {(each.slot, each.attempt_id) for each in view.slots if each.closed is Closed.PRUNED}
             for each in view.pictures:
-                if root not in each.copies or (each.slot, each.attempt_id) not in open_to_them:
+                if name not in each.copies or (each.slot, each.attempt_id) not in open_to_them:
                     continue
-                path = each.copies[root]
+                path = each.copies[name]
                 before = path_before(path) or path  # itself: the prune was stopped before it had moved the file
                 if before != path and self._archive.size(path) == each.bytes and self._archive.size(before) is None:
                     self._archive.move(path, before)
@@ -84,7 +84,7 @@ class Presence:
             )
 
     def _stands(self, picture: Picture) -> bool:
-        return self._is_there(picture.copies[self._archive.root], picture.bytes)
+        return self._is_there(picture.copies[self._archive.name], picture.bytes)
 
     def _is_there(self, path: str, size: int | None) -> bool:
         if self._archive.is_local or not path.startswith(f"{_PICTURES}/"):

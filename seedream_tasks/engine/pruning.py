@@ -23,7 +23,7 @@ from ..ledger.pruning import Kept, forget_copies, forget_paths, give_up, is_shar
 from ..ledger.store import Ledger
 from ..ledger.views import batched
 from ..media.archive import Archive
-from .context import open_known, open_pair
+from .pairing import open_known, open_pair
 from .settings import Locations
 
 REMOVED, SUPERSEDED, QUARANTINE = "removed", "superseded", "quarantine"
@@ -101,7 +101,7 @@ def prune(place: Locations, delete: bool, quarantine: bool = False, at_most: int
 
         def look(connection: Connection) -> tuple[Pruned, list[Kept]]:
             found, given_up = Pruned(delete, newest.run_id, newest.catalog_uri), []
-            for kept in kept_in(connection, place.archive.root):
+            for kept in kept_in(connection, place.archive.name):
                 found.of_images += kept.state != "pruned"
                 reason = newest.reason_to_go(kept, quarantine)
                 if reason is not None:
@@ -141,9 +141,9 @@ def _set_aside(
 ) -> None:
     """`in_trash`: what is there already, by the path it had: a prune that was stopped had come so far."""
     # First the ledger: whoever is stopped in the middle leaves files that the next prune finds, and no record without a file.
-    root = archive.root
-    ledger.write_now(lambda connection: give_up(connection, root, some, why))
-    shared = ledger.read_now(lambda connection: [each for each in some if is_shared(connection, root, each)])
+    name = archive.name
+    ledger.write_now(lambda connection: give_up(connection, name, some, why))
+    shared = ledger.read_now(lambda connection: [each for each in some if is_shared(connection, name, each)])
     moved = {}
     for each in some:
         if each in shared:
@@ -156,8 +156,8 @@ def _set_aside(
         moved[in_trash.get(each.path, path)] = each
 
     def record(connection: Connection) -> None:
-        moved_to_trash(connection, root, moved)
-        forget_copies(connection, root, shared)
+        moved_to_trash(connection, name, moved)
+        forget_copies(connection, name, shared)
 
     ledger.write_now(record)
 
@@ -166,7 +166,7 @@ def _empty(ledger: Ledger, archive: Archive, paths: list[str]) -> None:
     for some in batched(paths, _AT_ONCE):
         for path in some:
             archive.delete(path)
-        ledger.write_now(lambda connection, gone=some: forget_paths(connection, archive.root, gone))  # type: ignore[misc]
+        ledger.write_now(lambda connection, gone=some: forget_paths(connection, archive.name, gone))  # type: ignore[misc]
 
 
 class _Newest:
@@ -222,8 +222,8 @@ def _check(ledger: Ledger, archive: Archive, run_id: str, provisional: bool) -> 
     """The manifest must be the last word of the newest run, and nobody may be at work. Raises ConfigurationError."""
 
     def look(connection: Connection) -> tuple[str | None, list[str]]:
-        newest = facts.newest_run(connection, archive.root)
-        at_work = [run.run_id for run in facts.unfinished_runs(connection, archive.root) if run.alive]
+        newest = facts.newest_run(connection, archive.name)
+        at_work = [run.run_id for run in facts.unfinished_runs(connection, archive.name) if run.alive]
         if at_work:
             return f"the run {at_work[0]} is at work in {archive.root}", []
         if provisional or newest is None or newest.run_id != run_id:

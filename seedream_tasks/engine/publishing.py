@@ -12,6 +12,7 @@ from ..ledger import facts
 from ..ledger.facts import Run
 from ..ledger.store import Ledger
 from ..media.archive import Archive
+from . import marks
 
 
 def publish(
@@ -23,6 +24,7 @@ def publish(
     """
     summary = write_manifest(ledger, archive, run_id, provisional, parts)
     write_contact_sheet(ledger, archive, run_id)
+    marks.renew(ledger, archive, run_id)
     return summary
 
 
@@ -35,11 +37,11 @@ def publish_concerned(ledger: Ledger, archive: Archive, settled: Collection[str]
     """
 
     def out_of_date(connection: Connection) -> list[Run]:
-        found = {run.run_id: run for run in facts.unfinished_runs(connection, archive.root)}
+        found = {run.run_id: run for run in facts.unfinished_runs(connection, archive.name)}
         others = [facts.find_run(connection, run_id) for run_id in settled]
-        found.update({run.run_id: run for run in others if run is not None and run.archive == archive.root})
+        found.update({run.run_id: run for run in others if run is not None and run.archive == archive.name})
         # Whoever settled something may have died before it wrote the newest one: it is written whenever another is.
-        newest = facts.newest_run(connection, archive.root) if found else None
+        newest = facts.newest_run(connection, archive.name) if found else None
         if newest is not None:
             found[newest.run_id] = newest
         return sorted(found.values(), key=lambda run: run.created_at)

@@ -15,6 +15,7 @@ from ..gateways.http import HttpClients
 from ..ledger.views import JobView, job_views
 from .context import RunContext
 from .engine import Engine
+from .marks import marking
 from .progress import Progress
 
 logger = logging.getLogger("seedream_tasks.engine")
@@ -130,14 +131,15 @@ _collector = _Collector()
 @asynccontextmanager
 async def engine_for(context: RunContext, http: HttpClients) -> AsyncIterator[Engine]:
     """A run's engine; on leaving it waits for what must not be left."""
-    engine = Engine(context, http, Progress())
-    try:
-        with _collector.less():
-            yield engine
-    finally:
-        left = await engine.close()
-        if left:
-            logger.warning("left without an answer, so unknown: %s", ", ".join(left))
+    async with marking(context.ledger, context.archive, context.run_id):
+        engine = Engine(context, http, Progress())
+        try:
+            with _collector.less():
+                yield engine
+        finally:
+            left = await engine.close()
+            if left:
+                logger.warning("left without an answer, so unknown: %s", ", ".join(left))
 
 
 async def open_frozen(engine: Engine) -> Runner:

@@ -62,6 +62,12 @@ DATABASE_NOW: Mapping[str, ColumnElement[int]] = {
     "sqlite": literal_column("CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)", BigInteger()),
     "postgresql": literal_column("CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)", BigInteger()),
 }
+# Processes that write one ledger at once count in rows of their own, as far as that many go.
+_COUNTERS = 64
+_COUNT = text(
+    "INSERT INTO counts (counter, records) VALUES (:counter, 1)"
+    " ON CONFLICT (counter) DO UPDATE SET records = counts.records + 1"
+)
 _NOW = {name: select(now) for name, now in DATABASE_NOW.items()}
 logger = logging.getLogger("seedream_tasks.ledger")
 
@@ -76,6 +82,7 @@ class Ledger:
         self._reader = reader
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(2, "seedream-ledger-read")
+        self._counter = secrets.randbelow(_COUNTERS)
         self._closed = False
         self._away_since: float | None = None  # all who meet the same outage wait for its end together
         self._thread = threading.Thread(target=self._work, name="seedream-ledger", daemon=True)
@@ -114,6 +121,11 @@ class Ledger:
             else:
                 self._away_since = None
                 return found
+
+    def drop(self) -> None:
+        """Take away all tables, of a ledger that could not be made whole."""
+        with self._engine.begin() as connection:
+            TABLES.drop_all(connection)
 
     def close(self) -> None:
         """Finish what is queued and let go of the database. Safe to call twice."""
@@ -159,6 +171,8 @@ class Ledger:
                         done.append((each, each.operation(connection), None))
                     except LedgerRefusal as refusal:
                         done.append((each, None, refusal))
+                if any(error is None for _, _, error in done):
+                    self._count(connection)
         except Exception as error:  # noqa: BLE001 - whatever one operation raised, each learns its own result below
             if len(batch) > 1:
                 logger.debug("a batch of %s records is run one by one: %s", len(batch), error)
@@ -177,6 +191,7 @@ class Ledger:
             try:
                 with self._engine.begin() as connection:
                     result = operation(connection)
+                    self._count(connection)
             except SQLAlchemyError as error:
                 # A deadlock, a lock held too long, a row another process inserted first, a connection that broke: the
                 # transaction is rolled back as a whole, so it may run again and then sees what the other one wrote.
@@ -190,6 +205,10 @@ class Ledger:
             else:
                 self._away_since = None
                 return result
+
+    def _count(self, connection: Connection) -> None:
+        """Count this commit, as the last thing in it: what it locks is held for the commit alone."""
+        connection.execute(_COUNT, {"counter": self._counter})
 
     def _is_awaited(self, error: SQLAlchemyError) -> bool:
         """Whether the server is away, and not for so long that nobody waits for it any more."""

@@ -44,20 +44,22 @@ def safe_key(row_key: str, first: bool = True) -> str:
 class Archive:
     """One root, local or remote. Methods block; the engine calls them in threads. Paths are below the root, with slashes.
 
-    A pickled one is the same archive, with the same credentials, in another process.
+    `root` is where it is; `name` is what the ledger calls it, wherever it is: the root that it had first. A pickled one is the
+    same archive, with the same credentials, in another process.
     """
 
     def __init__(self, root: str) -> None:
         self._locate(find_root(root))
 
-    def __getstate__(self) -> tuple[Root, tuple[int, int] | None]:
-        return Root(self.root, self._path, self.fs, self.is_local), self._proven
+    def __getstate__(self) -> tuple[Root, tuple[int, int] | None, str]:
+        return Root(self.root, self._path, self.fs, self.is_local), self._proven, self.name
 
-    def __setstate__(self, state: tuple[Root, tuple[int, int] | None]) -> None:
+    def __setstate__(self, state: tuple[Root, tuple[int, int] | None, str]) -> None:
         self._locate(*state)
 
-    def _locate(self, found: Root, proven: tuple[int, int] | None = None) -> None:
+    def _locate(self, found: Root, proven: tuple[int, int] | None = None, name: str | None = None) -> None:
         self.root = found.name
+        self.name = name or found.name
         self.fs = found.fs
         self.is_local = found.is_local
         self._path = found.path
@@ -104,6 +106,14 @@ class Archive:
         with _faults(self.uri(path)):
             return bytes(self.fs.cat_file(self._full(path)))
 
+    def read_if_there(self, path: str) -> bytes | None:
+        """The file's bytes; None when it is not there. Raises ArchiveFault."""
+        with _faults(self.uri(path)):
+            try:
+                return bytes(self.fs.cat_file(self._full(path)))
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
     def open(self, path: str) -> BinaryIO:
         """The file for reading in pieces. Raises FileNotFoundError, or whatever the store's library raises."""
         return cast(BinaryIO, self.fs.open(self._full(path), "rb"))
@@ -122,6 +132,17 @@ class Archive:
         with _faults(self.uri(folder)):
             for path, size in self._listed(full):
                 yield path.removeprefix(self._path).lstrip("/"), size
+
+    def names_in(self, folder: str) -> list[str]:
+        """The names of the files in a folder, by one look; none where it is not there. Raises ArchiveFault."""
+        full = self._full(folder)
+        with _faults(self.uri(folder)):
+            try:
+                if self.is_local:
+                    return os.listdir(full)  # noqa: PTH208 - no Path for each of them
+                return [str(path).rstrip("/").rpartition("/")[2] for path in self.fs.ls(full, detail=False)]
+            except (FileNotFoundError, NotADirectoryError):
+                return []
 
     def _listed(self, full: str) -> Iterator[tuple[str, int]]:
         if hasattr(self.fs, "call_s3"):
@@ -305,9 +326,9 @@ class Archive:
         try:
             value = json.loads(self.read(MARKER))
         except ValueError as error:
-            raise ArchiveFault(f"{self.uri(MARKER)} is damaged: {error}") from None
+            raise ArchiveFault(f"{self.uri(MARKER)} is damaged: {error}", damaged=True) from None
         if not isinstance(value, dict) or "ledger_id" not in value:
-            raise ArchiveFault(f"{self.uri(MARKER)} is damaged: it names no ledger")
+            raise ArchiveFault(f"{self.uri(MARKER)} is damaged: it names no ledger", damaged=True)
         return value
 
     def prove_writable(self) -> None:

@@ -51,7 +51,7 @@ class Keeper:
         if small is not None:
             keep_thumbnail(self.archive, digest, small)
         return Stored(
-            self.archive.root,
+            self.archive.name,
             path,
             digest,
             len(content),
@@ -64,7 +64,7 @@ class Keeper:
     def keep_undecodable(self, stem: str, content: bytes) -> Stored:
         """Store what is paid for and is no picture. Raises ArchiveFault."""
         path = self.archive.store(f"{stem}.bin", content)
-        return Stored(self.archive.root, path, hashlib.sha256(content).hexdigest(), len(content), None, None, None)
+        return Stored(self.archive.name, path, hashlib.sha256(content).hexdigest(), len(content), None, None, None)
 
     def _looked_at(self, wanted: Wanted, small: bytes) -> tuple[str, ...]:
         found: tuple[str, ...] = ("blank",) if is_blank(small) else ()

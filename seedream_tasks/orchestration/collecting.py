@@ -12,7 +12,7 @@ from prefect.states import Completed
 
 from ..core.money import dollars
 from ..engine.collecting import Collected, collect
-from ..engine.context import open_pair
+from ..engine.pairing import open_pair
 from ..engine.progress import Happening, Progress, listen
 from ..engine.settings import Locations
 from ..ledger.expiring import Expiring

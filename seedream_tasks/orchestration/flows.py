@@ -190,7 +190,7 @@ async def _ask_for_approval(run: Session, settings: RunSettings, runner: Runner,
             for row in runner.frozen.rows(position, position + 1)
         )
     )
-    told = RunFacts(run.run_id, run.around.simulated, run.around.archive.root)
+    told = await asyncio.to_thread(RunFacts.of, run.around.ledger, run.around.archive, run.run_id, run.around.simulated)
     rows: list[dict[str, Any]] = []
     for position in positions:
         _, found = await asyncio.to_thread(summarize, run.around.ledger, runner.frozen, told, position, position + 1)

@@ -99,7 +99,7 @@ class Session:
             cap = settings.approve_above_usd if cap is None else min(cap, settings.approve_above_usd)
         uri = without_signature(settings.request.catalog)
         await around.ledger.write(
-            lambda connection: facts.open_run(connection, self.run_id, around.archive.root, uri, around.simulated, cap)
+            lambda connection: facts.open_run(connection, self.run_id, around.archive.name, uri, around.simulated, cap)
         )
         if around.archive.exists(manifest_path(self.run_id)):
             # It goes on: what stands there does not know what is bought from now on.

@@ -16,7 +16,7 @@ from ..core.money import dollars
 from ..core.states import AttemptState, RecordStatus
 from ..engine.freezing import Request
 from ..engine.settings import amount
-from ..ledger import views
+from ..ledger import archives, views
 from .access import Access, access_by, place_of, to_hand_on
 from .session import RunSettings, Session, session
 
@@ -77,7 +77,8 @@ async def archive_pictures(
         found = await run.around.ledger.read(
             lambda connection: [each for one in attempt_ids for each in views.pictures_of(connection, one)]
         )
-    return [f"{root}/{path}" for each in found for root, path in each.copies.items()]
+        places = await run.around.ledger.read(archives.places)
+    return [f"{places.get(name, name)}/{path}" for each in found for name, path in each.copies.items()]
 
 
 async def _ends(run: Session, attempt_ids: Sequence[str]) -> str:

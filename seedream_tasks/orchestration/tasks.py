@@ -59,7 +59,7 @@ async def process_chunk(run_id: str, settings: RunSettings, start: int, stop: in
         except asyncio.CancelledError:
             # The flow knows that it is stopped; Prefect would call each of its tasks crashed.
             return Cancelled(name="Stopped", message="what is in flight stands in the ledger")
-        told = RunFacts(run_id, run.around.simulated, run.around.archive.root)
+        told = await asyncio.to_thread(RunFacts.of, run.around.ledger, run.around.archive, run_id, run.around.simulated)
         summary, records = await asyncio.to_thread(
             manifest.summarize, run.around.ledger, runner.frozen, told, start, stop
         )

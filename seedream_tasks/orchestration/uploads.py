@@ -15,7 +15,7 @@ from prefect.states import Completed
 
 from ..catalog.arrivals import file_name, settled_uri
 from ..core.errors import ConfigurationError
-from ..engine.context import open_pair
+from ..engine.pairing import open_pair
 from ..engine.watching import Watched, look_at
 from ..ledger.seen_uploads import CatalogUpload, noticed
 from .access import known_place_of

@@ -9,8 +9,8 @@ from runs import products, run
 from sandbox_process import Sandbox, start_sandbox
 
 from seedream_tasks.core.states import AttemptState
-from seedream_tasks.engine.context import open_pair
 from seedream_tasks.engine.evidence import Evidence, evidence
+from seedream_tasks.engine.pairing import open_pair
 from seedream_tasks.engine.settings import locations
 from seedream_tasks.ledger import views
 

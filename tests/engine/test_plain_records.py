@@ -8,7 +8,7 @@ from witness import photo
 
 from seedream_tasks.catalog.frozen import FrozenRun
 from seedream_tasks.catalog.records import RunFacts, record
-from seedream_tasks.engine.context import open_known
+from seedream_tasks.engine.pairing import open_known
 from seedream_tasks.engine.settings import locations
 from seedream_tasks.ledger.views import job_views, known_jobs
 
@@ -41,7 +41,7 @@ def one_by_one(ran: Ran) -> list[dict[str, object]]:
     known = ledger.read_now(lambda connection: known_jobs(connection, names))
     assert all(len(jobs) == 1 for jobs in known.values())  # so no record shows the pictures of an earlier job
     ledger.close()
-    facts = RunFacts(ran.run_id, ran.summary.simulated, place.archive.root)
+    facts = RunFacts.of(ledger, place.archive, ran.run_id, ran.summary.simulated)
     return [record(row, facts, views.get(row["job_key"]) if row["_settled"] is None else None) for row in rows]
 
 

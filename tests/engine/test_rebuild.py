@@ -36,7 +36,8 @@ def lose_and_rebuild(archive: Path) -> Rebuilt:
     """The ledger is gone; the archive is all there is."""
     for path in archive.glob("ledger.db*"):
         path.unlink()
-    return rebuild(locations(str(archive), None, simulated=False))
+    place = locations(str(archive), None, simulated=False)
+    return rebuild([place.archive], place.ledger_url)
 
 
 def collected(archive: Path) -> Collected:
@@ -174,14 +175,18 @@ def test_the_open_part_of_a_partial_record_is_followed_and_its_finished_part_kep
 def test_a_run_without_a_manifest_leaves_its_jobs_unknown_at_their_quote(
     gateways: Sandbox, processes: Runs, tmp_path: Path
 ) -> None:
-    """Killed before its manifest: each of its jobs may have been paid for. Nothing is bought until a person says what became."""
+    """Killed before its manifest: each of its jobs may have been paid for. Nothing is bought until a person says what became,
+    and an image that stands in the archive is its own proof.
+    """
     catalog, archive = products(tmp_path / "c.csv", 3), tmp_path / "a"
     assert processes.one(catalog, archive, Moment("copy", "after"), gateways=["evolink"]) == -signal.SIGKILL
     done = lose_and_rebuild(archive)
-    assert (done.unknown, done.unknown_usd) == (3, 3 * PRICE["evolink"])
+    assert (done.unknown, done.unknown_usd, done.found_usd) == (3, 3 * PRICE["evolink"], ZERO)
+    assert done.found == sum(1 for _ in archive.glob("images/*/*")) >= 1
     bought = submissions(gateways)
     again = run(catalog, archive, gateways=["evolink"])
-    assert (again.statuses(), submissions(gateways)) == ({"unknown": 3}, bought)
+    left = {"unknown": 3 - done.found} if done.found < 3 else {}
+    assert (again.statuses(), submissions(gateways)) == ({"archived": done.found, **left}, bought)
     billed, at_risk = ledger_money(archive)
     assert billed <= Decimal(gateways.bill()["usd"]) <= billed + at_risk
 
@@ -223,19 +228,19 @@ def test_a_provisional_manifest_proves_what_it_names_and_nothing_else(
     assert done.unknown >= 1
     bought = submissions(gateways)
     again = run(tmp_path / "c.csv", archive, gateways=["evolink"])
-    assert again.statuses() == {"archived": len(named), "unknown": done.unknown}
+    unknown = done.unknown - done.found
+    assert again.statuses() == {"archived": 3 - unknown, **({"unknown": unknown} if unknown else {})}
     assert submissions(gateways) == bought
     billed, at_risk = ledger_money(archive)
     assert billed <= Decimal(gateways.bill()["usd"]) <= billed + at_risk
 
 
 def test_a_ledger_that_is_there_is_not_overwritten(gateways: Sandbox, tmp_path: Path) -> None:
-    """rebuild makes a ledger, it mends none; and without archive.json nobody knows whose the archive is."""
+    """rebuild makes a ledger, it mends none, and names the way to mend one; of an unused archive it makes none."""
     run(products(tmp_path / "c.csv", 1), tmp_path / "a", gateways=["evolink"])
     place = locations(str(tmp_path / "a"), None, simulated=False)
-    with pytest.raises(ConfigurationError):
-        rebuild(place)
-    (tmp_path / "a" / "archive.json").unlink()
+    with pytest.raises(ConfigurationError, match="rebuild --merge"):
+        rebuild([place.archive], place.ledger_url)
     with pytest.raises(LedgerMismatch):
-        lose_and_rebuild(tmp_path / "a")
-    assert not (tmp_path / "a" / "ledger.db").exists()
+        lose_and_rebuild(tmp_path / "b")
+    assert not (tmp_path / "b" / "ledger.db").exists()

@@ -1,0 +1,93 @@
+"""Images known by their own names alone: they stand in the archive, and no run that is known says who bought them."""
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import Connection
+
+from ..core.capabilities import GATEWAYS
+from ..core.digests import Digests
+from ..core.errors import UndecodableImage
+from ..core.money import ZERO
+from ..core.pictures import Stored
+from ..core.pricing import PriceBook
+from ..ledger import found, views
+from ..ledger.store import Ledger
+from ..media.archive import Archive, safe_key
+from ..media.keeping import Keeper, Wanted
+from .remains import Named, images_in
+from .restoring import Rebuilt
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class _OfJob:
+    job_key: str
+    model: str
+    tier: str | None
+
+
+def take_in_named(ledger: Ledger, archive: Archive, simulated: bool, done: Rebuilt) -> None:
+    """Verify and take in the images of an archive that the ledger does not know, where it knows their jobs.
+
+    Raises ArchiveFault, LedgerFault.
+    """
+    known = ledger.read_now(lambda connection: Digests(found.known_paths(connection, archive.name)))
+    unknown = [image for image in images_in(archive) if image.path not in known]
+    if not unknown:
+        return
+    jobs = ledger.read_now(lambda connection: _jobs_of(connection, unknown))
+    prices = PriceBook.for_run(simulated)
+    keeper = Keeper(archive)
+    run_id = ledger.read_now(lambda connection: found.newest_run(connection, archive.name)) or ""
+    for image in unknown:
+        job = jobs.get(image.of_job)
+        stored = None if job is None else verified(keeper, image.path)
+        if job is None or stored is None:
+            logger.warning("%s is of no job that is known, or is damaged: it stays as it is", archive.uri(image.path))
+            continue
+        usd = dearest(prices, job.model, job.tier)
+        more = ledger.write_now(
+            lambda connection, of=job, at=image.slot, what=stored, most=usd: found.image(  # type: ignore[misc]
+                connection, run_id, of.job_key, of.model, at, what, most
+            )
+        )
+        if more is not None:
+            done.found += 1
+            done.found_usd += usd if more else ZERO
+
+
+def verified(keeper: Keeper, path: str) -> Stored | None:
+    """An image that stands in the archive, decoded as any other; None for one that is damaged. Raises ArchiveFault."""
+    content = keeper.archive.read(path)
+    try:
+        return keeper.keep(Wanted(path.rpartition(".")[0]), content)
+    except UndecodableImage as error:
+        logger.warning("%s: %s", keeper.archive.uri(path), error.message)
+        return None
+
+
+def dearest(prices: PriceBook, model: str, tier: str | None) -> Decimal:
+    """The most that one image may have cost (USD), wherever it was bought."""
+    rows = (prices.row(gateway, model, tier) for gateway in GATEWAYS)
+    return max((row.highest_usd for row in rows if row is not None), default=ZERO)
+
+
+def _jobs_of(connection: Connection, images: Iterable[Named]) -> dict[tuple[str, str, str], _OfJob]:
+    """Folder, shot and fingerprint of an image -> its job."""
+    wanted: dict[str, set[tuple[str, str, str]]] = defaultdict(set)
+    for image in images:
+        wanted[image.fingerprint].add(image.of_job)
+    jobs = {}
+    for job_key, row_key, shot, fingerprint, decides in found.jobs_by_name(connection, wanted):
+        stated = json.loads(decides)
+        folder = safe_key(row_key, views.is_first_of_case(connection, row_key))
+        of_job = folder, shot, fingerprint[:8]
+        if of_job in wanted[fingerprint[:8]]:
+            jobs[of_job] = _OfJob(job_key, stated["model"], stated["size"].get("tier"))
+    return jobs
