@@ -17,6 +17,7 @@ from pathlib import Path
 
 import exports
 import homeware
+import shop_exports
 import wearables
 from camera import photograph
 from catalog_rows import AWKWARD, CATALOG, COLUMNS, Row
@@ -73,6 +74,7 @@ def write_tables() -> None:
         ("woocommerce.csv", exports.woocommerce_csv()),
         ("merchant.tsv", exports.merchant_tsv()),
         ("merchant.xml", exports.merchant_xml()),
+        *((name, make()) for name, make in shop_exports.ALL.items()),
     ):
         (HERE / name).write_bytes(text.encode("utf-8"))
 

@@ -43,7 +43,12 @@ def catalog(command: F) -> F:
             click.option(
                 "--shots", metavar="FILE", help="Shot list (YAML). Without it the catalog's columns are the shots."
             ),
-            click.option("--preset", metavar="NAME", help="How an export is read: shopify, woocommerce or merchant."),
+            click.option(
+                "--preset",
+                metavar="NAME",
+                help="How an export is read: shopify, woocommerce, merchant, amazon, magento, prestashop, wix, squarespace or "
+                "bigcommerce. NAME,all also takes what is not for sale.",
+            ),
             click.option("--key", metavar="COLUMN", help="Column that identifies a row."),
             click.option(
                 "--header-row", type=click.IntRange(1), metavar="N", help="Line or row that holds the columns' names."

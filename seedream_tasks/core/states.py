@@ -136,6 +136,7 @@ class Reason(StrEnum):
     UNCHANGED = "unchanged"
     CONDITION_FALSE = "condition_false"
     NOT_SELECTED = "not_selected"
+    NOT_FOR_SALE = "not_for_sale"
     DUPLICATE_ROW = "duplicate_row"
     DUPLICATE_KEY = "duplicate_key"
     MISSING_KEY = "missing_key"

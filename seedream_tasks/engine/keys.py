@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..catalog.presets import PRESETS, Product, advice, fitting_preset, listed
-from ..catalog.presets.products import tidy
+from ..catalog.presets import Product, advice, fitting_preset, known_columns, listed
 from ..catalog.tables import Row, Table
 from ..core.errors import InputError
 from ..core.names import folded
@@ -44,12 +43,8 @@ class Keys:
 
     def _with_digits(self, table: Table, preset: str | None) -> Table:
         """A column of floats that are all whole holds ids that once were whole numbers: they are read as such."""
-        if self.place is not None:
-            able = [self.place]
-        else:
-            columns = PRESETS[preset or ""].columns
-            known = {tidy(each) for name in KEY_COLUMNS for each in columns.get(name, ())}
-            able = [n for n, name in enumerate(table.columns) if tidy(name) in known]
+        own = sorted(known_columns(preset, table.columns).places(*KEY_COLUMNS)) if preset is not None else []
+        able = own if self.place is None else [self.place]
         whole = [n for n in able if table.holds_whole_floats(table.columns[n])]
         for n in whole:
             self.warnings.append(

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from ..catalog.frozen import FrozenRecord
-from ..catalog.presets import PRESETS, Preset, Product, advice, find_preset, fitting_preset, listed
+from ..catalog.presets import Product, advice, find_preset, fitting_preset, listed
 from ..catalog.presets.bad_cells import refusing
 from ..catalog.tables import Table
 from ..core.capabilities import Capability
@@ -80,7 +80,7 @@ class Planner:
         presence: Presence | None = None,
     ) -> None:
         self.rows = 0
-        self._preset = _found_preset(wishes.preset, table)
+        self._preset = find_preset(wishes.preset, table, wishes.key is not None)
         self._keys = Keys(table, wishes.preset, wishes.key)
         self._table = table = self._keys.table
         self._wishes = wishes
@@ -170,6 +170,9 @@ class Planner:
     def _usable(self, draft: Draft) -> bool:
         if draft.product.error:
             draft.refuse(Reason.INVALID, "invalid", "ragged_row", unreadable(draft.product))
+        elif draft.product.not_for_sale:
+            why = f"{where(draft)}: not for sale: {draft.product.not_for_sale}"
+            draft.refuse(Reason.NOT_FOR_SALE, "skipped", "not_for_sale", why)
         elif draft.row_key is None:
             draft.refuse(Reason.MISSING_KEY, "invalid", "missing_key", f"{where(draft)}: the key is empty")
         return draft.settled is None
@@ -198,6 +201,8 @@ class Planner:
             draft.refuse(
                 Reason.CONDITION_FALSE, "skipped", "condition_false", f"{where(draft)}: its condition is false"
             )
+        elif self._wishes.preset is not None and not draft.product.extra["title"]:
+            draft.refuse(Reason.INVALID, "invalid", "empty_title", f"{where(draft)}: the title is empty")
 
     # References
 
@@ -338,14 +343,6 @@ class Planner:
             fingerprint=draft.fingerprint,
             rests=rests,
         )
-
-
-def _found_preset(name: str | None, table: Table) -> Preset:
-    try:
-        return find_preset(name, table.columns)
-    except InputError as error:
-        where = table.facts.where_columns_are() if name in PRESETS else ""
-        raise InputError(error.message + where, **error.facts) from None
 
 
 def _reason(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collection[int], take: int) -> Reason:

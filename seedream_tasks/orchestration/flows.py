@@ -95,7 +95,8 @@ async def catalog_images(
         catalog: The table: CSV, TSV, JSONL, Parquet, XLSX or a product feed in XML; a file, a folder of parts or a pattern;
             any fsspec URI.
         shots: The shot list (YAML); without one the catalog's own columns say what is wanted of each row.
-        preset: How an export is to be read: shopify, woocommerce or merchant.
+        preset: How an export is to be read: shopify, woocommerce, merchant, amazon, magento, prestashop, wix, squarespace or
+            bigcommerce; with ",all" also what is not for sale.
         key: The column that identifies a row; default: sku, id or handle.
         archive: Where the pictures go, any fsspec URI; default: ./seedream-out.
         ledger: SQLAlchemy URL of the ledger, without a password, or a block: seedream-ledger/NAME; default: ledger.db in a local

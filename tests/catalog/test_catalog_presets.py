@@ -93,7 +93,7 @@ def test_what_a_preset_adds(tmp_path: Path) -> None:
     template = "{{ key }}|{{ title }}|{{ brand }}|{{ category }}|{{ price }}|{{ tags }}|{{ image_url }}"
     assert seen(tmp_path, template) == {
         "oak-stool": f"oak-stool|Oak stool|Nordholt|Seating|89.00|wood, stool|{CDN}/stool-front.jpg",
-        "tin-mug": f"tin-mug|Tin mug|Kettle & Co|enamel|12.00|enamel, outdoor|{CDN}/mug.jpg",
+        "tin-mug": f"tin-mug|Tin mug|Kettle & Co||12.00|enamel, outdoor|{CDN}/mug.jpg",
         "gift-card": "gift-card|Gift card|||25.00||",
     }
 
@@ -127,12 +127,77 @@ def test_an_image_that_stands_twice_counts_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "tags", "category"), [("Seating", "wood, stool", "Seating"), ("", "wood, stool", "wood"), ("", "", "")]
+    ("kind", "category", "expected"),
+    [
+        ("Seating", "Furniture > Chairs", "Seating"),
+        ("", "Furniture > Chairs > Stools", "Stools"),
+        ("", "Furniture", "Furniture"),
+        ("", "", ""),
+    ],
 )
-def test_the_category_is_the_type_else_the_first_tag(kind: str, tags: str, category: str, tmp_path: Path) -> None:
-    """Small shops fill in only tags."""
-    lines = [line("stool", Title="Stool", Type=kind, Tags=tags)]
-    assert seen(tmp_path, "A [{{ category }}]", lines) == {"stool": f"A [{category}]"}
+def test_the_category_is_the_type_else_the_last_part_of_the_category(
+    kind: str, category: str, expected: str, tmp_path: Path
+) -> None:
+    """Never a tag: "Coming Soon" is none."""
+    columns = [*COLUMNS, "Product Category"]
+    lines = [line("stool", Title="Stool", Type=kind, Tags="Coming Soon, wood", Product_Category=category)]
+    path = export(tmp_path / "a.csv", lines, columns)
+    shots = json.dumps({"shots": [{"name": "hero", "prompt": "A [{{ category }}]"}]})
+    assert prompts(plan(path, shots, preset="shopify")) == {"stool": f"A [{expected}]"}
+
+
+@pytest.mark.parametrize("status", ["draft", "Draft", "archived"])
+def test_a_draft_is_not_for_sale(status: str, tmp_path: Path) -> None:
+    """It is skipped, claims no key, and is taken where all are asked for."""
+    lines = [line("old", Title="Old", Status=status), line("new", Title="New", Status="active"), line("it", Title="It")]
+    path = export(tmp_path / "a.csv", lines)
+    shots = "shots: [{name: hero, prompt: '{{ title }}'}]"
+    records = plan(path, shots, preset="shopify")
+    assert told(records) == [("old", "skipped", "not_for_sale"), ("new", None, "new"), ("it", None, "new")]
+    assert records[0].error_message == f"line 2 (old), shot hero: not for sale: its status is {status}"
+    assert prompts(plan(path, shots, preset="shopify,all")) == {"old": "Old", "new": "New", "it": "It"}
+
+
+def test_an_empty_title_is_never_bought(tmp_path: Path) -> None:
+    """An image of nothing would be paid for; what a condition leaves out anyway is no error."""
+    path = export(tmp_path / "a.csv", [line("ghost", Vendor="Hus"), line("cup", Title="Cup")])
+    shots = "shots: [{name: hero, prompt: 'A {{ title }}'}, {name: side, prompt: x, when: title}]"
+    assert told(plan(path, shots, preset="shopify")) == [
+        ("ghost", "invalid", "invalid"),
+        ("ghost", "skipped", "condition_false"),
+        ("cup", None, "new"),
+        ("cup", None, "new"),
+    ]
+
+
+def test_what_guards_a_code_against_spreadsheets_is_taken_off(tmp_path: Path) -> None:
+    """From SKUs and options, in what templates see and in the columns themselves; other apostrophes stay."""
+    lines = [
+        line(
+            "rope",
+            Title="'90s rope",
+            Option1_Name="Length",
+            Option1_Value="'-5 cm",
+            Variant_SKU="'00123",
+            Variant_Price="4",
+        ),
+        line("rope", Option1_Value="'90s", Variant_SKU="'=A1", Variant_Price="5"),
+    ]
+    template = "{{ title }}|{{ variants | map(attribute='sku') | join(' ') }}|{{ variants }}|{{ variant_sku }}"
+    title, codes, variants, own = seen(tmp_path, template, lines)["rope"].split("|")
+    assert (title, codes, own) == ("'90s rope", "00123 =A1", "00123")
+    assert [each["options"] for each in json.loads(variants)] == [{"Length": "-5 cm"}, {"Length": "'90s"}]
+    record = plan(export(tmp_path / "a.csv", lines), "shots: [{name: hero, prompt: x}]", preset="shopify")[0]
+    assert dict(zip(COLUMNS, record.values, strict=True))["Variant SKU"] == "00123"
+
+
+@pytest.mark.parametrize("position", ["3", "3.0", "3.", "03"])
+def test_a_position_is_a_number_however_it_is_written(position: str, tmp_path: Path) -> None:
+    """pandas writes a column with gaps as floats."""
+    images = [(position, "c"), ("1.0", "a"), ("", "z"), ("2", "b"), ("10.0", "j")]
+    lines = [line("x", Title="X", Image_Src=f"{CDN}/{name}.jpg", Image_Position=at) for at, name in images]
+    found = json.loads(seen(tmp_path, "{{ image_urls }}", lines)["x"])
+    assert found == [f"{CDN}/{name}.jpg" for name in "abcjz"]
 
 
 def test_variants(tmp_path: Path) -> None:
@@ -149,18 +214,16 @@ def test_a_line_without_a_handle_belongs_to_nobody(tmp_path: Path) -> None:
     """It becomes a record that says so, and takes nothing from its neighbours."""
     lines = [EXPORT[0], line("", Title="Lost"), *EXPORT[1:2], EXPORT[5]]
     records = plan(export(tmp_path / "a.csv", lines), "shots: [{name: hero, prompt: x}]", preset="shopify")
-    assert told(records)[1] == (None, "invalid", "missing_key")
-    assert told(records)[3] == ("tin-mug", None, "new")
+    assert [each[:2] for each in told(records)] == [("oak-stool", None), (None, "invalid"), ("tin-mug", None)]
+    assert told(records)[1][2] == "missing_key"
 
 
-def test_a_handle_that_comes_back_later_is_a_duplicate(tmp_path: Path) -> None:
-    """Only lines that follow each other are one product; the message names the first line."""
-    lines = [EXPORT[5], EXPORT[6], line("tin-mug", Title="Another mug")]
-    record = plan(export(tmp_path / "a.csv", lines), "shots: [{name: hero, prompt: '{{ title }}'}]", preset="shopify")[
-        2
-    ]
-    assert (record.settled, record.reason) == ("invalid", "duplicate_key")
-    assert "line 2" in (record.error_message or "")
+def test_two_titles_under_one_handle_are_invalid(tmp_path: Path) -> None:
+    """Files that were put together: nobody can say whose images and prices these are."""
+    lines = [EXPORT[5], EXPORT[6], line("tin-mug", Title="Another mug"), line("gift-card", Title="Gift card")]
+    records = plan(export(tmp_path / "a.csv", lines), "shots: [{name: hero, prompt: '{{ title }}'}]", preset="shopify")
+    assert told(records) == [("tin-mug", "invalid", "invalid"), ("gift-card", None, "new")]
+    assert "two titles: 'Tin mug' on line 2 and 'Another mug' on line 4" in (records[0].error_message or "")
 
 
 @pytest.mark.parametrize("column", ["Handle", "Title"])

@@ -8,14 +8,12 @@ from dataclasses import replace
 
 from ...core.names import BadCell
 from ..tables import Row, Table
-from . import PRESETS
-from .products import tidy
+from . import known_columns
 
 
 def refusing(table: Table, preset: str) -> Table:
     """The table as a preset may read it."""
-    known = {tidy(each) for spellings in PRESETS[preset].columns.values() for each in spellings}
-    places = [place for place, name in enumerate(table.columns) if tidy(name) in known]
+    places = sorted(known_columns(preset, table.columns).places())
     return replace(table, _read=lambda: _rows(table, places))
 
 

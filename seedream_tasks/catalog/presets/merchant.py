@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ..tables import Table
-from .products import JsonList, Names, Product, split_links
+from .products import Names, Product, describe, split_links
 
 COLUMNS = {
     "id": ("id",),
@@ -14,32 +14,28 @@ COLUMNS = {
     "price": ("price",),
     "image": ("image link",),
     "images": ("additional image link", "additional image links"),
-    "labels": tuple(f"custom label {n}" for n in range(5)),
+    "label": ("custom label {n}",),
 }
 
 
 def merchant(table: Table) -> Iterator[Product]:
     """A line, or an item, is a product."""
     names = Names(table.columns, COLUMNS)
-    labels = [Names(table.columns, {"label": (label,)}) for label in COLUMNS["labels"]]
+    labels = names.numbers("label")
     for number, row in enumerate(table.rows, 1):
-        links = [*split_links(names.cell(row, "image")), *split_links(names.cell(row, "images"))]
-        urls = JsonList(dict.fromkeys(links))
-        extra = {
-            "key": names.cell(row, "id"),
-            "title": names.cell(row, "title"),
-            "description": names.cell(row, "description"),
-            "brand": names.cell(row, "brand"),
-            "category": next(iter(_first(names.cell(row, "category"))), ""),
-            "price": names.cell(row, "price"),
+        cell = names.cell
+        extra = describe(
+            key=cell(row, "id"),
+            title=cell(row, "title"),
+            description=cell(row, "description"),
+            brand=cell(row, "brand"),
+            category=next(iter(_first(cell(row, "category"))), ""),
+            price=cell(row, "price"),
             # The feed has no tags; custom labels are what shops use instead.
-            "tags": ", ".join(text for each in labels if (text := each.cell(row, "label"))),
-            "image_url": urls[0] if urls else "",
-            "image_urls": urls,
-            "variants": JsonList(),
-        }
-        key = names.cell(row, "id")
-        yield Product(number, row.line, row.cells, row.values, key, extra, row.error, row.file)
+            tags=", ".join(text for n in labels if (text := cell(row, "label", n))),
+            links=[*split_links(cell(row, "image")), *split_links(cell(row, "images"))],
+        )
+        yield Product(number, row.line, row.cells, row.values, extra["key"], extra, row.error, row.file)
 
 
 def _first(category: str) -> list[str]:

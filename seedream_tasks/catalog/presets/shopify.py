@@ -1,89 +1,116 @@
-"""Shopify's product export, in its older (`Handle`, `Image Src`) and newer (`URL handle`, `Product image URL`) columns."""
+"""Shopify's product export, in its older (`Handle`, `Image Src`) and newer (`URL handle`, `Product image URL`) columns.
 
+The columns are those of https://help.shopify.com/en/manual/products/import-export/using-csv.
+"""
+
+import re
 from collections.abc import Iterator
 
 from ..tables import Row, Table
-from .products import JsonList, Names, Product
+from .escapes import undone, unguarded, unguarded_code
+from .grouping import together
+from .products import Names, Product, deepest, describe
 
 COLUMNS = {
     "handle": ("handle", "url handle"),
     "title": ("title",),
     "description": ("body (html)", "description"),
     "vendor": ("vendor",),
-    "type": ("type",),
+    "type": ("type", "custom product type"),
+    "category": ("product category", "standardized product type", "standard product type"),
     "tags": ("tags",),
+    "status": ("status",),
     "sku": ("variant sku", "sku"),
+    "barcode": ("variant barcode", "barcode"),
     "price": ("variant price", "price"),
     "image": ("image src", "product image url"),
     "position": ("image position",),
-    **{f"option{n}": (f"option{n} name",) for n in (1, 2, 3)},
-    **{f"value{n}": (f"option{n} value",) for n in (1, 2, 3)},
+    "option": ("option{n} name",),
+    "value": ("option{n} value",),
 }
+_NOT_FOR_SALE = frozenset({"draft", "archived"})
+_WHOLE = re.compile(r"([0-9]+)(?:\.0*)?")
 
 
 def shopify(table: Table) -> Iterator[Product]:
-    """Consecutive lines with one handle are one product."""
+    """The lines with one handle are one product, wherever they stand; the one with a title leads."""
     names = Names(table.columns, COLUMNS)
-    group: list[Row] = []
-    number = 0
-    for row in table.rows:
-        # A line of its own without a handle belongs to nobody: it becomes a record that says so.
-        handle = names.cell(row, "handle")
-        if group and (not handle or handle != names.cell(group[0], "handle")):
-            number += 1
-            yield _product(number, group, names)
-            group = []
-        group.append(row)
-    if group:
-        yield _product(number + 1, group, names)
+    codes, options = names.places("sku", "barcode"), names.places("option", "value")
+    for number, lines in enumerate(together(table, lambda row: names.cell(row, "handle")), 1):
+        lines = [undone(undone(row, unguarded_code, codes), unguarded, options) for row in lines]
+        yield _product(number, lines, names)
 
 
-def _product(number: int, group: list[Row], names: Names) -> Product:
+def _product(number: int, lines: list[Row], names: Names) -> Product:
     cell = names.cell
-    first = group[0]
-    images = [
-        (_position(cell(row, "position"), order), cell(row, "image"))
-        for order, row in enumerate(group)
-        if cell(row, "image")
-    ]
-    urls = JsonList(dict.fromkeys(url for _, url in sorted(images, key=lambda each: each[0])))
-    tags = cell(first, "tags")
-    variants = JsonList(
-        {
-            "sku": cell(row, "sku"),
-            "price": cell(row, "price"),
-            "options": {
-                cell(first, f"option{option}"): cell(row, f"value{option}")
-                for option in (1, 2, 3)
-                if cell(row, f"value{option}")
-            },
-        }
-        for row in group
-        if cell(row, "price") or cell(row, "value1")
-    )
+    lead = next((row for row in lines if cell(row, "title")), lines[0])
+    handle, status = cell(lead, "handle"), cell(lead, "status")
     return Product(
         number,
-        first.line,
-        first.cells,
-        first.values,
-        key=cell(first, "handle"),
-        extra={
-            "key": cell(first, "handle"),
-            "title": cell(first, "title"),
-            "description": cell(first, "description"),
-            "brand": cell(first, "vendor"),
-            "category": cell(first, "type") or tags.split(",")[0].strip(),
-            "price": cell(first, "price"),
-            "tags": tags,
-            "image_url": urls[0] if urls else "",
-            "image_urls": urls,
-            "variants": variants,
-        },
-        error=next((row.error for row in group if row.error), None),
-        file=first.file,
+        lead.line,
+        lead.cells,
+        lead.values,
+        key=handle,
+        extra=describe(
+            key=handle,
+            title=cell(lead, "title"),
+            description=cell(lead, "description"),
+            brand=cell(lead, "vendor"),
+            category=cell(lead, "type") or deepest(cell(lead, "category")),
+            price=cell(lead, "price") or next((text for row in lines if (text := cell(row, "price"))), ""),
+            tags=cell(lead, "tags"),
+            links=_links(lines, names),
+            variants=_variants(lead, lines, names),
+        ),
+        error=next((row.error for row in lines if row.error), None) or _two_titles(lead, lines, names),
+        file=lead.file,
+        not_for_sale=f"its status is {status}" if status.lower() in _NOT_FOR_SALE else None,
     )
+
+
+def _two_titles(lead: Row, lines: list[Row], names: Names) -> str | None:
+    """Two products with one handle, as in files that were put together: nobody can say whose images these are."""
+    title = names.cell(lead, "title")
+    other = next((row for row in lines if names.cell(row, "title") not in ("", title)), None)
+    if other is None:
+        return None
+    at, also = (f" on line {row.line}" if row.line else "" for row in (lead, other))
+    return (
+        f"the handle {names.cell(lead, 'handle')!r} has two titles: {title!r}{at}"
+        f" and {names.cell(other, 'title')!r}{also}"
+    )
+
+
+def _links(lines: list[Row], names: Names) -> list[str]:
+    found = [
+        (_position(names.cell(row, "position"), order), link)
+        for order, row in enumerate(lines)
+        if (link := names.cell(row, "image"))
+    ]
+    return [link for _, link in sorted(found, key=lambda each: each[0])]
 
 
 def _position(text: str, order: int) -> tuple[int, int]:
-    # Images without a position come after those with one, in the order of the file.
-    return (int(text), order) if text.isdecimal() else (1_000_000, order)
+    # Images without a position come after those with one, in the order of the file. pandas writes 3 as 3.0.
+    whole = _WHOLE.fullmatch(text)
+    return (int(whole[1]), order) if whole else (1_000_000, order)
+
+
+def _variants(lead: Row, lines: list[Row], names: Names) -> list[dict[str, object]]:
+    cell = names.cell
+    numbers = names.numbers("value")
+    # Their names stand on the first line; a product that was put together by hand may have them elsewhere.
+    options = {n: cell(lead, "option", n) or _first(lines, names, n) for n in numbers}
+    return [
+        {
+            "sku": cell(row, "sku"),
+            "price": cell(row, "price"),
+            "options": {options[n]: value for n in numbers if (value := cell(row, "value", n))},
+        }
+        for row in lines
+        if cell(row, "price") or cell(row, "value", 1)
+    ]
+
+
+def _first(lines: list[Row], names: Names, n: int) -> str:
+    return next((text for row in lines if (text := names.cell(row, "option", n))), "")

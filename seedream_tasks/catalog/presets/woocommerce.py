@@ -2,115 +2,68 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 from ..tables import Row, Table
-from .products import JsonList, Names, Product, split_links
+from .escapes import undone, unguarded, with_breaks, with_commas
+from .families import Member, families
+from .products import Names, Product, describe, split_links
+from .woocommerce_languages import columns_of
 
-_ATTRIBUTES = range(1, 21)
-COLUMNS = {
-    "id": ("id",),
-    "type": ("type",),
-    "sku": ("sku",),
-    "name": ("name",),
-    "description": ("description", "short description"),
-    "price": ("regular price", "sale price"),
-    "categories": ("categories",),
-    "tags": ("tags",),
-    "images": ("images",),
-    "parent": ("parent",),
-    "brand": ("brands", "brand"),
-    **{f"attribute{n}": (f"attribute {n} name",) for n in _ATTRIBUTES},
-    **{f"value{n}": (f"attribute {n} value(s)",) for n in _ATTRIBUTES},
-}
-# A comma that parts two categories; one that belongs to a name is written `\,`.
+# Lists, whose items' own commas are written `\,`.
+_LISTS = ("categories", "tags", "images", "value", "brand")
 _BETWEEN = re.compile(r"(?<!\\),")
-_INHERITED = ("title", "description", "brand", "category", "price", "tags")
-
-
-@dataclass(slots=True)
-class _Parent:
-    """What variations take from the product they belong to."""
-
-    extra: dict[str, Any]
-    variants: JsonList = field(default_factory=JsonList)
+_ESCAPED_COMMA = "\\,"
+_HELD = "\0"  # stands for an escaped comma while a list is parted; no cell holds one
+_NOT_PUBLISHED = {"0": "it is private", "-1": "it is a draft", "2": "it is pending review"}
+# How shops call the attribute that says the brand, where they have no column for it.
+_BRAND = frozenset({"brand", "marke", "marque", "marca", "merk", "marka"})
 
 
 def woocommerce(table: Table) -> Iterator[Product]:
-    """A line is a product. A parent may stand behind its variations, so a first pass takes in the parents, and nothing else."""
-    names = Names(table.columns, COLUMNS)
-    parents = _parents(table, names)
-    for number, row in enumerate(table.rows, 1):
-        extra = _extra(row, names)
-        parent = parents.get(_parent_of(row, names))
-        if parent is not None:
-            extra |= {name: extra[name] or parent.extra[name] for name in _INHERITED}
-            if not extra["image_urls"]:
-                extra |= {name: parent.extra[name] for name in ("image_url", "image_urls")}
-        own = parents.get(extra["key"])
-        extra["variants"] = own.variants if own is not None and parent is None else JsonList()
-        error = row.error
-        if error is None and not extra["title"] and _parent_of(row, names) and _is(row, names, "variation"):
-            at = f"line {row.line}: " if row.line else ""
-            error = f"{at}it has no name, and its parent {names.cell(row, 'parent')!r} is not in the catalog"
-        yield Product(number, row.line, row.cells, row.values, extra["key"], extra, error, row.file)
+    """A line is a product; variations are products too."""
+    names = Names(table.columns, columns_of(table.columns))
+    yield from families(table, partial(_member, names))
 
 
-def _parents(table: Table, names: Names) -> dict[str, _Parent]:
-    """By SKU and by `id:123`, which is how a variation names its parent."""
-    found: dict[str, _Parent] = {}
-    variations: list[tuple[str, dict[str, Any]]] = []
-    for row in table.rows:
-        if _is(row, names, "variable"):
-            parent = _Parent(_extra(row, names))
-            for name in (names.cell(row, "sku"), f"id:{names.cell(row, 'id')}", names.cell(row, "id")):
-                if name:
-                    found.setdefault(name, parent)
-        elif _is(row, names, "variation") and _parent_of(row, names):
-            variations.append((_parent_of(row, names), _variant(row, names)))
-    for name, variant in variations:
-        if name in found:
-            found[name].variants.append(variant)
-    return found
-
-
-def _is(row: Row, names: Names, kind: str) -> bool:
-    return kind in (each.strip().lower() for each in names.cell(row, "type").split(","))
-
-
-def _parent_of(row: Row, names: Names) -> str:
-    return re.sub(r"^id:\s*", "id:", names.cell(row, "parent"), flags=re.IGNORECASE)
-
-
-def _extra(row: Row, names: Names) -> dict[str, Any]:
+def _member(names: Names, row: Row) -> Member:
+    row = undone(row, unguarded, range(len(row.cells)))
+    row = undone(row, with_breaks, names.places("description", "short description"))
     cell = names.cell
-    urls = JsonList(dict.fromkeys(split_links(cell(row, "images"))))
-    return {
-        "key": cell(row, "sku") or cell(row, "id"),
-        "title": cell(row, "name"),
-        "description": cell(row, "description"),
-        "brand": cell(row, "brand") or _attributes(row, names).get("brand", ""),
-        "category": _BETWEEN.split(cell(row, "categories"))[0].replace("\\,", ",").strip(),
-        "price": cell(row, "price"),
-        "tags": cell(row, "tags"),
-        "image_url": urls[0] if urls else "",
-        "image_urls": urls,
-    }
+    kinds = [each.strip().lower() for each in cell(row, "type").split(",")]
+    sku, number = cell(row, "sku"), cell(row, "id")
+    published = cell(row, "published").removesuffix(".0")
+    variation = "variation" in kinds
+    return Member(
+        undone(row, with_commas, names.places(*_LISTS)),
+        describe(
+            key=sku or number,
+            title=cell(row, "name"),
+            description=cell(row, "description") or cell(row, "short description"),
+            brand=with_commas(cell(row, "brand")) or _brand(row, names),
+            category=with_commas(_BETWEEN.split(cell(row, "categories"))[0]).strip(),
+            price=cell(row, "regular price") or cell(row, "sale price"),
+            tags=with_commas(cell(row, "tags")),
+            links=_links(cell(row, "images")),
+        ),
+        names=[name for name in (sku, f"id:{number}", number) if name] if "variable" in kinds else (),
+        parent=re.sub(r"^id:\s*", "id:", cell(row, "parent"), flags=re.IGNORECASE) if variation else "",
+        variant={"sku": sku, "price": cell(row, "regular price"), "options": _options(row, names)} if variation else {},
+        not_for_sale=_NOT_PUBLISHED.get(published),
+    )
 
 
-def _variant(row: Row, names: Names) -> dict[str, Any]:
-    options = {names.cell(row, f"attribute{n}"): names.cell(row, f"value{n}") for n in _ATTRIBUTES}
-    return {
-        "sku": names.cell(row, "sku"),
-        "price": names.cell(row, "price"),
-        "options": {name: value for name, value in options.items() if name and value},
-    }
+def _links(text: str) -> list[str]:
+    """Links are parted by comma and blank, file names also by a comma alone."""
+    held = text.replace(_ESCAPED_COMMA, _HELD)
+    parts = split_links(held) if "://" in held else re.split(r"\s*[,|\n]\s*", held)
+    return [part.replace(_HELD, ",") for part in parts if part]
 
 
-def _attributes(row: Row, names: Names) -> dict[str, str]:
-    return {
-        names.cell(row, f"attribute{n}").lower(): names.cell(row, f"value{n}")
-        for n in _ATTRIBUTES
-        if names.has(f"attribute{n}")
-    }
+def _options(row: Row, names: Names) -> dict[str, str]:
+    found = {names.cell(row, "attribute", n): names.cell(row, "value", n) for n in names.numbers("attribute")}
+    return {name: with_commas(value) for name, value in found.items() if name and value}
+
+
+def _brand(row: Row, names: Names) -> str:
+    return next((value for name, value in _options(row, names).items() if name.lower() in _BRAND), "")

@@ -1,0 +1,69 @@
+"""Exports in which a variation stands on a line of its own, names its parent, and takes from it what it lacks."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..tables import Row, Table
+from .products import JsonList, Product
+
+_INHERITED = ("title", "description", "brand", "category", "price", "tags")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A line as its preset reads it."""
+
+    row: Row
+    extra: dict[str, Any]
+    names: Sequence[str] = ()  # under which variations name it as their parent; none: it cannot be one
+    parent: str = ""
+    variant: Mapping[str, Any] = field(default_factory=dict)  # what a parent says of it
+    not_for_sale: str | None = None
+
+
+@dataclass(slots=True)
+class _Parent:
+    """What variations take from the product they belong to."""
+
+    extra: dict[str, Any]
+    not_for_sale: str | None
+    variants: JsonList = field(default_factory=JsonList)
+
+
+def families(table: Table, read: Callable[[Row], Member]) -> Iterator[Product]:
+    """A line is a product. A parent may stand behind its variations, so a first pass takes in the parents, and nothing else."""
+    parents = _parents(table, read)
+    for number, row in enumerate(table.rows, 1):
+        member = read(row)
+        row, extra = member.row, dict(member.extra)
+        parent = parents.get(member.parent) if member.parent else None
+        withheld = member.not_for_sale
+        if parent is not None:
+            extra |= {name: extra[name] or parent.extra[name] for name in _INHERITED}
+            if not extra["image_urls"]:
+                extra |= {name: parent.extra[name] for name in ("image_url", "image_urls")}
+            withheld = withheld or (f"of its parent: {parent.not_for_sale}" if parent.not_for_sale else None)
+        own = next((parents[name] for name in member.names if name in parents), None)
+        extra["variants"] = own.variants if own is not None and parent is None else JsonList()
+        error = row.error
+        if error is None and not extra["title"] and member.parent:
+            at = f"line {row.line}: " if row.line else ""
+            error = f"{at}it has no name, and its parent {member.parent!r} is not in the catalog"
+        yield Product(number, row.line, row.cells, row.values, extra["key"], extra, error, row.file, withheld)
+
+
+def _parents(table: Table, read: Callable[[Row], Member]) -> dict[str, _Parent]:
+    found: dict[str, _Parent] = {}
+    variations: list[tuple[str, Mapping[str, Any]]] = []
+    for member in map(read, table.rows):
+        if member.names:
+            parent = _Parent(member.extra, member.not_for_sale)
+            for name in member.names:
+                found.setdefault(name, parent)
+        if member.parent:
+            variations.append((member.parent, member.variant))
+    for name, variant in variations:
+        if name in found:
+            found[name].variants.append(variant)
+    return found
