@@ -84,6 +84,11 @@ class Columns:
         """The shortest name of a column in a template; None where only row['...'] reaches it."""
         return next((name for name, at in self._at.items() if at == place), None)
 
+    def column(self, name: str) -> str | None:
+        """The column that a template reaches by a name, however it is written."""
+        at = self._at.get(name)
+        return self.names[at] if at is not None else self.meant(name)
+
     def meant(self, name: str) -> str | None:
         """The one column that a name can mean which is not written exactly like it."""
         places = self._alike.get(folded(name), ())
@@ -170,8 +175,7 @@ def bad_cell(name: str, cell: BadCell) -> RowError:
 
 def find(row: Row, name: str, there: Mapping[str, Any]) -> Any:
     """What a name that a template has no value for means in this row. Raises KeyError, or RowError for a bad cell."""
-    at = row._columns._at.get(name)
-    meant = row._columns.names[at] if at is not None else row._columns.meant(name)
+    meant = row._columns.column(name)
     if meant is None:
         alike = [each for each in there if folded(each) == folded(name)]  # a preset's name
         if len(alike) != 1:

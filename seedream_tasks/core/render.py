@@ -5,22 +5,17 @@ The row's own text is data: it is put into templates, never read as one.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from decimal import Decimal
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined
 from jinja2.exceptions import SecurityError, UndefinedError
-from jinja2.filters import do_default
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import missing
 
 from .errors import BadValue, InputError, RowError
 from .jobs import Job, Reference, tidy_prompt
-from .names import BadCell, Columns, Row, bad_cell, find, snake_case
+from .names import BadCell, Columns, Row, bad_cell, snake_case
 from .shots import FIELDS, Shot
+from .templates import FAILS, checked, expression, links, template, without_address
 
 __all__ = [
     "Columns",
@@ -39,94 +34,8 @@ _AMPERSAND = re.compile(r"&(?:amp|#0*38|#x0*26);(?:amp;)*", re.IGNORECASE)
 _DEFAULTS: dict[str, Any] = {"operation": "generate", "model": "seedream-4.5", "n": 1}
 
 
-def _text_only(value: Any) -> Any:
-    """What a template may print. Others print their address in memory: another prompt, and another purchase, in each run."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict):
-        for pair in value.items():
-            _text_only(pair)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            _text_only(each)
-    elif isinstance(value, StrictUndefined):
-        str(value)  # raises
-    elif not isinstance(value, int | float | bool | Decimal | None):
-        raise TypeError(
-            f"a {type(value).__name__} is no text (a method without its brackets, or a `map` without `| list`?)"
-        )
-    return value
-
-
-class _Context(Context):
-    """Finds names that are not written exactly like a column."""
-
-    def resolve_or_missing(self, key: str) -> Any:
-        value = super().resolve_or_missing(key)
-        row = self.parent.get("row")
-        if value is not missing or not isinstance(row, Row):
-            return value
-        try:
-            return find(row, key, self.parent)
-        except KeyError:
-            return missing
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    """Undefined names are errors; `default` also stands in for an empty cell, which is what a table has instead of nothing.
-
-    One row renders to one text, always: nothing random, and nothing that takes for ever.
-    """
-
-    intercepted_binops = frozenset({"**"})
-    context_class = _Context
-
-    def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, finalize=_text_only)
-        self.filters["default"] = self.filters["d"] = lambda value, text="", boolean=True: do_default(
-            value, text, boolean
-        )
-        del self.filters["random"], self.globals["lipsum"]
-
-    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
-        # Jinja's own is a map of maps, which would be walked for every row.
-        return {**self.globals, **(d or {})}
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        raise SecurityError(f"{operator} is switched off")
-
-
-def _links_too(value: Any) -> Any:
-    """As `_text_only`, for references: a list is a JSON list, whose items nothing parts again."""
-    links = list(value) if isinstance(value, list | tuple | Iterator) else None
-    return _text_only(value) if links is None else json.dumps([str(_text_only(link)) for link in links])
-
-
-_ENVIRONMENT = _Environment()
-_OF_LINKS = _ENVIRONMENT.overlay(finalize=_links_too)
-# Whatever a template can raise on a row's text (a filter on the wrong type, a division by zero), or while it is compiled.
-_FAILS = (
-    TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError, RecursionError, MemoryError,
-)  # fmt: skip
-
-
 def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
-
-
-@lru_cache(maxsize=4096)
-def _template(text: str) -> Callable[[Mapping[str, Any]], str]:
-    return _ENVIRONMENT.from_string(text).render
-
-
-@lru_cache(maxsize=4096)
-def _links(text: str) -> Callable[[Mapping[str, Any]], str]:
-    return _OF_LINKS.from_string(text).render
-
-
-@lru_cache(maxsize=4096)
-def _expression(text: str) -> Callable[..., Any]:
-    return _ENVIRONMENT.compile_expression(text, undefined_to_none=False)
 
 
 def check_templates(shot: Shot, what: str = "shot list") -> None:
@@ -138,13 +47,13 @@ def check_templates(shot: Shot, what: str = "shot list") -> None:
     ]
     for field, text in fields:
         try:
-            _template(text)
-        except _FAILS as error:
+            template(text)
+        except FAILS as error:
             raise InputError(f"{what}: shot {shot.name}: {field}: {_said(error)}", field=field) from None
     if shot.when is not None:
         try:
-            _expression(shot.when)
-        except _FAILS as error:
+            expression(shot.when)
+        except FAILS as error:
             raise InputError(f"{what}: shot {shot.name}: when: {_said(error)}", field="when") from None
 
 
@@ -153,10 +62,10 @@ def is_wanted(shot: Shot, context: Mapping[str, Any]) -> bool:
     if shot.when is None:
         return True
     with _Naming("when", context):
-        value = _expression(shot.when)(context)
+        value = expression(shot.when)(context)
         if isinstance(value, StrictUndefined):
             value._fail_with_undefined_error()
-        return bool(value)
+        return bool(checked(value))
 
 
 def render_job(shot: Shot, row_key: str, context: Mapping[str, Any]) -> Job:
@@ -164,8 +73,9 @@ def render_job(shot: Shot, row_key: str, context: Mapping[str, Any]) -> Job:
     fields = dict(shot.constants)
     for field, given in shot.templates.items():
         with _Naming(field, context):
-            made = _links if field == "references" else _template
-            fields[field] = made(given)(context) if isinstance(given, str) else [made(each)(context) for each in given]
+            made = links if field == "references" else template
+            texts = [without_address(made(each)(context)) for each in ([given] if isinstance(given, str) else given)]
+            fields[field] = texts[0] if isinstance(given, str) else texts
             if field not in ("prompt", "references"):
                 text = str(fields[field]).strip()
                 fields[field] = FIELDS[field](text) if text else None
@@ -291,7 +201,7 @@ class _Naming:
             raise RowError(
                 f"{field}: not allowed in a template: {error}", field=field, error_code="template_error"
             ) from None
-        if isinstance(error, _FAILS):
+        if isinstance(error, FAILS):
             raise RowError(f"{field}: {_said(error)}", field=field, error_code="template_error") from None
 
     def _no_such(self, said: str) -> str:

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
+
 from ..catalog.frozen import FrozenRecord
 from ..catalog.presets import Product, advice, find_preset, fitting_preset, listed
 from ..catalog.presets.bad_cells import refusing
 from ..catalog.tables import Table
+from ..core.amounts import POINT, DecimalMarks
 from ..core.capabilities import Capability
 from ..core.choices import Choices
 from ..core.decisions import Route, wanted
@@ -23,6 +26,7 @@ from ..core.pricing import PriceBook, Quote
 from ..core.render import Columns, build_job, check_templates, column_fields, is_wanted, render_job
 from ..core.shots import SHOT_NAME, Shot
 from ..core.states import AttemptState, Reason, SlotState
+from ..core.templates import MARKS
 from ..ledger.store import Ledger
 from ..ledger.views import JobView, KnownJob
 from ..media.references import References
@@ -89,6 +93,7 @@ class Planner:
         self._choices = Choices(capabilities, prices, wishes.max_premium)
         self._lookup = Lookup(ledger, presence, wishes.retry)
         self._columns = Columns(table.columns)
+        self._marks = DecimalMarks(self._looked_over, _with_points(table.schema), self._columns.column)
         self._first = FirstOnes()
         if wishes.shots is None and "prompt" not in table.columns:
             raise InputError(
@@ -119,8 +124,7 @@ class Planner:
         """Every record, in the order of the catalog. Raises InputError for a catalog that cannot be read to its end."""
         with ThreadPoolExecutor(_FETCHERS, "seedream-references") as fetchers:
             batch: list[Draft] = []
-            preset = self._wishes.preset
-            for product in self._preset(refusing(self._table, preset) if preset else self._table):
+            for product in self._products():
                 self.rows += 1
                 batch += self._drafts(product)
                 if len(batch) >= _BATCH:
@@ -134,6 +138,15 @@ class Planner:
                 field="catalog",
                 code="empty_catalog",
             )
+
+    def _products(self) -> Iterator[Product]:
+        preset = self._wishes.preset
+        return self._preset(refusing(self._table, preset) if preset else self._table)
+
+    def _looked_over(self) -> Iterator[Mapping[str, Any]]:
+        """All rows once more, for what they say about a column's amounts."""
+        for product in self._products():
+            yield dict(zip(self._columns.names, product.cells, strict=True)) | product.extra
 
     # From a product to drafts
 
@@ -152,7 +165,7 @@ class Planner:
         row_key = row_key.strip()
         if self._keys.place is not None and self._wishes.preset is not None:
             product.extra["key"] = row_key
-        context = self._columns.context(product.cells, product.extra)
+        context = self._columns.context(product.cells, product.extra) | {MARKS: self._marks}
         if self._wishes.shots is None:
             cells = dict(zip(self._columns.names, product.cells, strict=True))
             name = cells.get("shot", "").strip() or "image"
@@ -343,6 +356,11 @@ class Planner:
             fingerprint=draft.fingerprint,
             rests=rests,
         )
+
+
+def _with_points(schema: pa.Schema) -> dict[str, str]:
+    """The columns whose numbers were written by us, with a decimal point."""
+    return {each.name: POINT for each in schema if pa.types.is_floating(each.type) or pa.types.is_decimal(each.type)}
 
 
 def _reason(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collection[int], take: int) -> Reason:
