@@ -3,7 +3,14 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .core.printable import clean_loggers
 from .version import __version__
+
+# Every logger of the package.
+LOGGERS = tuple(
+    f"seedream_tasks.{ring}" for ring in ("catalog", "engine", "flows", "gateways", "ledger", "media", "service")
+)
+clean_loggers(LOGGERS)
 
 if TYPE_CHECKING:
     from .catalog.manifest import read_manifest

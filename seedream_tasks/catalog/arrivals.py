@@ -13,6 +13,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from ..core.errors import InputError
+from ..core.secrets import holds_secret, without_secrets
 from .tables.sources import is_catalog
 
 _LOCAL = ("file://", "local://")
@@ -22,7 +23,15 @@ _MODIFIED = ("mtime", "LastModified", "last_modified", "updated", "modified", "c
 
 
 def settled_uri(uri: str) -> str:
-    """One spelling for one file: a local one is its absolute path. Raises InputError for none, and for a relative path."""
+    """One spelling for one file: a local one is its absolute path.
+
+    Raises InputError for none, for a relative path, and for an address that holds a secret.
+    """
+    if "://" in uri and holds_secret(uri):
+        raise InputError(
+            f"{without_secrets(uri)!r}: was given with a password or a signature, and announcements are kept in plain text",
+            field="uri",
+        )
     path = next((uri.removeprefix(scheme) for scheme in _LOCAL if uri.startswith(scheme)), uri)
     if "://" in path and not path.startswith("/"):
         return path

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from ..core.errors import ArchiveFault
 from ..core.jobs import Job, job_key
+from ..core.secrets import without_secrets
 from ..core.states import Reason
 from ..media.archive import Archive
-from ..media.places import without_signature
 
 ROWS_PER_GROUP = 2048
 MONEY = pa.decimal128(14, 6)
@@ -188,8 +188,13 @@ class FrozenRecord:
 
 
 def kept_uri(uri: str) -> str:
-    """A reference's URI as manifests keep it: no signature, and of a data URI only its type."""
-    return uri.partition(",")[0] if uri.startswith("data:") else without_signature(uri)
+    """A reference's URI as manifests keep it: no password or signature, and of a data URI only its type."""
+    return uri.partition(",")[0] if uri.startswith("data:") else without_secrets(uri)
+
+
+def kept_link(url: str) -> str:
+    """A gateway's link to a picture as manifests keep it: without its query, which may be a signature under any name."""
+    return kept_uri(url).split("?", 1)[0]
 
 
 class FrozenWriter:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from ..core.capabilities import BY_OFFER
 from ..core.states import RecordStatus
 from ..ledger.standing import Plain, plain_jobs
-from .frozen import MONEY, RECORD
+from .frozen import MONEY, RECORD, kept_link
 from .records import REPEATED, RunFacts
 
 _MICRO = pa.scalar(Decimal("0.000001"), pa.decimal128(7, 6))
@@ -117,7 +117,7 @@ def _images(jobs: Sequence[Plain], root: str) -> pa.Array:
     values = {name: [getattr(each, name) for each in pictures] for name in _OF_PICTURE}
     values |= {name: [getattr(each, name) for each in attempts] for name in ("attempt_id", "gateway", "task_id")}
     values["uri"] = [f"{root}/{each.path}" for each in pictures]
-    values["source_url"] = [each.url.split("?", 1)[0] for each in pictures]  # the query may be a signature
+    values["source_url"] = [kept_link(each.url) for each in pictures]
     fields = list(kind.value_type)
     structs = pa.StructArray.from_arrays([pa.array(values[each.name], each.type) for each in fields], fields=fields)
     ends = [0]

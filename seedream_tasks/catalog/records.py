@@ -18,6 +18,7 @@ from ..ledger.facts import Admission
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, JobView, Picture
 from ..media.archive import Archive
+from .frozen import kept_link
 
 _OF_LIVE = {
     AttemptState.INTENT: RecordStatus.IN_FLIGHT,
@@ -224,7 +225,7 @@ def _image(picture: Picture, attempt: Attempt, run: RunFacts) -> dict[str, Any]:
         "height": picture.height,
         "bytes": picture.bytes,
         "mime_type": picture.mime_type,
-        "source_url": picture.url.split("?", 1)[0],  # the query may be a signature
+        "source_url": kept_link(picture.url),
         "attempt_id": picture.attempt_id,
         "gateway": attempt.gateway,
         "task_id": attempt.task_id,

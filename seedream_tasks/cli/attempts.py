@@ -12,7 +12,7 @@ from ..engine.pairing import open_pair
 from ..engine.settings import known_locations
 from ..ledger import facts, views
 from . import options
-from .main import print_json
+from .telling import print_json, say
 
 
 @click.command()
@@ -38,11 +38,11 @@ def attempts(state: str | None, run_id: str | None, archive: str | None, ledger:
         return 0
     for row in rows:
         slots = ",".join(str(slot) for slot in row["slots"])
-        click.echo(
+        say(
             f"{row['attempt_id']}  {row['state']:<9} {row['gateway']:<8} {row['row_key']} {row['shot']} [{slots}]"
             f"  quoted {row['quoted_usd']} billed {row['billed_usd']} at risk {row['at_risk_usd']}  {row['task_id'] or '-'}"
         )
-    click.echo(", ".join(f"{count} {name}" for name, count in sorted(by_state.items())) or "no attempts")
+    say(", ".join(f"{count} {name}" for name, count in sorted(by_state.items())) or "no attempts")
     return 0
 
 

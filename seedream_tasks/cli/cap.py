@@ -11,7 +11,7 @@ from ..engine.pairing import open_pair
 from ..engine.settings import amount, known_locations
 from ..ledger import budgets
 from . import options
-from .main import print_json
+from .telling import print_json, say
 
 
 @click.group()
@@ -74,9 +74,9 @@ def _tell(shown: list[budgets.StandingCap], json_: bool) -> None:
         print_json({"caps": caps})
         return
     for each in shown:
-        click.echo(
+        say(
             f"{each.cap_key:<8} {dollars(each.usd_per_day)} a day ({each.zone}); on {each.day}"
             f" {dollars(each.settled_usd)} spent or at risk, {dollars(each.reserved_usd)} reserved"
         )
     if not shown:
-        click.echo("no standing caps")
+        say("no standing caps")

@@ -10,8 +10,7 @@ from ..engine.progress import Progress, listen
 from ..engine.settings import known_locations
 from . import options
 from .blocks import access
-from .main import print_json
-from .telling import in_lines
+from .telling import in_lines, print_json, say
 
 
 @click.command()
@@ -29,11 +28,11 @@ def collect(gateway: tuple[str, ...], archive: str | None, ledger: str | None, j
     if json_:
         print_json(done.as_json())
     else:
-        click.echo(
+        say(
             f"asked for {done.polled} attempts: {done.archived} archived, {done.expired} expired,"
             f" {dollars(done.billed_usd)} billed"
         )
-        click.echo(f"left: {done.still_in_flight} in flight, {done.unknown} unknown")
+        say(f"left: {done.still_in_flight} in flight, {done.unknown} unknown")
         for uri in done.manifests:
-            click.echo(f"manifest   {uri}")
+            say(f"manifest   {uri}")
     return 3 if done.still_in_flight or done.unknown else 0

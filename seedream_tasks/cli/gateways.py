@@ -15,7 +15,7 @@ from ..core.pricing import PriceBook, PriceRow
 from ..core.sizes import PixelRange
 from ..engine.settings import configured, key_variable, read_prices
 from . import options
-from .main import print_json
+from .telling import print_json, say
 
 
 @click.command()
@@ -49,19 +49,19 @@ def gateways(prices: str | None, json_: bool) -> int:
         return 0
     for row in CAPABILITIES:
         state = "configured" if row.gateway in names else f"not configured ({key_variable(row.gateway)})"
-        click.echo(f"{row.gateway} {row.model}: {state}")
+        say(f"{row.gateway} {row.model}: {state}")
         for price in book:
             if (price.gateway, price.model) == (row.gateway, row.model):
                 disputed = f", another source says {dollars(price.disputed_usd)}" if price.disputed_usd else ""
-                click.echo(
+                say(
                     f"  price {price.tier:<14} {dollars(price.usd)} a picture{disputed}  [{price.source}, {price.as_of}]"
                 )
                 if price.note:
-                    click.echo(f"    {price.note}")
+                    say(f"    {price.note}")
         if not any((price.gateway, price.model) == (row.gateway, row.model) for price in book):
-            click.echo("  price                no source states one; nothing is bought without --prices")
+            say("  price                no source states one; nothing is bought without --prices")
         for name, limit in _limits(row).items():
-            click.echo(f"  {name:<20} {limit['value']}  [{limit['source']}]")
+            say(f"  {name:<20} {limit['value']}  [{limit['source']}]")
     return 0
 
 

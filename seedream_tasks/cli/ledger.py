@@ -12,7 +12,7 @@ from ..ledger.schema import SCHEMA_VERSION
 from ..ledger.store import open_ledger, shown_url
 from ..media.archive import Archive
 from . import options
-from .main import print_json
+from .telling import print_json, say
 
 _SHOWN = 20
 
@@ -47,19 +47,17 @@ def rebuild(archives: tuple[str, ...], ledger: str | None, merge: bool, json_: b
         )
         return 0
     if merge and done.nothing:
-        click.echo("nothing to add: the ledger knows all that the archive does")
+        say("nothing to add: the ledger knows all that the archive does")
         return 0
     word = "added" if merge else "restored"
-    click.echo(f"{word} {done.runs} runs, {done.jobs} jobs, {done.attempts} attempts, {done.pictures} pictures")
+    say(f"{word} {done.runs} runs, {done.jobs} jobs, {done.attempts} attempts, {done.pictures} pictures")
     if done.found:
-        click.echo(
+        say(
             f"{done.found} more pictures stand in the archive, of which no manifest says what they cost:"
             f" {dollars(done.found_usd)} at risk for them"
         )
     if done.unknown:
-        click.echo(
-            f"{done.unknown} jobs may have been paid for and are unknown now: {dollars(done.unknown_usd)} at risk"
-        )
+        say(f"{done.unknown} jobs may have been paid for and are unknown now: {dollars(done.unknown_usd)} at risk")
     return 0
 
 
@@ -74,7 +72,7 @@ def migrate(archive: str | None, ledger: str | None, json_: bool) -> int:
     if json_:
         print_json({"ledger": shown_url(url), "version": SCHEMA_VERSION})
     else:
-        click.echo(f"the ledger {shown_url(url)} has version {SCHEMA_VERSION}")
+        say(f"the ledger {shown_url(url)} has version {SCHEMA_VERSION}")
     return 0
 
 
@@ -101,26 +99,26 @@ def prune(
         print_json(done.as_json())
         return 0
     total, moves = done.total, "moved to trash/" if done.deleted else "would move to trash/"
-    click.echo(
+    say(
         f"{moves}: {total.images} of {done.of_images} images, {_megabytes(total.bytes)}, bought for {dollars(total.cost_usd)}"
     )
     for reason, share in done.by_reason.items():
-        click.echo(f"  {reason:<11}{share.images} images, {_megabytes(share.bytes)}, {dollars(share.cost_usd)}")
+        say(f"  {reason:<11}{share.images} images, {_megabytes(share.bytes)}, {dollars(share.cost_usd)}")
     if done.emptied:
-        click.echo(
+        say(
             f"{'deleted' if done.deleted else 'would delete'}: {len(done.emptied)} files that were in trash/ for a week"
         )
-    click.echo(f"what stays is what the run {done.run_id} of {done.catalog_uri or 'an unknown catalog'} shows")
+    say(f"what stays is what the run {done.run_id} of {done.catalog_uri or 'an unknown catalog'} shows")
     for catalog, images in done.by_catalog.items():
         if catalog != done.catalog_uri:
-            click.echo(f"  {images} of these images were bought for another catalog: {catalog}")
+            say(f"  {images} of these images were bought for another catalog: {catalog}")
     for path in done.paths[:_SHOWN]:
-        click.echo(f"    {path}")
+        say(f"    {path}")
     if len(done.paths) > _SHOWN:
-        click.echo(f"    and {len(done.paths) - _SHOWN} more (--json lists all)")
+        say(f"    and {len(done.paths) - _SHOWN} more (--json lists all)")
     if not done.deleted and total.images:
         bound = f" --at-most {total.images}" if total.images > done.unbounded_limit else ""
-        click.echo(f"nothing was touched; --yes{bound} sets them aside")
+        say(f"nothing was touched; --yes{bound} sets them aside")
     return 0
 
 
@@ -135,7 +133,7 @@ def export(target: str, archive: str | None, ledger: str | None, json_: bool) ->
         print_json({"target": target, "rows": rows})
     else:
         for table, count in rows.items():
-            click.echo(f"{table:<12}{count} rows")
+            say(f"{table:<12}{count} rows")
     return 0
 
 

@@ -1,17 +1,17 @@
 """`seedream`: the console script. Exit codes: 0 complete, 3 incomplete, 2 wrong input and nothing spent, 1 a fault."""
 
 import importlib
-import json
 import logging
 import os
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from ..core.errors import InputError, SeedreamError
 from ..version import __version__
 from .output import Output
+from .telling import print_json, say
 
 # Command -> module that holds it. Loaded when it is called: only `run` needs Prefect, which takes seconds to import.
 _COMMANDS = {
@@ -68,7 +68,7 @@ def _run() -> NoReturn:
         sys.exit(130)
     except click.ClickException as error:
         if not as_json:
-            error.show()
+            _tell_usage(error)
         else:
             tell(InputError(error.format_message(), code="usage"), as_json)
         sys.exit(2)
@@ -93,12 +93,17 @@ def tell(error: SeedreamError, as_json: bool) -> None:
         print_json({"error": error.as_json()})
     else:
         hint = error.facts.get("hint")
-        click.echo(f"Error: {error.message}" + (f"\n  {hint}" if hint else ""), err=True)
+        say(f"Error: {error.message}", err=True)
+        if hint:
+            say(f"  {hint}", err=True)
 
 
-def print_json(value: Any) -> None:
-    """One object on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+def _tell_usage(error: click.ClickException) -> None:
+    """What was typed may come from a file's name: it is told as anything else."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        click.echo(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n", err=True)
+    say(f"Error: {error.format_message()}", err=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from ..engine.planning import Planned
 from ..engine.settings import amount, locations, retry_words
 from . import options
 from .blocks import access
-from .main import print_json
+from .telling import print_json, say
 
 
 @click.command()
@@ -71,7 +71,7 @@ def plan(
         if known is not None:
             known.close()
     for warning in (*understood.warnings, *([figures.shrunk] if figures.shrunk else [])):
-        click.echo(f"WARNING {warning}", err=True)
+        say(f"WARNING {warning}", err=True)
     if json_:
         print_json(figures.as_json())
     else:
@@ -79,13 +79,13 @@ def plan(
         for planned in understood.first:
             _tell_prompt(planned)
         for planned in understood.refused:
-            click.echo(f"invalid: {planned.record.error_message}")
+            say(f"invalid: {planned.record.error_message}")
         _tell(figures, simulated)
     return 0
 
 
 def _line(name: str, value: Any) -> None:
-    click.echo(f"{name:<24}{value}")
+    say(f"{name:<24}{value}")
 
 
 def _tell_understood(understood: Understood) -> None:
@@ -95,7 +95,7 @@ def _tell_understood(understood: Understood) -> None:
     preset = understood.preset or "none" + (f" ({advice(understood.fits)})" if understood.fits else "")
     _line("preset", preset)
     _line("key", f"the column {understood.key}" if understood.key else f"the preset's ({understood.preset})")
-    click.echo()
+    say()
 
 
 def _tell_prompt(planned: Planned) -> None:
@@ -109,12 +109,12 @@ def _tell_prompt(planned: Planned) -> None:
         buys = f"{len(planned.slots)} at {planned.route.offer.gateway}, {dollars(usd)}"
     else:
         buys = "no price" if planned.unpriced else "nothing to buy"
-    click.echo(f"{at}  {record.row_key}  {record.shot}  ({buys})")
-    click.echo(f"  {job.prompt}")
+    say(f"{at}  {record.row_key}  {record.shot}  ({buys})")
+    say(f"  {job.prompt}")
     for reference in job.references:
         found = f"{reference.format}, {reference.width}x{reference.height} px" if reference.sha256 else "not looked at"
-        click.echo(f"  reference {shown(reference.uri)} ({found})")
-    click.echo()
+        say(f"  reference {shown(reference.uri)} ({found})")
+    say()
 
 
 def _tell(figures: Forecast, simulated: bool) -> None:

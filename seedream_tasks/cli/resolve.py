@@ -21,7 +21,7 @@ from ..ledger import facts, records, views
 from ..ledger.claims import LEASE_S
 from ..ledger.views import Attempt
 from . import options
-from .main import print_json
+from .telling import print_json, say
 
 # Nothing of a request can arrive at the gateway later than this after its intent.
 _UNDER_WAY = timedelta(seconds=LEASE_S + SYNCHRONOUS_TIMEOUT_S)
@@ -56,14 +56,14 @@ def resolve(
         at_risk = sum((each.at_risk_usd for each in found), ZERO)
         shown = asyncio.run(evidence(store, place, found))
         for each in found:
-            click.echo(
+            say(
                 f"{each.attempt_id}  {each.gateway}  sent {each.intent_at:%Y-%m-%d %H:%M:%S} UTC"
                 f"  {dollars(each.at_risk_usd)} at risk",
                 err=True,
             )
         for told in shown:
-            click.echo(f"{told.account}: {told.text}", err=True)
-        click.echo(f"{len(found)} attempts, {dollars(at_risk)} at risk, become {word}", err=True)
+            say(f"{told.account}: {told.text}", err=True)
+        say(f"{len(found)} attempts, {dollars(at_risk)} at risk, become {word}", err=True)
         if not yes and sys.stdin.isatty():
             click.confirm("go on?", abort=True, err=True)
         for each in found:

@@ -9,7 +9,7 @@ from ..engine.pairing import open_pair
 from ..engine.reviewing import apply_review, read_review
 from ..engine.settings import known_locations, read_text
 from . import options
-from .main import print_json
+from .telling import print_json, say
 
 
 @click.group()
@@ -34,9 +34,9 @@ def apply(file: str, archive: str | None, ledger: str | None, json_: bool) -> in
         print_json(done.as_json())
         return 0
     known = "" if done.new else " (all of it was known already)"
-    click.echo(f"{done.approved} approved, {done.rejected} rejected{known}")
+    say(f"{done.approved} approved, {done.rejected} rejected{known}")
     if done.rejected:
-        click.echo(
+        say(
             f"the rejected pictures had cost {dollars(done.cost_of_rejected_usd)} and are kept;"
             " the next run buys them anew, and nothing else of these records"
         )

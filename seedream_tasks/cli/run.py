@@ -56,9 +56,9 @@ from ..engine.settings import (  # noqa: E402
 from ..ledger.store import holds_password  # noqa: E402
 from . import options  # noqa: E402
 from .blocks import access  # noqa: E402
-from .main import print_json, tell  # noqa: E402
+from .main import tell  # noqa: E402
 from .output import leave_at_once  # noqa: E402
-from .telling import QUIET, in_a_line, in_lines  # noqa: E402
+from .telling import QUIET, in_a_line, in_lines, print_json, say  # noqa: E402
 
 _M_ARENA_MAX = -8  # malloc.h
 _LOOK_EVERY_S = 0.5
@@ -109,9 +109,7 @@ def run(
         )
     )
     if chosen.embedded and not chosen.asked_for_sandbox:
-        click.echo(
-            "no gateway is configured: this run is simulated with the embedded sandbox, nothing is charged", err=True
-        )
+        say("no gateway is configured: this run is simulated with the embedded sandbox, nothing is charged", err=True)
     result = _started(
         json_,
         catalog=catalog,
@@ -166,7 +164,7 @@ def _started(as_json: bool, **parameters: Any) -> dict[str, Any]:
                 leave_at_once(stopping.status)
         return outcome.result()
     except (asyncio.CancelledError, CancelledError):
-        click.echo("stopped; what is in flight stands in the ledger and is taken up by the next run", err=True)
+        say("stopped; what is in flight stands in the ledger and is taken up by the next run", err=True)
         raise SystemExit(stopping.status) from None
     except PrefectGone as gone:
         tell(gone, as_json)
@@ -218,10 +216,10 @@ class _Stopping:
     def asked(self, number: int, _: Any) -> None:
         self.signals.append(number)
         if len(self.signals) > 1:
-            click.echo("leaving at once; calls without an answer become unknown", err=True)
+            say("leaving at once; calls without an answer become unknown", err=True)
             leave_at_once(128 + number)
         self._since = time.monotonic()
-        click.echo("stopping: no new purchases; waiting for open calls (once more to leave at once)", err=True)
+        say("stopping: no new purchases; waiting for open calls (once more to leave at once)", err=True)
         if self.cancel is not None:
             self.cancel()
 
@@ -291,13 +289,13 @@ def _bar() -> Callable[[Progress, Happening | None], None]:
 def _tell(result: dict[str, Any]) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in result["by_status"].items())
     simulated = " (simulated, nothing was charged)" if result["simulated"] else ""
-    click.echo(f"{result['rows']} rows, {result['jobs']} jobs: {counts}")
-    click.echo(f"pictures   {result['images']} ({result['reused']} records reused)")
-    click.echo(f"billed     ${result['billed_usd']}{simulated}; the pictures shown cost ${result['cost_usd']}")
+    say(f"{result['rows']} rows, {result['jobs']} jobs: {counts}")
+    say(f"pictures   {result['images']} ({result['reused']} records reused)")
+    say(f"billed     ${result['billed_usd']}{simulated}; the pictures shown cost ${result['cost_usd']}")
     if result["at_risk_usd"] != "0":
-        click.echo(f"at risk    ${result['at_risk_usd']}")
+        say(f"at risk    ${result['at_risk_usd']}")
     if result["deferred_usd"] != "0":
-        click.echo(f"put off    ${result['deferred_usd']}")
-    click.echo(f"archive    {result['archive']}")
-    click.echo(f"manifest   {result['manifest']}")
-    click.echo(f"to look at {result['contact_sheet']}")
+        say(f"put off    ${result['deferred_usd']}")
+    say(f"archive    {result['archive']}")
+    say(f"manifest   {result['manifest']}")
+    say(f"to look at {result['contact_sheet']}")

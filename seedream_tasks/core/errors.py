@@ -24,19 +24,24 @@ An outcome of a *paid* request is never an exception: it is a `SubmitOutcome` (s
 
 from typing import Any
 
+from .secrets import without_secrets
+
 
 class SeedreamError(Exception):
     """Something went wrong that seedream_tasks knows about.
 
-    `code` is stable and machine-readable; the message says what happened and what to do next. Instances survive pickling.
+    `code` is stable and machine-readable; the message says what happened and what to do next, and holds no secret of an address
+    (it goes to terminals, logs, manifests and Prefect's states). Instances survive pickling.
     """
 
     code = "fault"
 
     def __init__(self, message: str, **facts: Any) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = without_secrets(message)
+        super().__init__(self.message)
         self.facts = facts
+        if facts.get("hint"):
+            self.facts["hint"] = without_secrets(facts["hint"])
 
     def __str__(self) -> str:
         """The message and, in parentheses, what to do: all that logs and Prefect's UI show of an error."""

@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from .capabilities import Billing
+from .secrets import without_secrets
 from .states import Closed, SlotState
 
 # Waits (s) where the gateway's own 429 or 503 names none.
@@ -43,11 +44,14 @@ class ErrorClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:
-    """A gateway's own words for a no."""
+    """A gateway's own words for a no. They may repeat the link of a reference, and hold no secret of it here."""
 
     code: str
     message: str
     kind: ErrorClass
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", without_secrets(self.message))
 
 
 @dataclass(frozen=True, slots=True)

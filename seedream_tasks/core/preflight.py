@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from .capabilities import Capability, Transport
 from .jobs import Job, Reference
 from .presentation import Presentation, findings, may_be_linked, presentations
+from .secrets import without_secrets
 from .sizes import AUTO, parse_pixels, pixels_for
 
 
@@ -183,4 +184,4 @@ def shown(uri: str) -> str:
     """A reference as messages name it: a data URI by its first characters, a link without its query (it may be signed)."""
     if uri.startswith("data:"):
         return f"{uri[:30]}..."
-    return uri.split("?", 1)[0]
+    return without_secrets(uri).split("?", 1)[0]

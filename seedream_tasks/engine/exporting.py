@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Connection, Float, Integer, Select, 
 from sqlalchemy.types import TypeEngine
 
 from ..core.errors import ConfigurationError
+from ..core.secrets import without_secrets
 from ..ledger.schema import TABLES, Money, UtcTime, attempts, jobs
 from ..ledger.store import open_ledger
 from ..media.archive import Archive
@@ -20,8 +21,8 @@ _ROWS_AT_ONCE = 2048
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Kept as bare microseconds because the database's own clock gives them.
 _BY_DATABASE_CLOCK = {"alive_until", "lease_until", "received_at"}
-# A link's query may be its signature.
-_LINKS = {"url"}
+# Links and addresses, and messages, which may repeat one. Keys, prompts and what was asked for are data.
+_MAY_HOLD_SECRETS = {"url", "uri", "catalog_uri", "error_message", "message", "text"}
 
 
 def export(ledger_url: str, target: str) -> dict[str, int]:
@@ -97,6 +98,6 @@ def _type(name: str, kind: TypeEngine[Any]) -> pa.DataType:
 def _value(name: str, value: Any) -> Any:
     if value is not None and name in _BY_DATABASE_CLOCK:
         return _EPOCH + timedelta(microseconds=value)
-    if value is not None and name in _LINKS:
-        return value.split("?", 1)[0]
+    if value is not None and name in _MAY_HOLD_SECRETS:
+        return without_secrets(value)
     return value

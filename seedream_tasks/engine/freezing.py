@@ -11,13 +11,14 @@ from typing import Any
 from ..catalog.frozen import FrozenRun, FrozenWriter, frozen_path
 from ..catalog.presets import fitting_preset
 from ..catalog.tables import Facts, open_table
+from ..core.addresses import check_address
 from ..core.capabilities import BY_OFFER, MODELS, Capability
 from ..core.errors import InputError
 from ..core.pricing import PriceBook
+from ..core.secrets import without_secrets
 from ..core.shots import parse_shots
 from ..ledger.store import Ledger
 from ..media.archive import Archive
-from ..media.places import without_signature
 from ..media.references import References
 from .forecast import Forecast
 from .planning import Planned, Planner, Wishes, digest
@@ -47,6 +48,8 @@ class Request:
 
     def wishes(self) -> tuple[Wishes, str]:
         """The checked wishes and the shot list's text. Raises InputError."""
+        check_address(self.catalog, "catalog")
+        check_address(self.shots or "", "shots")
         defaults: dict[str, Any] = {}
         if self.model is not None:
             if self.model not in MODELS:
@@ -176,7 +179,7 @@ def freeze(
             writer.metadata = {
                 "run_id": run_id,
                 "rows": str(planner.rows),
-                "catalog_uri": without_signature(request.catalog),
+                "catalog_uri": without_secrets(request.catalog),
                 "catalog_sha256": table.sha256,
                 "shots_sha256": digest(shots_text),
                 "prices_sha256": digest(prices_text),

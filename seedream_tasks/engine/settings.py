@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import fsspec
 
 from ..catalog.tables import reference_base
+from ..core.addresses import check_address
 from ..core.capabilities import GATEWAYS
 from ..core.errors import ConfigurationError, InputError
 from ..core.money import money
@@ -155,6 +156,7 @@ def read_prices(uri: str | None) -> tuple[list[PriceRow], str]:
     uri = uri or os.environ.get("SEEDREAM_PRICES")
     if not uri:
         return [], ""
+    check_address(uri, "prices")
     text = read_text(uri, "prices")
     return read_price_file(text, _date_of(uri), uri), text
 

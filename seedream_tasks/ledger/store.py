@@ -9,7 +9,6 @@ then run one by one.
 import asyncio
 import logging
 import queue
-import re
 import secrets
 import sqlite3
 import threading
@@ -39,6 +38,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from ..core.errors import ConfigurationError, LedgerFault, LedgerRefusal
+from ..core.secrets import is_secret_name, without_secrets
 from .schema import FIRST_VERSION, SCHEMA_VERSION, TABLES, meta
 
 T = TypeVar("T")
@@ -53,9 +53,6 @@ OUTAGE_S = 60.0
 _LOOK_AGAIN_S = 0.5
 # What servers say while they stop and start; connecting to one that is not there has no code at all.
 _AWAY = ("57P01", "57P02", "57P03", "08")
-# In front of a host, however broken the rest is; and as libpq takes them in a query.
-_PASSWORD = re.compile(r"[^/]*:[^@]*@")
-_SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
 _INSERTS: Mapping[str, Callable[[sqlalchemy.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 # Microseconds since 1970 by the database's clock, by dialect.
 DATABASE_NOW: Mapping[str, ColumnElement[int]] = {
@@ -320,13 +317,19 @@ def parse_url(text_url: str) -> sqlalchemy.URL:
         url = make_url(text_url)
     except sqlalchemy.exc.ArgumentError:
         raise ConfigurationError(
-            f"not a ledger URL: {_PASSWORD.sub('***@', text_url)!r}",
+            f"not a ledger URL: {_no_url(text_url)!r}",
             field="ledger",
             hint="sqlite:///path/ledger.db or postgresql://user@host/name",
         ) from None
     backend = url.get_backend_name()
     if backend == "postgresql" and url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
+    if backend == "postgresql" and "@" in f"{url.host or ''}{url.database or ''}":
+        raise ConfigurationError(
+            f"the ledger's address {_no_url(text_url)!r} has more than one @ before it",
+            field="ledger",
+            hint="in a password, write @ as %40 and / as %2F",
+        )
     if backend not in ("sqlite", "postgresql"):
         raise ConfigurationError(f"a ledger is kept in sqlite or postgresql, not {backend}", field="ledger")
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
@@ -334,10 +337,9 @@ def parse_url(text_url: str) -> sqlalchemy.URL:
     return url
 
 
-def has_password(text_url: str) -> bool:
-    """Whether a ledger URL must not be shown or stored as it is. Raises ConfigurationError for what is no URL of a ledger."""
-    url = parse_url(text_url)
-    return url.password is not None
+def _no_url(text: str) -> str:
+    """What was given for a URL, without what may be a password: all before an @, however broken the rest is."""
+    return f"***@{text.rpartition('@')[2]}" if "@" in text else without_secrets(text)
 
 
 def exists(text_url: str) -> bool:
@@ -488,11 +490,11 @@ def database_now(connection: Connection) -> int:
 def shown_url(text_url: str) -> str:
     """A ledger URL without its password."""
     url = make_url(text_url)
-    hidden = {name: "***" for name in url.query if name.lower() in _SECRET_PARAMETERS}
-    return url.update_query_dict(hidden).render_as_string(hide_password=True)
+    secret = [name for name in url.query if is_secret_name(name)]
+    return without_secrets(url.difference_update_query(secret).render_as_string(hide_password=True))
 
 
 def holds_password(text_url: str) -> bool:
-    """Whether a ledger URL must not be shown as it is. Raises ConfigurationError."""
+    """Whether a ledger URL must not be shown or stored as it is, wherever in it the password is. Raises ConfigurationError."""
     url = parse_url(text_url)
-    return url.password is not None or any(name.lower() in _SECRET_PARAMETERS for name in url.query)
+    return url.password is not None or any(map(is_secret_name, url.query))

@@ -15,7 +15,7 @@ from ..engine.context import limits_from_environment
 from ..engine.lanes import Limits
 from ..engine.settings import Locations, configured, known_locations, locations, read_prices
 from ..gateways.client import Account
-from ..ledger.store import has_password
+from ..ledger.store import holds_password
 from .blocks import SeedreamGateway, SeedreamLedger
 
 
@@ -110,7 +110,7 @@ async def ledger_url(ledger: str | None) -> str | None:
         if not isinstance(block, SeedreamLedger):
             raise ConfigurationError(f"{ledger} is no SeedreamLedger", field="ledger")
         return block.url.get_secret_value()
-    if ledger is not None and has_password(ledger):
+    if ledger is not None and holds_password(ledger):
         raise ConfigurationError(
             "the ledger's URL holds a password, and parameters are stored in plain text",
             field="ledger",
@@ -121,5 +121,5 @@ async def ledger_url(ledger: str | None) -> str | None:
 
 def to_hand_on(ledger: str | None, place: Locations) -> str | None:
     """What other processes are told of the ledger: its URL, but where that holds a password only what was given."""
-    hidden = has_password(place.ledger_url) or (ledger is not None and is_block(ledger, SeedreamLedger))
+    hidden = holds_password(place.ledger_url) or (ledger is not None and is_block(ledger, SeedreamLedger))
     return ledger if hidden else place.ledger_url

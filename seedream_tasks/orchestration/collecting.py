@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
@@ -19,6 +18,7 @@ from ..ledger.expiring import Expiring
 from ..ledger.store import exists, shown_url
 from .access import access_to, known_place_of
 from .artifacts import table
+from .discreet import discreet_flow
 from .stopping import cancelled_by_a_person, in_order
 from .telling import expiring_rows, for_show, show_unknown, tell_expiring
 
@@ -26,7 +26,7 @@ _SAVED = frozenset({"archived", "surplus"})
 _SHOWN = 200
 
 
-@flow(name="collect_images", persist_result=False, validate_parameters=True)
+@discreet_flow(name="collect_images", persist_result=False, validate_parameters=True)
 @cancelled_by_a_person
 async def collect_images(
     archive: str | None = None, ledger: str | None = None, gateways: list[str] | None = None

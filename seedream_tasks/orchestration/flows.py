@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 from uuid import UUID
 
-from prefect import flow
 from prefect.artifacts import (
     acreate_link_artifact,
     acreate_markdown_artifact,
@@ -44,6 +43,7 @@ from .artifacts import (
     result_markdown,
 )
 from .chunks import chunk, run_chunks
+from .discreet import check_addresses, discreet_flow
 from .events import tell_end, tell_shrunk
 from .session import RunSettings, Session, session
 from .shards import check_shards, run_shards
@@ -62,7 +62,7 @@ def _name_of_run() -> str:
     return f"{catalog} {datetime.now(UTC):%Y-%m-%d}"
 
 
-@flow(name="catalog_images", flow_run_name=_name_of_run, persist_result=False, validate_parameters=True)
+@discreet_flow(name="catalog_images", flow_run_name=_name_of_run, persist_result=False, validate_parameters=True)
 @cancelled_by_a_person
 async def catalog_images(
     catalog: str,
@@ -118,6 +118,7 @@ async def catalog_images(
         fail_on_incomplete: End as Failed when a record is neither archived nor skipped.
         shards: Into how many parts to divide the run, each a run of the deployment process-shard on whichever worker takes it.
     """
+    check_addresses(catalog=catalog, shots=shots, prices=prices)
     await check_shards(shards)
     names = await gateway_names(gateways or ())
     place = await place_of(archive, ledger, simulated=sandbox)

@@ -18,6 +18,7 @@ import httpx
 from ..catalog.manifest import manifest_path, write_manifest
 from ..core.capabilities import Capability
 from ..core.errors import SeedreamError
+from ..core.secrets import without_secrets
 from ..engine.context import Opened, RunContext, opened
 from ..engine.engine import Engine
 from ..engine.freezing import Request
@@ -32,7 +33,6 @@ from ..engine.settings import (
     verifies_in_full,
 )
 from ..ledger import facts
-from ..media.places import without_signature
 from .access import Access, access_to, place_of
 
 # Between two parts of a sandbox's bill: it has one entry for each picture it ever sold.
@@ -97,7 +97,7 @@ class Session:
         if settings.approve_above_usd is not None:
             # Until somebody has approved more.
             cap = settings.approve_above_usd if cap is None else min(cap, settings.approve_above_usd)
-        uri = without_signature(settings.request.catalog)
+        uri = without_secrets(settings.request.catalog)
         await around.ledger.write(
             lambda connection: facts.open_run(connection, self.run_id, around.archive.name, uri, around.simulated, cap)
         )

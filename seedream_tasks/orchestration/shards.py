@@ -15,7 +15,6 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State, StateType
@@ -28,11 +27,13 @@ from ..catalog.frozen import ROWS_PER_GROUP
 from ..catalog.manifest import write_part
 from ..catalog.parts import Range
 from ..core.errors import ConfigurationError, LedgerFault
+from ..core.secrets import holds_secret, without_secrets
 from ..ledger import shards
 from ..ledger.shards import ShardView
 from ..ledger.store import Ledger, exists, shown_url
 from .artifacts import in_a_line
 from .chunks import run_chunks
+from .discreet import discreet_flow
 from .session import RunSettings, Session, session
 from .stopping import cancelled_by_a_person, in_order
 
@@ -76,7 +77,7 @@ def ranges_of(records: int, count: int) -> list[Range]:
     return [(start, min(start + size, records)) for start in range(0, records, size)]
 
 
-@flow(name="process_shard", flow_run_name="records from {start} to {stop}", persist_result=False)
+@discreet_flow(name="process_shard", flow_run_name="records from {start} to {stop}", persist_result=False)
 @cancelled_by_a_person
 async def process_shard(run_id: str, settings: RunSettings, start: int, stop: int) -> Any:
     """Take a range of a run's frozen records as far as they go, and write their part of the manifest.
@@ -194,7 +195,20 @@ async def run_shards(run: Session, settings: RunSettings, count: int) -> list[Ra
     """
     runner = await run.runner()
     # Who was chosen stands in the frozen file; the keys may be more than a parameter may hold.
-    handed_on = replace(settings, request=replace(settings.request, only=()))
+    # The catalog and its shots have been read: their links go nowhere, and need no signature any more.
+    request = replace(
+        settings.request,
+        only=(),
+        catalog=without_secrets(settings.request.catalog),
+        shots=without_secrets(settings.request.shots or "") or None,
+    )
+    if settings.prices and holds_secret(settings.prices):
+        raise ConfigurationError(
+            "prices: shards read the price file themselves, and what they are given is stored in plain text",
+            field="prices",
+            hint="give an address without a signature, or shards=1",
+        )
+    handed_on = replace(settings, request=request)
     parameters = {"run_id": run.run_id, "settings": TypeAdapter(RunSettings).dump_python(handed_on, mode="json")}
     ledger, progress = run.around.ledger, runner.engine.progress
     await ledger.write(lambda connection: shards.forget(connection, run.run_id))

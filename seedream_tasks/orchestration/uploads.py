@@ -6,7 +6,6 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
@@ -21,10 +20,11 @@ from ..ledger.seen_uploads import CatalogUpload, noticed
 from .access import known_place_of
 from .announcing import PrefectApi, announce_waiting, event_of, with_digest
 from .artifacts import table
+from .discreet import check_addresses, discreet_flow
 from .telling import for_show
 
 
-@flow(name="watch_uploads", persist_result=False, validate_parameters=True)
+@discreet_flow(name="watch_uploads", persist_result=False, validate_parameters=True)
 async def watch_uploads(
     prefix: str,
     pattern: str = "*",
@@ -42,6 +42,7 @@ async def watch_uploads(
         archive: The archive of the runs; it names the ledger where `ledger` does not.
         ledger: The ledger that remembers what was seen: its SQLAlchemy URL, or a block: seedream-ledger/NAME.
     """
+    check_addresses(prefix=prefix)
     store = await asyncio.to_thread(open_pair, await known_place_of(archive, ledger))
     try:
         seen = await look_at(store, prefix, pattern)
