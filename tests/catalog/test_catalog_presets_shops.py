@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from catalogs import plan, told, write
 
@@ -156,6 +157,86 @@ def test_amazons_newer_field_names_mean_the_same(tmp_path: Path) -> None:
     assert seen(path, "amazon") == AMAZON
     assert told(plan(path, shot("x"), preset="amazon"))[0] == ("ABC123", "skipped", "not_for_sale")
     assert fitting_preset(open_table(str(path)).columns) == "amazon"
+
+
+BULLETS = [f"bullet_point{MARKET}[language_tag=de_DE]#{n}.value" for n in (1, 2, 3)]
+
+
+def newer_template(labels: list[str]) -> list[list[str]]:
+    """The sample as a newer template has it: settings, a note, groups, labels, field names, an example, products."""
+    old = [line.split("\t") for line in (SAMPLES / "amazon.txt").read_text(encoding="utf-8").splitlines()]
+    fields = [*(NEWER[field] for field in old[2]), *BULLETS]
+    rows = [
+        ["settings=attributeRow=5&contentLanguageTag=de_DE&dataRow=7&labelRow=4"],
+        ["Diese Vorlage auf Deutsch ausfüllen"],
+        ["Angebot", "", "Produktidentität"],
+        [*labels, "Aufzählungspunkt", "Aufzählungspunkt", "Aufzählungspunkt"],
+        fields,
+        ["ABC123" if "contribution_sku" in field else "Beispiel" for field in fields],
+        *old[3:],
+    ]
+    return [[*row, *[""] * (len(fields) - len(row))] for row in rows]
+
+
+ENGLISH = [
+    *(
+        "Product Type",
+        "SKU",
+        "Brand Name",
+        "Item Name",
+        "Your Price",
+        "Main Image URL",
+        "Other Image URL",
+        "Other Image URL",
+    ),
+    *("Parentage Level", "Parent SKU", "Product Description", "Generic Keywords", "Color"),
+]
+GERMAN = [
+    *(
+        "Produkttyp",
+        "SKU",
+        "Markenname",
+        "Artikelname",
+        "Ihr Preis",
+        "URL des Hauptbildes",
+        "URL weiteres Bild",
+        "URL weiteres Bild",
+    ),
+    *("Elternebene", "Eltern-SKU", "Produktbeschreibung", "Suchbegriffe", "Farbe"),
+]
+
+
+@pytest.mark.parametrize("labels", [ENGLISH, GERMAN], ids=["English", "German"])
+@pytest.mark.parametrize("kind", ["txt", "xlsx"])
+def test_amazons_newer_template_as_it_is(kind: str, labels: list[str], tmp_path: Path) -> None:
+    """The row of field names is found below settings, notes and labels; of a workbook, in the sheet that has it."""
+    rows = newer_template(labels)
+    path = tmp_path / f"a.{kind}"
+    if kind == "txt":
+        write(path, "".join("\t".join(row) + "\n" for row in rows))
+    else:
+        book = openpyxl.Workbook()
+        book.active.append(["How to fill in this template"])
+        sheet = book.create_sheet("Template")
+        for row in rows:
+            sheet.append(row)
+        book.save(path)
+    assert seen(path, "amazon") == AMAZON
+
+
+def test_the_sample_with_the_templates_own_rows_is_read() -> None:
+    """An older template: the row of field names is the third."""
+    assert seen(SAMPLES / "amazon.txt", "amazon") == AMAZON
+
+
+def test_field_names_that_are_not_found_can_be_named(tmp_path: Path) -> None:
+    """The message says which row was taken for the header, and how to name another one."""
+    rows = [["a", "b", "c"], *newer_template(ENGLISH)]
+    path = write(tmp_path / "a.txt", "".join("\t".join(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match="line 3 was taken for the header") as caught:
+        seen(f"{path}#header=3", "amazon")
+    assert "--header-row N: 3, in newer templates 5" in caught.value.facts["hint"]
+    assert seen(f"{path}#header=6", "amazon") == AMAZON
 
 
 def test_amazons_listings_report_is_read(tmp_path: Path) -> None:

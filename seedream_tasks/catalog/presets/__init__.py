@@ -37,6 +37,7 @@ class Export:
     needs: tuple[Mapping[str, str], ...]
     marks: frozenset[str]  # names that no other shop's export has: one of them says whose it is
     check: Callable[[Table], None] = lambda table: None  # raises InputError for a file that it cannot read rightly
+    way_out: str = "leave --preset out, or export the products again"  # where its columns are not there
 
 
 def _known(
@@ -84,6 +85,7 @@ PRESETS = {
             *("item_sku", "item_name", "feed_product_type", "main_image_url", "other_image_url1", "parent_sku"),
             *("contribution_sku#1.value", "item_name#1.value", "product_type#1.value", "seller-sku", "item-name"),
         ),
+        way_out="name the row of field names (item_sku, contribution_sku#1.value) with --header-row N: 3, in newer templates 5",
     ),
     "magento": Export(
         "a Magento export",
@@ -169,7 +171,7 @@ def find_preset(name: str | None, table: Table, keyed: bool = False) -> Preset:
         raise InputError(
             f"preset {bare}: the catalog {what}; it has {listed(columns)}{table.facts.where_columns_are()}",
             field=missing or "preset",
-            hint=advice(fits) if fits and fits != bare else "leave --preset out, or export the products again",
+            hint=advice(fits) if fits and fits != bare else export.way_out,
         )
     export.check(table)
     return _all(export.preset) if words else export.preset

@@ -124,8 +124,9 @@ def _by_its_shape(rows: Sequence[Sequence[str]], place: int) -> bool:
 
 def _could_be_names(cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell]
-    alike = len({_tidy(cell) for cell in filled}) < len(filled)
-    odd = any(len(cell) > _LONGEST_NAME or _is_number_or_link(cell) for cell in filled)
+    # Amazon's fields say in brackets whose they are, and are told apart by what stands behind: `bullet_point[...]#2.value`.
+    alike = len({re.sub(r"[\W_]+", " ", cell.lower()).strip() for cell in filled}) < len(filled)
+    odd = any(len(cell.split("[", 1)[0]) > _LONGEST_NAME or _is_number_or_link(cell) for cell in filled)
     return len(filled) > 1 and not alike and not odd
 
 
