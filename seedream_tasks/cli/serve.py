@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 
 import click
 from aiohttp import web
@@ -13,6 +14,7 @@ from ..engine.pairing import open_pair
 from ..engine.settings import known_locations
 from ..orchestration.announcing import PrefectApi
 from ..service.app import Service
+from ..service.listening import listening
 from ..service.uploads import SECRET_VARIABLE, Uploads
 from . import options
 
@@ -44,14 +46,22 @@ async def _serve(service: Service, host: str, port: int) -> None:
     runner = web.AppRunner(service.app, access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise SeedreamError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
-        address = runner.addresses[0]
-        shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-        print(json.dumps({"url": f"http://{shown}:{address[1]}"}), flush=True)
-        await stop.wait()
+        with _bound(host, port) as listener:
+            async with listening(runner, service.connections, listener):
+                address = listener.getsockname()
+                shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+                print(json.dumps({"url": f"http://{shown}:{address[1]}"}), flush=True)
+                await stop.wait()
     finally:
         await runner.cleanup()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises SeedreamError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=128)
+    except OSError as error:
+        raise SeedreamError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    listener.setblocking(False)
+    return listener

@@ -13,6 +13,7 @@ from ..core.errors import LedgerFault
 from ..gateways.ids import task_id_in
 from ..ledger import callbacks, facts
 from ..ledger.store import Ledger
+from .listening import Connections
 
 logger = logging.getLogger("seedream_tasks.service")
 
@@ -28,7 +29,8 @@ class Service:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._writing: set[asyncio.Task[bool]] = set()
-        self.app = web.Application(client_max_size=MOST_BYTES)
+        self.connections = Connections()
+        self.app = web.Application(client_max_size=MOST_BYTES, middlewares=[self.connections.bounded])
         self.app.router.add_get("/health", self.health)
         self.app.router.add_post("/callbacks/{token}", self.callback)
 

@@ -1,11 +1,12 @@
 """What stores and people send when a catalog has been uploaded: several envelopes, one meaning. Pure: bodies in, uploads out."""
 
+import ipaddress
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlsplit
 
 from ..catalog.arrivals import file_name, settled_uri
 from ..catalog.tables.sources import is_catalog
@@ -15,6 +16,7 @@ from ..ledger.seen_uploads import CatalogUpload
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
 _FIELDS = ("uri", "digest", "size", "name")
 _LONGEST = 4096
+_MOST_BYTES = 2**63 - 1  # what a database's whole number holds
 # SNS wraps a notice once, as text; nothing wraps it twice.
 _DEEPEST = 2
 
@@ -34,7 +36,7 @@ def plain_notice(body: Any) -> CatalogUpload:
     unknown = sorted(set(body) - set(_FIELDS))
     if unknown:
         raise InputError(f"unknown field {unknown[0]!r}; known: {', '.join(_FIELDS)}", field=unknown[0])
-    uri = settled_uri(_text(body, "uri") or "")
+    uri = settled_uri(_reachable(_text(body, "uri") or ""))
     return CatalogUpload(uri, _text(body, "name") or file_name(uri), _digest(body), None, _size(body, "size"))
 
 
@@ -42,7 +44,49 @@ def _text(body: Mapping[str, Any], field: str) -> str | None:
     value = body.get(field)
     if value is not None and (not isinstance(value, str) or not value.strip() or len(value) > _LONGEST):
         raise InputError(f"{field} must be text of 1 to {_LONGEST} characters", field=field)
-    return value
+    return None if value is None else _storable(value, field)
+
+
+def _storable(text: str, field: str) -> str:
+    """Text that every ledger can keep. Raises InputError."""
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise InputError(f"{field} holds half a character pair or a NUL", field=field)
+    return text
+
+
+def _reachable(uri: str) -> str:
+    """The address of a catalog that a sender may name. Raises InputError.
+
+    Whoever may send notices says which file a run reads, on a machine that reaches more than the sender does.
+    """
+    scheme, found, _ = uri.partition("://")
+    if "::" in uri:
+        raise InputError(f"{uri!r}: chained addresses are not taken", field="uri")
+    if not found:
+        return uri
+    if scheme.lower() in ("file", "local"):
+        raise InputError(f"{uri!r}: name a file of this machine by its absolute path", field="uri")
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname or ""
+    except ValueError as error:
+        raise InputError(f"the address cannot be read: {error}", field="uri") from None
+    if "@" in parts.netloc:
+        raise InputError(
+            "the address holds a name or a password; leave it to the machine that reads the file", field="uri"
+        )
+    if scheme.lower() in ("http", "https") and _is_inside(host):
+        raise InputError(f"{host} is not a public address", field="uri")
+    return uri
+
+
+def _is_inside(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return not ipaddress.ip_address(host.partition("%")[0]).is_global
+    except ValueError:
+        return False
 
 
 def _digest(body: Mapping[str, Any]) -> str | None:
@@ -57,8 +101,8 @@ def _digest(body: Mapping[str, Any]) -> str | None:
 
 def _size(body: Mapping[str, Any], field: str) -> int | None:
     value = body.get(field)
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-        raise InputError(f"{field} must be a count of bytes", field=field)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_BYTES):
+        raise InputError(f"{field} must be a count of bytes, at most {_MOST_BYTES}", field=field)
     return value
 
 
@@ -121,6 +165,8 @@ def _event_bridge(body: Mapping[str, Any]) -> Iterator[CatalogUpload]:
 
 def _object(bucket: str, key: str, etag: Any, size: Any) -> Iterator[CatalogUpload]:
     if is_catalog(key):
-        uri = f"s3://{bucket}/{key}"
-        known = size if isinstance(size, int) and not isinstance(size, bool) else None
-        yield CatalogUpload(uri, file_name(uri), None, str(etag).strip('"') if etag else None, known)
+        uri = _reachable(_storable(f"s3://{bucket}/{key}", "key"))
+        if len(uri) > _LONGEST:
+            raise InputError(f"key must be text of at most {_LONGEST} characters", field="key")
+        stated = _storable(str(etag).strip('"'), "eTag") if etag else None
+        yield CatalogUpload(uri, file_name(uri), None, stated, _size({"size": size}, "size"))

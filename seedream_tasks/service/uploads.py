@@ -88,7 +88,10 @@ class Uploads:
     def _refused(self, request: web.Request) -> web.Response | None:
         if not self._secret:
             return _answer(503, f"uploads are not taken here: {SECRET_VARIABLE} is not set", SECRET_VARIABLE)
-        given = _secret_in(request.headers.get("Authorization", ""))
+        try:
+            given = _secret_in(request.headers.get("Authorization", ""))
+        except UnicodeEncodeError:
+            return _answer(400, "Authorization holds bytes that are not text", "Authorization")
         if not hmac.compare_digest(given, self._secret.encode()):
             return _answer(
                 401, f"Authorization must be `Bearer` and {SECRET_VARIABLE}", headers={"WWW-Authenticate": "Bearer"}
