@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from seedream_tasks.catalog.tables import open_table
 from seedream_tasks.catalog.tables.encodings import _NOT_1252
+from seedream_tasks.catalog.tables.readings import Readings
 from seedream_tasks.core.errors import InputError
 
 TITLES = ["Größe 5", "Crème brûlée", "Mañana", "Smørrebrød"]
@@ -254,3 +255,79 @@ def test_nothing_that_is_read_as_windows_1252_is_lost(text: str) -> None:
     content = text.encode("cp1252")
     if not _NOT_1252.search(content):
         assert content.decode("cp1252") == text
+
+
+# Which of several encodings
+
+SHOPS = {
+    "cp1252": "Größe 5 €|Crème brûlée|Théière émaillée|Cojín de mañana|Smørrebrød|Women’s “classic” hat|½ Maß",
+    "cp1250": "Erős fűnyíró|Gyűrű|Női cipő|Fürdőszoba szőnyeg|Hűtőtáska|Tükör|Kávéfőző|Sütőforma",
+    "iso8859-2": "Żółta łódź|Półka|Krzesło|Łóżko|Świeca|Książka|Ręcznik kąpielowy|Miękki koc|Źródło światła",
+    "cp1254": "Kırmızı ışık|Çanta|Gömlek|Yastık kılıfı|Büyük şişe|Ağaç masa|Işıklı ayna|Çocuk yatağı",
+    "cp1251": "Настольная лампа|Красная кружка|Стул деревянный|Подушка|Полотенце",
+    "cp1253": "Επιτραπέζιο φωτιστικό|Κόκκινη κούπα|Ξύλινη καρέκλα|Μαξιλάρι|Πετσέτα",
+    "mac-roman": "Größe 5|Küchenmöbel|Türstopper|Müllbeutel|Gläser|Übertopf|Straßenkarte|Hängematte",
+    "cp932": "電気スタンド|赤い木製の椅子|子供用の寝具|ステンレスの水筒|白い陶器のボウル",
+    "gb18030": "台灯|红色的木制椅子|儿童床上用品|不锈钢水杯|白色陶瓷碗|现代简约客厅装饰画",
+    "cp950": "檯燈|紅色的木製椅子|兒童床上用品|不鏽鋼水杯|白色陶瓷碗|現代簡約客廳裝飾畫",
+    "cp949": "조명|빨간색 나무 의자|어린이 침구|스테인리스 물병|흰색 도자기 그릇",
+}
+ROMANIAN = "Lampă de birou|Pernă albastră|Cană din ceramică|Faţă de masă|Pătură de lână|Şorţ de bucătărie"
+CROATIAN = "Čaša|Šalica za kavu|Žlica|Stolić|Noćni ormarić|Ručnik|Košulja|Kuća|Plišani medvjedić"
+
+
+@pytest.mark.parametrize(("encoding", "titles"), [*SHOPS.items(), ("cp1250", ROMANIAN), ("cp1250", CROATIAN)])
+def test_a_file_of_which_one_reading_alone_is_text_is_read_so(encoding: str, titles: str, tmp_path: Path) -> None:
+    """With a warning that shows what became of the first odd line."""
+    path = write(tmp_path / "a.csv", table(*titles.split("|")).encode(encoding))
+    opened = open_table(str(path))
+    assert [row.cells[1] for row in opened.rows] == titles.split("|")
+    assert "(guessed)" in opened.facts.details[0]
+    (warning,) = opened.facts.warnings
+    odd = next(title for title in titles.split("|") if not title.isascii())
+    assert odd in warning
+
+
+@pytest.mark.parametrize("encoding", SHOPS)
+def test_any_part_of_such_a_file_is_read_right_or_refused(encoding: str, tmp_path: Path) -> None:
+    """A wrong letter in a prompt is money: few words are no evidence for what is not Western, and never a wrong reading."""
+    titles = SHOPS[encoding].split("|")
+    outcomes = set()
+    for first in range(len(titles)):
+        for last in range(first + 1, len(titles) + 1):
+            path = write(tmp_path / "a.csv", table(*titles[first:last]).encode(encoding))
+            try:
+                outcomes.add("right" if [row[1] for row in cells(path)] == titles[first:last] else "wrong")
+            except InputError as error:
+                outcomes.add(str(error.facts["code"]))
+    assert "right" in outcomes
+    assert outcomes <= {"right", "encoding"}
+
+
+def test_a_file_that_may_be_in_two_encodings_is_refused_with_a_sample_of_each(tmp_path: Path) -> None:
+    """And with the way to state one of them, which then reads it."""
+    path = write(tmp_path / "a.csv", table("Stolek", "Køeslo".replace("ø", "ř")).encode("cp1250"))
+    error = refused(path)
+    assert (error.facts["code"], error.facts["line"]) == ("encoding", 3)
+    assert "cp1250: 'p1,Křeslo'" in error.message
+    assert "cp1252: 'p1,Køeslo'" in error.message
+    assert cells(f"{path}#encoding=cp1250")[1] == ["p1", "Křeslo"]
+
+
+def test_utf_16_without_a_mark_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
+    """With letters beyond ASCII in it, too."""
+    path = write(tmp_path / "a.csv", table("Größe", "ő").encode("utf-16-le"))
+    assert "utf-16-le" in refused(path).facts["hint"]
+    assert cells(f"{path}#encoding=utf-16-le") == [["p0", "Größe"], ["p1", "ő"]]
+
+
+def test_a_word_over_the_edge_of_two_blocks_is_one_word() -> None:
+    """What is read at once does not decide what it is."""
+    content = table(*SHOPS["cp1250"].split("|")).encode("cp1250")
+    for size in (1, 7, 1000):
+        readings = Readings()
+        for at in range(0, len(content), size):
+            readings.add(content[at : at + size])
+        found, _ = readings.end()
+        assert found is not None
+        assert found.encoding == "cp1250"

@@ -3,26 +3,31 @@
     stated (CATALOG#encoding=NAME)        that one
     a byte order mark                     UTF-8, UTF-16 or UTF-32
     every byte is valid UTF-8             UTF-8
-    else, where nothing speaks against it Windows-1252, with a warning
-    else                                  an error with the way out
+    else, where one reading alone is text that one, with a warning (`readings`)
+    else                                  an error with the readings there are, and the way out
 
-What speaks against Windows-1252: bytes it does not define; three accented letters, or four bytes beyond ASCII, in a row
-(Cyrillic, Greek, CJK); a sign or a capital letter inside a word (DOS, Mac, Polish); the Icelandic letters, for which Turkish has
-others. What Czech text without any of these would become is seen in `seedream plan`, whose first rows are there to be looked at.
+What speaks against Windows-1252 whatever its letters: bytes it does not define; three accented letters, or four bytes beyond
+ASCII, in a row (Cyrillic, Greek, CJK); a sign or a capital letter inside a word (DOS, Mac, Polish); the Icelandic letters, for
+which Turkish has others.
 """
 
 import codecs
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...core.errors import InputError
+from .readings import Reading, Readings
 from .rows import MOST_LINE_CHARACTERS
 from .sources import Source, check_magic
 
 _BLOCK = 1024 * 1024
+_BEYOND_ASCII = bytes(range(0x80, 0x100))
+_UTF_8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_LIKE_1252 = ("cp1252", "iso8859-15")
+_MOST_SHOWN = 5
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8 with a byte order mark"),
     (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),  # begins like UTF-16's
@@ -74,7 +79,7 @@ class Text:
 
 
 def read_text(source: Source, guess: bool = True) -> Text:
-    """Read a file to its end and say in which encoding it is. Raises InputError. `guess`: it may be Windows-1252."""
+    """Read a file to its end and say in which encoding it is. Raises InputError. `guess`: it may be another than UTF-8."""
     digest = hashlib.sha256()
     with source.open(digest) as file:
         head = file.read(_BLOCK)
@@ -90,13 +95,17 @@ def read_text(source: Source, guess: bool = True) -> Text:
     stored = source.stored_sha256() if source.packing else content
     if scan.bad is None:
         return Text(source, encoding, shown, content, stored, scan.holds_nul)
-    if encoding != "utf-8" or source.stated.get("encoding") or not guess or scan.against_1252:
-        raise _not_text(source, shown, scan, guess)
+    if encoding != "utf-8" or source.stated.get("encoding") or not guess:
+        raise _not_text(source, shown, scan)
+    found, able = _read_otherwise(source, scan)
+    if found is None or scan.is_mixed() or (found.encoding in _LIKE_1252 and scan.against_1252):
+        raise _unclear(source, scan, able)
     told = (
-        f"{source.uri}: not UTF-8 (line {scan.bad_line}), read as Windows-1252; `seedream plan` shows what became of it,"
-        " and CATALOG#encoding=NAME says otherwise"
+        f"{source.uri}: not UTF-8 (line {scan.bad_line}), read as {found.shown}: {scan.sample(found.encoding)!r}; `seedream plan`"
+        " shows what became of it, and CATALOG#encoding=NAME says otherwise"
     )
-    return Text(source, "cp1252", "Windows-1252 (guessed)", content, stored, scan.holds_nul, (told,))
+    shown = f"{found.shown} (guessed)"
+    return Text(source, found.encoding, shown, content, stored, scan.holds_nul, (told,))
 
 
 def _by_mark(source: Source, head: bytes) -> tuple[str, str]:
@@ -128,6 +137,8 @@ class _Scan:
         self.bad: str | None = None
         self.bad_line = 0
         self.against_1252: str | None = None
+        self._bad_text = b""
+        self._bytes = self._nuls = self._in_utf_8 = self._beyond_ascii = 0
 
     def add(self, block: bytes) -> None:
         if self.bad is None:
@@ -136,6 +147,7 @@ class _Scan:
                 self.holds_nul |= "\0" in text if self._wide else b"\0" in block
             except UnicodeDecodeError as error:
                 self._failed(error)
+                self.holds_nul |= b"\0" in block
         else:
             self.holds_nul |= b"\0" in block
         if not self._wide:
@@ -151,8 +163,26 @@ class _Scan:
 
     def _failed(self, error: UnicodeDecodeError) -> None:
         before = bytes(error.object[: error.start])
+        begins = max(before.rfind(b"\n"), before.rfind(b"\r")) + 1
+        self._bad_text = bytes(error.object[max(begins, error.start - 40) : error.start + 60]).splitlines()[0]
         self.bad = error.reason
         self.bad_line = self._lines + max(before.count(b"\n"), before.count(b"\r")) + 1
+
+    def sample(self, encoding: str) -> str:
+        """How the first odd line reads."""
+        return self._bad_text.decode(encoding, "replace").strip()
+
+    def is_mostly_utf_8(self) -> bool:
+        """Whether the file is UTF-8 but for some bytes: a file of two encodings is none."""
+        return self._in_utf_8 > 0.6 * self._beyond_ascii
+
+    def is_mixed(self) -> bool:
+        """Whether no reading of it can be right."""
+        return self.is_mostly_utf_8() or self.is_mostly_nul()
+
+    def is_mostly_nul(self) -> bool:
+        """Whether two bytes make each character: UTF-16 without a mark."""
+        return self._nuls > 0.2 * self._bytes
 
     def _weigh(self, block: bytes) -> None:
         if self.against_1252 is None and not block.isascii():
@@ -160,15 +190,52 @@ class _Scan:
             self.against_1252 = found.group().decode("latin-1") if found else None
         self._tail = block[-3:]
 
+    def count(self, block: bytes) -> None:
+        """How much of the file is UTF-8 all the same, or NUL bytes."""
+        self._bytes += len(block)
+        self._nuls += block.count(0)
+        self._beyond_ascii += len(block) - len(block.translate(None, _BEYOND_ASCII))
+        self._in_utf_8 += sum(map(len, _UTF_8.findall(block)))
 
-def _not_text(source: Source, shown: str, scan: _Scan, guess: bool) -> InputError:
-    also = f", nor does it look like Windows-1252 ({scan.against_1252!r})" if guess and scan.against_1252 else ""
+
+def _read_otherwise(source: Source, scan: _Scan) -> tuple[Reading | None, list[Reading]]:
+    """What a file that is not UTF-8 may be: a second pass over the whole of it."""
+    readings = Readings()
+    with source.open() as file:
+        while block := file.read(_BLOCK):
+            readings.add(block)
+            scan.count(block)
+    return readings.end()
+
+
+def _not_text(source: Source, shown: str, scan: _Scan) -> InputError:
     return InputError(
-        f"{source.uri}: line {scan.bad_line}: not {shown}{also}: {scan.bad}",
+        f"{source.uri}: line {scan.bad_line}: not {shown}: {scan.bad}",
         line=scan.bad_line,
         field="catalog",
         code="encoding",
         hint="save it as UTF-8, or say what it is: CATALOG#encoding=windows-1250",
+    )
+
+
+def _unclear(source: Source, scan: _Scan, able: Sequence[Reading]) -> InputError:
+    """The error for text that may be in several encodings, with what it would be in each."""
+    if scan.is_mostly_utf_8():
+        why = "the rest of the file is UTF-8, so it is in two encodings"
+    elif scan.is_mostly_nul():
+        why = "it is full of NUL bytes: UTF-16 without a byte order mark"
+    elif able:
+        readings = ", ".join(f"{each.encoding}: {scan.sample(each.encoding)!r}" for each in able[:_MOST_SHOWN])
+        why = f"nobody can say for sure in which encoding it is; this line would be {readings}"
+    else:
+        why = "nor is it text in any other encoding that is known here"
+    name = "utf-16-le" if scan.is_mostly_nul() else able[0].encoding if able else "windows-1250"
+    return InputError(
+        f"{source.uri}: line {scan.bad_line}: not UTF-8: {scan.bad}; {why}",
+        line=scan.bad_line,
+        field="catalog",
+        code="encoding",
+        hint=f"save it as UTF-8, or say what it is: CATALOG#encoding={name}",
     )
 
 
