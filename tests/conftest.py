@@ -23,6 +23,7 @@ os.environ |= {
     "PREFECT_LOGGING_LEVEL": "ERROR",
 }
 
+from odd_gateway import OddGateway, odd_gateway  # noqa: E402
 from postgres_server import Postgres, postgres_programs, start_postgres  # noqa: E402
 from s3_server import KEY_ID, S3, SECRET, start_s3  # noqa: E402
 from sandbox_process import Sandbox, start_sandbox  # noqa: E402
@@ -126,3 +127,12 @@ def postgres_ledger(postgres: str) -> str:
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return postgres.rsplit("/", 1)[0] + f"/{name}"
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddGateway]:
+    """A gateway that answers as the test says, configured as EvoLink, alone."""
+    with odd_gateway() as gateway:
+        monkeypatch.setenv("SEEDREAM_EVOLINK_API_KEY", "key-of-evolink")
+        monkeypatch.setenv("SEEDREAM_EVOLINK_BASE_URL", gateway.base)
+        yield gateway

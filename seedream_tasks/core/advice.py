@@ -10,6 +10,8 @@ _BY_REASON: dict[str, str] = {
     Reason.OVER_CAP: "Run it again, or raise the cap (`max_usd`, `seedream cap set`).",
     Reason.NO_PRICE: "Name its price in a price file (`prices`).",
     Reason.NO_GATEWAY: "Run it again when a gateway that can do it answers, or configure one.",
+    Reason.GATEWAY_UNUSABLE: "Nothing that was bought there could be read or fetched: look at `seedream attempts`, ask the"
+    " gateway's support, and run it again when its answers are whole.",
     Reason.MISSING_KEY: "Fill in the row's key in the catalog.",
     Reason.DUPLICATE_KEY: "Give each product a key of its own, or choose another column (`key`).",
     Reason.INVALID: "Correct the row or the shot list; the message names the field.",

@@ -143,4 +143,5 @@ class Reason(StrEnum):
     OVER_CAP = "over_cap"
     NO_PRICE = "no_price"
     NO_GATEWAY = "no_gateway"
+    GATEWAY_UNUSABLE = "gateway_unusable"
     INVALID = "invalid"

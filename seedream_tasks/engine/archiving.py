@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import aiohttp
 import httpx
@@ -16,14 +17,15 @@ from ..core.errors import ArchiveFault, SeedreamError, UndecodableImage
 from ..core.jobs import JobName
 from ..core.pictures import Stored
 from ..core.states import AttemptState
-from ..gateways.http import HttpClients
 from ..ledger import archives, facts, missing, views
 from ..ledger import pictures as records
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, Picture
 from ..media.archive import Archive, safe_key
+from ..media.guard import AddressRefused
 from ..media.images import EXTENSIONS
 from ..media.keeping import Keeper, Wanted
+from ..media.result_links import Origin, ResultLinks
 from .keeping import Keeping
 
 logger = logging.getLogger("seedream_tasks.engine")
@@ -32,29 +34,46 @@ MOST_BYTES = 100 * 1024 * 1024
 AT_ONCE = 24
 # A picture that does not decode is fetched again, in case the transfer was at fault.
 TRIES_TO_DECODE = 3
-# Answers that say the link is dead, as opposed to a store that has a bad moment.
-_DEAD = frozenset({401, 403, 404, 410})
-_TRIES = 8
-_TRIES_AT_REFUSAL = 4
+# A link without a stated or documented end lives this long.
+LIFE = timedelta(hours=24)
+# Pauses between tries of a link that does not give its picture, growing from the first to the longest; a place among those that
+# are fetched is not held meanwhile. The quick ones are always made, whatever the wait.
+_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 60.0
+_QUICK_S = 4.0
 _DOWNLOAD_WITHIN_S = 600.0
-# A store that keeps failing may have been left by the gateway: then the task names another link.
-_ASK_AFTER = 2
+# The task may name another link: asked at the first failure, and at every so many after it.
+_ASK_EVERY = 3
 # How long a picture waits for an archive that has a bad moment, beyond the tries of the store's own library.
 _STORE_WITHIN_S = 120.0
 _STORE_AGAIN_S = 1.0
 _UNDATED = datetime.max.replace(tzinfo=UTC)
 
-FreshLinks = Callable[[Attempt], Awaitable[list[str]]]
+
+class Source(Protocol):
+    """What is known of where an attempt's pictures come from."""
+
+    async def fresh_links(self, attempt: Attempt) -> list[str]:
+        """The links that its task gives out now; none where it cannot be asked."""
+
+    def origin(self, attempt: Attempt) -> Origin | None:
+        """Where its gateway is."""
+
+    def fetched(self, attempt: Attempt, whether: bool, in_time: bool = True) -> None:
+        """Told of every picture once whether it could be fetched at the first tries, and again when it could be after all;
+        `in_time`: its link had not reached its end before anybody tried it.
+        """
 
 
-class _Dead(Exception):
-    def __init__(self, status: int) -> None:
-        super().__init__(f"the link answers HTTP {status}")
-        self.for_good = status == 410
+class _NoPicture(Exception):
+    """What a link gave instead; `for_good`: its store says that there will be nothing."""
+
+    def __init__(self, why: str, for_good: bool = False) -> None:
+        super().__init__(why)
+        self.for_good = for_good
 
 
-class _NotNow(Exception):
-    pass
+class _Elsewhere(Exception):
+    """The link leads where none may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +89,19 @@ class Archiver:
     """Copies pictures into one archive; at most AT_ONCE at a time, by the earliest expiry."""
 
     def __init__(
-        self, http: HttpClients, ledger: Ledger, archive: Archive, fresh_links: FreshLinks, in_full: bool = True
+        self,
+        links: ResultLinks,
+        ledger: Ledger,
+        archive: Archive,
+        source: "Source",
+        patience_s: float,
+        in_full: bool = True,
     ) -> None:
-        self._http = http
+        self._links = links
+        self._source = source
+        self._patience_s = max(patience_s, _QUICK_S)
         self._ledger = ledger
         self._archive = archive
-        self._fresh_links = fresh_links
         self._free = AT_ONCE
         self._waiting: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._number = 0
@@ -90,16 +116,73 @@ class Archiver:
 
         Raises ArchiveFault, LedgerFault.
         """
-        stem = _stem(name, picture, folder)
-        await self._enter(picture.expires_at or _UNDATED)
+        fetch = _Fetch(name, attempt, picture, _stem(name, picture, folder))
+        outcome = await self._patiently_fetched(fetch)
+        record, of = outcome.record, attempt.attempt_id
+
+        def write(connection: Connection) -> None:
+            if outcome.state == "delivered":
+                records.not_fetched(connection, of, outcome.why)
+            elif attempt.error_code == records.NOT_FETCHED:
+                records.not_fetched(connection, of, None)
+            if record is not None:
+                record(connection)
+
+        await self._ledger.write(write)
+        return outcome
+
+    async def _patiently_fetched(self, fetch: "_Fetch") -> Outcome:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while True:
+            outcome = await self._in_turn(fetch)
+            if outcome is not None:
+                return outcome
+            pause = min(_LONGEST_PAUSE_S, _PAUSE_S * 2.0 ** min(fetch.failures - 1, 10))
+            past = loop.time() - began + pause
+            if past > _QUICK_S:
+                self._tell(fetch, False)
+            if past > self._patience_s:
+                until = f"{fetch.dies_at:%Y-%m-%d %H:%M} UTC"
+                return Outcome("delivered", f"{fetch.why}; it is tried again until {until}")
+            await asyncio.sleep(pause)
+
+    async def once_more(
+        self, name: JobName, attempt: Attempt, picture: Picture, folder: str
+    ) -> Callable[[Connection], object] | None:
+        """Try the link of a picture that counts as expired a last time, before it is bought again; returns what the ledger is to
+        be told where it is stored now. Raises ArchiveFault.
+        """
+        fetch = _Fetch(name, attempt, picture, _stem(name, picture, folder))
+        await self._enter(_UNDATED)
         try:
-            outcome = await self._save(name, attempt, picture, stem)
+            record = (await self._kept(name, picture, fetch.stem, await self._download(fetch))).record
+        except (_NoPicture, _Elsewhere, UndecodableImage) as reason:
+            logger.info("%s picture %s is expired: %s", picture.attempt_id, picture.ordinal, reason)
+            return None
+        finally:
+            self._leave()
+
+        def write(connection: Connection) -> None:
+            if record is not None:
+                record(connection)
+            records.note_on_attempt(connection, picture.attempt_id, None, None)  # it is not expired any more
+
+        return write
+
+    async def _in_turn(self, fetch: "_Fetch") -> Outcome | None:
+        """One try, among those that are fetched at once; None: it is to be tried again."""
+        await self._enter(fetch.picture.expires_at or _UNDATED)
+        try:
+            return await self._try(fetch)
         finally:
             # Before its record: what waits for a commit is on the disk, and holds no picture in memory.
             self._leave()
-        if outcome.record is not None:
-            await self._ledger.write(outcome.record)
-        return outcome
+
+    def _tell(self, fetch: "_Fetch", whether: bool, in_time: bool = True) -> None:
+        if fetch.told is not whether:
+            fetch.told = whether
+            self._source.fetched(fetch.attempt, whether, in_time)
 
     async def _enter(self, expires_at: datetime) -> None:
         if self._free > 0:
@@ -124,60 +207,64 @@ class Archiver:
                 return
         self._free += 1
 
-    async def _save(self, name: JobName, attempt: Attempt, picture: Picture, stem: str) -> Outcome:
-        url, undecodable, fresh, refused = picture.url, 0, False, 0
-        for number in range(_TRIES):
-            try:
-                content = await self._download(url)
-            except _Dead as dead:
-                # The same task may give out another link; asking is free.
-                other = None if fresh else await self._another_link(attempt, picture, url)
-                fresh = True
-                if other:
-                    url = other
-                    continue
-                refused += 1
-                known_dead = picture.expires_at is not None and datetime.now(UTC) >= picture.expires_at
-                if refused < _TRIES_AT_REFUSAL and not known_dead and not dead.for_good:
-                    # A fresh link may not have reached every server of the store yet.
-                    await asyncio.sleep(0.25 * 2**refused)
-                    continue
-                return await self._expired(name, picture, stem, str(dead))
-            except _NotNow as moment:
-                logger.info("%s picture %s: %s; again", picture.attempt_id, picture.ordinal, moment)
-                await asyncio.sleep(min(8.0, 0.25 * 2**number))
-                if number == _ASK_AFTER and not fresh:
-                    url = await self._another_link(attempt, picture, url) or url
-                    fresh = True
-                continue
-            try:
-                return await self._kept(name, picture, stem, content)
-            except UndecodableImage as error:
-                undecodable += 1
-                if undecodable >= TRIES_TO_DECODE:
-                    return await self._quarantine(picture, content, error.message)
-        return Outcome("delivered", "its store does not answer")
-
-    async def _download(self, url: str) -> bytes:
+    async def _try(self, fetch: "_Fetch") -> Outcome | None:
         try:
-            async with asyncio.timeout(_DOWNLOAD_WITHIN_S), self._http.stream(url) as response:
-                if response.status_code in _DEAD:
-                    raise _Dead(response.status_code)
-                if response.status_code != 200:
-                    raise _NotNow(f"HTTP {response.status_code}")
+            content = await self._download(fetch)
+        except _Elsewhere as refused:
+            self._tell(fetch, False)
+            return Outcome("delivered", str(refused))
+        except _NoPicture as none:
+            fetch.failures += 1
+            fetch.why = str(none)
+            if none.for_good or datetime.now(UTC) >= fetch.dies_at:
+                self._tell(fetch, False, in_time=none.for_good or fetch.failures > 1)
+                return await self._expired(fetch)
+            logger.info("%s picture %s: %s; again", fetch.picture.attempt_id, fetch.picture.ordinal, none)
+            return None
+        self._tell(fetch, True)
+        try:
+            return await self._kept(fetch.name, fetch.picture, fetch.stem, content)
+        except UndecodableImage as error:
+            fetch.undecodable += 1
+            if fetch.undecodable < TRIES_TO_DECODE:
+                return await self._try(fetch)
+            return await self._quarantine(fetch.picture, content, error.message)
+
+    async def _download(self, fetch: "_Fetch") -> bytes:
+        """The picture, by the link that is known or by another that its task gives out, since asking is free."""
+        try:
+            return await self._get(fetch)
+        except (_NoPicture, _Elsewhere):
+            if fetch.failures % _ASK_EVERY:
+                raise
+            links = await self._source.fresh_links(fetch.attempt)
+            ordinal = fetch.picture.ordinal
+            other = links[ordinal] if ordinal < len(links) else None
+            if not other or other == fetch.url:
+                raise
+            fetch.url = other
+        return await self._get(fetch)
+
+    async def _get(self, fetch: "_Fetch") -> bytes:
+        try:
+            async with (
+                asyncio.timeout(_DOWNLOAD_WITHIN_S),
+                self._links.stream(fetch.url, self._source.origin(fetch.attempt)) as response,
+            ):
+                if response.status != 200:
+                    raise _NoPicture(f"the link answers HTTP {response.status}", for_good=response.status == 410)
                 content = bytearray()
-                async for part in response.aiter_bytes():
+                async for part in response.content.iter_any():
                     content += part
                     if len(content) > MOST_BYTES:
                         break  # no picture of this model is that large: what is here is kept as undecodable
-                return bytes(content)
-        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
-            raise _NotNow(f"{type(error).__name__}: {error}") from None
-
-    async def _another_link(self, attempt: Attempt, picture: Picture, url: str) -> str | None:
-        links = await self._fresh_links(attempt)
-        other = links[picture.ordinal] if picture.ordinal < len(links) else None
-        return other if other and other != url else None
+        except AddressRefused as refused:
+            raise _Elsewhere(str(refused)) from None
+        except (aiohttp.ClientError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise _NoPicture(f"the link gives nothing: {type(error).__name__}: {error}") from None
+        if _is_page(content):
+            raise _NoPicture("the link answers with a page instead of an image")
+        return bytes(content)
 
     async def _kept(self, name: JobName, picture: Picture, stem: str, content: bytes) -> Outcome:
         wanted = Wanted(stem, name.aspect, name.edits)
@@ -209,7 +296,8 @@ class Archiver:
             lambda connection: records.quarantined(connection, picture.attempt_id, picture.ordinal, stored, why),
         )
 
-    async def _expired(self, name: JobName, picture: Picture, stem: str, why: str) -> Outcome:
+    async def _expired(self, fetch: "_Fetch") -> Outcome:
+        name, picture, stem, why = fetch.name, fetch.picture, fetch.stem, fetch.why
         # The copy may have been made by a process that died before it could say so.
         for extension in EXTENSIONS.values():
             path = f"{stem}.{extension}"
@@ -221,9 +309,9 @@ class Archiver:
                     return await self._kept(name, picture, stem, content)
                 except UndecodableImage:
                     continue
-        if picture.expires_at is not None and (late := datetime.now(UTC) - picture.expires_at) > timedelta(0):
+        if (late := datetime.now(UTC) - fetch.dies_at) > timedelta(0):
             hours = late.total_seconds() / 3600
-            why += f"; it was good until {picture.expires_at:%Y-%m-%d %H:%M} UTC, missed by {hours:.1f} hours"
+            why += f"; it was good until {fetch.dies_at:%Y-%m-%d %H:%M} UTC, missed by {hours:.1f} hours"
         return Outcome(
             "expired", why, lambda connection: records.expired(connection, picture.attempt_id, picture.ordinal, why)
         )
@@ -275,6 +363,39 @@ class Archiver:
         if marker is None or marker["ledger_id"] != self._ledger.read_now(facts.ledger_id):
             return False
         return str(marker.get("archive", name)) == name
+
+
+@dataclass(slots=True)
+class _Fetch:
+    """A picture that is being fetched, and how that goes."""
+
+    name: JobName
+    attempt: Attempt
+    picture: Picture
+    stem: str
+    url: str = ""
+    failures: int = 0
+    undecodable: int = 0
+    why: str = ""
+    told: bool | None = None
+
+    def __post_init__(self) -> None:
+        self.url = self.picture.url
+
+    @property
+    def dies_at(self) -> datetime:
+        """When its link has no life left: as stated or documented, else a day after the gateway was seen to be done."""
+        attempt, stated = self.attempt, self.picture.expires_at
+        begun = attempt.submitted_at or attempt.intent_at
+        if stated is not None and stated > begun:  # an end before the task began is none
+            return stated
+        return (attempt.completed_at or begun) + LIFE
+
+
+def _is_page(content: bytes | bytearray) -> bool:
+    """Whether this is what stores and those in between put in an image's place: a page, an error in XML or JSON, nothing."""
+    begins = bytes(content[:64]).lstrip(b"\xef\xbb\xbf \t\r\n")
+    return not content or (begins.startswith((b"<", b"{")) and not begins.startswith(b"<svg"))
 
 
 def _stem(name: JobName, picture: Picture, folder: str) -> str:

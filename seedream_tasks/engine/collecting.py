@@ -83,7 +83,7 @@ async def _collect(
     known = {place.archive.name: place.archive}
     async with AsyncExitStack() as stack:
         needed = await ledger.read(facts.accounts_in_flight)
-        http, lanes = await stack.enter_async_context(lanes_to(ledger, place, needed, accounts))
+        _, lanes = await stack.enter_async_context(lanes_to(ledger, place, needed, accounts))
         await find_by_callback(ledger, lanes)
         live = await ledger.read(views.live_ids)
         for name in await ledger.read(facts.archives_to_finish):
@@ -91,7 +91,7 @@ async def _collect(
                 known[name] = other
         for name, archive in known.items():
             whose = Whose("", 0.0, lambda: None, _tell_fault, in_full=verifies_in_full())
-            follower = Follower(ledger, archive, lanes, http, progress, whose)
+            follower = Follower(ledger, archive, lanes, progress, whose)
             try:
                 for ids in batched(live, _AT_ONCE):
                     await _pass(ledger, follower, name, ids, done)

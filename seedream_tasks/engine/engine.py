@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from ..core.decisions import NoRoute, Offer, Route, Want, route, split, wanted
+from ..core.decisions import NoRoute, Offer, Purpose, Route, Want, route, split, wanted
 from ..core.errors import (
     ArchiveFault,
     GatewayFault,
@@ -25,8 +25,7 @@ from ..core.money import ZERO, dollars, money
 from ..core.outcomes import Fate
 from ..core.preflight import obstacles, pictures_per_call
 from ..core.pricing import PriceBook, PriceRow
-from ..core.states import FOLLOWED, LIVE, AttemptState, Reason
-from ..gateways.http import HttpClients
+from ..core.states import FOLLOWED, LIVE, AttemptState, Closed, Reason
 from ..ledger import facts, records, views
 from ..ledger.facts import Admission
 from ..ledger.records import Recorded
@@ -54,7 +53,7 @@ _CAP_CHECK_S = 2.0
 class Engine:
     """One run's engine. Create inside an event loop; `close` it in every case."""
 
-    def __init__(self, context: RunContext, http: HttpClients, progress: Progress) -> None:
+    def __init__(self, context: RunContext, progress: Progress) -> None:
         self.context = context
         self.progress = progress
         self.stopping = False
@@ -84,7 +83,7 @@ class Engine:
         whose = Whose(
             context.run_id, context.wait_s, self._settled.set, self.stop_buying, context.asks, context.in_full
         )
-        self.follower = Follower(context.ledger, context.archive, context.lanes, http, progress, whose)
+        self.follower = Follower(context.ledger, context.archive, context.lanes, progress, whose)
 
     async def close(self) -> list[str]:
         """No new intents; wait for open calls; stop asking. Returns attempts left without an answer."""
@@ -243,6 +242,11 @@ class Engine:
         follow: bool = True,
     ) -> int:
         """Buy some free slots at the best gateway, or put them off and say why; returns how many are filled now."""
+        revived = await self._revived(job, view, want)
+        if revived:
+            want = replace(want, slots=tuple(slot for slot in want.slots if slot not in revived))
+            if not want.slots:
+                return len(revived)
         offers = self.offers(job)
         if await self._learned(offers):
             offers = self.offers(job)
@@ -260,6 +264,8 @@ class Engine:
                 given_up.update(want.slots)  # refused everywhere: the refusal is the record's last word
                 return 0
             reason = Reason.NO_PRICE if why is NoRoute.NO_PRICE else Reason.NO_GATEWAY
+            if why is NoRoute.OUT and any(self._lanes[offer.gateway].brake.why for offer in offers):
+                reason = Reason.GATEWAY_UNUSABLE
             price = min((offer.price for offer in offers if offer.price), key=lambda row: row.usd, default=None)
             await self._put_off(job, want.slots, reason, text, price, given_up)
             return 0
@@ -271,7 +277,22 @@ class Engine:
             for slots in split(want.slots, size)
         ]
         until = began + self.context.wait_s
-        return sum(await run_all([self._call(each, given_up, not_at, until, follow) for each in purchases]))
+        filled = sum(await run_all([self._call(each, given_up, not_at, until, follow) for each in purchases]))
+        return len(revived) + filled
+
+    async def _revived(self, job: Job, view: JobView, want: Want) -> set[int]:
+        """Of slots that are to be bought again since their links died: those whose link gives its picture after all."""
+        if want.purpose is not Purpose.RETRY:
+            return set()
+        by_id = {each.attempt_id: each for each in view.attempts}
+        holds = {each.slot: each.attempt_id for each in view.slots if each.closed is Closed.EXPIRED}
+        expired = [
+            each
+            for each in view.pictures
+            if each.state == "expired" and each.slot in want.slots and holds.get(each.slot) == each.attempt_id
+        ]
+        found = await run_all([self.follower.revive(job.name, by_id[each.attempt_id], each) for each in expired])
+        return {each.slot for each, is_here in zip(expired, found, strict=True) if is_here and each.slot is not None}
 
     async def _learned(self, offers: Sequence[Offer]) -> bool:
         """Let the gateways that may be bought from say what they offer now; True when one was asked."""
@@ -285,12 +306,17 @@ class Engine:
         return bool(new)
 
     async def _recovered(self, offers: Sequence[Offer], not_at: set[str] | frozenset[str], began: float) -> bool:
-        """Wait for gateways that stopped answering; False when there is none to wait for, or it took too long."""
+        """Wait for gateways that stopped answering, or where buying pauses; False when there is none to wait for, or it took too
+        long.
+        """
         down = [
-            self._lanes[offer.gateway]
+            lane
             for offer in offers
-            if offer.gateway not in not_at and offer.price and self._lanes[offer.gateway].out is None
-        ]
+            if offer.gateway not in not_at and offer.price
+            and (lane := self._lanes[offer.gateway]).out is None and not lane.brake.gave_up
+        ]  # fmt: skip
+        # What waited for its turn for long has as much patience with a brake as any other.
+        began = max([began, *(lane.brake.since for lane in down if lane.brake.why)])
         patience = min(OUTAGE_S, self.context.wait_s) - (_now() - began)
         if not down or patience <= 0 or self.stopping:
             return False
@@ -308,12 +334,14 @@ class Engine:
         row = purchase.route.offer.capability
         job = purchase.job
         await lane.enter()
+        probes = delivers = False
         try:
             if not await lane.ready(until):
                 not_at[lane.gateway] = "it asks to wait longer than this run does"
                 return 0
             if self.stopping or self.fault is not None or lane.why_out():
                 return 0
+            probes = lane.brake.begin_probe()
             try:
                 presented = await self._presenter.present(job, row, lane.client)
             except ReferenceFault as fault:
@@ -331,9 +359,14 @@ class Engine:
                 return 0
             if now.state is AttemptState.ACCEPTED:
                 now = await self.follower.wait(job.name, now.attempt)
+            delivers = now.state is AttemptState.DELIVERED
+            if delivers:
+                lane.brake.delivers(now.attempt.attempt_id, probes)
         finally:
+            if probes and not delivers:
+                lane.brake.end_probe()
             lane.leave()
-        return await self.follower.archive(job.name, now) if now.state is AttemptState.DELIVERED else 0
+        return await self.follower.archive(job.name, now) if delivers else 0
 
     async def _send(self, purchase: Purchase, lane: Lane, references: list[str]) -> Recorded | None:
         job, row = purchase.job, purchase.route.offer.capability

@@ -16,18 +16,19 @@ from ..core.jobs import JobName
 from ..core.money import ZERO, dollars
 from ..core.outcomes import TaskState, TaskStatus, after_failed_task, of_failed_task
 from ..core.states import AttemptState
-from ..gateways.http import HttpClients
 from ..ledger import facts, records, views
 from ..ledger.records import Recorded
 from ..ledger.store import Ledger
-from ..ledger.views import Attempt
+from ..ledger.views import Attempt, Picture
 from ..media.archive import Archive, safe_key
+from ..media.result_links import Origin, ResultLinks
 from .archiving import Archiver
 from .buying import first_expiry
 from .callbacks import Hints
 from .lanes import Lane
 from .polling import Gone, Poller
 from .progress import Progress
+from .settings import allowed_hosts
 
 T = TypeVar("T")
 logger = logging.getLogger("seedream_tasks.engine")
@@ -61,13 +62,13 @@ class Follower:
         ledger: Ledger,
         archive: Archive,
         lanes: Mapping[str, Lane],
-        http: HttpClients,
         progress: Progress,
         whose: Whose,
     ) -> None:
         self.left: set[str] = set()  # in flight beyond the wait, or not to be copied now: for a later run
         self.others: set[str] = set()  # other runs whose attempts were settled here: their manifests change
-        self.archiver = Archiver(http, ledger, archive, self._fresh_links, whose.in_full)
+        self._links = ResultLinks(allowed_hosts())
+        self.archiver = Archiver(self._links, ledger, archive, self, whose.wait_s, whose.in_full)
         self._ledger = ledger
         self._lanes = lanes
         self._by_account = {lane.account: lane for lane in lanes.values()}
@@ -82,6 +83,7 @@ class Follower:
         for poller in self._pollers.values():
             await poller.close()
         await self.archiver.close()
+        await self._links.close()
 
     async def follow(self, name: JobName, attempt: Attempt) -> None:
         """Take an accepted or delivered attempt to its end, whichever run it is of."""
@@ -170,6 +172,21 @@ class Follower:
             outcome.state == "archived" and picture.slot is not None
             for picture, outcome in zip(waiting, outcomes, strict=True)
         )
+
+    async def revive(self, name: JobName, attempt: Attempt, expired: Picture) -> bool:
+        """Try the link of an expired picture once more, before it is bought again; True when it is archived now.
+
+        Raises ArchiveFault, LedgerFault.
+        """
+        first = await self._ledger.read(lambda connection: views.is_first_of_case(connection, name.row_key))
+        record = await self.archiver.once_more(name, attempt, expired, safe_key(name.row_key, first))
+        if record is None:
+            return False
+        await self._belongs(attempt)
+        await self._ledger.write(record)
+        self._progress.pictures += 1
+        self._tell("archived", name, f"{attempt.attempt_id}: its link gave the image after all, nothing is bought")
+        return True
 
     async def attempt(self, attempt_id: str) -> Attempt:
         """An attempt as it stands now."""
@@ -271,7 +288,10 @@ class Follower:
         self._whose.settled()
         return recorded
 
-    async def _fresh_links(self, attempt: Attempt) -> list[str]:
+    # What the archiver is told, and asks
+
+    async def fresh_links(self, attempt: Attempt) -> list[str]:
+        """The links that an attempt's task gives out now; none where it cannot be asked."""
         lane = self._lane_of(attempt)
         if lane is None or lane.client.dialect.synchronous or attempt.task_id is None:
             return []
@@ -281,6 +301,20 @@ class Follower:
             logger.info("no fresh links for %s: %s", attempt.attempt_id, fault)
             return []
         return [link.url for link in status.finished.links] if status.finished else []
+
+    def origin(self, attempt: Attempt) -> Origin | None:
+        """Where an attempt's gateway is: as configured now, else as its account names it."""
+        lane = self._lane_of(attempt)
+        base = (
+            lane.client.account.base_url if lane is not None else attempt.account.partition("@")[2].rpartition("#")[0]
+        )
+        return Origin.of(base)
+
+    def fetched(self, attempt: Attempt, whether: bool, in_time: bool = True) -> None:
+        """A picture could be fetched, or could not be; `in_time`: its link had not reached its end before anybody tried it."""
+        lane = self._lane_of(attempt)
+        if lane is not None and (whether or in_time or attempt.run_id == self._whose.run_id):
+            lane.fetched(attempt.attempt_id, whether)
 
 
 def age_s(attempt: Attempt) -> float:

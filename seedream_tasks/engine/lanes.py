@@ -13,6 +13,7 @@ from ..core.pricing import PriceRow
 from ..gateways.client import GatewayClient
 from ..gateways.getimg import ModelInForce
 from ..ledger.rates import Rate
+from .braking import Brake
 from .shares import Shares, Turns
 
 logger = logging.getLogger("seedream_tasks.engine")
@@ -109,6 +110,7 @@ class Lane:
         self.limits = limits
         self.out: str | None = None  # why it is out for the rest of this run
         self.breaker = Breaker()
+        self.brake = Brake(client.gateway)
         self._most = float(limits.in_flight)
         self._in_flight = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -142,7 +144,7 @@ class Lane:
         """Why nothing may be bought here now; None when it may."""
         if self.out:
             return self.out
-        return "it does not answer" if self.breaker.is_open else None
+        return "it does not answer" if self.breaker.is_open else self.brake.turns_back()
 
     async def enter(self) -> None:
         """Wait for a place among the attempts in flight. Raises LedgerFault where no share of them can be had."""
@@ -164,8 +166,9 @@ class Lane:
         self._admit()
 
     def _allowed(self) -> int:
-        share = self._places.now()
-        return share if share < self._most else int(self._most)
+        most = min(self._places.now(), int(self._most))
+        unproven = self.brake.most()
+        return most if unproven is None else min(most, unproven)
 
     def _admit(self) -> None:
         while self._waiting and (self._is_ending or self._in_flight < self._allowed()):
@@ -220,11 +223,21 @@ class Lane:
                 self.breaker.succeeded()
                 if outcome.error and kind is ErrorClass.ACCOUNT:
                     self.refused_account(outcome.error)
+            case Fate.UNKNOWN if outcome.status is not None and 200 <= outcome.status < 300:
+                # It answers, and says yes: that nobody can read how is another trouble than silence.
+                self.brake.accepted(is_read=False)
+                self._admit()
             case Fate.UNKNOWN:
                 self._failed()
 
+    def fetched(self, attempt_id: str, is_here: bool) -> None:
+        """An image could be fetched, or could not be."""
+        self.brake.fetched(attempt_id, is_here)
+        self._admit()
+
     def _accepted(self) -> None:
         self.breaker.succeeded()
+        self.brake.accepted(is_read=True)
         self._held_back_in_a_row = 0
         # A little more may be in flight: fast while there is far to go, as after an outage; then carefully.
         step = 1.0 if self._most < self.limits.in_flight / 2 else _CAREFULLY
@@ -275,8 +288,9 @@ class Lane:
         return stated
 
     async def recover(self) -> None:
-        """Wait until one probe, shared by all who wait, has had its say. Does nothing while the breaker is closed."""
+        """Wait until one probe, shared by all who wait, has had its say. Does nothing while the account may be bought from."""
         if not self.breaker.is_open:
+            await self.brake.probe_is_due()
             return
         if self._probing is None or self._probing.done():
             self._probing = asyncio.create_task(self._probe())

@@ -11,7 +11,6 @@ from itertools import islice
 from ..catalog.frozen import FrozenRun
 from ..core.errors import SeedreamError
 from ..core.jobs import Job
-from ..gateways.http import HttpClients
 from ..ledger.views import JobView, job_views
 from .context import RunContext
 from .engine import Engine
@@ -129,10 +128,10 @@ _collector = _Collector()
 
 
 @asynccontextmanager
-async def engine_for(context: RunContext, http: HttpClients) -> AsyncIterator[Engine]:
+async def engine_for(context: RunContext) -> AsyncIterator[Engine]:
     """A run's engine; on leaving it waits for what must not be left."""
     async with marking(context.ledger, context.archive, context.run_id):
-        engine = Engine(context, http, Progress())
+        engine = Engine(context, Progress())
         try:
             with _collector.less():
                 yield engine

@@ -207,8 +207,13 @@ def callback_base() -> str | None:
     return base
 
 
+def allowed_hosts() -> AllowedHosts:
+    """What SEEDREAM_ALLOW_HOSTS opens. Raises ConfigurationError."""
+    return AllowedHosts.parse(os.environ.get(ALLOW_HOSTS, ""))
+
+
 def _is_allowed(host: str, port: int) -> bool:
-    allowed = AllowedHosts.parse(os.environ.get(ALLOW_HOSTS, ""))
+    allowed = allowed_hosts()
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -274,5 +279,4 @@ def references_of(catalog: str) -> References:
 
     Raises InputError.
     """
-    allowed, roots = os.environ.get(ALLOW_HOSTS, ""), os.environ.get(ROOTS, "")
-    return References(reference_base(catalog), AllowedHosts.parse(allowed), parse_roots(roots))
+    return References(reference_base(catalog), allowed_hosts(), parse_roots(os.environ.get(ROOTS, "")))

@@ -6,8 +6,7 @@ is told by the pool itself when a connection stands; before that moment nothing 
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,7 +25,6 @@ MOST_ANSWER_BYTES = 16 * 1024 * 1024
 SUBMIT_IDLE_S = 2.0
 CONNECT_TIMEOUT_S = 10.0
 USER_AGENT = "seedream-tasks"
-_MOST_REDIRECTS = 20
 _HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
 
@@ -134,24 +132,6 @@ class HttpClients:
     ) -> Answer:
         """A request that costs nothing. Raises httpx.HTTPError or OSError."""
         return await _read(self._free, method, url, timeout_s, headers or {}, **more)
-
-    @asynccontextmanager
-    async def stream(self, url: str, timeout_s: float = 60.0) -> AsyncIterator[httpx.Response]:
-        """Open a download without any key; redirects are followed. Raises httpx.HTTPError, httpx.InvalidURL or OSError.
-
-        Whoever stores pictures learns nothing from one download about the next: no cookie is kept.
-        """
-        request = _request("GET", url, timeout_s)
-        for _ in range(_MOST_REDIRECTS):
-            response = await self._free.handle_async_request(request)
-            try:
-                if not response.has_redirect_location:
-                    yield response
-                    return
-            finally:
-                await response.aclose()
-            request = _request("GET", request.url.join(response.headers["Location"]), timeout_s)
-        raise httpx.TooManyRedirects(f"more than {_MOST_REDIRECTS} redirects", request=request)
 
 
 def _request(

@@ -14,6 +14,8 @@ from ..core.states import AttemptState, Closed, SlotState
 from .schema import attempts, copies, derived, jobs, pictures, slots
 from .store import insert_on_conflict, upsert
 
+# Error code of an attempt whose pictures are delivered and cannot be fetched now.
+NOT_FETCHED = "not_fetched"
 _THIS = (pictures.c.attempt_id == bindparam("of")) & (pictures.c.ordinal == bindparam("number"))
 _PICTURE = select(pictures).where(_THIS).with_for_update()
 _SETTLE = update(pictures).where(_THIS)
@@ -204,6 +206,11 @@ def _finish(
     # From `delivered` only onwards; the money was settled when the links became known.
     connection.execute(_ATTEMPT, {"of": attempt_id, **values})
     return to
+
+
+def not_fetched(connection: Connection, attempt_id: str, why: str | None) -> None:
+    """Why what an attempt delivered is not copied yet; None: it is not so any more."""
+    note_on_attempt(connection, attempt_id, NOT_FETCHED if why else None, why)
 
 
 def note_on_attempt(connection: Connection, attempt_id: str, code: str | None, message: str | None) -> None:

@@ -270,7 +270,7 @@ admissions = Table(
     TABLES,
     Column("run_id", Text, primary_key=True),
     Column("job_key", Text, primary_key=True),
-    Column("reason", Text, nullable=False),  # over_cap, no_price, no_gateway
+    Column("reason", Text, nullable=False),  # over_cap, no_price, no_gateway, gateway_unusable
     Column("message", Text, nullable=False),
     Column("usd", Money, nullable=False),  # forecast of what was not bought
     Column("cheapest_usd", Money),

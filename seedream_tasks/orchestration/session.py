@@ -109,9 +109,7 @@ class Session:
         """The engine, started when it is first asked for."""
         async with self._opening:
             if self._engine is None:
-                self._engine = await self._stack.enter_async_context(
-                    engine_for(await self._context(), self.around.http)
-                )
+                self._engine = await self._stack.enter_async_context(engine_for(await self._context()))
         return self._engine
 
     async def runner(self) -> Runner:

@@ -1,4 +1,4 @@
-"""Download links: built at answer time, dead after their life, and struck by the download faults.
+"""Download links: built at answer time, dead (410) after their life, and struck by the download faults.
 
 Damage is drawn once per picture and kept with the task, so that the same link gives the same bytes again.
 """
@@ -46,7 +46,7 @@ class Links:
 
     def _plain_route(self, gateway: str) -> Route:
         async def download(request: web.Request) -> web.Response:
-            return await self._download(request, gateway, request.match_info["index"].partition(".")[0], 404)
+            return await self._download(request, gateway, request.match_info["index"].partition(".")[0])
 
         return Route("GET", f"/{gateway}/dl/{{id}}/{{index}}", download, f"GET /{gateway}/dl/{{id}}")
 
@@ -55,18 +55,18 @@ class Links:
         signature = _signature(request.match_info["id"], index, request.query.get("exp", ""))
         if not hmac.compare_digest(signature.encode(), request.query.get("sig", "").encode(errors="replace")):
             return _gone(403)
-        return await self._download(request, "getimg", index, 403)
+        return await self._download(request, "getimg", index)
 
-    async def _download(self, request: web.Request, gateway: str, index_text: str, gone: int) -> web.Response:
+    async def _download(self, request: web.Request, gateway: str, index_text: str) -> web.Response:
         task = self._world.find(gateway, request.match_info["id"])
         index = int(index_text) if index_text.isascii() and index_text.isdigit() else -1
         if task is None or not 0 <= index < task.images:
             return _gone(404)
         if self._world.clock.now() >= self.dies_at(task):
-            return _gone(gone)
+            return _gone(410)
         trouble = self._draw(task, index)
         if trouble is not None and trouble.kind == "expired_link":
-            return _gone(gone)
+            return _gone(410)
         if trouble is not None and trouble.kind == "download_500":
             return web.Response(text="Internal Server Error\n", status=500)
         self._note_served(task, index)
@@ -122,5 +122,5 @@ def _signature(task_id: str, index: str, expires: str) -> str:
 
 
 def _gone(status: int) -> web.Response:
-    text = "AccessDenied: the link has expired\n" if status == 403 else "NoSuchKey: there is no such file\n"
-    return web.Response(text=text, status=status)
+    texts = {403: "AccessDenied: the link is not signed so\n", 404: "NoSuchKey: there is no such file\n"}
+    return web.Response(text=texts.get(status, "Gone: the link has expired\n"), status=status)

@@ -17,6 +17,8 @@ from seedream_tasks.gateways.client import DIALECTS, Account, GatewayClient, Pro
 from seedream_tasks.gateways.dialect import Balance
 from seedream_tasks.gateways.getimg import ModelInForce, read_model
 from seedream_tasks.gateways.http import HttpClients
+from seedream_tasks.media.guard import AllowedHosts
+from seedream_tasks.media.result_links import ResultLinks
 
 DOCUMENTED: dict[str, tuple[int, dict[str, Any]]] = {
     "evolink": (
@@ -160,8 +162,12 @@ def test_an_upload_gives_a_link_to_the_same_bytes(gateways: Sandbox, gateway: st
     put = ask(gateway, gateways.bases[gateway], lambda client: client.upload(content, "shoe.jpg", "image/jpeg"))
 
     async def fetch() -> bytes:
-        async with HttpClients() as http, http.stream(put.url) as response:
-            return bytes(await response.aread())
+        links = ResultLinks(AllowedHosts.parse("127.0.0.1"))
+        try:
+            async with links.stream(put.url, None) as response:
+                return await response.read()
+        finally:
+            await links.close()
 
     assert asyncio.run(fetch()) == content
     assert (put.expires_at is not None) is (gateway == "evolink")
@@ -240,15 +246,17 @@ def test_getimg_without_a_model_description_is_a_fault() -> None:
 
 
 def test_the_key_never_goes_to_a_download_host() -> None:
-    """Pictures are fetched without any key, through redirects too, over the pool that carried keys before."""
+    """Pictures are fetched without any key, through redirects too."""
 
     async def go() -> tuple[Server, Server]:
         async with Server(saying(message(200, "bytes"))) as target, HttpClients() as http:
             away = message(302, "", Location=f"{target.url}/picture.jpg")
             async with Server(saying(message(*DOCUMENTED["getimg"]), away)) as first:
                 await GatewayClient(Account("getimg", first.url, KEY), http).probe()
-                async with http.stream(f"{first.url}/link") as response:
-                    assert await response.aread() == b"bytes"
+                links = ResultLinks(AllowedHosts.parse("127.0.0.1"))
+                async with links.stream(f"{first.url}/link", None) as response:
+                    assert await response.read() == b"bytes"
+                await links.close()
                 return first, target
 
     first, target = asyncio.run(go())

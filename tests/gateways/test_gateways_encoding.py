@@ -12,6 +12,8 @@ from seedream_tasks.core.capabilities import SEEDREAM_40
 from seedream_tasks.core.outcomes import Fate, Finished, TaskState
 from seedream_tasks.gateways.client import GatewayClient
 from seedream_tasks.gateways.http import HttpClients
+from seedream_tasks.media.guard import AllowedHosts
+from seedream_tasks.media.result_links import ResultLinks
 
 CALLBACK = "http://127.0.0.1:9/callbacks/token"
 ONE = "https://pictures.example/one.jpg"
@@ -279,15 +281,15 @@ def _opened(finished: Finished) -> list[tuple[int, int]]:
     import asyncio
 
     async def go() -> list[tuple[int, int]]:
-        async with HttpClients() as http:
-            sizes = []
-            for link in finished.links:
-                async with http.stream(link.url) as response:
-                    assert response.status_code == 200
-                    with Image.open(io.BytesIO(await response.aread())) as image:
-                        image.load()
-                        sizes.append(image.size)
-            return sizes
+        links, sizes = ResultLinks(AllowedHosts.parse("127.0.0.1")), []
+        for link in finished.links:
+            async with links.stream(link.url, None) as response:
+                assert response.status == 200
+                with Image.open(io.BytesIO(await response.read())) as image:
+                    image.load()
+                    sizes.append(image.size)
+        await links.close()
+        return sizes
 
     return asyncio.run(go())
 

@@ -19,7 +19,7 @@ def test_links_die(sandbox: Sandbox, gateway: str) -> None:
     sandbox.advance(LIFE[gateway] - 5)
     assert sandbox.http.get(url).status_code == 200
     sandbox.advance(10)
-    assert sandbox.http.get(url).status_code == (403 if gateway == "getimg" else 404)
+    assert sandbox.http.get(url).status_code == 410
 
 
 def test_the_end_of_a_link_is_announced_where_documented(sandbox: Sandbox) -> None:

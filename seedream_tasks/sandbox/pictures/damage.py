@@ -12,17 +12,19 @@ _BOMB_PX = 20_000
 def damaged(trouble: Trouble, data: bytes, mime_type: str) -> tuple[bytes, str]:
     """The bytes and the media type that are sent instead of the picture's own."""
     if trouble.kind == "wrong_type":
-        return _PAGE, "text/html; charset=utf-8"
+        return _PAPER, "application/pdf"
     if trouble.kind == "huge_image":
         return _bomb(), "image/png"
     # corrupt_image: it begins like the picture and ends in the middle.
     return data[: len(data) // 2], mime_type
 
 
-_PAGE = b"""<!doctype html>
-<html><head><title>Just a moment...</title></head>
-<body><h1>Checking your browser</h1><p>This page stands where the picture should be (a fault of the sandbox).</p></body>
-</html>
+_PAPER = b"""%PDF-1.4
+1 0 obj << /Type /Catalog /Pages 2 0 R >> endobj
+2 0 obj << /Type /Pages /Kids [] /Count 0 >> endobj
+% This paper stands where the picture should be (a fault of the sandbox).
+trailer << /Root 1 0 R >>
+%%EOF
 """
 
 

@@ -1,0 +1,125 @@
+"""The brake of an account: buying there pauses while nothing that is bought turns out to be of use.
+
+Two questions, each about the last ten: could their acceptances be read, and could what they delivered be fetched? Where not one
+could, buying pauses, and one purchase at a time shows whether it may go on. Until the first of a run has shown it, few are made
+at once: what is already under way when the answer is no was paid for. By the event loop's clock.
+"""
+
+import asyncio
+import logging
+from collections import deque
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+# Of so many in a row not one was of use.
+LAST = 10
+# Most that are bought before the first acceptance has been read, and before the first image has been fetched.
+UNREAD, UNFETCHED = LAST, 20
+# Before the first probe; twice as long before each further one. After so many in vain nothing more is bought here in this run.
+PAUSE_S = 2.0
+PROBES = 3
+
+
+class Brake:
+    """What an account's purchases of this run have turned out to be."""
+
+    def __init__(self, gateway: str) -> None:
+        self.why: str | None = None  # why buying pauses
+        self.since = 0.0  # when it began to
+        self.gave_up = False
+        self._gateway = gateway
+        self._read: deque[bool] = deque(maxlen=LAST)
+        self._fetched: deque[bool] = deque(maxlen=LAST)
+        self._has_read = self._has_fetched = False
+        self._unfetched: set[str] = set()  # attempts that have delivered, before any image of this run was fetched
+        self._probes = 0
+        self._probing = False
+        self._probe: str | None = None  # the attempt that is the probe, once it has delivered
+        self._probe_at = 0.0
+        self._changed = asyncio.Event()
+
+    def most(self) -> int | None:
+        """How many attempts may be on their way to a delivery; None: no bound."""
+        if self.why is not None:
+            return None  # whoever comes is turned back, see `turns_back`
+        if not self._has_read:
+            return UNREAD - len(self._read)
+        return None if self._has_fetched else UNFETCHED - len(self._unfetched)
+
+    def turns_back(self) -> str | None:
+        """Why nothing may be bought now; None when it may, be it as a probe."""
+        is_due = not self._probing and not self.gave_up and _now() >= self._probe_at
+        return None if is_due else self.why
+
+    def begin_probe(self) -> bool:
+        """Make this purchase the one that shows whether buying may go on, where it pauses."""
+        if self.why is None:
+            return False
+        self._probes += 1
+        self._probing = True
+        return True
+
+    def end_probe(self) -> None:
+        """The probe has had its say; what it showed was told of by `accepted` and `fetched`."""
+        self._probing, self._probe = False, None
+        if self.why is not None:
+            if self._probes >= PROBES:
+                self.gave_up = True
+                logger.warning("%s: %s, after %s probes too; it is out for this run", self._gateway, self.why, PROBES)
+            self._probe_at = _now() + PAUSE_S * 2**self._probes
+        self._tell()
+
+    async def probe_is_due(self) -> None:
+        """Wait until a purchase may be made as a probe, or none is needed, or there will be none."""
+        while self.turns_back() is not None and not self.gave_up:
+            changed = self._changed
+            wait_s = None if self._probing else max(0.0, self._probe_at - _now())
+            try:
+                async with asyncio.timeout(wait_s):
+                    await changed.wait()
+            except TimeoutError:
+                pass
+
+    def accepted(self, is_read: bool) -> None:
+        """A gateway has taken a purchase, and its answer could be read or could not."""
+        self._has_read |= is_read
+        self._judge(self._read, is_read, f"none of its last {LAST} acceptances could be read")
+
+    def delivers(self, attempt_id: str, probes: bool) -> None:
+        """An attempt has links; one that is the probe has had its say when it is known whether they give anything."""
+        if not self._has_fetched:
+            self._unfetched.add(attempt_id)
+        if probes:
+            self._probe = attempt_id
+
+    def fetched(self, attempt_id: str, is_here: bool) -> None:
+        """An image could be fetched, or could not at the first tries."""
+        if is_here:
+            self._has_fetched = True
+            self._unfetched.clear()
+        self._judge(self._fetched, is_here, f"none of its last {LAST} deliveries could be fetched")
+        if attempt_id == self._probe:
+            self.end_probe()
+
+    def _judge(self, last: deque[bool], good: bool, why: str) -> None:
+        last.append(good)
+        if good and self.why == why:
+            logger.warning("%s: buying goes on", self._gateway)
+            last.clear()
+            self.why, self.gave_up, self._probes = None, False, 0
+            self._tell()
+        elif not good and self.why is None and len(last) == LAST and not any(last):
+            self.why, self.since = why, _now()
+            self._probe_at = self.since + PAUSE_S
+            logger.warning(
+                "%s: %s; buying there pauses, one probe at a time decides whether it goes on", self._gateway, why
+            )
+            self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
