@@ -1,12 +1,48 @@
 """Money: US dollars and credits as `Decimal` with six places, rounded half-even once per settled attempt."""
 
+import re
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any
+
+from .errors import BadValue
 
 SIX_PLACES = Decimal("0.000001")
 ZERO = Decimal("0.000000")
 # More than the manifest's decimal128(14,6) holds, and far above any bill.
 MOST = Decimal(100_000_000)
+_STATED = re.compile(r"(-?)([0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
+_ACCEPTED = "digits with a decimal point and at most six places, such as 12.50"
+
+
+def stated(value: Any, most: Decimal = MOST, unit: str = "an amount") -> Decimal:
+    """What a person states: a price, a cap, a fraction. Not below zero, below `most`, and never rounded from what is written.
+
+    Raises BadValue naming the value and what is accepted.
+    """
+    text = value.strip() if isinstance(value, str) else _digits(value)
+    found = _STATED.fullmatch(text) if text is not None else None
+    if found is None or len(found[2]) > 60:
+        raise BadValue(f"{value!r} is not an amount: write {_ACCEPTED}")
+    if found[1]:
+        raise BadValue(f"{value} is below zero: write {_ACCEPTED}")
+    written = Decimal(found[2])
+    if written >= most:
+        raise BadValue(f"{value} is too much: {unit} is below {most:,}")
+    rounded = money(written)
+    # Only a float, which has more digits than anybody wrote, is rounded; and never to nothing.
+    if rounded != written and (not isinstance(value, float) or not rounded):
+        raise BadValue(f"{value} has more than six decimal places: write {_ACCEPTED}")
+    return rounded
+
+
+def _digits(value: Any) -> str | None:
+    """A number's digits; None for what is none, `true` and NaN among them, and for `1.0e3` in YAML."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    if isinstance(value, Decimal) and value.is_finite() and int(value.as_tuple().exponent) > 0:
+        return None
+    exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    return f"{exact:f}" if exact.is_finite() and abs(exact.adjusted()) < 40 else None
 
 
 def money(value: Decimal | int | str) -> Decimal:

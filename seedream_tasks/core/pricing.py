@@ -11,12 +11,14 @@ from decimal import Decimal
 from typing import Any
 
 from .capabilities import BY_OFFER, GATEWAYS, MODELS, SEEDREAM_40, SEEDREAM_45
-from .errors import InputError
-from .money import MOST, ZERO, money
+from .errors import BadValue, InputError
+from .money import MOST, ZERO, money, stated
 from .sizes import TIERS
 from .yaml_text import read_yaml
 
 EVERY_TIER = "*"
+# Far above any price, and so far below what an amount may be that no sum over a job reaches it.
+MOST_PER_PICTURE = Decimal(10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +162,12 @@ def _user_row(
     amounts = {}
     for name, value in price.items():
         try:
-            amounts[name] = money(str(value))  # text: `true` is no amount, though Python counts it as one
-        except ValueError as error:
+            amounts[name] = stated(value, MOST_PER_PICTURE, "a price per picture")
+        except BadValue as error:
             raise InputError(f"{what}: {field}.{name}: {error}", field=f"{field}.{name}") from None
-        if amounts[name] < 0:
-            raise InputError(f"{what}: {field}.{name} is below zero", field=f"{field}.{name}")
+    if not amounts["usd"]:
+        # What costs nothing is bought under any cap.
+        raise InputError(f"{what}: {field}.usd: a price is above 0, not {price['usd']}", field=f"{field}.usd")
     return PriceRow(gateway, model, tier, amounts["usd"], amounts.get("credits"), what, as_of)
 
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,8 +14,8 @@ import fsspec
 from ..catalog.tables import reference_base
 from ..core.addresses import check_address
 from ..core.capabilities import GATEWAYS
-from ..core.errors import ConfigurationError, InputError
-from ..core.money import money
+from ..core.errors import BadValue, ConfigurationError, InputError
+from ..core.money import stated
 from ..core.pricing import PriceRow, read_price_file
 from ..core.states import RETRY_OPENS
 from ..gateways.client import DIALECTS, Account
@@ -258,12 +258,9 @@ def amount(value: object, field: str) -> Decimal | None:
     if value is None:
         return None
     try:
-        number = money(str(value))
-    except (ValueError, InvalidOperation):
-        raise ConfigurationError(f"{value!r} is no amount", field=field) from None
-    if number < 0:
-        raise ConfigurationError(f"{value} is below zero", field=field)
-    return number
+        return stated(value)
+    except BadValue as error:
+        raise ConfigurationError(f"{field}: {error}", field=field) from None
 
 
 def retry_words(words: Sequence[str]) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, literal, or_, select, update
 
 from ..core.errors import OverCap
 from ..core.money import ZERO, dollars
@@ -69,16 +69,49 @@ class StandingCap:
     settled_usd: Decimal
 
 
-def set_cap(connection: Connection, cap_key: str, usd_per_day: Decimal | None, zone: ZoneInfo) -> None:
-    """Set a standing cap, or take it off (None). It counts what is claimed from now on."""
-    today = _day_key(cap_key, zone.key, datetime.now(UTC))
+def set_cap(
+    connection: Connection, cap_key: str, usd_per_day: Decimal | None, zone: ZoneInfo, now: datetime | None = None
+) -> None:
+    """Set a standing cap, or take it off (None). It counts what is claimed from now on.
+
+    In another zone another day may be running, or begin sooner: what is held against the day that was running counts in every
+    day of the new zone that begins before that one ends. So another zone never makes room.
+    """
+    now = now or datetime.now(UTC)
     if usd_per_day is None:
         connection.execute(delete(caps).where(caps.c.cap_key == cap_key))
         return
+    before = connection.execute(select(caps).where(caps.c.cap_key == cap_key).with_for_update()).one_or_none()
     values = {"usd_per_day": usd_per_day, "zone": zone.key}
     row = upsert(connection, caps).values(cap_key=cap_key, **values)
     connection.execute(row.on_conflict_do_update(index_elements=[caps.c.cap_key], set_=values))
-    connection.execute(update(budgets).where(budgets.c.budget_key == today).values(cap_usd=usd_per_day))
+    ends = now if before is None or before.zone == zone.key else _end_of_day(now, ZoneInfo(before.zone))
+    held = ZERO if before is None else _held(connection, _day_key(cap_key, before.zone, now))
+    for key in _days(cap_key, zone, now, ends):
+        _open(connection, key, usd_per_day)
+        lacks = max(held - _held(connection, key), ZERO)
+        changed = {
+            "cap_usd": usd_per_day,
+            "settled_usd": budgets.c.settled_usd + literal(lacks, budgets.c.settled_usd.type),
+        }
+        connection.execute(update(budgets).where(budgets.c.budget_key == key).values(changed))
+
+
+def _held(connection: Connection, key: str) -> Decimal:
+    found = connection.execute(select(budgets).where(budgets.c.budget_key == key)).one_or_none()
+    return found.reserved_usd + found.settled_usd if found else ZERO
+
+
+def _end_of_day(now: datetime, zone: ZoneInfo) -> datetime:
+    """The last moment of the day that is running in a zone."""
+    tomorrow = now.astimezone(zone).date() + timedelta(days=1)
+    return datetime.combine(tomorrow, time(), zone).astimezone(UTC) - timedelta(microseconds=1)
+
+
+def _days(cap_key: str, zone: ZoneInfo, first: datetime, last: datetime) -> list[str]:
+    """The budget keys of a zone's days from one moment to another."""
+    day, end = (moment.astimezone(zone).date() for moment in (first, last))
+    return [f"day:{cap_key}:{day + timedelta(days=each)}" for each in range((end - day).days + 1)]
 
 
 def list_caps(connection: Connection) -> list[StandingCap]:

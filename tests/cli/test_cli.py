@@ -107,7 +107,7 @@ def test_plan_forecasts_and_leaves_no_trace(tmp_path: Path) -> None:
         (("run", "c.csv", "--gateway", "nobody"), {}, "bad_configuration", "unknown gateway"),
         (("run", "c.csv"), {"SEEDREAM_EVOLINK_BASE_URL": "http://x"}, "bad_configuration", "SEEDREAM_EVOLINK_API_KEY"),
         (("run", "c.csv"), {"SEEDREAM_GCCAI_API_KEY": "k"}, "bad_configuration", "SEEDREAM_GCCAI_BASE_URL"),
-        (("run", "c.csv", "--max-usd", "much"), {}, "bad_configuration", "no amount"),
+        (("run", "c.csv", "--max-usd", "much"), {}, "bad_configuration", "max_usd: 'much' is not an amount"),
         (("run", "c.csv", "--retry", "all"), {}, "bad_configuration", "--retry"),
         (("run", "c.csv", "--key", "nope", "--sandbox"), {}, "bad_input", "nope"),
         (("run", "c.csv", "--preset", "etsy", "--sandbox"), {}, "bad_input", "etsy"),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedream_tasks.core.money import ZERO, dollars, money, plain, reported
+from seedream_tasks.core.errors import BadValue
+from seedream_tasks.core.money import ZERO, dollars, money, plain, reported, stated
 
 AMOUNTS = st.decimals(min_value=0, max_value=99_999_999, allow_nan=False, allow_infinity=False, places=9)
 SETTLED = st.decimals(min_value=0, max_value=99_999_999, allow_nan=False, allow_infinity=False, places=6)
@@ -111,3 +112,53 @@ def test_people_see_at_least_cents(amount: str, shown: str) -> None:
 def test_json_shows_plain_digits(amount: str, shown: str) -> None:
     """No exponent and no needless zeros."""
     assert plain(Decimal(amount)) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "amount"),
+    [
+        *(("0.031", "0.031"), (" 12 ", "12"), ("12.50", "12.5"), (".5", "0.5"), ("5.", "5"), ("0", "0"), (7, "7")),
+        *(
+            (Decimal("0.0310000"), "0.031"),
+            (0.1, "0.1"),
+            (0.1 + 0.2, "0.3"),
+            (1e-6, "0.000001"),
+            ("99999999.999999",) * 2,
+        ),
+    ],
+)
+def test_what_a_person_states_is_taken_as_it_is_written(value: object, amount: str) -> None:
+    """Digits and a point; a float, which has more digits than anybody wrote, to six places."""
+    assert stated(value) == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "ten",
+            "",
+            "1_000",
+            "1e3",
+            "1E-3",
+            "NaN",
+            "inf",
+            "-inf",
+            "1,000",
+            "0,10",
+            "１２",
+            "٣",
+            "$5",
+            "5 USD",
+            "+5",
+            "1 000",
+            "0x10",
+        ),
+        *("-1", "-0.01", "0.0000004", "0.0312345", "100000000", "9" * 5000, "1" + "0" * 50),
+        *(True, None, float("nan"), float("inf"), -0.5, 1e-9, 1e300, Decimal("NaN"), Decimal("1e99"), 10**50, [1], {}),
+    ],
+)
+def test_what_is_no_plain_amount_is_refused(value: object) -> None:
+    """Nothing is read as another amount than the one that stands there, or rounded to nothing."""
+    with pytest.raises(BadValue, match=r"is not an amount|below zero|too much|decimal places"):
+        stated(value)
