@@ -14,6 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from ..core.errors import InputError
 from ..core.secrets import holds_secret, without_secrets
+from ..media.regular import check_regular
 from .tables.sources import is_catalog
 
 _LOCAL = ("file://", "local://")
@@ -83,6 +84,8 @@ def find_files(prefix: str, pattern: str) -> list[Found]:
     found = []
     for name, info in sorted(listed.items()):
         below = name.removeprefix(root).lstrip("/") or file_name(name)
+        if info.get("type") != "file":
+            continue  # a named pipe, a socket, a device
         hidden = any(part.startswith((".", "_")) for part in PurePosixPath(below).parts)
         if not hidden and is_catalog(below) and fnmatchcase(below, pattern):
             found.append(_found(store, name, info))
@@ -108,6 +111,7 @@ def read_digest(uri: str) -> tuple[str, int]:
     """sha256 (hex) and size (bytes) of a file as it is stored. Raises whatever its store raises."""
     store, path = url_to_fs(uri)
     digest, size = hashlib.sha256(), 0
+    check_regular(store, path)
     with store.open(path, "rb") as file:
         while block := file.read(1024 * 1024):
             digest.update(block)

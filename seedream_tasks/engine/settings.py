@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import fsspec
+from fsspec.core import url_to_fs
 
 from ..catalog.tables import reference_base
 from ..core.addresses import check_address
@@ -23,6 +24,7 @@ from ..media.archive import Archive
 from ..media.guard import ALLOW_HOSTS, AllowedHosts
 from ..media.places import ROOTS, parse_roots
 from ..media.references import References
+from ..media.regular import NotRegularError, check_regular
 
 DEFAULT_ARCHIVE = "seedream-out"
 DEFAULT_SANDBOX_ARCHIVE = "seedream-sandbox-out"
@@ -171,10 +173,14 @@ def _date_of(uri: str) -> date:
 def read_text(uri: str, field: str) -> str:
     """A small text file from any fsspec URI. Raises InputError."""
     try:
+        store, path = url_to_fs(uri)
+        check_regular(store, path)
         with fsspec.open(uri, "r", encoding="utf-8") as file:
             return str(file.read())
     except FileNotFoundError:
         raise InputError(f"{uri}: there is no such file", field=field) from None
+    except NotRegularError as error:
+        raise InputError(f"{uri}: {error}", field=field) from None
     except UnicodeDecodeError:
         raise InputError(f"{uri}: not UTF-8", field=field) from None
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..core.errors import ArchiveFault
+from .regular import check_regular
 from .roots import Root, find_root
 
 MARKER = "archive.json"
@@ -104,18 +105,23 @@ class Archive:
     def read(self, path: str) -> bytes:
         """The file's bytes. Raises ArchiveFault."""
         with _faults(self.uri(path)):
-            return bytes(self.fs.cat_file(self._full(path)))
+            return self._content(path)
 
     def read_if_there(self, path: str) -> bytes | None:
         """The file's bytes; None when it is not there. Raises ArchiveFault."""
         with _faults(self.uri(path)):
             try:
-                return bytes(self.fs.cat_file(self._full(path)))
+                return self._content(path)
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def _content(self, path: str) -> bytes:
+        check_regular(self.fs, self._full(path))
+        return bytes(self.fs.cat_file(self._full(path)))
+
     def open(self, path: str) -> BinaryIO:
         """The file for reading in pieces. Raises FileNotFoundError, or whatever the store's library raises."""
+        check_regular(self.fs, self._full(path))
         return cast(BinaryIO, self.fs.open(self._full(path), "rb"))
 
     def list_runs(self) -> list[str]:
@@ -189,11 +195,11 @@ class Archive:
         digits of its own sha256 into its name. Raises ArchiveFault.
         """
         with _faults(self.uri(path)):
-            if self._place(path, content) or self.fs.cat_file(self._full(path)) == content:
+            if self._place(path, content) or self._content(path) == content:
                 return path
             stem, dot, extension = path.rpartition(".")
             other = f"{stem}-{hashlib.sha256(content).hexdigest()[:12]}{dot}{extension}"
-            if self._place(other, content) or self.fs.cat_file(self._full(other)) == content:
+            if self._place(other, content) or self._content(other) == content:
                 return other
         raise ArchiveFault(f"{self.uri(path)} is taken by other files", path=path)
 

@@ -27,6 +27,7 @@ from .guard import AllowedHosts
 from .images import EXTENSIONS, examine
 from .mending import Mended, mend
 from .places import STORES, Places, is_web, scheme
+from .regular import NotRegularError, check_regular
 
 _KEPT_BYTES = 64_000_000
 # A link into a store must outlive the queue before the task, and the task.
@@ -176,8 +177,10 @@ class References:
     def _read(self, uri: str, address: str) -> bytes:
         if address.startswith("data:"):
             return _inline(address)
-        with _Faults(uri, scheme(address) in STORES), fsspec.open(address, "rb") as file:
-            content = bytes(file.read(MOST_BYTES + 1))
+        with _Faults(uri, scheme(address) in STORES):
+            check_regular(*fsspec.core.url_to_fs(address))
+            with fsspec.open(address, "rb") as file:
+                content = bytes(file.read(MOST_BYTES + 1))
         if len(content) > MOST_BYTES:
             raise too_large(uri)
         return content
@@ -203,6 +206,8 @@ class _Faults:
         uri, facts = self._uri, {"uri": self._uri, "error_code": self._code}
         if isinstance(error, FileNotFoundError):
             raise ReferenceFault(f"{shown(uri)}: there is no such file", **facts) from None
+        if isinstance(error, NotRegularError):
+            raise ReferenceFault(f"{shown(uri)} is {error}", **facts) from None
         if isinstance(error, Exception):
             raise ReferenceFault(f"{shown(uri)} cannot be read: {type(error).__name__}: {error}", **facts) from None
 

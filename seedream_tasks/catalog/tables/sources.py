@@ -17,6 +17,7 @@ import pyarrow as pa
 from fsspec.core import url_to_fs
 
 from ...core.errors import InputError
+from ...media.regular import NotRegularError, check_regular
 
 FORMATS = {
     ".csv": "csv",
@@ -71,7 +72,11 @@ class Source:
         return cast(BinaryIO, io.BufferedReader(_Hashing(raw, digest), _BLOCK))
 
     def open_stored(self) -> BinaryIO:
-        """The bytes as they are stored; formats that are read from their end can seek in them."""
+        """The bytes as they are stored; formats that are read from their end can seek in them. Raises InputError."""
+        try:
+            check_regular(self.store, self.path)
+        except NotRegularError as error:
+            raise InputError(f"{self.uri}: {error}", field="catalog") from None
         return cast(BinaryIO, self.store.open(self.path, "rb"))
 
     def stored_sha256(self) -> str:
@@ -211,7 +216,7 @@ def _source(store: Any, path: str, shown: str, stated: Mapping[str, str]) -> Sou
 
 def _zipped(source: Source) -> Source:
     """The one file in a ZIP decides what it is."""
-    with source.store.open(source.path, "rb") as file:
+    with source.open_stored() as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 names = [
