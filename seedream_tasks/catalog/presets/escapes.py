@@ -19,7 +19,7 @@ _BREAKS = re.compile(r"\\\\n|\\n")
 
 def unguarded(text: str) -> str:
     """Without the apostrophe before `=`, `+`, `-`, `@`, tab or carriage return."""
-    return text[1:] if text[:1] == "'" and _GUARDED.match(text) else text
+    return text[1:] if _GUARDED.match(text) else text
 
 
 def unguarded_code(text: str) -> str:
@@ -34,7 +34,7 @@ def with_breaks(text: str) -> str:
 
 def with_commas(text: str) -> str:
     """Commas that belong to a list's item."""
-    return text.replace("\\,", ",")
+    return text.replace("\\,", ",") if "\\" in text else text
 
 
 def undone(row: Row, undo: Callable[[str], str], places: Collection[int]) -> Row:

@@ -1,7 +1,7 @@
 """WooCommerce's product export: each line is a product of its own, a variation takes what it lacks from its parent."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 
 from ..tables import Row, Table
@@ -23,19 +23,20 @@ _BRAND = frozenset({"brand", "marke", "marque", "marca", "merk", "marka"})
 def woocommerce(table: Table) -> Iterator[Product]:
     """A line is a product; variations are products too."""
     names = Names(table.columns, columns_of(table.columns))
-    yield from families(table, partial(_member, names))
+    texts, lists = names.places("description", "short description"), names.places(*_LISTS)
+    yield from families(table, partial(_member, names, texts, lists))
 
 
-def _member(names: Names, row: Row) -> Member:
-    row = undone(row, unguarded, range(len(row.cells)))
-    row = undone(row, with_breaks, names.places("description", "short description"))
+def _member(names: Names, texts: Collection[int], lists: Collection[int], row: Row) -> Member:
+    row = undone(row, unguarded, [place for place, text in enumerate(row.cells) if text[:1] == "'"])
+    row = undone(row, with_breaks, texts)
     cell = names.cell
     kinds = [each.strip().lower() for each in cell(row, "type").split(",")]
     sku, number = cell(row, "sku"), cell(row, "id")
     published = cell(row, "published").removesuffix(".0")
     variation = "variation" in kinds
     return Member(
-        undone(row, with_commas, names.places(*_LISTS)),
+        undone(row, with_commas, lists),
         describe(
             key=sku or number,
             title=cell(row, "name"),
