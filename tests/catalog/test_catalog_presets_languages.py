@@ -152,6 +152,31 @@ def test_a_cut_down_english_export_is_read(header: str, tmp_path: Path) -> None:
     assert [record.settled for record in plan(path, shots("{{ title }}"), preset="woocommerce")] == [None]
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "SKU;Name;Kurzbeschreibung;Preis;Bilder",
+        "SKU;Nazwa;Opis;Cena;Kategorie",
+        "ID;Nome;Descrição;Preço",
+        "ID;Name;Marcas",
+    ],
+)
+def test_a_price_list_in_such_a_language_is_not_called_woocommerces(header: str, tmp_path: Path) -> None:
+    """Words that everybody uses say nothing about whose export it is."""
+    assert fitting_preset(header.split(";")) is None
+    path = write(tmp_path / "a.csv", f"{header}\n" + ";".join("1" for _ in header.split(";")) + "\n")
+    if "Name" in header:
+        assert [
+            record.settled for record in plan(path, shots("{{ title }}"), preset="magento", key=header[:3].strip(";"))
+        ] == [None]
+
+
+def test_an_english_export_with_a_brand_in_another_language_is_english(tmp_path: Path) -> None:
+    """Cut down, with columns of its own."""
+    path = write(tmp_path / "a.csv", "ID,Name,Marcas,Material\n1,Mug,Hus,clay\n")
+    assert prompts(plan(path, shots("{{ title }}"), preset="woocommerce")) == {"1": "Mug"}
+
+
 def test_another_shops_file_is_not_called_translated(tmp_path: Path) -> None:
     """What fits is named instead."""
     path = write(tmp_path / "a.csv", "Handle,Title,Variant Price,Image Src\nx,X,1,\n")

@@ -103,7 +103,7 @@ PRESETS = {
         _known(_prestashop.COLUMNS, _prestashop.bare),
         ({"reference": "Reference #", "id": "Product ID"}, {"title": "Name"}),
         _marks(
-            *("reference #", "supplier reference #", "image urls", "image urls (x,y,z...)", "price tax excluded"),
+            *("reference #", "supplier reference #", "image urls (x,y,z...)", "price tax excluded"),
             *("price tax included", "price (tax excl.)", "price (tax incl.)", "categories (x,y,z...)", "active (0/1)"),
             *("url rewritten", "rewritten url", "tax rules id"),
         ),
@@ -164,7 +164,9 @@ def find_preset(name: str | None, table: Table, keyed: bool = False) -> Preset:
     columns = table.columns
     fits = fitting_preset(columns)
     missing = _missing(bare, columns, keyed)
-    if missing is not None or (fits is not None and fits != bare and not _marks_of(bare, columns)):
+    # The columns that a preset needs may be there by chance: `sku` and `name` are everybody's.
+    another = fits is not None and fits != bare and not _marks_of(bare, columns) and _marks_of(fits, columns) > 1
+    if missing is not None or another:
         if fits is None or fits == bare:
             export.check(table)
         what = f"has no column {missing!r}" if missing is not None else f"is {PRESETS[fits or bare].title}"

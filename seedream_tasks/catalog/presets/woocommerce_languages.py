@@ -197,20 +197,16 @@ def check_language(table: Table) -> None:
 
 def marks() -> tuple[str, ...]:
     """Names of columns that only WooCommerce's export has, in the languages that are known."""
-    meanings = ("published", "regular price", "attribute", "short description")
     translated = [
         spelling
         for language in _LANGUAGES.values()
         if language is not _ENGLISH
-        for meaning in meanings
+        for meaning in ("published", "regular price", "attribute")
         for spelling in language.get(meaning, "").split("|")
+        if meaning != "regular price" or " " in spelling  # one word for a price is everybody's
     ]
     english = (
-        "regular price",
-        "visibility in catalog",
-        "is featured",
-        "in stock",
-        "attribute {n} name",
+        *("regular price", "visibility in catalog", "is featured", "in stock", "attribute {n} name"),
         "grouped products",
     )
     return tuple(dict.fromkeys(tidy(each).replace("{n}", "1") for each in (*english, *translated) if each))
@@ -226,7 +222,9 @@ def _spellings(language: str) -> dict[str, tuple[str, ...]]:
 
 def _language(columns: Sequence[str]) -> str:
     """The language that knows most of these columns; English where several do."""
-    return max(_LANGUAGES, key=lambda name: len(Names(columns, _spellings(name)).places()))
+    # A plugin's column for the brand may have any name.
+    meanings = [meaning for meaning in _ENGLISH if meaning != "brand"]
+    return max(_LANGUAGES, key=lambda name: len(Names(columns, _spellings(name)).places(*meanings)))
 
 
 def _is_translated(table: Table, unknown: Sequence[str]) -> bool:
