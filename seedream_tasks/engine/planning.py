@@ -182,7 +182,7 @@ class Planner:
 
     def _usable(self, draft: Draft) -> bool:
         if draft.product.error:
-            draft.refuse(Reason.INVALID, "invalid", "ragged_row", unreadable(draft.product))
+            draft.refuse(Reason.INVALID, "invalid", draft.product.error_code, unreadable(draft.product))
         elif draft.product.not_for_sale:
             why = f"{where(draft)}: not for sale: {draft.product.not_for_sale}"
             draft.refuse(Reason.NOT_FOR_SALE, "skipped", "not_for_sale", why)

@@ -223,6 +223,7 @@ def test_two_titles_under_one_handle_are_invalid(tmp_path: Path) -> None:
     lines = [EXPORT[5], EXPORT[6], line("tin-mug", Title="Another mug"), line("gift-card", Title="Gift card")]
     records = plan(export(tmp_path / "a.csv", lines), "shots: [{name: hero, prompt: '{{ title }}'}]", preset="shopify")
     assert told(records) == [("tin-mug", "invalid", "invalid"), ("gift-card", None, "new")]
+    assert records[0].error_code == "two_products"
     assert "two titles: 'Tin mug' on line 2 and 'Another mug' on line 4" in (records[0].error_message or "")
 
 

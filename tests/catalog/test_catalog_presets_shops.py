@@ -299,6 +299,7 @@ def test_a_variant_of_no_product_is_said_so(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "Item,ID,Name,SKU,Image URL (Import)\nVariant,2,,M-L,\nProduct,1,Mug,M,\n")
     records = plan(path, shot("{{ title }}"), preset="bigcommerce")
     assert told(records) == [("M-L", "invalid", "invalid"), ("M", None, "new")]
+    assert records[0].error_code == "no_parent"
     assert "line 2: it is a variant of no product" in (records[0].error_message or "")
 
 
@@ -319,14 +320,14 @@ def test_magentos_store_views_are_no_products(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.csv",
         "sku,store_view_code,product_type,name,price,base_image,product_online\n"
-        "A1,fr,,Sac,,,\nA2,,simple,Pack,5,/p/a/pack.jpg,1\nA1,,simple,Bag,9,/b/a/bag.jpg,1\n"
+        "A1,fr,,Sac,,,\nA1,default,,Satchel,,,\nA2,,simple,Pack,5,/p/a/pack.jpg,1\nA1,,simple,Bag,9,/b/a/bag.jpg,1\n"
         "A3,,simple,One,1,no_selection,1\nA3,,simple,Two,1,,1\n",
     )
     assert seen(path, "magento") == {
         "A1": product("Bag", "", "", "9", "", ["b/a/bag.jpg"], []),
         "A2": product("Pack", "", "", "5", "", ["p/a/pack.jpg"], []),
     }
-    assert "two products have the SKU 'A3': lines 5 and 6" in (
+    assert "two products have the SKU 'A3': lines 6 and 7" in (
         plan(path, shot("x"), preset="magento")[2].error_message or ""
     )
 

@@ -106,6 +106,7 @@ def test_a_variation_without_name_and_parent_is_invalid(tmp_path: Path) -> None:
         export(tmp_path / "a.csv", lost, BLUE), "shots: [{name: a, prompt: '{{ title }}'}]", preset="woocommerce"
     )
     assert [record.settled for record in records] == ["invalid", None]
+    assert records[0].error_code == "no_parent"
     assert "line 2: it has no name, and its parent 'GONE' is not in the catalog" in (records[0].error_message or "")
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from ..tables import Row, Table
-from .products import Names, Product, deepest, describe, says_no
+from .products import Fault, Names, Product, deepest, describe, grouped, says_no
 
 COLUMNS = {
     "item": ("Item", "Item Type"),
@@ -58,16 +58,11 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
     cell = names.cell
     lead = lines[0]
     key = cell(lead, "sku") or cell(lead, "id")
-    error = next((row.error for row in lines if row.error), None)
-    if error is None and _kind(lead, names) != "product":
-        error = f"{f'line {lead.line}: ' if lead.line else ''}it is a {_kind(lead, names) or 'line'} of no product"
-    return Product(
+    return grouped(
         number,
-        lead.line,
-        lead.cells,
-        lead.values,
-        key=key,
-        extra=describe(
+        lead,
+        lines,
+        describe(
             key=key,
             title=cell(lead, "title"),
             description=cell(lead, "description"),
@@ -78,10 +73,16 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
             links=_links(lines, names),
             variants=[_variant(row, names) for row in lines if _kind(row, names) in ("variant", "sku")],
         ),
-        error=error,
-        file=lead.file,
-        not_for_sale="it is not visible" if says_no(cell(lead, "visible")) else None,
+        "it is not visible" if says_no(cell(lead, "visible")) else None,
+        _no_product(lead, names),
     )
+
+
+def _no_product(lead: Row, names: Names) -> Fault | None:
+    """A variant or an image that stands above every product: the file was sorted, or cut."""
+    kind = _kind(lead, names)
+    at = f"line {lead.line}: " if lead.line else ""
+    return None if kind == "product" else Fault("no_parent", f"{at}it is a {kind or 'line'} of no product")
 
 
 def _category(text: str) -> str:

@@ -46,11 +46,12 @@ def families(table: Table, read: Callable[[Row], Member]) -> Iterator[Product]:
             withheld = withheld or (f"of its parent: {parent.not_for_sale}" if parent.not_for_sale else None)
         own = next((parents[name] for name in member.names if name in parents), None)
         extra["variants"] = own.variants if own is not None and parent is None else JsonList()
-        error = row.error
-        if error is None and not extra["title"] and member.parent:
+        product = Product(number, row.line, row.cells, row.values, extra["key"], extra, row.error, row.file, withheld)
+        if product.error is None and not extra["title"] and member.parent:
             at = f"line {row.line}: " if row.line else ""
-            error = f"{at}it has no name, and its parent {member.parent!r} is not in the catalog"
-        yield Product(number, row.line, row.cells, row.values, extra["key"], extra, error, row.file, withheld)
+            product.error = f"{at}it has no name, and its parent {member.parent!r} is not in the catalog"
+            product.error_code = "no_parent"
+        yield product
 
 
 def _parents(table: Table, read: Callable[[Row], Member]) -> dict[str, _Parent]:

@@ -4,11 +4,12 @@ The columns are those of https://experienceleague.adobe.com/docs/commerce-admin/
 Images stand there as paths below the shop's `media/catalog/product`, such as `/m/b/mb01-blue-0.jpg`.
 """
 
+import re
 from collections.abc import Iterator
 
 from ..tables import Row, Table
 from .grouping import together
-from .products import Names, Product, deepest, describe
+from .products import Fault, Names, Product, deepest, describe, grouped
 
 COLUMNS = {
     "sku": ("sku",),
@@ -40,18 +41,16 @@ def magento(table: Table) -> Iterator[Product]:
 
 def _product(number: int, lines: list[Row], names: Names) -> Product:
     cell = names.cell
-    lead = next((row for row in lines if cell(row, "view") in ("", "default", "admin")), lines[0])
+    lead = next((row for row in lines if not cell(row, "view")), lines[0])
     sku = cell(lead, "sku")
     attributes = _pairs(cell(lead, "attributes"), ",")
     categories = cell(lead, "categories")
     category = categories.split("|" if "|" in categories else ",")[0]
-    return Product(
+    return grouped(
         number,
-        lead.line,
-        lead.cells,
-        lead.values,
-        key=sku,
-        extra=describe(
+        lead,
+        lines,
+        describe(
             key=sku,
             title=cell(lead, "title"),
             description=cell(lead, "description") or cell(lead, "short description"),
@@ -60,23 +59,24 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
             category=deepest(category, "/"),
             price=cell(lead, "price"),
             tags=cell(lead, "keywords"),
-            links=[_path(part) for part in (cell(lead, "image"), *cell(lead, "images").split(",")) if _path(part)],
+            links=[
+                _path(part) for part in (cell(lead, "image"), *re.split("[,|]", cell(lead, "images"))) if _path(part)
+            ],
             variants=[_variant(part) for part in cell(lead, "variations").split("|") if part.strip()],
         ),
-        error=next((row.error for row in lines if row.error), None) or _two_rows(lines, names),
-        file=lead.file,
-        not_for_sale="it is disabled" if cell(lead, "online").lower() in _DISABLED else None,
+        "it is disabled" if cell(lead, "online").lower() in _DISABLED else None,
+        _two_rows(lines, names),
     )
 
 
-def _two_rows(lines: list[Row], names: Names) -> str | None:
+def _two_rows(lines: list[Row], names: Names) -> Fault | None:
     """Two products with one SKU: lines of different store views are one, lines of the same are not."""
     seen: dict[str, Row] = {}
     for row in lines:
         first = seen.setdefault(names.cell(row, "view"), row)
         if first is not row and names.cell(first, "title") != names.cell(row, "title") and names.cell(row, "title"):
             at = f": lines {first.line} and {row.line}" if row.line else ""
-            return f"two products have the SKU {names.cell(row, 'sku')!r}{at}"
+            return Fault("two_products", f"two products have the SKU {names.cell(row, 'sku')!r}{at}")
     return None
 
 

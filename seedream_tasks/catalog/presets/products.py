@@ -34,6 +34,15 @@ class Product:
     error: str | None = None
     file: str | None = None  # which part, where the catalog has several
     not_for_sale: str | None = None  # what the export states that keeps it out of the shop
+    error_code: str = "ragged_row"  # of `error`
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a product as a whole."""
+
+    code: str
+    message: str
 
 
 class Names:
@@ -99,6 +108,17 @@ def plain(table: Table) -> Iterator[Product]:
     """No preset: a row is a product."""
     for number, row in enumerate(table.rows, 1):
         yield Product(number, row.line, row.cells, row.values, error=row.error, file=row.file)
+
+
+def grouped(
+    number: int, lead: Row, lines: Sequence[Row], extra: dict[str, Any], not_for_sale: str | None, fault: Fault | None
+) -> Product:
+    """The product that several lines are, under the columns of the one that leads. `fault`: where each line can be read."""
+    error = next((row.error for row in lines if row.error), None)
+    product = Product(number, lead.line, lead.cells, lead.values, extra["key"], extra, error, lead.file, not_for_sale)
+    if error is None and fault is not None:
+        product.error, product.error_code = fault.message, fault.code
+    return product
 
 
 def describe(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..tables import Row, Table
 from .escapes import undone, unguarded, unguarded_code
 from .grouping import together
-from .products import Names, Product, deepest, describe
+from .products import Fault, Names, Product, deepest, describe, grouped
 
 COLUMNS = {
     "handle": ("handle", "url handle"),
@@ -45,13 +45,11 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
     cell = names.cell
     lead = next((row for row in lines if cell(row, "title")), lines[0])
     handle, status = cell(lead, "handle"), cell(lead, "status")
-    return Product(
+    return grouped(
         number,
-        lead.line,
-        lead.cells,
-        lead.values,
-        key=handle,
-        extra=describe(
+        lead,
+        lines,
+        describe(
             key=handle,
             title=cell(lead, "title"),
             description=cell(lead, "description"),
@@ -62,22 +60,22 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
             links=_links(lines, names),
             variants=_variants(lead, lines, names),
         ),
-        error=next((row.error for row in lines if row.error), None) or _two_titles(lead, lines, names),
-        file=lead.file,
-        not_for_sale=f"its status is {status}" if status.lower() in _NOT_FOR_SALE else None,
+        f"its status is {status}" if status.lower() in _NOT_FOR_SALE else None,
+        _two_titles(lead, lines, names),
     )
 
 
-def _two_titles(lead: Row, lines: list[Row], names: Names) -> str | None:
+def _two_titles(lead: Row, lines: list[Row], names: Names) -> Fault | None:
     """Two products with one handle, as in files that were put together: nobody can say whose images these are."""
     title = names.cell(lead, "title")
     other = next((row for row in lines if names.cell(row, "title") not in ("", title)), None)
     if other is None:
         return None
     at, also = (f" on line {row.line}" if row.line else "" for row in (lead, other))
-    return (
+    return Fault(
+        "two_products",
         f"the handle {names.cell(lead, 'handle')!r} has two titles: {title!r}{at}"
-        f" and {names.cell(other, 'title')!r}{also}"
+        f" and {names.cell(other, 'title')!r}{also}",
     )
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from ..tables import Row, Table
-from .products import Names, Product, describe, says_no
+from .products import Names, Product, describe, grouped, says_no
 
 COLUMNS = {
     "id": ("Product ID [Non Editable]", "Product ID"),
@@ -53,13 +53,11 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
     lead = lines[0]
     key = cell(lead, "url") or cell(lead, "id")
     categories = [part.strip() for part in cell(lead, "categories").split(",") if part.strip()]
-    return Product(
+    return grouped(
         number,
-        lead.line,
-        lead.cells,
-        lead.values,
-        key=key,
-        extra=describe(
+        lead,
+        lines,
+        describe(
             key=key,
             title=cell(lead, "title"),
             description=cell(lead, "description"),
@@ -70,9 +68,8 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
             links=re.split(r"\s+", cell(lead, "images")) if cell(lead, "images") else [],
             variants=[_variant(lead, row, names) for row in lines if cell(row, "value", 1)],
         ),
-        error=next((row.error for row in lines if row.error), None),
-        file=lead.file,
-        not_for_sale="it is not visible" if says_no(cell(lead, "visible")) else None,
+        "it is not visible" if says_no(cell(lead, "visible")) else None,
+        None,
     )
 
 

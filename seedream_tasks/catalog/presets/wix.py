@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 
 from ..tables import Row, Table
 from .grouping import together
-from .products import Names, Product, describe, says_no
+from .products import Fault, Names, Product, describe, grouped, says_no
 
 COLUMNS = {
     "handle": ("handleId", "handle"),
@@ -46,13 +46,11 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
     handle = cell(lead, "handle")
     images = [lead, *(row for row in lines if cell(row, "kind").lower() == "media")]
     collections = [part.strip() for part in cell(lead, "collection").split(";") if part.strip()]
-    return Product(
+    return grouped(
         number,
-        lead.line,
-        lead.cells,
-        lead.values,
-        key=handle,
-        extra=describe(
+        lead,
+        lines,
+        describe(
             key=handle,
             title=cell(lead, "title"),
             description=cell(lead, "description"),
@@ -63,19 +61,19 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
             links=[_link(part) for row in images for part in cell(row, "image").split(";") if part.strip()],
             variants=[_variant(lead, row, names) for row in lines if cell(row, "kind").lower() == "variant"],
         ),
-        error=next((row.error for row in lines if row.error), None) or _two_products(lines, names),
-        file=lead.file,
-        not_for_sale="it is not visible" if says_no(cell(lead, "visible")) else None,
+        "it is not visible" if says_no(cell(lead, "visible")) else None,
+        _two_products(lines, names),
     )
 
 
-def _two_products(lines: list[Row], names: Names) -> str | None:
+def _two_products(lines: list[Row], names: Names) -> Fault | None:
     products = [row for row in lines if names.cell(row, "kind").lower() == "product"]
     if len(products) < 2:
         return None
     at = ", ".join(str(row.line) for row in products[:3] if row.line)
-    return f"{len(products)} products have the handle {names.cell(products[0], 'handle')!r}" + (
-        f": lines {at}" if at else ""
+    handle = names.cell(products[0], "handle")
+    return Fault(
+        "two_products", f"{len(products)} products have the handle {handle!r}" + (f": lines {at}" if at else "")
     )
 
 
