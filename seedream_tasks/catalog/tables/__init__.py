@@ -1,15 +1,16 @@
 """Reading catalogs, row by row, with the line of the file for messages.
 
-CSV, TSV, JSONL, Parquet, XLSX and product feeds in XML; packed or not; one file or the parts of one; from any fsspec URI.
+CSV, TSV, JSON, Parquet, XLSX and product feeds in XML; packed or not; one file or the parts of one; from any fsspec URI.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 from ...core.errors import InputError
+from .contents import check_content
 from .delimited import open_delimited
 from .feeds import open_feed
-from .json_lines import open_json_lines
+from .json_lines import open_json
 from .parquet import open_parquet
 from .parts import joined
 from .rows import Facts, Row, Table
@@ -21,7 +22,8 @@ __all__ = ["Facts", "Row", "Table", "open_table", "reference_base", "stating"]
 _OPEN = {
     "csv": open_delimited,
     "tsv": open_delimited,
-    "jsonl": open_json_lines,
+    "jsonl": open_json,
+    "json": open_json,
     "parquet": open_parquet,
     "xlsx": open_sheet,
     "xml": open_feed,
@@ -54,6 +56,7 @@ def reference_base(uri: str) -> str:
 def _open(source: Source) -> Table:
     try:
         stamp = source.stamp()
+        check_content(source)
         table = _OPEN[source.kind](source)
     except InputError:
         raise

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from ...core.errors import InputError
 from .readings import Reading, Readings
 from .rows import MOST_LINE_CHARACTERS
-from .sources import Source, check_magic
+from .sources import Source
 
 _BLOCK = 1024 * 1024
 _BEYOND_ASCII = bytes(range(0x80, 0x100))
@@ -83,7 +83,6 @@ def read_text(source: Source, guess: bool = True) -> Text:
     digest = hashlib.sha256()
     with source.open(digest) as file:
         head = file.read(_BLOCK)
-        check_magic(source, head)
         encoding, shown = _by_mark(source, head)
         scan = _Scan(encoding)
         block = head

@@ -1,4 +1,4 @@
-"""JSONL: one JSON object a line; rows may have different keys, so a first pass finds them all."""
+"""JSON: one object a line, or one array of objects; rows may have different keys, so a first pass finds them all."""
 
 import hashlib
 import io
@@ -8,41 +8,151 @@ from typing import Any
 
 from ...core.errors import InputError
 from ..cells import cell_text
-from .encodings import Text, bounded_lines, read_text
-from .rows import Facts, Row, Table, named, text_schema, unfit
+from .encodings import bounded_lines, read_text
+from .rows import MOST_LINE_CHARACTERS, Facts, Row, Table, named, text_schema, unfit
 from .sources import Source
 
+_BLOCK = 64 * 1024
 
-def open_json_lines(source: Source) -> Table:
-    """A JSONL file. Raises InputError; the file was read once for its encoding and its keys."""
+
+def open_json(source: Source) -> Table:
+    """A JSONL file, or an array of objects. Raises InputError; the file was read once for its encoding and its keys."""
     text = read_text(source, guess=False)  # JSON is UTF-8 by its own standard
-    keys: dict[str, None] = {}
     with text.open() as file:
-        for line, value in _values(source, file):
+        is_array = _first_sign(file) == "["
+    keys: dict[str, None] = {}
+    only: dict[str, Any] | None = None
+    with text.open() as file:
+        for line, value in _values(source, file, is_array):
             if not isinstance(value, dict):
-                raise InputError(f"{source.uri}: line {line}: expected a JSON object", line=line, field="catalog")
+                raise InputError(
+                    f"{source.uri}: line {line}: expected a JSON object, found {json.dumps(value)[:60]}",
+                    line=line,
+                    field="catalog",
+                )
+            only = None if keys else value
             keys.update(dict.fromkeys(value))
+    if source.kind == "json" and only is not None:
+        _check_wrapped(source, only)
     if not keys:
         raise InputError(f"{source.uri}: the file is empty", field="catalog", code="empty_catalog")
     names = named(list(keys), source.uri)
-    facts = Facts("JSONL", text.details())
-    return Table(source.uri, text_schema(names), facts, lambda: _rows(text, tuple(keys), names), lambda: text.sha256)
+    facts = Facts("JSON array" if is_array else "JSONL", text.details())
+
+    def rows() -> Iterator[Row]:
+        digest = hashlib.sha256()
+        with text.open(digest) as file:
+            for line, value in _values(source, file, is_array):
+                cells, odd = unfit(names, [cell_text(value.get(key)) for key in keys])
+                yield Row(line, cells, cells, f"line {line}: {odd}" if odd else None)
+        text.check_unchanged(digest)
+
+    return Table(source.uri, text_schema(names), facts, rows, lambda: text.sha256)
 
 
-def _rows(text: Text, keys: tuple[str, ...], names: list[str]) -> Iterator[Row]:
-    digest = hashlib.sha256()
-    with text.open(digest) as file:
-        for line, value in _values(text.source, file):
-            cells, odd = unfit(names, [cell_text(value.get(key)) for key in keys])
-            yield Row(line, cells, cells, f"line {line}: {odd}" if odd else None)
-    text.check_unchanged(digest)
+def _check_wrapped(source: Source, value: dict[str, Any]) -> None:
+    """A service's answer holds its products in a list of its own. Raises InputError."""
+    lists = [key for key, each in value.items() if isinstance(each, list) and each and isinstance(each[0], dict)]
+    if len(lists) == 1 and not {"sku", "id", "handle"} & {key.lower() for key in value}:
+        count = len(value[lists[0]])
+        raise InputError(
+            f"{source.uri}: one object, whose {lists[0]!r} is a list of {count} objects: a catalog is that list alone",
+            field="catalog",
+            hint=f"such as: jq .{lists[0]} FILE > products.json",
+        )
 
 
-def _values(source: Source, file: io.TextIOWrapper) -> Iterator[tuple[int, Any]]:
+def _first_sign(file: io.TextIOWrapper) -> str:
+    while block := file.read(_BLOCK):
+        if block.strip():
+            return block.strip()[0]
+    return ""
+
+
+def _values(source: Source, file: io.TextIOWrapper, is_array: bool) -> Iterator[tuple[int, Any]]:
+    return _Array(source, file).values() if is_array else _of_lines(source, file)
+
+
+def _of_lines(source: Source, file: io.TextIOWrapper) -> Iterator[tuple[int, Any]]:
     number = 0
     try:
         for number, line in enumerate(bounded_lines(source, file), 1):
             if line.strip():
                 yield number, json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{source.uri}: line {number}: not JSON: {error}", line=number, field="catalog") from None
+        hint = "a .json file is one array of objects, [{...}, {...}], or one object a line" if number == 1 else None
+        raise InputError(
+            f"{source.uri}: line {number}: not JSON: {error}", line=number, field="catalog", hint=hint
+        ) from None
+
+
+class _Array:
+    """Reads an array item by item: memory does not grow with it."""
+
+    def __init__(self, source: Source, file: io.TextIOWrapper) -> None:
+        self._source = source
+        self._file = file
+        self._text = ""
+        self._at = 0
+        self._line = 1  # on which `_text` begins
+        self._ended = False
+
+    def values(self) -> Iterator[tuple[int, Any]]:
+        """Every item with the line it begins on. Raises InputError."""
+        self._expect("[")
+        if self._sign() == "]":
+            self._at += 1
+        else:
+            while True:
+                self._sign()
+                line = self._here()
+                yield line, self._item()
+                if self._sign() == "]":
+                    self._at += 1
+                    break
+                self._expect(",")
+        if self._sign():
+            raise self._refused("more stands behind the array's end")
+
+    def _sign(self) -> str:
+        """The next character that is not blank; empty at the end."""
+        while True:
+            rest = self._text[self._at :].lstrip()
+            self._at = len(self._text) - len(rest)
+            if rest or not self._more():
+                return rest[:1]
+
+    def _expect(self, sign: str) -> None:
+        if self._sign() != sign:
+            raise self._refused(f"not JSON: expected {sign!r}")
+        self._at += 1
+
+    def _item(self) -> Any:
+        decoder = json.JSONDecoder()
+        wanted = _BLOCK
+        while True:
+            try:
+                value, self._at = decoder.raw_decode(self._text, self._at)
+                return value
+            except (ValueError, RecursionError) as error:
+                # It may only be cut off.
+                if self._ended or len(self._text) - self._at > MOST_LINE_CHARACTERS:
+                    if isinstance(error, json.JSONDecodeError):
+                        self._at = error.pos
+                    raise self._refused(f"not JSON: {getattr(error, 'msg', error)}") from None
+            self._more(wanted)
+            wanted *= 2
+
+    def _more(self, count: int = _BLOCK) -> bool:
+        self._line = self._here()
+        block = self._file.read(count)
+        self._ended = not block
+        self._text, self._at = self._text[self._at :] + block, 0
+        return bool(block)
+
+    def _here(self) -> int:
+        return self._line + self._text.count("\n", 0, self._at)
+
+    def _refused(self, why: str) -> InputError:
+        line = self._here()
+        return InputError(f"{self._source.uri}: line {line}: {why}", line=line, field="catalog")

@@ -47,7 +47,7 @@ def _fitting(schema: pa.Schema, found: pa.Schema, first: Source, source: Source)
     missing = [name for name in schema.names if name not in found.names]
     more = [name for name in found.names if name not in schema.names]
     if missing or more:
-        if first.kind in ("jsonl", "xml"):  # whose rows may have different fields anyway
+        if first.kind in ("jsonl", "json", "xml"):  # whose rows may have different fields anyway
             return text_schema([*schema.names, *more])
         what = f"lacks the column {missing[0]!r} of" if missing else f"has the column {more[0]!r}, unlike"
         raise InputError(f"{source.uri}: this part {what} {first.part}", field=(missing or more)[0])

@@ -26,6 +26,7 @@ FORMATS = {
     ".tab": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
     ".parquet": "parquet",
     ".pq": "parquet",
     ".xlsx": "xlsx",
@@ -39,16 +40,6 @@ READ_FROM_THE_END = ("parquet", "xlsx")
 _STATED = ("encoding", "sheet", "header")
 # Beyond this many bytes, a file that unpacks to more than this many times its size is made to fill up a machine.
 _BOMB_FROM, _BOMB_RATIO = 256 * 1024 * 1024, 200
-_MAGIC = {
-    b"PK\x03\x04": "a ZIP or XLSX file",
-    b"PAR1": "a Parquet file",
-    b"\x1f\x8b": "a gzip file",
-    b"BZh": "a bzip2 file",
-    b"\xfd7zXZ": "an xz file",
-    b"\x28\xb5\x2f\xfd": "a zstd file",
-    b"\xd0\xcf\x11\xe0": "an old Excel file (.xls), or one with a password",
-    b"%PDF": "a PDF",
-}
 
 
 @dataclass(frozen=True)
@@ -167,6 +158,8 @@ def _folder(store: Any, path: str, uri: str, stated: Mapping[str, str]) -> list[
         parts = PurePosixPath(each[len(root) :].lstrip("/")).parts
         if not any(part.startswith(("_", ".")) for part in parts) and _kind(each)[0]:
             found.append(each)
+    # Beside the parts of another format a .json says something about them.
+    found = [each for each in found if _kind(each)[0] != "json"] or found
     if not found:
         raise InputError(f"{uri}: this folder holds no catalog; {_READS}", field="catalog", code="no_catalog")
     return _parts(store, found, uri, stated)
@@ -185,6 +178,25 @@ def _parts(store: Any, paths: list[str], uri: str, stated: Mapping[str, str]) ->
     ]
 
 
+# What is often taken for a table that can be read as it is.
+_OTHERS = {
+    ".xls": "a spreadsheet of Excel 97-2003, or a web page or text saved under its name",
+    ".xlsb": "a binary Excel workbook",
+    ".ods": "a spreadsheet of LibreOffice or OpenOffice (OpenDocument)",
+    ".fods": "a spreadsheet of LibreOffice (OpenDocument, as XML)",
+    ".numbers": "a spreadsheet of Apple Numbers",
+    ".html": "a web page",
+    ".htm": "a web page",
+    ".pdf": "a PDF",
+    ".docx": "a Word document",
+    ".accdb": "a database of Access",
+    ".sqlite": "an SQLite database",
+    ".feather": "an Arrow file",
+    ".arrow": "an Arrow file",
+    ".avro": "an Avro file",
+    ".orc": "an ORC file",
+}
+_SAVE = "open it in the program that made it, or in a spreadsheet, and save or export it as .xlsx or .csv"
 _READS = f"catalogs are {', '.join(FORMATS)}, or one of these with {', '.join(PACKINGS)}"
 
 
@@ -205,8 +217,11 @@ def _source(store: Any, path: str, shown: str, stated: Mapping[str, str]) -> Sou
     if "header" in stated and kind not in (*WITH_A_HEADER, "zip", None):
         raise InputError(f"{shown}: a {kind} file has no header row to name", field="header_row")
     if kind is None:
-        hint = "save it as .xlsx" if path.lower().endswith(".xls") else None
-        raise InputError(f"{shown}: not a catalog this version reads; {_READS}", field="catalog", hint=hint)
+        raise InputError(
+            f"{shown}: {_OTHERS.get(PurePosixPath(path.lower()).suffix, 'not a catalog this version reads')}; {_READS}",
+            field="catalog",
+            hint=_SAVE if PurePosixPath(path.lower()).suffix in _OTHERS else None,
+        )
     if packing == "zip":
         return _zipped(Source(shown, path, store, kind, packing, stated=stated))
     if packing and kind in READ_FROM_THE_END:
@@ -236,15 +251,6 @@ def _zipped(source: Source) -> Source:
     if kind is None or packing or kind in READ_FROM_THE_END:
         raise InputError(f"{source.uri}: holds {names[0]}: unpack it first; {_READS}", field="catalog")
     return Source(source.uri, source.path, source.store, kind, "zip", names[0], source.stated)
-
-
-def check_magic(source: Source, head: bytes) -> None:
-    """A file that is something else than its name says is told as such. Raises InputError."""
-    for magic, what in _MAGIC.items():
-        if head.startswith(magic):
-            raise InputError(
-                f"{source.uri}: is {what} by its content", field="catalog", hint="give it the ending that belongs to it"
-            )
 
 
 class _Hashing(io.RawIOBase):
