@@ -125,11 +125,20 @@ HUNGARIAN_WITH_NAME = (
         SWEDISH,
         HUNGARIAN_WITH_NAME,
         HUNGARIAN_WITH_NAME.replace("Súly (kg)", "Súly"),
+        HEADERS["Portuguese"].replace(",SKU,", ",REF,").replace("Preço,Cat", "Preço normal,Cat"),
         HEADERS["German"].replace('"Regulärer Preis"', "Normalpreis"),
         HEADERS["German"].replace("Artikelnummer", "Bestellnr."),
         HEADERS["Spanish"].replace("Imágenes", "Fotos del producto"),
     ],
-    ids=["swedish", "ID and Name alike", "told by its cells", "another price", "another SKU", "other images"],
+    ids=[
+        "swedish",
+        "ID and Name alike",
+        "told by its cells",
+        "European Portuguese",
+        "another price",
+        "another SKU",
+        "other images",
+    ],
 )
 @pytest.mark.parametrize("key", [None, "ID"])
 def test_a_language_that_is_not_known_is_refused(header: str, key: str | None, tmp_path: Path) -> None:
