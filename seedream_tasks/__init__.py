@@ -14,6 +14,7 @@ clean_loggers(LOGGERS)
 
 if TYPE_CHECKING:
     from .catalog.manifest import read_manifest
+    from .core.errors import IncompleteRun, InputError, SeedreamError
     from .core.jobs import Job, Reference
     from .orchestration.blocks import SeedreamGateway, SeedreamLedger
     from .orchestration.collecting import collect_images
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 
 # Loaded when they are asked for: Prefect takes seconds to import, and most of the command line does without it.
 _PLACES = {
+    "IncompleteRun": "core.errors",
+    "InputError": "core.errors",
     "Job": "core.jobs",
     "Reference": "core.jobs",
+    "SeedreamError": "core.errors",
     "SeedreamGateway": "orchestration.blocks",
     "SeedreamLedger": "orchestration.blocks",
     "archive_job": "orchestration.tasks",
@@ -43,8 +47,11 @@ _PLACES = {
 }
 
 __all__ = [
+    "IncompleteRun",
+    "InputError",
     "Job",
     "Reference",
+    "SeedreamError",
     "SeedreamGateway",
     "SeedreamLedger",
     "__version__",

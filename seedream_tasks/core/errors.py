@@ -16,6 +16,7 @@
     ├── ArchiveFault               the archive cannot be read or written
     ├── UndecodableImage           a paid picture's bytes are not a picture
     ├── ReferenceFault             a reference cannot be read or does not fit
+    ├── IncompleteRun              a run with `fail_on_incomplete` has records that are neither archived nor skipped
     └── GatewayFault               a gateway did not answer a question that costs nothing (status, balance, upload)
         └── NotThisGateway         something answered, but it is not the gateway that was expected
 
@@ -155,6 +156,23 @@ class ReferenceFault(SeedreamError):
     """A reference image cannot be read, or is not an image. Facts: uri, error_code."""
 
     code = "reference_unreadable"
+
+
+class IncompleteRun(SeedreamError):
+    """Records of a run are neither archived nor skipped, and it was to fail then. Facts: result, only_invalid."""
+
+    code = "incomplete"
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The run's figures, those of `run --json`."""
+        result: dict[str, Any] = self.facts["result"]
+        return result
+
+    @property
+    def may_be_mended_by_a_retry(self) -> bool:
+        """Whether anything but rows that are wrong in themselves is missing."""
+        return not self.facts["only_invalid"]
 
 
 class GatewayFault(SeedreamError):

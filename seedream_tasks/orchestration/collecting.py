@@ -19,6 +19,7 @@ from ..ledger.store import exists, shown_url
 from .access import access_to, known_place_of
 from .artifacts import table
 from .discreet import discreet_flow
+from .retrying import retried_if_it_may_help
 from .stopping import cancelled_by_a_person, in_order
 from .telling import expiring_rows, for_show, show_unknown, tell_expiring
 
@@ -28,6 +29,7 @@ _SHOWN = 200
 
 @discreet_flow(name="collect_images", persist_result=False, validate_parameters=True)
 @cancelled_by_a_person
+@retried_if_it_may_help
 async def collect_images(
     archive: str | None = None, ledger: str | None = None, gateways: list[str] | None = None
 ) -> Any:

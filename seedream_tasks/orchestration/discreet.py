@@ -13,6 +13,7 @@ from prefect.runtime import deployment
 from ..core.addresses import check_address
 from ..core.errors import InputError
 from ..core.secrets import holds_secret, without_secrets
+from .awaited import check_that_it_can_be_awaited, in_hand
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,6 +25,11 @@ class DiscreetFlow(Flow[P, R]):
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """What Prefect stores."""
         return {name: _shown(value) for name, value in super().serialize_parameters(parameters).items()}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it, where its coroutine can be awaited. Raises NotAwaited."""
+        check_that_it_can_be_awaited(self.name)
+        return in_hand(self.name, super().__call__(*args, **kwargs))
 
     def with_options(self, **options: Any) -> "DiscreetFlow[P, R]":
         """The same flow with other options, as discreet."""

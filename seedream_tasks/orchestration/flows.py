@@ -18,11 +18,13 @@ from prefect.artifacts import (
 )
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 
 from ..catalog.contact_sheet import sheet_path, short_sheet
 from ..catalog.manifest import Summary, manifest_path, summarize
 from ..catalog.records import RunFacts
+from ..core.errors import IncompleteRun
+from ..core.states import COMPLETE, RecordStatus
 from ..engine.balances import Funds, look_at_funds
 from ..engine.canary import canary
 from ..engine.embedded import embedded_sandbox, sandbox_state
@@ -45,6 +47,7 @@ from .artifacts import (
 from .chunks import chunk, run_chunks
 from .discreet import check_addresses, discreet_flow
 from .events import tell_end, tell_shrunk
+from .retrying import retried_if_it_may_help
 from .session import RunSettings, Session, session
 from .shards import check_shards, run_shards
 from .stopping import cancelled_by_a_person, in_order
@@ -64,6 +67,7 @@ def _name_of_run() -> str:
 
 @discreet_flow(name="catalog_images", flow_run_name=_name_of_run, persist_result=False, validate_parameters=True)
 @cancelled_by_a_person
+@retried_if_it_may_help
 async def catalog_images(
     catalog: str,
     shots: str | None = None,
@@ -115,7 +119,7 @@ async def catalog_images(
         granularity: Task runs by row or by chunk; auto decides by size.
         sandbox: Simulate with the embedded sandbox.
         approve_above_usd: Above this forecast a few records of each category are bought, then the run waits for approval.
-        fail_on_incomplete: End as Failed when a record is neither archived nor skipped.
+        fail_on_incomplete: Raise IncompleteRun, which carries the result, when a record is neither archived nor skipped.
         shards: Into how many parts to divide the run, each a run of the deployment process-shard on whichever worker takes it.
     """
     check_addresses(catalog=catalog, shots=shots, prices=prices)
@@ -267,5 +271,8 @@ def _state(summary: Summary, settings: RunSettings, fail_on_incomplete: bool) ->
     if summary.complete:
         return Completed(message=message, data=result)
     if fail_on_incomplete:
-        return Failed(name="Incomplete", message=message)
+        only_invalid = all(
+            status == RecordStatus.INVALID or RecordStatus(status) in COMPLETE for status in summary.by_status
+        )
+        raise IncompleteRun(message, result=result, only_invalid=only_invalid)
     return Completed(name="Incomplete", message=message, data=result)

@@ -34,6 +34,7 @@ from ..ledger.store import Ledger, exists, shown_url
 from .artifacts import in_a_line
 from .chunks import run_chunks
 from .discreet import discreet_flow
+from .retrying import retried_if_it_may_help
 from .session import RunSettings, Session, session
 from .stopping import cancelled_by_a_person, in_order
 
@@ -79,6 +80,7 @@ def ranges_of(records: int, count: int) -> list[Range]:
 
 @discreet_flow(name="process_shard", flow_run_name="records from {start} to {stop}", persist_result=False)
 @cancelled_by_a_person
+@retried_if_it_may_help
 async def process_shard(run_id: str, settings: RunSettings, start: int, stop: int) -> Any:
     """Take a range of a run's frozen records as far as they go, and write their part of the manifest.
 

@@ -23,6 +23,8 @@ from ..engine.freezing import freeze
 from ..engine.publishing import publish, publish_concerned
 from ..ledger import facts
 from .artifacts import in_a_line, record_in_a_line
+from .awaited import awaited
+from .retrying import worth_retrying
 from .session import RunSettings, session
 from .single import archive_pictures, own_run_id, settings_for, submit, wait
 
@@ -30,7 +32,14 @@ from .single import archive_pictures, own_run_id, settings_for, submit, wait
 _RED = frozenset({RecordStatus.FAILED, RecordStatus.UNKNOWN, RecordStatus.EXPIRED, RecordStatus.LOST})
 
 
-@task(name="plan_jobs", task_run_name="plan", cache_policy=NO_CACHE, persist_result=False)
+@awaited
+@task(
+    name="plan_jobs",
+    task_run_name="plan",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retry_condition_fn=worth_retrying,
+)
 async def plan_jobs(run_id: str, settings: RunSettings) -> Forecast:
     """Freeze the run's jobs into `runs/<run_id>/jobs.parquet` and forecast their cost; a frozen run stays as it is."""
     async with session(run_id, settings) as run:
@@ -49,7 +58,7 @@ async def plan_jobs(run_id: str, settings: RunSettings) -> Forecast:
         )
 
 
-@task(name="process_chunk", cache_policy=NO_CACHE, persist_result=False)
+@task(name="process_chunk", cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=worth_retrying)
 async def process_chunk(run_id: str, settings: RunSettings, start: int, stop: int) -> State[Any]:
     """Take the frozen records from `start` to before `stop` as far as they go; the state's message says what it cost."""
     async with session(run_id, settings) as run:
@@ -72,7 +81,14 @@ async def process_chunk(run_id: str, settings: RunSettings, start: int, stop: in
     return Completed(message=message) if summary.complete else Completed(name="Incomplete", message=message)
 
 
-@task(name="write_manifest", task_run_name="manifest", cache_policy=NO_CACHE, persist_result=False)
+@awaited
+@task(
+    name="write_manifest",
+    task_run_name="manifest",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retry_condition_fn=worth_retrying,
+)
 async def write_manifest(run_id: str, settings: RunSettings, parts: Sequence[Range] = ()) -> Summary:
     """Join everything back to the catalog's rows and publish; other runs whose attempts ended here get theirs anew.
 
@@ -87,7 +103,14 @@ async def write_manifest(run_id: str, settings: RunSettings, parts: Sequence[Ran
         return summary
 
 
-@task(name="submit_job", task_run_name="submit {job.row_key} {job.shot}", cache_policy=NO_CACHE, persist_result=False)
+@awaited
+@task(
+    name="submit_job",
+    task_run_name="submit {job.row_key} {job.shot}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retry_condition_fn=worth_retrying,
+)
 async def submit_job(
     job: Job,
     archive: str | None = None,
@@ -104,7 +127,14 @@ async def submit_job(
     return await submit(job, own_run_id(), settings)
 
 
-@task(name="wait_for_job", task_run_name="wait", cache_policy=NO_CACHE, persist_result=False)
+@awaited
+@task(
+    name="wait_for_job",
+    task_run_name="wait",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retry_condition_fn=worth_retrying,
+)
 async def wait_for_job(
     attempt_ids: list[str],
     archive: str | None = None,
@@ -117,7 +147,14 @@ async def wait_for_job(
     return await wait(attempt_ids, own_run_id(), settings)
 
 
-@task(name="archive_job", task_run_name="archive", cache_policy=NO_CACHE, persist_result=False)
+@awaited
+@task(
+    name="archive_job",
+    task_run_name="archive",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retry_condition_fn=worth_retrying,
+)
 async def archive_job(
     attempt_ids: list[str],
     archive: str | None = None,

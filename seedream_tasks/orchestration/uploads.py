@@ -21,10 +21,12 @@ from .access import known_place_of
 from .announcing import PrefectApi, announce_waiting, event_of, with_digest
 from .artifacts import table
 from .discreet import check_addresses, discreet_flow
+from .retrying import retried_if_it_may_help
 from .telling import for_show
 
 
 @discreet_flow(name="watch_uploads", persist_result=False, validate_parameters=True)
+@retried_if_it_may_help
 async def watch_uploads(
     prefix: str,
     pattern: str = "*",

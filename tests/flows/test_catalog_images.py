@@ -14,7 +14,7 @@ from runs import products, write_catalog
 from sandbox_process import Sandbox
 
 from seedream_tasks import Job, archive_job, catalog_images, submit_job, wait_for_job
-from seedream_tasks.core.errors import InputError, KindMismatch
+from seedream_tasks.core.errors import IncompleteRun, InputError, KindMismatch
 
 
 def _go(**parameters: Any) -> State[Any]:
@@ -84,7 +84,7 @@ def test_the_first_pictures_are_an_artifact(gateways: Sandbox, tmp_path: Path) -
 
 
 def test_an_incomplete_run_is_completed_as_incomplete(gateways: Sandbox, tmp_path: Path) -> None:
-    """Exit 3 is Completed(name="Incomplete"), or Failed with fail_on_incomplete; the failed row's task run is Failed."""
+    """Exit 3 is Completed(name="Incomplete"), or IncompleteRun with fail_on_incomplete; the failed row's task run is Failed."""
     catalog = write_catalog(tmp_path / "c.csv", {"sku": "a", "prompt": "x"}, {"sku": "b", "prompt": ""})
     gateways.faults([{"gateway": "*", "kind": "reject_content", "match": "x", "rate": 1}])
     state = _go(catalog=str(catalog), archive=str(tmp_path / "a"), gateways=["evolink"])
@@ -93,7 +93,10 @@ def test_an_incomplete_run_is_completed_as_incomplete(gateways: Sandbox, tmp_pat
     tasks, _ = asyncio.run(_seen(asyncio.run(state.aresult())["run_id"]))
     assert [each.state_type.value for each in tasks if each.name == "a image" and each.state_type] == ["FAILED"]
     again = _go(catalog=str(catalog), archive=str(tmp_path / "a"), gateways=["evolink"], fail_on_incomplete=True)
-    assert (again.type.value, again.name) == ("FAILED", "Incomplete")
+    assert again.is_failed()
+    error = asyncio.run(again.aresult(raise_on_failure=False))
+    assert isinstance(error, IncompleteRun)
+    assert error.result["exit_status"] == 3
 
 
 def test_wrong_input_is_a_failed_flow_run_and_nothing_is_sent(gateways: Sandbox, tmp_path: Path) -> None:
