@@ -238,7 +238,7 @@ def command(*arguments: str, moment: Moment | None = None, **options: Any) -> di
 
 
 def _child(wanted: dict[str, Any]) -> int:
-    from seedream_tasks.ledger import claims, rates, store
+    from seedream_tasks.ledger import claims, connecting, rates, store
 
     if wanted.pop("powerless", False):
         _give_up_powers()
@@ -255,7 +255,7 @@ def _child(wanted: dict[str, Any]) -> int:
     if "outage_s" in wanted:
         store.OUTAGE_S = wanted.pop("outage_s")
     if "lock_wait_s" in wanted:
-        store._LOCK_WAIT_S = wanted.pop("lock_wait_s")
+        connecting.LOCK_WAIT_S = wanted.pop("lock_wait_s")
     if "arguments" in wanted:
         _command(wanted["arguments"])
     _library(wanted)

@@ -21,7 +21,7 @@ from ..ledger import archives, facts, missing, views
 from ..ledger import pictures as records
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, Picture
-from ..media.archive import Archive, safe_key
+from ..media.archive import Archive, archive_id, safe_key
 from ..media.guard import AddressRefused
 from ..media.images import EXTENSIONS
 from ..media.keeping import Keeper, Wanted
@@ -362,7 +362,7 @@ class Archiver:
         marker = other.marker()
         if marker is None or marker["ledger_id"] != self._ledger.read_now(facts.ledger_id):
             return False
-        return str(marker.get("archive", name)) == name
+        return marker.get("archive_id") in (None, archive_id(name))
 
 
 @dataclass(slots=True)

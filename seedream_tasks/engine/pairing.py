@@ -1,7 +1,7 @@
 """An archive and the ledger that belongs to it: opened together, or not at all.
 
-Whose an archive is stands in its `archive.json`: the ledger's id, and what that ledger calls the archive. So an archive that
-was moved is known again wherever it is, and another one in its old place is not mistaken for it.
+Whose an archive is stands in its `archive.json`: the ledger's id, and which of its archives it is. So an archive that was moved
+is known again wherever it is, and another one in its old place is not mistaken for it.
 """
 
 import logging
@@ -19,7 +19,7 @@ from ..core.errors import ArchiveFault, ConfigurationError, KindMismatch, Ledger
 from ..ledger import archives, facts, records
 from ..ledger.rescue import other_folder, rescued, take_in
 from ..ledger.store import Ledger, exists, open_ledger, parse_url, shown_url
-from ..media.archive import MARKER, Archive
+from ..media.archive import MARKER, Archive, archive_id
 from . import marks
 from .settings import Locations
 
@@ -145,31 +145,32 @@ def belongs_elsewhere(ledger: Ledger, archive: Archive, other: str, own: str) ->
 def _known_as(ledger: Ledger, archive: Archive, marker: Marker, run_ids: Collection[str]) -> str | None:
     """What this ledger calls its archive; None when it does not know it."""
     known = ledger.read_now(archives.places)
-    name = marker.get("archive")
-    if name is None:
+    stated = marker.get("archive_id")
+    name = next((each for each in known if archive_id(each) == stated), None)
+    if stated is None:
         # An older version wrote it: the runs say which it is, and where there are none, its place.
         name = ledger.read_now(lambda connection: archives.of_runs(connection, run_ids))
         name = name or next((each for each, place in known.items() if place == archive.root), None)
         if name is None and not run_ids and not archive.exists("images"):
             return _free_name(known, archive)  # nothing was ever kept there
-    if name not in known:
+    if name is None:
         return None
-    if known[name] != archive.root and is_archive_at(known[name], marker) and not _is_same(known[name], archive):
+    place = known.get(name, name)
+    if place != archive.root and is_archive_at(place, marker) and not _is_same(place, archive):
         # A copy, and the original is where it was: two archives from now on.
         return _free_name(known, archive)
-    return str(name)
+    return name
 
 
 def name_to_take_in(ledger: Ledger, archive: Archive, marker: Marker | None, run_ids: Collection[str]) -> str:
     """What this ledger is to call an archive that it may not know yet."""
+    if marker is not None:
+        name = _known_as(ledger, archive, marker, run_ids)
+        if name is not None:
+            return name
     known = ledger.read_now(archives.places)
-    if marker is None:
-        name = ledger.read_now(lambda connection: archives.of_runs(connection, run_ids))
-        return name if name is not None and known.get(name) == archive.root else _new_name(ledger, archive)
-    stated = marker.get("archive")
-    return _known_as(ledger, archive, marker, run_ids) or (
-        str(stated) if stated is not None else _free_name(known, archive)
-    )
+    name = ledger.read_now(lambda connection: archives.of_runs(connection, run_ids))
+    return name if name is not None and known.get(name) == archive.root else _free_name(known, archive)
 
 
 def is_archive_at(root: str, marker: Marker) -> bool:
@@ -178,7 +179,7 @@ def is_archive_at(root: str, marker: Marker) -> bool:
         there = Archive(root).marker()
     except SeedreamError:
         return False
-    return there is not None and all(there.get(key) == marker.get(key) for key in ("ledger_id", "archive"))
+    return there is not None and all(there.get(key) == marker.get(key) for key in ("ledger_id", "archive_id"))
 
 
 def _is_same(root: str, archive: Archive) -> bool:
@@ -274,7 +275,7 @@ def settle_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
         return facts.set_kind(connection, kind)
 
     _check_ledger(ledger, ledger.write_now(know), simulated)
-    if marker is None or marker.get("archive") != archive.name:
+    if marker is None or marker.get("archive_id") != archive_id(archive.name):
         write_marker(ledger, archive, marker)
 
 
@@ -282,4 +283,4 @@ def write_marker(ledger: Ledger, archive: Archive, before: Marker | None = None)
     """Write whose the archive is into it; `before`: what stood there."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     stated = {"ledger_id": ledger.read_now(facts.ledger_id), "kind": ledger.read_now(facts.kind), "created_at": now}
-    archive.publish_json(MARKER, {**stated, **(before or {}), "archive": archive.name})
+    archive.publish_json(MARKER, {**stated, **(before or {}), "archive_id": archive_id(archive.name)})

@@ -15,7 +15,7 @@ from ..core.errors import ArchiveFault, ConfigurationError, KindMismatch, Ledger
 from ..ledger import archives, facts, records
 from ..ledger.schema import meta
 from ..ledger.store import Ledger, exists, open_ledger, parse_url, shown_url
-from ..media.archive import MARKER, Archive
+from ..media.archive import MARKER, Archive, archive_id
 from . import marks, pairing
 from .own_names import take_in_named
 from .remains import Remains
@@ -62,8 +62,6 @@ def rebuild(given: Sequence[Archive], ledger_url: str) -> Rebuilt:
     ledger_id = _one_ledger(found)
     runs = _by_age(found)
     simulated = _one_kind(found, runs)
-    for each in found:
-        each.archive.name = _name(each, [other.archive.name for other in found if other is not each])
 
     def restore(connection: Connection) -> Rebuilt:
         if ledger_id is not None:
@@ -163,12 +161,6 @@ def _by_age(found: Sequence[_Given], known: dict[str, int] | None = None) -> lis
     return sorted(runs, key=lambda run: run.began or latest)
 
 
-def _name(each: _Given, others: Sequence[str]) -> str:
-    """What a new ledger is to call an archive: what the lost one called it."""
-    stated = None if each.marker is None else each.marker.get("archive")
-    return str(stated) if stated is not None and stated not in others else each.archive.root
-
-
 def _finish(ledger: Ledger, found: Sequence[_Given], simulated: bool, done: Rebuilt) -> None:
     """Names, places and marks of the archives, and the images that only their own names tell of."""
     for each in found:
@@ -180,7 +172,7 @@ def _finish(ledger: Ledger, found: Sequence[_Given], simulated: bool, done: Rebu
 
         ledger.write_now(know)
         take_in_named(ledger, each.archive, simulated, done)
-        if each.marker is None or each.marker.get("archive") != each.archive.name:
+        if each.marker is None or each.marker.get("archive_id") != archive_id(each.archive.name):
             pairing.write_marker(ledger, each.archive, each.marker)
         for run_id, mark in each.marks.items():
             if mark.ledger_id is None:

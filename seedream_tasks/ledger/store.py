@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,26 +26,25 @@ from sqlalchemy import (
     Engine,
     TextClause,
     bindparam,
-    event,
-    insert,
     literal_column,
     make_url,
     select,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..core.errors import ConfigurationError, LedgerFault, LedgerRefusal
 from ..core.secrets import is_secret_name, without_secrets
-from .schema import FIRST_VERSION, SCHEMA_VERSION, TABLES, meta
+from .connecting import connect_to
+from .schema import SCHEMA_VERSION, TABLES
+from .versions import bring_up, lock, make, version_in
 
 T = TypeVar("T")
 Operation = Callable[[Connection], T]
 _MOST_PER_COMMIT = 256
 _GATHER_S = 0.008
 _MOST_AT_ONCE = 8
-_LOCK_WAIT_S = 30
 _TRIES = 4
 # How long a PostgreSQL server may be away, as for a restart or a failover, before what waits for it fails.
 OUTAGE_S = 60.0
@@ -271,46 +269,6 @@ def _reason(error: SQLAlchemyError) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
-def _into_wal(cursor: Any) -> None:
-    """Change to WAL, waiting for another process that does so at the same moment: SQLite's own lock wait leaves this out."""
-    until = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.02)
-
-
-def _engine(url: sqlalchemy.URL, writes: bool) -> Engine:
-    if url.get_backend_name() == "sqlite":
-        engine = sqlalchemy.create_engine(url, connect_args={"timeout": _LOCK_WAIT_S})
-
-        @event.listens_for(engine, "connect")
-        def _connect(connection: Any, _: Any) -> None:
-            connection.isolation_level = None  # transactions are ours to begin, see below
-            cursor = connection.cursor()
-            if writes:
-                _into_wal(cursor)
-                # A record counts only once it is on the disk itself: money follows it.
-                cursor.execute("PRAGMA synchronous=FULL")
-            else:
-                cursor.execute("PRAGMA query_only=ON")
-            cursor.close()
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            # A write lock from the start: a claim reads and then writes, and nobody may write in between.
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-        return engine
-    # Readers see one snapshot for the whole of a read, as they do in SQLite.
-    level = "READ COMMITTED" if writes else "REPEATABLE READ"
-    return sqlalchemy.create_engine(url, pool_size=2 if writes else 4, pool_pre_ping=True, isolation_level=level)
-
-
 def parse_url(text_url: str) -> sqlalchemy.URL:
     """A ledger URL (`sqlite:///path` or `postgresql://...`). Raises ConfigurationError."""
     try:
@@ -347,7 +305,7 @@ def exists(text_url: str) -> bool:
     url = parse_url(text_url)
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
         return False
-    engine = _create(url, writes=False)
+    engine = connect_to(url, writes=False)
     try:
         return sqlalchemy.inspect(engine).has_table("meta")
     except SQLAlchemyError as error:
@@ -373,17 +331,17 @@ def open_ledger(text_url: str, create: bool, read_only: bool = False, migrates: 
             Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LedgerFault(f"no ledger can be made at {shown_url(text_url)}: {error}") from error
-    engine, reader = _create(url, writes=not read_only), _create(url, writes=False)
+    engine, reader = connect_to(url, writes=not read_only), connect_to(url, writes=False)
     try:
         with engine.begin() as connection:
             if create:
-                _lock_schema(connection)
+                lock(connection)
                 if not sqlalchemy.inspect(connection).has_table("meta"):
-                    _make(connection)
-            version = _version(connection)
+                    make(connection)
+            version = version_in(connection)
         if version != SCHEMA_VERSION:
             allowed = not read_only and (is_file if migrates is None else migrates)
-            _bring_up(engine, text_url, allowed)
+            bring_up(engine, shown_url(text_url), Path(str(url.database)) if is_file else None, allowed)
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         engine.dispose()
         reader.dispose()
@@ -394,76 +352,6 @@ def open_ledger(text_url: str, create: bool, read_only: bool = False, migrates: 
         reader.dispose()
         raise
     return Ledger(text_url, engine, reader)
-
-
-def _lock_schema(connection: Connection) -> None:
-    """Let nobody else make or migrate this ledger until the transaction ends; SQLite's own write lock does so by itself."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(7136014518003)"))
-
-
-def _make(connection: Connection) -> None:
-    TABLES.create_all(connection)
-    first = {
-        "ledger_id": secrets.token_hex(16),
-        "schema_version": SCHEMA_VERSION,
-        "created_at": datetime.now(UTC).isoformat(),
-    }
-    connection.execute(insert(meta), [{"key": key, "value": value} for key, value in first.items()])
-
-
-def _bring_up(engine: Engine, text_url: str, allowed: bool) -> None:
-    """Migrate an older version's ledger. Raises ConfigurationError."""
-    url = parse_url(text_url)
-    with engine.begin() as connection:
-        _lock_schema(connection)
-        version = _version(connection)  # another process may have been faster
-        if version == SCHEMA_VERSION:
-            return
-        if not allowed or version is None or not is_older(version):
-            raise _other_version(text_url, version)
-        # Alembic is loaded only where a step is due.
-        from .migrations import migrate
-
-        migrate(connection, version, Path(str(url.database)) if url.get_backend_name() == "sqlite" else None)
-
-
-def _version(connection: Connection) -> str | None:
-    return connection.scalar(select(meta.c.value).where(meta.c.key == "schema_version"))
-
-
-def is_older(version: str | None) -> bool:
-    """Whether a ledger of this version can be migrated."""
-    return version is not None and version.isdecimal() and int(FIRST_VERSION) <= int(version) < int(SCHEMA_VERSION)
-
-
-def _other_version(text_url: str, version: str | None) -> ConfigurationError:
-    shown = shown_url(text_url)
-    said = f"the ledger {shown} has version {version}, this is version {SCHEMA_VERSION}"
-    if is_older(version):
-        is_file = parse_url(text_url).get_backend_name() == "sqlite"
-        first = "" if is_file else "end all that works on it, put a copy aside (pg_dump), then: "
-        return ConfigurationError(
-            said, field="ledger", code="ledger_version", hint=f"{first}seedream ledger migrate --ledger {shown}"
-        )
-    newer = version is not None and version.isdecimal() and int(version) > int(SCHEMA_VERSION)
-    hint = (
-        "a newer seedream-tasks wrote it: pip install --upgrade seedream-tasks"
-        if newer
-        else f"versions {FIRST_VERSION} to {SCHEMA_VERSION} can be read"
-    )
-    return ConfigurationError(said, field="ledger", code="ledger_version", hint=hint)
-
-
-def _create(url: sqlalchemy.URL, writes: bool) -> Engine:
-    try:
-        return _engine(url, writes)
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise ConfigurationError(
-            f"no driver for {url.get_backend_name()}: {error}",
-            field="ledger",
-            hint="pip install 'seedream-tasks[postgres]'",
-        ) from None
 
 
 def upsert(connection: Connection, table: sqlalchemy.Table) -> Any:

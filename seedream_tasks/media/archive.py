@@ -42,6 +42,11 @@ def safe_key(row_key: str, first: bool = True) -> str:
     return f"{readable or 'row'}~{hashlib.sha256(row_key.encode()).hexdigest()[:16]}"
 
 
+def archive_id(name: str) -> str:
+    """How an archive.json says which of its ledger's archives it is, without the name: that is a place."""
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
 class Archive:
     """One root, local or remote. Methods block; the engine calls them in threads. Paths are below the root, with slashes.
 

@@ -41,7 +41,7 @@ def assert_all_there(again: Ran, archive: Path | str, count: int) -> None:
 def older(archive: Path) -> None:
     """archive.json as versions wrote it that did not name the archive."""
     stated = json.loads((archive / "archive.json").read_text())
-    (archive / "archive.json").write_text(json.dumps({key: stated[key] for key in stated if key != "archive"}))
+    (archive / "archive.json").write_text(json.dumps({key: stated[key] for key in stated if key != "archive_id"}))
 
 
 @pytest.mark.parametrize("written_by", ["this version", "an older one"])
@@ -146,7 +146,7 @@ def test_a_fresh_archive_of_this_ledger_under_the_old_name_is_another_one(gatewa
         again = run(catalog, archive, gateways=["evolink"], ledger=url)
         assert_all_there(again, archive, 2)
         assert_files(again)
-    names = {json.loads((tmp_path / each / "archive.json").read_text())["archive"] for each in "ab"}
+    names = {json.loads((tmp_path / each / "archive.json").read_text())["archive_id"] for each in "ab"}
     assert len(names) == 2
     assert submissions(gateways) == 2
 

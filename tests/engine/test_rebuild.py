@@ -182,7 +182,7 @@ def test_a_run_without_a_manifest_leaves_its_jobs_unknown_at_their_quote(
     assert processes.one(catalog, archive, Moment("copy", "after"), gateways=["evolink"]) == -signal.SIGKILL
     done = lose_and_rebuild(archive)
     assert (done.unknown, done.unknown_usd, done.found_usd) == (3, 3 * PRICE["evolink"], ZERO)
-    assert done.found == sum(1 for _ in archive.glob("images/*/*")) >= 1
+    assert done.found == sum(1 for _ in archive.glob("images/*/*.jpg")) >= 1
     bought = submissions(gateways)
     again = run(catalog, archive, gateways=["evolink"])
     left = {"unknown": 3 - done.found} if done.found < 3 else {}
