@@ -19,11 +19,14 @@ from . import options
 from .blocks import access
 from .telling import print_json, say
 
+_NAMES_SHOWN = 12
+
 
 @click.command()
 @options.catalog
 @options.places
 @options.as_json
+@click.option("--columns", is_flag=True, help="List every name that templates may use, with its column.")
 @click.option("--show", type=click.IntRange(0), default=2, metavar="N", help="Print the first N rendered prompts (2).")
 def plan(
     catalog: str,
@@ -46,6 +49,7 @@ def plan(
     granularity: str,
     json_: bool,
     show: int,
+    columns: bool,
 ) -> int:
     """Say what a run would buy and cost."""
     catalog = stating(catalog, header=header_row)
@@ -75,11 +79,11 @@ def plan(
     if json_:
         print_json(figures.as_json())
     else:
-        _tell_understood(understood)
+        _tell_understood(understood, columns)
         for planned in understood.first:
             _tell_prompt(planned)
-        for planned in understood.refused:
-            say(f"invalid: {planned.record.error_message}")
+        for line in understood.refused.lines():
+            say(line)
         _tell(figures, simulated)
     return 0
 
@@ -88,14 +92,27 @@ def _line(name: str, value: Any) -> None:
     say(f"{name:<24}{value}")
 
 
-def _tell_understood(understood: Understood) -> None:
+def _tell_understood(understood: Understood, all_names: bool) -> None:
     """What was made of the file, before anyone pays for it."""
     _line("catalog", ", ".join((understood.facts.format, *understood.facts.details)))
     _line("columns", listed(understood.columns))
     preset = understood.preset or "none" + (f" ({advice(understood.fits)})" if understood.fits else "")
     _line("preset", preset)
     _line("key", f"the column {understood.key}" if understood.key else f"the preset's ({understood.preset})")
+    _tell_names(understood, all_names)
     say()
+
+
+def _tell_names(understood: Understood, all_of_them: bool) -> None:
+    """What templates may use: the first names in a line, or each in a line of its own."""
+    if all_of_them:
+        _line("name in templates", "column")
+        for name, column in understood.names:
+            _line(f"  {name}", f" {column or 'the preset ' + str(understood.preset)}")
+        return
+    shown = [name if column in ("", name) else f"{name} ({column})" for name, column in understood.names[:_NAMES_SHOWN]]
+    more = len(understood.names) - len(shown)
+    _line("names in templates", ", ".join(shown) + (f", and {more} more: --columns lists them all" if more else ""))
 
 
 def _tell_prompt(planned: Planned) -> None:

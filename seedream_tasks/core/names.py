@@ -14,6 +14,10 @@ from .errors import RowError
 
 # They have no width and say nothing about which column is meant.
 INVISIBLE = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\u00ad"
+# Words of the template language itself.
+_RESERVED = frozenset(
+    {"and", "or", "not", "in", "is", "if", "else", "row", "true", "false", "none", "True", "False", "None"}
+)
 _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _NOT_WORD = re.compile(r"[\W_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -82,12 +86,16 @@ class Columns:
 
     def names_of(self, place: int) -> str | None:
         """The shortest name of a column in a template; None where only row['...'] reaches it."""
-        return next((name for name, at in self._at.items() if at == place), None)
+        return next(iter(self.all_names_of(place)), None)
 
     def column(self, name: str) -> str | None:
         """The column that a template reaches by a name, however it is written."""
         at = self._at.get(name)
         return self.names[at] if at is not None else self.meant(name)
+
+    def all_names_of(self, place: int) -> list[str]:
+        """Every name of a column in a template, in snake case first."""
+        return [name for name, at in self._at.items() if at == place and name not in _RESERVED]
 
     def meant(self, name: str) -> str | None:
         """The one column that a name can mean which is not written exactly like it."""

@@ -23,12 +23,11 @@ from ..media.references import References
 from .forecast import Forecast
 from .planning import Planned, Planner, Wishes, digest
 from .presence import Presence
+from .refusals import Refusals
 from .settings import read_text, references_of
 from .shrinking import LastKeys
 
 logger = logging.getLogger("seedream_tasks.engine")
-
-_REFUSED_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,8 @@ class Understood:
     fits: str | None  # the preset these columns look like, where none was given
     key: str | None  # the key column; None: the preset's
     first: list[Planned]  # the first that were rendered
-    refused: list[Planned]  # the first that are invalid
+    refused: Refusals  # why records are invalid
+    names: list[tuple[str, str]]  # that templates may use, each with the column it comes from; a preset's own have none
 
 
 def forecast(
@@ -119,7 +119,7 @@ def forecast(
     figures = Forecast(max_usd)
     last_keys = LastKeys(archive)
     first: list[Planned] = []
-    refused: list[Planned] = []
+    refused = Refusals()
     try:
         table = open_table(request.catalog)
         planner = Planner(table, wishes, references, capabilities, prices, ledger, fetch=False)
@@ -128,15 +128,22 @@ def forecast(
             last_keys.see(planned.record.row_key)
             if planned.record.settled is None and len(first) < show:
                 first.append(planned)
-            elif planned.record.settled == "invalid" and len(refused) < _REFUSED_SHOWN:
-                refused.append(planned)
+            refused.see(planned.record)
     finally:
         references.close()
     figures.rows = planner.rows
     figures.shrunk = last_keys.shrunk()
     fits = fitting_preset(table.columns) if request.preset is None else None
     return figures, Understood(
-        table.facts, planner.warnings, table.columns, request.preset, fits, planner.key_column, first, refused
+        table.facts,
+        planner.warnings,
+        table.columns,
+        request.preset,
+        fits,
+        planner.key_column,
+        first,
+        refused,
+        planner.names,
     )
 
 

@@ -1,8 +1,7 @@
 """Planning: every row and shot becomes a frozen record, before anything is bought. A forecast is the same walk, kept nowhere."""
 
 import hashlib
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -25,17 +24,19 @@ from ..core.names import BadCell
 from ..core.pricing import PriceBook, Quote
 from ..core.render import Columns, build_job, check_templates, column_fields, is_wanted, render_job
 from ..core.shots import SHOT_NAME, Shot
-from ..core.states import AttemptState, Reason, SlotState
+from ..core.states import Reason
 from ..core.templates import MARKS
 from ..ledger.store import Ledger
-from ..ledger.views import JobView, KnownJob
+from ..ledger.views import JobView
 from ..media.references import References
 from .drafts import Draft, unreadable, where
 from .first_ones import FirstOnes
 from .keys import Keys
 from .looking import Looker
 from .lookup import Found, Lookup
+from .noticing import Notices, names_for_templates
 from .presence import Presence
+from .reasons import why
 
 _BATCH = 512
 _FETCHERS = 8
@@ -93,6 +94,8 @@ class Planner:
         self._choices = Choices(capabilities, prices, wishes.max_premium)
         self._lookup = Lookup(ledger, presence, wishes.retry)
         self._columns = Columns(table.columns)
+        self._notices = Notices(table.uri, self._columns, wishes.preset)
+        self._given: tuple[str, ...] = ()
         self._marks = DecimalMarks(self._looked_over, _with_points(table.schema), self._columns.column)
         self._first = FirstOnes()
         if wishes.shots is None and "prompt" not in table.columns:
@@ -113,7 +116,12 @@ class Planner:
     @property
     def warnings(self) -> list[str]:
         """What there is to be said of the catalog; more may come while it is walked."""
-        return [*self._table.facts.warnings, *self._keys.warnings]
+        return [*self._table.facts.warnings, *self._keys.warnings, *self._notices.warnings]
+
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """The names that templates may use, with the columns they come from; a preset's own are known once a row was planned."""
+        return names_for_templates(self._columns, self._given)
 
     def _hint(self, way: str, between: str) -> str:
         """The way out, with the preset that fits where there is one."""
@@ -126,6 +134,7 @@ class Planner:
             batch: list[Draft] = []
             for product in self._products():
                 self.rows += 1
+                self._notices.see(product)
                 batch += self._drafts(product)
                 if len(batch) >= _BATCH:
                     yield from self._decided(batch, fetchers)
@@ -165,6 +174,7 @@ class Planner:
         row_key = row_key.strip()
         if self._keys.place is not None and self._wishes.preset is not None:
             product.extra["key"] = row_key
+        self._given = self._given or tuple(product.extra)
         context = self._columns.context(product.cells, product.extra) | {MARKS: self._marks}
         if self._wishes.shots is None:
             cells = dict(zip(self._columns.names, product.cells, strict=True))
@@ -292,7 +302,7 @@ class Planner:
         view = found.views[draft.job_key]
         wants = wanted(job.n, view.slots, view.past, "", self._wishes.retry, job.top_up, job.slots) if selected else []
         slots = tuple(slot for want in wants for slot in want.slots) + (draft.wants_beside if selected else ())
-        draft.reason = _reason(job, view, found.known.get((job.row_key, job.shot), []), slots, draft.take)
+        draft.reason = why(job, view, found.known.get((job.row_key, job.shot), []), slots, draft.take)
         to: Route | None = None
         quoted: Quote | None = None
         unpriced = False
@@ -361,30 +371,6 @@ class Planner:
 def _with_points(schema: pa.Schema) -> dict[str, str]:
     """The columns whose numbers were written by us, with a decimal point."""
     return {each.name: POINT for each in schema if pa.types.is_floating(each.type) or pa.types.is_decimal(each.type)}
-
-
-def _reason(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collection[int], take: int) -> Reason:
-    """Why this job is bought, or is not. `take`: how often its pictures were asked for anew after a review."""
-    tried = [each for each in view.attempts if each.state is not AttemptState.NOT_SENT]
-    if not slots and (tried or view.slots):
-        return Reason.UNCHANGED
-    if tried:
-        filled = {each.slot for each in view.slots if each.state in (SlotState.FILLED, SlotState.TAKEN)}
-        never = set(slots) - {each.slot for each in view.slots}
-        return Reason.MORE_IMAGES if filled and never == set(slots) else Reason.RETRIED
-    if take:
-        return Reason.REJECTED
-    others = [each for each in known if each.job_key != job.job_key]
-    if not others:
-        return Reason.NEW
-    before, now = others[-1].decides, json.loads(json.dumps(job.decides()))
-    if before.get("edition") != now.get("edition"):
-        return Reason.EDITION_CHANGED
-    if before.get("prompt") != now.get("prompt"):
-        return Reason.PROMPT_CHANGED
-    if before.get("references") != now.get("references"):
-        return Reason.REFERENCE_CHANGED
-    return Reason.OPTIONS_CHANGED
 
 
 def digest(text: str) -> str:
