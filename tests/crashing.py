@@ -98,6 +98,59 @@ def _lock(database: str) -> None:
     _locks[-1].execute("BEGIN IMMEDIATE")
 
 
+_OF_A_RUN = ("attempts", "slots", "pictures", "copies", "jobs", "runs", "budgets")
+
+
+def _lag(ledger_url: str, *tables: str) -> None:
+    """The ledger's server fails over to a replica that lacks these tables' last rows: all that a first run has written."""
+    from sqlalchemy import create_engine, delete
+
+    from seedream_tasks.ledger.schema import TABLES
+    from seedream_tasks.ledger.store import parse_url
+
+    engine = create_engine(parse_url(ledger_url))
+    with engine.begin() as connection:
+        for name in tables or _OF_A_RUN:
+            connection.execute(delete(TABLES.tables[name]))
+    engine.dispose()
+
+
+def _lag_behind(ledger_url: str) -> None:
+    """The same to a replica that lacks only what followed the claims."""
+    from sqlalchemy import create_engine, delete, update
+
+    from seedream_tasks.ledger.schema import attempts, budgets, pictures
+    from seedream_tasks.ledger.store import parse_url
+
+    engine = create_engine(parse_url(ledger_url))
+    with engine.begin() as connection:
+        connection.execute(delete(pictures))
+        intent = {"state": "intent", "task_id": None, "submitted_at": None, "completed_at": None, "billed_usd": 0}
+        connection.execute(update(attempts).values(**intent))
+        connection.execute(update(budgets).values(settled_usd=0))
+    engine.dispose()
+
+
+def _replace(database: str, older: str = "empty") -> None:
+    """A file that was restored elsewhere is moved over the ledger: the same ledger before this run, or no database at all."""
+    copy = Path(f"{database}.restored")
+    if older == "empty":
+        copy.write_bytes(b"")
+    else:
+        with (
+            contextlib.closing(sqlite3.connect(database)) as source,
+            contextlib.closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+            for name in _OF_A_RUN:
+                target.execute(f"DELETE FROM {name}")  # noqa: S608 - names of ours
+            target.commit()
+            target.execute("PRAGMA journal_mode=DELETE")
+    for name in (f"{database}-wal", f"{database}-shm"):
+        Path(name).unlink(missing_ok=True)
+    copy.replace(database)
+
+
 def _into_log(path: str) -> None:
     with Path(path).open("ab") as log:
         os.dup2(log.fileno(), sys.stderr.fileno())
@@ -112,6 +165,9 @@ DEEDS: dict[str, Callable[..., None]] = {
     "read_only": _read_only,
     "vanish": _vanish,
     "lock": _lock,
+    "lag": _lag,
+    "lag_behind": _lag_behind,
+    "replace": _replace,
     "into_log": _into_log,
 }
 

@@ -12,6 +12,7 @@
     │   ├── UploadGone             a reference that was uploaded for this attempt is deleted: present it again
     │   ├── OverCap                the reservation does not fit under a cap
     │   └── AttemptMoved           the attempt is no longer in a state that this record may follow
+    │       └── UnknownAttempt     the ledger has no such attempt: another copy of it is in its place, or it was never claimed
     ├── LedgerFault                the ledger cannot be read or written
     ├── ArchiveFault               the archive cannot be read or written
     ├── UndecodableImage           a paid picture's bytes are not a picture
@@ -132,6 +133,12 @@ class AttemptMoved(LedgerRefusal):
     """The attempt's state does not allow this record. Facts: attempt_id, state."""
 
     code = "attempt_moved"
+
+
+class UnknownAttempt(AttemptMoved):
+    """The ledger has no such attempt, or not its images. Facts: attempt_id, state (None)."""
+
+    code = "unknown_attempt"
 
 
 class LedgerFault(SeedreamError):

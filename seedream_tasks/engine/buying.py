@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 import logging
 import secrets
-import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,15 +18,16 @@ from sqlalchemy import Connection
 
 from ..core.capabilities import Capability
 from ..core.decisions import Purpose, Route
-from ..core.errors import AttemptMoved, LedgerFault, SlotsTaken, UploadGone
+from ..core.errors import LedgerFault, SlotsTaken, UploadGone
 from ..core.jobs import Job
-from ..core.money import plain
 from ..core.outcomes import ErrorClass, ErrorInfo, Fate, Finished, SubmitOutcome, after_refusal
 from ..core.pricing import PriceRow
-from ..ledger import claims, facts, records
+from ..core.states import LIVE
+from ..ledger import claims, facts, memory, records
 from ..ledger.claims import Claim, Lease, awake_or_asleep, claim, new_attempt_id
+from ..ledger.memory import Memory
 from ..ledger.records import Recorded
-from ..ledger.rescue import Rescued, other_folder, rescue, rescue_path
+from ..ledger.rescue import Rescuer, identity
 from ..ledger.store import Ledger
 from .lanes import Lane
 
@@ -36,6 +36,8 @@ logger = logging.getLogger("seedream_tasks.engine")
 _RENEW_EVERY_S = claims.LEASE_S / 4
 # How long a stop waits for open submits of asynchronous gateways.
 LEAVE_WITHIN_S = 8.0
+# An answer that has come while nobody could read it, as while this process was stopped, is read within this.
+_LAST_LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,9 @@ class Buyer:
         self._ledger = ledger
         self._run_id = run_id
         self._capped = capped
-        self._rescue_path = rescue_path(rescue_folder, run_id)
+        self._rescue_folder = rescue_folder
+        self._rescuer: Rescuer | None = None
+        self._run: list[dict[str, Any]] = []  # its row in the ledger
         self._callback_base = callback_base
         self._stopped = stopped
         self._owns_run = owns_run
@@ -134,11 +138,26 @@ class Buyer:
                 await self._say_it_ended()
         return left
 
+    async def rescuer(self) -> Rescuer:
+        """Where answers go that the ledger does not take. Raises LedgerFault."""
+        if self._rescuer is None:
+            name, secret = await self._ledger.read(identity)
+            self._run = await self._ledger.read(lambda connection: memory.run_rows(connection, self._run_id))
+            self._rescuer = Rescuer(self._rescue_folder, name, secret)
+        return self._rescuer
+
     async def _say_it_ended(self) -> None:
         try:
-            await self._ledger.write(lambda connection: facts.keep_alive(connection, self._run_id, alive=False))
+            await self._ledger.write(self._ended)
         except LedgerFault as fault:
             logger.warning("the end of the run is not in the ledger: %s", fault)
+
+    def _ended(self, connection: Connection) -> None:
+        for row in self._run:
+            memory.know_run(
+                connection, row
+            )  # where nothing of it was to be written again, the run itself may be missing
+        facts.keep_alive(connection, self._run_id, alive=False)
 
     def _is_synchronous(self, task: asyncio.Task[Bought]) -> bool:
         lane = self._open.get(task.get_name())
@@ -181,6 +200,7 @@ class Buyer:
             warnings=purchase.warnings,
             uploads=purchase.uploads,
         )
+        rescuer = await self.rescuer()
         granted_at = awake_or_asleep()  # before the transaction: waiting for the disk uses up the lease
         try:
             lease = await self._ledger.write(
@@ -188,7 +208,12 @@ class Buyer:
             )
         except (SlotsTaken, UploadGone):
             return Bought(Fate.NOT_SENT)
-        return await self._send(lease, lane, body)
+        rows = lease.rows or (await self._ledger.read(lambda connection: memory.rows_of(connection, [attempt_id])))[0]
+        held = memory.hold(self._ledger, {**rows, "runs": self._run}, rescuer)
+        bought = await self._send(lease, held, lane, body)
+        if bought.recorded is not None and bought.recorded.state not in LIVE:
+            self._ledger.forget(attempt_id)
+        return bought
 
     def _callback(self, row: Capability) -> tuple[str | None, str | None]:
         if self._callback_base is None or not row.callback.value:
@@ -196,7 +221,7 @@ class Buyer:
         token = secrets.token_urlsafe(32)
         return f"{self._callback_base}/callbacks/{token}", hashlib.sha256(token.encode()).hexdigest()
 
-    async def _send(self, lease: Lease, lane: Lane, body: dict[str, Any]) -> Bought:
+    async def _send(self, lease: Lease, held: Memory, lane: Lane, body: dict[str, Any]) -> Bought:
         attempt_id = lease.attempt_id
         if self._stopped() or not (lease.allows_sending() and lane.may_send()):
             why = (
@@ -206,82 +231,74 @@ class Buyer:
             recorded = await self._ledger.write(lambda connection: records.not_sent(connection, attempt_id, error))
             return Bought(Fate.NOT_SENT, recorded, error)
         self._open[attempt_id] = lane
+        call = asyncio.ensure_future(lane.client.submit(body))
         try:
-            outcome = await lane.client.submit(body)
-        except asyncio.CancelledError:
-            left = ErrorInfo("unknown", "left before the gateway answered", ErrorClass.TRANSIENT)
-            await self._ledger.write(lambda connection: records.unknown(connection, attempt_id, left))
-            raise
+            outcome = await asyncio.shield(call)
+        except BaseException as broken:
+            why = "left before the gateway answered"
+            if not isinstance(broken, asyncio.CancelledError):
+                why = f"sending it failed in an unforeseen way: {type(broken).__name__}: {broken}"
+            arrived = await _arrived(call)
+            if arrived is None:
+                left = SubmitOutcome(Fate.UNKNOWN, error=ErrorInfo("unknown", why, ErrorClass.TRANSIENT))
+                await self._record(held, lane, left)
+                raise
+            outcome = arrived
         finally:
             self._open.pop(attempt_id, None)
-        recorded = await self._record(attempt_id, lane, outcome)
+        recorded = await self._record(held, lane, outcome)
         return Bought(outcome.fate, recorded, outcome.error)
 
-    async def _record(self, attempt_id: str, lane: Lane, outcome: SubmitOutcome) -> Recorded:
+    async def _record(self, held: Memory, lane: Lane, outcome: SubmitOutcome) -> Recorded:
+        """Write down what a request led to, whatever else fails. Raises LedgerFault."""
+        attempt_id = held.attempt_id
         error = outcome.error or ErrorInfo(outcome.fate, "", ErrorClass.TRANSIENT)
-        if outcome.fate is Fate.ACCEPTED:
-            # Nothing comes between what is paid for and its record.
-            recorded = await self._accepted(attempt_id, outcome)
-            lane.heard(outcome)
-            return recorded
-        lane.heard(outcome)
+        kept: list[str] = []
         match outcome.fate:
-            case Fate.NOT_SENT:
-                return await self._ledger.write(lambda connection: records.not_sent(connection, attempt_id, error))
+            case Fate.ACCEPTED:
+                # Nothing comes between what is paid for and its record.
+                held.answer = outcome
+                held.answer_expires_at = first_expiry(outcome.finished, None) if outcome.finished else None
+                try:
+                    recorded = await self._ledger.write(
+                        lambda connection: records.answered(connection, attempt_id, outcome, held.answer_expires_at),
+                        lambda _: kept.append(held.rescue()),
+                    )
+                except Exception as fault:
+                    told = f"an accepted job could not be written to the ledger ({fault}); {'; '.join(kept)}"
+                    raise LedgerFault(told) from fault
+                lane.heard(outcome)
+                return recorded
+            case Fate.UNKNOWN:
+                write = self._ledger.write(
+                    lambda connection: records.unknown(connection, attempt_id, error),
+                    lambda _: kept.append(held.rescue()),
+                )
             case Fate.REFUSED:
-                return await self._ledger.write(
+                write = self._ledger.write(
                     lambda connection: records.refused(connection, attempt_id, error, after_refusal(error))
                 )
-            case Fate.UNKNOWN:
-                return await self._ledger.write(lambda connection: records.unknown(connection, attempt_id, error))
-
-    async def _accepted(self, attempt_id: str, outcome: SubmitOutcome) -> Recorded:
-        task_id = outcome.task_id or ""
-        finished = outcome.finished
+            case Fate.NOT_SENT:
+                write = self._ledger.write(lambda connection: records.not_sent(connection, attempt_id, error))
         try:
-            if finished is None:
-                return await self._ledger.write(
-                    lambda connection: records.accepted(
-                        connection, attempt_id, task_id, outcome.estimate_s, outcome.model
-                    )
-                )
-            return await self._ledger.write(
-                lambda connection: records.delivered(
-                    connection, attempt_id, finished, first_expiry(finished, None), task_id
-                )
-            )
-        except AttemptMoved as moved:
-            # The gateway gave one task for two submissions; which of them it bills, nobody knows.
-            error = ErrorInfo("unknown", moved.message, ErrorClass.TRANSIENT)
-            return await self._ledger.write(lambda connection: records.unknown(connection, attempt_id, error))
-        except Exception as fault:  # whatever kept it from the ledger, the acceptance must not be lost
-            kept = self._rescue(attempt_id, task_id, outcome, finished)
-            raise LedgerFault(f"an accepted job could not be written to the ledger ({fault}); {kept}") from fault
+            lane.heard(outcome)
+        finally:
+            recorded = await write
+        return recorded
 
-    def _rescue(self, attempt_id: str, task_id: str, outcome: SubmitOutcome, finished: Finished | None) -> str:
-        """Keep an acceptance outside the ledger; says where."""
-        kept = Rescued(
-            attempt_id,
-            task_id,
-            outcome.estimate_s,
-            outcome.model,
-            None if finished is None else tuple(link.url for link in finished.links),
-            None if finished is None or finished.usd is None else plain(finished.usd),
-        )
-        # To the terminal first: the disk may be full, which is why we are here. It may be a log on that same disk, though.
-        try:
-            print(f"ACCEPTED BUT NOT IN THE LEDGER: {kept}", file=sys.stderr, flush=True)  # noqa: T201 - the last resort
-        except (OSError, ValueError) as error:
-            logger.critical("the terminal takes nothing either: %s", error)
-        for path in (self._rescue_path, other_folder() / self._rescue_path.name):
-            try:
-                rescue(path, kept)
-            except OSError as error:
-                logger.critical("%s cannot be written: %s", path, error)
-            else:
-                return f"it is kept in {path} and taken in at the next start"
-        by_hand = f"seedream resolve {attempt_id} --as paid --task-id {task_id}"
-        return f"nor to any file: it is known here only ({by_hand})"
+
+async def _arrived(call: "asyncio.Future[SubmitOutcome]") -> SubmitOutcome | None:
+    """The answer of a call that is left now, where it has come already; else the call is ended."""
+    try:
+        await asyncio.wait({call}, timeout=_LAST_LOOK_S)
+        if not call.done():
+            call.cancel()
+        await asyncio.wait({call})
+    except asyncio.CancelledError:  # told twice: now
+        call.cancel()
+    if not call.done() or call.cancelled() or call.exception() is not None:
+        return None
+    return call.result()
 
 
 def first_expiry(finished: Finished, link_life_s: int | None) -> datetime | None:

@@ -17,15 +17,16 @@ from ..core.jobs import JobName
 from ..core.money import ZERO, plain
 from ..core.states import AttemptState
 from ..gateways.client import Account
-from ..ledger import archives, facts, records, views
+from ..ledger import archives, facts, memory, records, views
 from ..ledger.records import Recorded
+from ..ledger.rescue import Rescuer, identity
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, batched
 from ..media.archive import Archive
 from .callbacks import find_by_callback
 from .context import lanes_to
 from .following import Follower, Whose, age_s, run_all
-from .pairing import belong_together, open_pair
+from .pairing import belong_together, open_pair, rescue_folder
 from .progress import Progress
 from .publishing import manifest_uris, publish_concerned
 from .settings import Locations, verifies_in_full
@@ -86,6 +87,7 @@ async def _collect(
         _, lanes = await stack.enter_async_context(lanes_to(ledger, place, needed, accounts))
         await find_by_callback(ledger, lanes)
         live = await ledger.read(views.live_ids)
+        rescuer = Rescuer(rescue_folder(place.ledger_url), *await ledger.read(identity))
         for name in await ledger.read(facts.archives_to_finish):
             if name not in known and (other := await asyncio.to_thread(_also, ledger, name)) is not None:
                 known[name] = other
@@ -94,7 +96,9 @@ async def _collect(
             follower = Follower(ledger, archive, lanes, progress, whose)
             try:
                 for ids in batched(live, _AT_ONCE):
+                    await memory.take_over(ledger, rescuer, ids)
                     await _pass(ledger, follower, name, ids, done)
+                    ledger.release(ids)
             finally:
                 await follower.close()
             settled |= follower.others

@@ -237,7 +237,7 @@ async def opened(
             await asyncio.to_thread(place.archive.prove_writable)
             lanes = make_lanes(clients, out, limits, shares)
             await find_by_callback(ledger, lanes)
-            folder = rescue_folder(place)
+            folder = rescue_folder(place.ledger_url)
             yield Opened(ledger, place.archive, http, lanes, tuple(user_prices), found, folder, balances)
     finally:
         await asyncio.to_thread(ledger.close)

@@ -26,7 +26,7 @@ from ..core.outcomes import Fate
 from ..core.preflight import obstacles, pictures_per_call
 from ..core.pricing import PriceBook, PriceRow
 from ..core.states import FOLLOWED, LIVE, AttemptState, Closed, Reason
-from ..ledger import facts, records, views
+from ..ledger import facts, memory, records, views
 from ..ledger.facts import Admission
 from ..ledger.records import Recorded
 from ..ledger.store import Ledger
@@ -74,6 +74,7 @@ class Engine:
             context.owns_run,
         )
         self._uncopied: set[tuple[str, int]] = set()  # pictures of another archive that could not be copied here
+        self._bought: dict[str, list[str]] = {}  # by job in hand: its attempts of this run
         self._vain: set[str] = set()  # budgets from which this run waited for money in vain
         self._asked: set[str] = set()  # gateways that were asked for what they offer now
         self._stated: list[PriceRow] = []  # prices that gateways state at run time
@@ -102,6 +103,7 @@ class Engine:
         looked = False
         while True:
             view = view or await self._view(job)
+            await self._hold(view)
             work: list[Awaitable[int | None]] = [
                 self.follower.follow(job.name, each) for each in view.attempts if self._is_to_follow(each)
             ]
@@ -121,10 +123,19 @@ class Engine:
             if work:
                 filled = sum([each or 0 for each in await run_all(work)])
                 if only_buys and filled == job.n - len(view.standing()):
+                    self._ledger.release(self._bought.pop(job.job_key, ()))
                     return  # every slot holds its picture: no need to look again
             elif not await self._wait_for_others(view, began):
+                self._bought.pop(job.job_key, None)
                 return
             view = None
+
+    async def _hold(self, view: JobView) -> None:
+        """Hold what is followed for the ledger's case, and nothing that has ended."""
+        self._ledger.release([each.attempt_id for each in view.attempts if each.state not in LIVE])
+        followed = [each.attempt_id for each in view.attempts if self._is_to_follow(each)]
+        if followed:
+            await memory.take_over(self._ledger, await self._buyer.rescuer(), followed)
 
     async def submit(self, job: Job) -> list[str]:
         """Buy the free slots and return at once: the attempts of this job that are live or hold its pictures."""
@@ -385,6 +396,7 @@ class Engine:
             return None
         self._settled.set()
         attempt = bought.recorded.attempt
+        self._bought.setdefault(job.job_key, []).append(attempt.attempt_id)
         if bought.fate is Fate.UNKNOWN:
             text = f"{lane.gateway}: {bought.error.message if bought.error else ''}; {dollars(attempt.at_risk_usd)} at risk"
             self.progress.tell("unknown", job.row_key, job.shot, f"{attempt.attempt_id} {text}")

@@ -16,7 +16,7 @@ from ..core.jobs import JobName
 from ..core.money import ZERO, dollars
 from ..core.outcomes import TaskState, TaskStatus, after_failed_task, of_failed_task
 from ..core.states import AttemptState
-from ..ledger import facts, records, views
+from ..ledger import facts, memory, records, views
 from ..ledger.records import Recorded
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, Picture
@@ -245,6 +245,7 @@ class Follower:
         if status.state is TaskState.FINISHED and status.finished is not None:
             finished = status.finished
             expires_at = first_expiry(finished, row.link_life_s.value if row and row.link_life_s else None)
+            memory.finished(self._ledger, attempt.attempt_id, finished, expires_at)
             recorded = await self._record(
                 attempt, lambda connection: records.delivered(connection, attempt.attempt_id, finished, expires_at)
             )

@@ -8,7 +8,6 @@ import logging
 import secrets
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -17,8 +16,8 @@ from sqlalchemy import Connection
 
 from ..core.errors import ArchiveFault, ConfigurationError, KindMismatch, LedgerMismatch, SeedreamError
 from ..ledger import archives, facts, records
-from ..ledger.rescue import other_folder, rescued, take_in
 from ..ledger.store import Ledger, exists, open_ledger, parse_url, shown_url
+from ..ledger.taking_in import take_in_rescued
 from ..media.archive import MARKER, Archive, archive_id
 from . import marks
 from .settings import Locations
@@ -28,9 +27,9 @@ logger = logging.getLogger("seedream_tasks.engine")
 Marker = Mapping[str, Any]
 
 
-def rescue_folder(place: Locations) -> Path:
+def rescue_folder(ledger_url: str) -> Path:
     """Where rescue files stand: beside an SQLite ledger, else in the working folder."""
-    url = parse_url(place.ledger_url)
+    url = parse_url(ledger_url)
     return Path(str(url.database)).parent if url.get_backend_name() == "sqlite" else Path.cwd()
 
 
@@ -48,12 +47,13 @@ def open_pair(place: Locations, create: bool = True, migrates: bool | None = Non
         raise ConfigurationError(f"there is no ledger at {shown_url(place.ledger_url)}", field="ledger")
     ledger = open_ledger(place.ledger_url, create=not there, migrates=migrates)
     try:
+        # Before it is compared with the archive: what was rescued is what it may lack.
+        take_in_rescued(ledger, rescue_folder(place.ledger_url))
         if used:
             belong_together(ledger, place.archive, marker, run_ids)
             _say_where(ledger, place.archive)
         else:
             place.archive.name = _new_name(ledger, place.archive)
-        _take_in_rescued(ledger, rescue_folder(place))
         ledger.write_now(records.overdue_intents)
     except BaseException:
         ledger.close()
@@ -206,22 +206,6 @@ def _say_where(ledger: Ledger, archive: Archive) -> None:
     ledger.write_now(lambda connection: archives.know(connection, archive.name, archive.root))
     if before is not None:
         logger.warning("the archive that was at %s is at %s now", before, archive.root)
-
-
-def _take_in_rescued(ledger: Ledger, folder: Path) -> None:
-    """Take in the rescue files beside the ledger, and those that could not be written there."""
-    for path, answers in chain(rescued(folder), rescued(other_folder())):
-        ours = ledger.write_now(lambda connection, kept=answers: take_in(connection, kept))  # type: ignore[misc]
-        if answers and not ours:
-            # The other folder holds the files of every ledger that this user has.
-            logger.log(
-                logging.WARNING if path.parent == folder else logging.DEBUG,
-                "%s is another ledger's and stays where it is",
-                path,
-            )
-            continue
-        path.rename(path.with_suffix(".taken-in"))
-        logger.warning("%s: %s rescued acceptances are in the ledger now", path, ours)
 
 
 def still_there(ledger: Ledger, archive: Archive) -> None:

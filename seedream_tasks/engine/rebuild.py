@@ -15,6 +15,7 @@ from ..core.errors import ArchiveFault, ConfigurationError, KindMismatch, Ledger
 from ..ledger import archives, facts, records
 from ..ledger.schema import meta
 from ..ledger.store import Ledger, exists, open_ledger, parse_url, shown_url
+from ..ledger.taking_in import take_in_rescued
 from ..media.archive import MARKER, Archive, archive_id
 from . import marks, pairing
 from .own_names import take_in_named
@@ -92,6 +93,7 @@ def merge(given: Sequence[Archive], ledger_url: str) -> Rebuilt:
         )
     ledger = open_ledger(ledger_url, create=False)
     try:
+        take_in_rescued(ledger, pairing.rescue_folder(ledger_url))
         ledger.write_now(records.overdue_intents)
         own = ledger.read_now(facts.ledger_id)
         found = [_look(archive) for archive in given]

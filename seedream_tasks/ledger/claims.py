@@ -4,13 +4,14 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ..core.decisions import Purpose
-from ..core.errors import SlotsTaken
+from ..core.errors import SlotsTaken, UnknownAttempt
 from ..core.jobs import Job, canonical_json
 from ..core.money import ZERO
 from ..core.pricing import PriceRow, quote
@@ -71,6 +72,8 @@ class Lease:
 
     attempt_id: str
     granted_at: float  # by `awake_or_asleep`, read before the transaction began
+    # What was written, by table; empty where it was on disk already.
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict, compare=False)
 
     def allows_sending(self) -> bool:
         """Whether enough of the lease is left to begin sending now."""
@@ -99,7 +102,8 @@ def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, gr
     budgets.reserve(connection, keys, quoted.reserved_usd)
 
     uploads.used(connection, wanted.uploads, now)
-    know_job(connection, wanted.job, wanted.run_id, now)
+    job_row = _job_row(wanted.job, wanted.run_id, now)
+    connection.execute(_KNOW, job_row)
     rows = [
         {"job_key": job_key, "slot": slot, "state": SlotState.TAKEN, "closed": None, "attempt_id": attempt_id}
         for slot in wanted.slots
@@ -110,45 +114,47 @@ def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, gr
         connection.execute(_TAKE_FRESH, fresh)
     if held:
         connection.execute(_TAKE, {"of": job_key, "numbers": list(held), "attempt_id": attempt_id})
-    connection.execute(
-        _INTEND[connection.dialect.name],
-        {
-            "attempt_id": attempt_id,
-            "job_key": job_key,
-            "run_id": wanted.run_id,
-            "slots": json.dumps(wanted.slots),
-            "surplus": False,
-            "purpose": wanted.purpose,
-            "gateway": wanted.gateway,
-            "model": wanted.job.model,
-            "account": wanted.account,
-            "state": AttemptState.INTENT,
-            "route_reason": wanted.route_reason,
-            "cheapest_usd": quote(wanted.cheapest, len(wanted.slots)).usd,
-            "quoted_usd": quoted.usd,
-            "reserved_usd": quoted.reserved_usd,
-            "price_usd": wanted.price.usd,
-            "price_credits": wanted.price.credits,
-            "price_highest_usd": wanted.price.highest_usd,
-            "price_as_of": wanted.price.as_of.isoformat(),
-            "billed_usd": ZERO,
-            "at_risk_usd": ZERO,
-            "cost_basis": "none",
-            "budgets": json.dumps(keys),
-            "lease_owner": owner,
-            "intent_at": now,
-            "not_found": 0,
-            "callback_sha256": wanted.callback_sha256,
-            "warnings": json.dumps(wanted.warnings),
-            "uploads": json.dumps(wanted.uploads),
-        },
-    )
-    return Lease(attempt_id, granted_at)
+    attempt = {
+        "attempt_id": attempt_id,
+        "job_key": job_key,
+        "run_id": wanted.run_id,
+        "slots": json.dumps(wanted.slots),
+        "surplus": False,
+        "purpose": wanted.purpose,
+        "gateway": wanted.gateway,
+        "model": wanted.job.model,
+        "account": wanted.account,
+        "state": AttemptState.INTENT,
+        "route_reason": wanted.route_reason,
+        "cheapest_usd": quote(wanted.cheapest, len(wanted.slots)).usd,
+        "quoted_usd": quoted.usd,
+        "reserved_usd": quoted.reserved_usd,
+        "price_usd": wanted.price.usd,
+        "price_credits": wanted.price.credits,
+        "price_highest_usd": wanted.price.highest_usd,
+        "price_as_of": wanted.price.as_of.isoformat(),
+        "billed_usd": ZERO,
+        "at_risk_usd": ZERO,
+        "cost_basis": "none",
+        "budgets": json.dumps(keys),
+        "lease_owner": owner,
+        "intent_at": now,
+        "not_found": 0,
+        "callback_sha256": wanted.callback_sha256,
+        "warnings": json.dumps(wanted.warnings),
+        "uploads": json.dumps(wanted.uploads),
+    }
+    connection.execute(_INTEND[connection.dialect.name], attempt)
+    return Lease(attempt_id, granted_at, {"jobs": [job_row], "attempts": [attempt], "slots": rows, "pictures": []})
 
 
 def know_job(connection: Connection, job: Job, run_id: str, now: datetime) -> bool:
     """Remember a job by its key; False when it is known already."""
-    row = {
+    return connection.execute(_KNOW, _job_row(job, run_id, now)).rowcount > 0
+
+
+def _job_row(job: Job, run_id: str, now: datetime) -> dict[str, Any]:
+    return {
         "job_key": job.job_key,
         "row_key": job.row_key,
         "shot": job.shot,
@@ -157,13 +163,12 @@ def know_job(connection: Connection, job: Job, run_id: str, now: datetime) -> bo
         "first_run_id": run_id,
         "created_at": now,
     }
-    return connection.execute(_KNOW, row).rowcount > 0
 
 
 def renew_leases(connection: Connection, owner: str, attempt_ids: list[str]) -> None:
-    """Keep the leases of open calls: what is still being answered is not unknown yet."""
+    """Keep the leases of open calls: what is still being answered is not unknown yet. Raises UnknownAttempt."""
     if attempt_ids:
-        connection.execute(
+        renewed = connection.execute(
             update(attempts)
             .where(
                 attempts.c.attempt_id.in_(attempt_ids),
@@ -172,3 +177,9 @@ def renew_leases(connection: Connection, owner: str, attempt_ids: list[str]) -> 
             )
             .values(lease_until=database_now(connection) + int(LEASE_S * 1_000_000))
         )
+        if renewed.rowcount < len(attempt_ids):
+            there = set(connection.scalars(select(attempts.c.attempt_id).where(attempts.c.attempt_id.in_(attempt_ids))))
+            for attempt_id in attempt_ids:
+                if attempt_id not in there:
+                    message = f"the ledger knows no attempt {attempt_id}, whose call is open"
+                    raise UnknownAttempt(message, attempt_id=attempt_id, state=None)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, exists, select, update
 
-from ..core.errors import AttemptMoved
+from ..core.errors import UnknownAttempt
 from ..core.pictures import Stored
 from ..core.states import AttemptState, Closed, SlotState
 from .schema import attempts, copies, derived, jobs, pictures, slots
@@ -112,7 +112,7 @@ def _settle(
     if row is None:
         row = connection.execute(_PICTURE, picture).one_or_none()
         if row is None:
-            raise AttemptMoved(f"attempt {attempt_id} has no picture {ordinal}", attempt_id=attempt_id, state=None)
+            raise UnknownAttempt(f"attempt {attempt_id} has no picture {ordinal}", attempt_id=attempt_id, state=None)
         # Two runs may have followed one attempt. What is settled stays, but a picture in the archive outweighs any other end.
         if row.state == "archived" or state != "archived":
             if stored and row.state == state:

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, exists, func, insert, select, update
 
 from ..core.capabilities import BY_OFFER, Billing
-from ..core.errors import AttemptMoved
+from ..core.errors import AttemptMoved, UnknownAttempt
 from ..core.money import ZERO
-from ..core.outcomes import ErrorInfo, Finished, SlotFate
+from ..core.outcomes import ErrorClass, ErrorInfo, Finished, SlotFate, SubmitOutcome
 from ..core.pricing import NOTHING_BILLED, Bill, credits_settle, settle
 from ..core.states import FOLLOWS, AttemptState, Closed, SlotState
 from . import budgets
@@ -72,14 +72,20 @@ _DELIVER = insert(pictures)
 def _find(connection: Connection, attempt_id: str, query: Select[Any] = _FIND) -> Row[Any]:
     row = connection.execute(query, {"of": attempt_id}).one_or_none()
     if row is None:
-        raise AttemptMoved(f"the ledger knows no attempt {attempt_id}", attempt_id=attempt_id, state=None)
+        raise UnknownAttempt(f"the ledger knows no attempt {attempt_id}", attempt_id=attempt_id, state=None)
     return row
 
 
-def _held(row: Row[Any], state: str, billed: Decimal, at_risk: Decimal) -> tuple[Decimal, Decimal]:
+def exists_here(connection: Connection, attempt_id: str) -> bool:
+    """Whether the ledger has this attempt."""
+    return connection.execute(_FIND, {"of": attempt_id}).one_or_none() is not None
+
+
+def held_by(state: str, reserved: Decimal, billed: Decimal, at_risk: Decimal) -> tuple[Decimal, Decimal]:
+    """What an attempt holds of its budgets: reserved, and settled."""
     if state == AttemptState.NOT_SENT:
         return ZERO, ZERO
-    return (row.reserved_usd, ZERO) if state in _UNSETTLED else (ZERO, billed + at_risk)
+    return (reserved, ZERO) if state in _UNSETTLED else (ZERO, billed + at_risk)
 
 
 def _check(row: Row[Any], to: AttemptState) -> None:
@@ -95,8 +101,9 @@ def _check(row: Row[Any], to: AttemptState) -> None:
 def _advance(connection: Connection, row: Row[Any], to: AttemptState, **values: Any) -> Attempt:
     """Move an attempt to a state that may follow its own, and its money with it; returns how it stands then."""
     _check(row, to)
-    before = _held(row, row.state, row.billed_usd, row.at_risk_usd)
-    after = _held(row, to, values.get("billed_usd", row.billed_usd), values.get("at_risk_usd", row.at_risk_usd))
+    reserved, billed, at_risk = row.reserved_usd, row.billed_usd, row.at_risk_usd
+    before = held_by(row.state, reserved, billed, at_risk)
+    after = held_by(to, reserved, values.get("billed_usd", billed), values.get("at_risk_usd", at_risk))
     values["state"] = to
     connection.execute(_UPDATE, {"of": row.attempt_id, **values})
     budgets.move(connection, json.loads(row.budgets), after[0] - before[0], after[1] - before[1])
@@ -222,6 +229,21 @@ def accepted(
     return Recorded(moved)
 
 
+def answered(connection: Connection, attempt_id: str, answer: SubmitOutcome, expires_at: datetime | None) -> Recorded:
+    """An acceptance as it came: a task id, or a synchronous gateway's images. Refused by no state that its attempt may be in."""
+    task_id = answer.task_id or ""
+    try:
+        if answer.finished is None:
+            return accepted(connection, attempt_id, task_id, answer.estimate_s, answer.model)
+        return delivered(connection, attempt_id, answer.finished, expires_at, task_id)
+    except UnknownAttempt:
+        raise
+    except AttemptMoved as moved:
+        # One task for two submissions, or two tasks for one: which of them is billed, nobody knows. Its id stays on record.
+        note(connection, "acceptance_refused", f"task {task_id}: {moved.message}", attempt_id)
+        return unknown(connection, attempt_id, ErrorInfo("unknown", moved.message, ErrorClass.TRANSIENT))
+
+
 def _check_task(connection: Connection, row: Row[Any], task_id: str) -> None:
     """A task belongs to one attempt of its account. A synchronous gateway may have given its pictures without any id."""
     if not task_id:
@@ -233,10 +255,22 @@ def _check_task(connection: Connection, row: Row[Any], task_id: str) -> None:
         )
 
 
+def _check_accepted(row: Row[Any]) -> None:
+    """A task that ends was accepted: a ledger without its id is a copy from before that."""
+    if row.task_id is None:
+        raise UnknownAttempt(
+            f"the ledger does not know that attempt {row.attempt_id} was accepted",
+            attempt_id=row.attempt_id,
+            state=row.state,
+        )
+
+
 def _take_back(connection: Connection, row: Row[Any]) -> bool:
     """Hold the attempt's slots again where it had let go of them; True when somebody else has them now."""
     if row.state == AttemptState.INTENT:
-        return False  # an open claim never let go of them
+        return bool(
+            row.surplus
+        )  # an open claim never let go of them; one that was written again may have come too late
     numbers = json.loads(row.slots)
     held = connection.execute(
         select(slots).where(slots.c.job_key == row.job_key, slots.c.slot.in_(numbers)).with_for_update()
@@ -270,6 +304,8 @@ def delivered(
     if state in (AttemptState.DELIVERED, AttemptState.ARCHIVED) or row.error_code == _NO_IMAGES:
         return Recorded(as_attempt(row._mapping))
     to = AttemptState.DELIVERED if finished.links else AttemptState.FAILED
+    if task_id is None:
+        _check_accepted(row)
     _check(row, to)
     surplus = bool(row.surplus)
     if task_id is not None:
@@ -349,6 +385,7 @@ def failed(
     row = _find(connection, attempt_id)
     if row.state == to:
         return Recorded(as_attempt(row._mapping))
+    _check_accepted(row)
     bill = NOTHING_BILLED
     if charge is not None:
         bill = settle(

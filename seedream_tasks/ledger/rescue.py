@@ -1,115 +1,269 @@
-"""The last resort: an acceptance that the ledger refuses to take is written, fsynced, to a file beside it.
+"""The last resort: an answer that the ledger refuses is written, fsynced, to a file beside it, or to a folder of this user.
 
-The next start takes such files in before it does anything else.
+The next start takes such files in before it does anything else. A line counts when it is signed with the ledger's own secret: the
+folder for temporary files is anybody's to write to. It holds all that makes its attempt, should the ledger not know that.
 """
 
 import fcntl
+import hashlib
+import hmac
 import json
+import logging
 import os
+import secrets
+import stat
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from ..core.errors import AttemptMoved
-from ..core.money import reported
-from ..core.outcomes import Finished, Link
-from . import records
+from ..core.outside import is_id, storable
+from .schema import meta
+from .store import upsert
+
+logger = logging.getLogger("seedream_tasks.ledger")
+
+_SECRET = "rescue_secret"  # noqa: S105 - the name of a row
+# How long one waits for whoever takes a file in at this moment.
+_LOCK_WITHIN_S = 30.0
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_ADD = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    """What a gateway answered to one paid request."""
+    """What a gateway answered to one paid request, and what its attempt is made of."""
 
     attempt_id: str
-    task_id: str
-    estimate_s: float | None
-    model: str | None
-    links: tuple[str, ...] | None  # of a synchronous gateway
+    task_id: str | None  # None: nobody knows whether it was accepted
+    estimate_s: float | None = None
+    model: str | None = None
+    links: tuple[str, ...] | None = None  # of a synchronous gateway
     usd: str | None = None
+    rows: dict[str, Any] | None = None  # see ledger/memory.py; None: written before such lines held them
+
+
+def identity(connection: Connection) -> tuple[str, bytes]:
+    """The ledger's name and the secret that it signs rescued answers with, made at the first start that finds none."""
+    query = select(meta.c.key, meta.c.value).where(meta.c.key.in_(["ledger_id", _SECRET]))
+    found = {str(row.key): str(row.value) for row in connection.execute(query)}
+    if _SECRET not in found:
+        row = upsert(connection, meta).values(key=_SECRET, value=secrets.token_hex(32))
+        connection.execute(row.on_conflict_do_nothing(index_elements=[meta.c.key]))
+        return identity(connection)
+    return found["ledger_id"], bytes.fromhex(found[_SECRET])
+
+
+@dataclass(frozen=True, slots=True)
+class Rescuer:
+    """Writes the rescue files of one ledger."""
+
+    folder: Path  # beside the ledger
+    ledger_id: str
+    secret: bytes
+
+    def keep(self, run_id: str, answer: Rescued) -> str:
+        """Keep an answer outside the ledger, on the disk and on the terminal; says where."""
+        what = "ACCEPTED BUT" if answer.task_id else "SENT, PERHAPS ACCEPTED, AND"
+        # To the terminal first: the disk may be full, which is why we are here. It may be a log on that same disk, though.
+        try:
+            print(f"{what} NOT IN THE LEDGER: {_shown(answer)}", file=sys.stderr, flush=True)  # noqa: T201 - the last resort
+        except (OSError, ValueError) as error:
+            logger.critical("the terminal takes nothing either: %s", error)
+        name = rescue_path(self.folder, run_id).name
+        for folder in (self.folder, None):
+            try:
+                path = (folder or private_folder()) / name
+                rescue(path, self.signed(answer))
+            except OSError as error:
+                logger.critical("an answer cannot be kept there: %s", error)
+            else:
+                return f"it is kept in {path} and taken in at the next start"
+        by_hand = f"seedream resolve {answer.attempt_id} --as paid --task-id {answer.task_id}"
+        return f"nor to any file: it is known here only ({by_hand})"
+
+    def signed(self, answer: Rescued) -> bytes:
+        """An answer as one line."""
+        values = {**asdict(answer), "ledger_id": self.ledger_id}
+        return _canonical({**values, "signature": _signature(self.secret, values)}) + b"\n"
+
+
+def _shown(answer: Rescued) -> str:
+    parts = {name: value for name, value in asdict(answer).items() if name != "rows" and value is not None}
+    return " ".join(f"{name}={value!r}" for name, value in parts.items())
+
+
+def _canonical(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, sort_keys=True).encode()
+
+
+def _signature(secret: bytes, values: dict[str, Any]) -> str:
+    return hmac.new(secret, _canonical(values), hashlib.sha256).hexdigest()
 
 
 def rescue_path(folder: Path, run_id: str) -> Path:
-    """Where a run's rescued acceptances stand."""
+    """Where a run's rescued answers stand."""
     return folder / f"rescue-{run_id}.jsonl"
 
 
-def other_folder() -> Path:
-    """Where rescue files go when nothing can be written beside the ledger; this user's, on most machines another disk."""
-    return Path(tempfile.gettempdir(), f"seedream-rescue-{os.geteuid()}")
+def _private_name() -> str:
+    return f"seedream-rescue-{os.geteuid()}"
 
 
-def rescue(path: Path, answer: Rescued) -> None:
-    """Append one acceptance; on return it is on the disk. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _held(path, "ab+") as file:
+def private_folder() -> Path:
+    """Where rescue files go when nothing can be written beside the ledger: a folder for this user alone, on most machines on
+    another disk. Raises OSError.
+    """
+    usual = Path(tempfile.gettempdir(), _private_name())
+    try:
+        usual.mkdir(mode=0o700)
+    except FileExistsError:
+        if not _is_private(usual):
+            # Somebody else took the name: a new one, which nobody could guess.
+            return Path(tempfile.mkdtemp(prefix=f"{usual.name}-", dir=usual.parent))
+    return usual
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether a folder is this user's, and nobody else can put anything into it."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
+
+def _private_folders() -> Iterator[Path]:
+    for folder in sorted(Path(tempfile.gettempdir()).glob(f"{_private_name()}*")):
+        try:
+            if _is_private(folder):
+                yield folder
+            elif folder.name == _private_name():
+                logger.warning("%s is not this user's alone: nothing is taken in from it", folder)
+        except OSError as error:
+            logger.warning("%s cannot be looked into: %s", folder, error)
+
+
+def rescue(path: Path, line: bytes) -> None:
+    """Append one line; on return it is on the disk. Raises OSError."""
+    with _held(path, _ADD, "ab+") as file:
+        found = os.fstat(file.fileno())
+        if found.st_uid != os.geteuid() or found.st_nlink != 1:
+            raise OSError(f"{path} is somebody else's, or stands elsewhere too")
         # On a line of its own even after one that a full disk cut off.
         file.seek(0, os.SEEK_END)
         if file.tell():
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 file.write(b"\n")
-        file.write((json.dumps(asdict(answer)) + "\n").encode())
+        file.write(line)
         file.flush()
         os.fsync(file.fileno())
 
 
-def rescued(folder: Path) -> Iterator[tuple[Path, list[Rescued]]]:
-    """Every rescue file in a folder with what it holds. A last line cut off by a crash is no acceptance that anyone acted on."""
-    for path in sorted(folder.glob("rescue-*.jsonl")):
-        try:
-            # Until the caller is done with it, nobody adds to it and no other start takes it in.
-            with _held(path, "rb") as file:
-                yield path, _answers(file.read().decode("utf-8", "replace"))
-        except FileNotFoundError:
-            continue  # another start was first
-
-
-def _answers(text: str) -> list[Rescued]:
-    answers = []
-    for line in text.splitlines():
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue
-        values["links"] = None if values["links"] is None else tuple(values["links"])
-        answers.append(Rescued(**values))
-    return answers
+def _opened(path: Path, flags: int, mode: str) -> BinaryIO:
+    number = os.open(path, flags, 0o600)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(f"{path} is not a file")
+    return cast(BinaryIO, os.fdopen(number, mode))
 
 
 @contextmanager
-def _held(path: Path, mode: str) -> Iterator[BinaryIO]:
-    """The file under this name, locked; a name that went to another file while we waited is opened again."""
+def _held(path: Path, flags: int, mode: str) -> Iterator[BinaryIO]:
+    """The file under this name, a regular one, locked; a name that went to another file while we waited is opened again.
+
+    Raises OSError.
+    """
+    until = time.monotonic() + _LOCK_WITHIN_S
     while True:
-        with cast(BinaryIO, path.open(mode)) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        with _opened(path, flags, mode) as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > until:
+                        raise OSError(f"{path} has been locked by somebody for {_LOCK_WITHIN_S:.0f} s") from None
+                    time.sleep(0.02)
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.lstat()):
                 yield file
                 return
 
 
-def take_in(connection: Connection, answers: list[Rescued]) -> int:
-    """Record rescued acceptances; those already known change nothing. Returns how many belong to this ledger."""
-    ours = 0
-    for answer in answers:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A rescue file and what stands in it."""
+
+    path: Path
+    ours: list[Rescued]  # signed by this ledger, or from before lines were signed and out of anybody else's reach
+    others: int  # lines of other ledgers
+    bad: list[str]  # what is wrong with the others
+
+
+def rescued(ledger_folder: Path, ledger_id: str, secret: bytes) -> Iterator[Found]:
+    """Every rescue file beside the ledger and in this user's own folder; while the caller has one, nobody adds to it.
+
+    A file that cannot be read is left out with a warning.
+    """
+    for folder in (ledger_folder, *_private_folders()):
+        for path in sorted(folder.glob("rescue-*.jsonl")):
+            try:
+                with _held(path, _READ, "rb") as file:
+                    beside = folder == ledger_folder and _is_out_of_reach(file, ledger_folder)
+                    yield _sorted(path, file.read(), ledger_id, secret, beside)
+            except FileNotFoundError:
+                continue  # another start was first
+            except OSError as error:
+                logger.warning("the rescue file %s is left alone: %s", path, error)
+
+
+def _is_out_of_reach(file: BinaryIO, folder: Path) -> bool:
+    """Whether only those can have written a file who can write the ledger beside it too."""
+    found, owner = os.fstat(file.fileno()), folder.stat().st_uid
+    return found.st_uid in (os.geteuid(), owner) and not found.st_mode & 0o022
+
+
+def _sorted(path: Path, content: bytes, ledger_id: str, secret: bytes, beside: bool) -> Found:
+    ours: list[Rescued] = []
+    bad: list[str] = []
+    others = 0
+    for number, line in enumerate(content.splitlines(), 1):
         try:
-            _take_in(connection, answer)
-            ours += 1
-        except AttemptMoved as moved:
-            if moved.facts["state"] is not None:
-                ours += 1
-                detail = f"task {answer.task_id} came too late: {moved.message}"
-                records.note(connection, "rescue_refused", detail, answer.attempt_id)
-    return ours
+            values = json.loads(line)
+            signature = str(values.pop("signature", ""))
+            if signature and values.get("ledger_id") != ledger_id:
+                others += 1
+                continue
+            signed = bool(signature) and hmac.compare_digest(signature, _signature(secret, values))
+            # Who can write beside the ledger can write the ledger. What stands there may be from before lines were signed, or
+            # from before the ledger was lost and rebuilt, with another secret.
+            if signed or beside:
+                ours.append(_read(values, has_rows=bool(signature)))
+            else:
+                bad.append(f"line {number}: it is not signed by this ledger")
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+            bad.append(f"line {number}: {error}")
+    return Found(path, ours, others, bad)
 
 
-def _take_in(connection: Connection, answer: Rescued) -> None:
-    if answer.links is None:
-        records.accepted(connection, answer.attempt_id, answer.task_id, answer.estimate_s, answer.model)
-    else:
-        finished = Finished(tuple(map(Link, answer.links)), usd=reported(answer.usd), model=answer.model)
-        records.delivered(connection, answer.attempt_id, finished, None, answer.task_id)
+def _read(values: dict[str, Any], has_rows: bool) -> Rescued:
+    links, task_id = values["links"], values["task_id"]
+    if task_id is not None:
+        task_id = storable(task_id)
+        if not is_id(task_id):
+            raise ValueError("it names no task that could be asked for")
+    if task_id is None and not has_rows:
+        raise ValueError("it names no task")
+    return Rescued(
+        str(values["attempt_id"]),
+        task_id,
+        None if values["estimate_s"] is None else float(values["estimate_s"]),
+        None if values["model"] is None else storable(values["model"]),
+        None if links is None else tuple(map(storable, links)),
+        None if values["usd"] is None else str(values["usd"]),
+        values.get("rows") if has_rows else None,
+    )

@@ -4,19 +4,23 @@ All writes of a process go through one thread, which commits whatever is waiting
 fsync, and each caller goes on only once its own record is on disk. An operation checks before it writes, so a `LedgerRefusal`
 leaves nothing behind and does not disturb the others; any other database error rolls the batch back, and its operations are
 then run one by one.
+
+What the process holds of its attempts is written again where the database turns out not to know them (see ledger/memory.py), and
+whatever happens to the thread, each caller learns of it.
 """
 
 import asyncio
 import logging
+import os
 import queue
 import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy
 from sqlalchemy import (
@@ -34,7 +38,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from ..core.errors import ConfigurationError, LedgerFault, LedgerRefusal
+from ..core.errors import ConfigurationError, LedgerFault, LedgerRefusal, UnknownAttempt
 from ..core.secrets import is_secret_name, without_secrets
 from .connecting import connect_to
 from .schema import SCHEMA_VERSION, TABLES
@@ -46,11 +50,13 @@ _MOST_PER_COMMIT = 256
 _GATHER_S = 0.008
 _MOST_AT_ONCE = 8
 _TRIES = 4
+_ENDED_HELD = 500
 # How long a PostgreSQL server may be away, as for a restart or a failover, before what waits for it fails.
 OUTAGE_S = 60.0
 _LOOK_AGAIN_S = 0.5
-# What servers say while they stop and start; connecting to one that is not there has no code at all.
-_AWAY = ("57P01", "57P02", "57P03", "08")
+# What servers say while they stop and start, and while only a standby answers; connecting to one that is not there has no code.
+_READ_ONLY = "25006"
+_AWAY = ("57P01", "57P02", "57P03", "08", _READ_ONLY)
 _INSERTS: Mapping[str, Callable[[sqlalchemy.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 # Microseconds since 1970 by the database's clock, by dialect.
 DATABASE_NOW: Mapping[str, ColumnElement[int]] = {
@@ -67,6 +73,16 @@ _NOW = {name: select(now) for name, now in DATABASE_NOW.items()}
 logger = logging.getLogger("seedream_tasks.ledger")
 
 
+class Held(Protocol):
+    """What a process holds of one attempt."""
+
+    def restore(self, connection: Connection) -> bool:
+        """Write it into the ledger where that does not know it; False where it does."""
+
+    def rescue(self) -> str:
+        """Keep it outside the ledger; says where."""
+
+
 class Ledger:
     """An open ledger. `write` and `read` take functions of a connection; both may be awaited from any event loop."""
 
@@ -80,19 +96,26 @@ class Ledger:
         self._counter = secrets.randbelow(_COUNTERS)
         self._closed = False
         self._away_since: float | None = None  # all who meet the same outage wait for its end together
+        self._held: dict[str, Held] = {}  # by attempt
+        self._ended: dict[str, Held] = {}  # the same, of those that ended last: a replica may lack their records too
+        self._file = _File.of(engine)
+        self._broken: LedgerFault | None = None
         self._thread = threading.Thread(target=self._work, name="seedream-ledger", daemon=True)
         self._thread.start()
 
-    async def write(self, operation: Operation[T]) -> T:
+    async def write(self, operation: Operation[T], otherwise: Callable[[Exception], None] | None = None) -> T:
         """Run `operation` in a transaction; on return its writes are on disk. Raises LedgerRefusal or LedgerFault.
 
-        Cancelling the wait does not take the write back: whoever must know the result awaits it to the end.
+        Cancelling the wait does not take the write back: whoever must know the result awaits it to the end. `otherwise` is told
+        of a write that failed, in the writing thread and whoever still waits for it.
         """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[T] = loop.create_future()
+        write = _Write(operation, loop, waiter, otherwise)
         if self._closed:
-            raise LedgerFault("the ledger is closed")
-        self._queue.put(_Write(operation, loop, waiter))
+            _settle([_told(write, LedgerFault("the ledger is closed"))])
+        else:
+            self._queue.put(write)
         return await waiter
 
     async def read(self, operation: Operation[T]) -> T:
@@ -107,12 +130,15 @@ class Ledger:
         """`read` without an event loop, in the caller's thread."""
         while True:
             try:
+                self._check_file()
                 with self._reader.begin() as connection:
                     found = operation(connection)
             except SQLAlchemyError as error:
                 if not self._is_awaited(error):
                     raise LedgerFault(f"the ledger cannot be read: {_reason(error)}") from error
                 time.sleep(_LOOK_AGAIN_S)
+            except StopIteration as error:  # no future takes it: whoever waits in another thread would wait for ever
+                raise LedgerFault(f"the ledger cannot be read: {_named(error)}") from error
             else:
                 self._away_since = None
                 return found
@@ -121,6 +147,53 @@ class Ledger:
         """Take away all tables, of a ledger that could not be made whole."""
         with self._engine.begin() as connection:
             TABLES.drop_all(connection)
+
+    # What this process holds of its attempts
+
+    def hold(self, attempt_id: str, held: Held) -> None:
+        """Keep what is needed to write this attempt again, until `release`."""
+        self._held[attempt_id] = held
+
+    def held(self, attempt_id: str) -> Held | None:
+        """What is held of an attempt."""
+        return self._held.get(attempt_id)
+
+    def release(self, attempt_ids: Collection[str]) -> None:
+        """These attempts have ended."""
+        for attempt_id in attempt_ids:
+            held = self._held.pop(attempt_id, None)
+            if held is not None:
+                self._ended[attempt_id] = held
+        while len(self._ended) > _ENDED_HELD:
+            self._ended.pop(next(iter(self._ended)), None)
+
+    def forget(self, attempt_id: str) -> None:
+        """This attempt was never accepted."""
+        self._held.pop(attempt_id, None)
+
+    def _run(self, operation: Operation[T], connection: Connection) -> T:
+        """Run an operation; attempts that only this process knows are written again first. It checks before it writes."""
+        try:
+            return operation(connection)
+        except UnknownAttempt as unknown:
+            if unknown.facts["attempt_id"] not in self._held:
+                raise
+            # Where one is missing, others are.
+            held = [*self._ended.values(), *self._held.values()]
+            count = sum(each.restore(connection) for each in held)
+            logger.warning("%s; %s are written again from what this process holds", unknown.message, count)
+            return operation(connection)
+
+    def _check_file(self) -> None:
+        """Raises LedgerFault where another file stands in the place of the open one: nobody would find what is written here."""
+        if self._file is None or self._file.is_there():
+            return
+        held, self._held = self._held, {}
+        for each in held.values():
+            each.rescue()
+        raise LedgerFault(
+            f"the ledger {self._file.path} was moved away or replaced while it was open; what is under way is in rescue files"
+        )
 
     def close(self) -> None:
         """Finish what is queued and let go of the database. Safe to call twice."""
@@ -134,6 +207,15 @@ class Ledger:
         self._reader.dispose()
 
     def _work(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:  # whatever it is, nobody may wait for this thread in vain
+            self._broken = LedgerFault(f"the ledger is not written any more: {_named(error)}")
+            logger.critical("%s", self._broken.message, exc_info=error)
+            while (each := self._queue.get()) is not None:
+                _deliver([_told(each, self._broken)])
+
+    def _serve(self) -> None:
         many = False
         while True:
             first = self._queue.get()
@@ -157,46 +239,56 @@ class Ledger:
             if last:
                 return
 
-    def _together(self, batch: list["_Write"]) -> "list[tuple[_Write, Any, BaseException | None]]":
-        done: list[tuple[_Write, Any, BaseException | None]] = []
+    def _together(self, batch: list["_Write"]) -> "list[_Done]":
+        done: list[_Done] = []
         try:
+            self._check_file()
             with self._engine.begin() as connection:
                 for each in batch:
                     try:
-                        done.append((each, each.operation(connection), None))
+                        done.append((each, self._run(each.operation, connection), None))
                     except LedgerRefusal as refusal:
-                        done.append((each, None, refusal))
+                        done.append(_told(each, refusal))
                 if any(error is None for _, _, error in done):
                     self._count(connection)
-        except Exception as error:  # noqa: BLE001 - whatever one operation raised, each learns its own result below
+            self._check_file()
+        except BaseException as error:  # noqa: BLE001 - whatever one operation raised, each learns its own result below
             if len(batch) > 1:
                 logger.debug("a batch of %s records is run one by one: %s", len(batch), error)
             return [self._one(each) for each in batch]
         return done
 
-    def _one(self, each: "_Write") -> "tuple[_Write, Any, BaseException | None]":
+    def _one(self, each: "_Write") -> "_Done":
         try:
             return each, self._alone(each.operation), None
         except Exception as error:  # noqa: BLE001 - handed to the caller, who awaits it
-            return each, None, error
+            return _told(each, error)
+        except BaseException as error:  # noqa: BLE001 - it would end the thread that everybody waits for
+            return _told(each, LedgerFault(f"the ledger cannot be written: {_named(error)}"))
 
     def _alone(self, operation: Operation[T]) -> T:
         attempt = 0
         while True:
             try:
+                self._check_file()
                 with self._engine.begin() as connection:
-                    result = operation(connection)
+                    result = self._run(operation, connection)
                     self._count(connection)
+                self._check_file()
             except SQLAlchemyError as error:
                 # A deadlock, a lock held too long, a row another process inserted first, a connection that broke: the
                 # transaction is rolled back as a whole, so it may run again and then sees what the other one wrote.
                 if self._is_awaited(error):
+                    if _code(error) == _READ_ONLY:
+                        self._engine.dispose()  # this connection leads to a standby: the next one may find the new primary
                     time.sleep(_LOOK_AGAIN_S)
                     continue
                 attempt += 1
                 if attempt == _TRIES or not (isinstance(error, DBAPIError) and _may_pass(error)):
                     raise LedgerFault(f"the ledger cannot be written: {_reason(error)}") from error
                 time.sleep(0.05 * 4 ** (attempt - 1))
+            except StopIteration as error:  # no future takes it: whoever waits would wait for ever
+                raise LedgerFault(f"the ledger cannot be written: {_named(error)}") from error
             else:
                 self._away_since = None
                 return result
@@ -216,28 +308,69 @@ class Ledger:
         return time.monotonic() - since < OUTAGE_S
 
 
-class _Write:
-    __slots__ = ("loop", "operation", "waiter")
+class _File:
+    """The file of an open SQLite ledger, as it was when it was opened."""
 
-    def __init__(self, operation: Operation[Any], loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[Any]) -> None:
+    def __init__(self, path: Path, found: os.stat_result) -> None:
+        self.path = path
+        self._found = found
+
+    @classmethod
+    def of(cls, engine: Engine) -> "_File | None":
+        """That of an engine whose database is a file that is there."""
+        path = engine.url.database
+        if engine.dialect.name != "sqlite" or not path or path.startswith("file:"):
+            return None
+        file = Path(path).absolute()
+        return cls(file, file.stat())
+
+    def is_there(self) -> bool:
+        """Whether it still stands under its name."""
+        try:
+            return os.path.samestat(self._found, self.path.stat())
+        except FileNotFoundError:
+            return False
+
+
+class _Write:
+    __slots__ = ("loop", "operation", "otherwise", "waiter")
+
+    def __init__(
+        self,
+        operation: Operation[Any],
+        loop: asyncio.AbstractEventLoop,
+        waiter: asyncio.Future[Any],
+        otherwise: Callable[[Exception], None] | None,
+    ) -> None:
         self.operation = operation
         self.loop = loop
         self.waiter = waiter
+        self.otherwise = otherwise
 
 
-def _deliver(done: list[tuple[_Write, Any, BaseException | None]]) -> None:
+_Done = tuple[_Write, Any, Exception | None]
+
+
+def _told(write: _Write, error: Exception) -> _Done:
+    """The result of a write that failed, once whoever asked to be told has been."""
+    if write.otherwise is not None:
+        write.otherwise(error)
+    return write, None, error
+
+
+def _deliver(done: list[_Done]) -> None:
     # One wake-up per event loop and commit, however many records it held.
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Write, Any, BaseException | None]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Done]] = {}
     for each in done:
         by_loop.setdefault(each[0].loop, []).append(each)
     for loop, results in by_loop.items():
         try:
             loop.call_soon_threadsafe(_settle, results)
-        except RuntimeError:  # that loop is gone; what it asked for is on disk all the same
+        except RuntimeError:  # that loop is gone; what it asked for is on disk all the same, or has been told otherwise
             logger.warning("%s records were written for an event loop that has ended", len(results))
 
 
-def _settle(results: list[tuple[_Write, Any, BaseException | None]]) -> None:
+def _settle(results: list[_Done]) -> None:
     if len(results) > _MOST_AT_ONCE:
         # Whoever is woken does something: in between the loop looks after everybody else.
         results[0][0].loop.call_soon(_settle, results[_MOST_AT_ONCE:])
@@ -253,9 +386,18 @@ def _settle(results: list[tuple[_Write, Any, BaseException | None]]) -> None:
 def _is_away(error: SQLAlchemyError) -> bool:
     if not isinstance(error, DBAPIError):
         return False
-    code = getattr(error.orig, "sqlstate", None)
+    code = _code(error)
     is_lost = isinstance(error, sqlalchemy.exc.OperationalError) and code is None
     return error.connection_invalidated or is_lost or (code or "").startswith(_AWAY)
+
+
+def _code(error: SQLAlchemyError) -> str | None:
+    code = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return code if isinstance(code, str) else None
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _may_pass(error: DBAPIError) -> bool:

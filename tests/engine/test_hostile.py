@@ -22,7 +22,7 @@ from sandbox_process import Sandbox
 from witness import assert_files, leases_end, ledger, submissions
 
 from seedream_tasks.core.errors import LedgerMismatch
-from seedream_tasks.ledger.rescue import other_folder
+from seedream_tasks.ledger.rescue import private_folder
 
 ACCEPTED = Moment("submit", "after")  # the gateway has taken it, and nobody has written that down
 # Small files still fit, a ledger does not: what is written beyond fails, whatever the file.
@@ -128,9 +128,9 @@ def test_a_full_ledger_disk_after_the_acceptance_keeps_it_elsewhere(
     assert f"task_id='{entry['task_id']}'" in ended.said
     (place / "filler").unlink(missing_ok=True)
     if deed[0] == "fill":
-        assert_fault(ended, "LedgerFault", "full", str(other_folder()))
+        assert_fault(ended, "LedgerFault", "full", str(private_folder()))
         assert_finishes(gateways, catalog, tmp_path / "a", options["ledger"], archived=1)
-        assert not list(other_folder().glob("*.jsonl"))
+        assert not list(private_folder().glob("*.jsonl"))
     else:
         # Not a byte anywhere: it is unknown until somebody reads the line, which says what to type.
         assert_fault(ended, "LedgerFault", f"--as paid --task-id {entry['task_id']}")

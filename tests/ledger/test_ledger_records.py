@@ -68,6 +68,8 @@ def may_follow(name: str, state: AttemptState) -> bool:
         return state is AttemptState.DELIVERED or (name == "archived" and state is AttemptState.EXPIRED)
     if state is AttemptState.DELIVERED:
         return False  # only what becomes of its pictures can end it: see test_a_late_no_does_not_take_back_...
+    if name in ("failed", "cancelled") and state in (AttemptState.INTENT, AttemptState.UNKNOWN):
+        return False  # a task that fails was accepted: what is refused at submit is `refused`
     return to in FOLLOWS[state] and (name, state) not in OLD_NEWS
 
 
