@@ -14,7 +14,18 @@ clean_loggers(LOGGERS)
 
 if TYPE_CHECKING:
     from .catalog.manifest import read_manifest
-    from .core.errors import IncompleteRun, InputError, SeedreamError
+    from .core.errors import (
+        GatewayRefused,
+        IncompleteRun,
+        InputError,
+        NoGateway,
+        NoPrice,
+        NotBought,
+        NothingArchived,
+        NothingDelivered,
+        OverCap,
+        SeedreamError,
+    )  # fmt: skip
     from .core.jobs import Job, Reference
     from .orchestration.blocks import SeedreamGateway, SeedreamLedger
     from .orchestration.collecting import collect_images
@@ -25,9 +36,16 @@ if TYPE_CHECKING:
 
 # Loaded when they are asked for: Prefect takes seconds to import, and most of the command line does without it.
 _PLACES = {
+    "GatewayRefused": "core.errors",
     "IncompleteRun": "core.errors",
     "InputError": "core.errors",
     "Job": "core.jobs",
+    "NoGateway": "core.errors",
+    "NoPrice": "core.errors",
+    "NotBought": "core.errors",
+    "NothingArchived": "core.errors",
+    "NothingDelivered": "core.errors",
+    "OverCap": "core.errors",
     "Reference": "core.jobs",
     "SeedreamError": "core.errors",
     "SeedreamGateway": "orchestration.blocks",
@@ -47,9 +65,16 @@ _PLACES = {
 }
 
 __all__ = [
+    "GatewayRefused",
     "IncompleteRun",
     "InputError",
     "Job",
+    "NoGateway",
+    "NoPrice",
+    "NotBought",
+    "NothingArchived",
+    "NothingDelivered",
+    "OverCap",
     "Reference",
     "SeedreamError",
     "SeedreamGateway",

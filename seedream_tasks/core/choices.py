@@ -5,7 +5,7 @@ for the next job of which they would say the same.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from .capabilities import Capability
@@ -59,7 +59,7 @@ class Choices:
         if kind not in self._kept:
             if len(self._kept) >= _KINDS:
                 self._kept.clear()
-            self._kept[kind] = self._choose(replace(job, prompt="")), self._longest(job)
+            self._kept[kind] = self._choose(job.having(prompt="")), self._longest(job)
         choice, longest = self._kept[kind]
         return choice if longest is None or len(job.prompt) <= longest else self._choose(job)
 
@@ -75,7 +75,7 @@ class Choices:
     def _longest(self, job: Job) -> int | None:
         """The longest prompt that every gateway takes, in characters; None: any."""
         rooms = [
-            row.prompt_chars.value - prompt_length(replace(job, prompt=""), row)
+            row.prompt_chars.value - prompt_length(job.having(prompt=""), row)
             for row in self._rows(job).values()
             if row.prompt_chars
         ]

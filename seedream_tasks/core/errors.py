@@ -13,6 +13,14 @@
     │   ├── OverCap                the reservation does not fit under a cap
     │   └── AttemptMoved           the attempt is no longer in a state that this record may follow
     │       └── UnknownAttempt     the ledger has no such attempt: another copy of it is in its place, or it was never claimed
+
+
+    ├── NotBought                  nothing could be bought of a single job
+    │   ├── NoGateway              no gateway of this run can do it, or those that can are out
+    │   ├── NoPrice                no source prices it
+    │   └── GatewayRefused         the gateways that were asked said no
+    ├── NothingDelivered           none of the attempts that were waited for gave an image
+    ├── NothingArchived            none of the attempts has an image in the archive
     ├── LedgerFault                the ledger cannot be read or written
     ├── ArchiveFault               the archive cannot be read or written
     ├── UndecodableImage           a paid picture's bytes are not a picture
@@ -139,6 +147,42 @@ class UnknownAttempt(AttemptMoved):
     """The ledger has no such attempt, or not its images. Facts: attempt_id, state (None)."""
 
     code = "unknown_attempt"
+
+
+class NotBought(SeedreamError):
+    """Nothing could be bought of a single job; `OverCap` where a cap was in the way. Facts: row_key, shot."""
+
+    code = "not_bought"
+
+
+class NoGateway(NotBought):
+    """No gateway of this run can do the job, or those that can are out."""
+
+    code = "no_gateway"
+
+
+class NoPrice(NotBought):
+    """No source prices the job at a gateway that can do it."""
+
+    code = "no_price"
+
+
+class GatewayRefused(NotBought):
+    """The gateways that were asked refused the job. Facts: also error_code."""
+
+    code = "gateway_refused"
+
+
+class NothingDelivered(SeedreamError):
+    """None of the attempts that were waited for gave an image. Facts: attempt_ids."""
+
+    code = "nothing_delivered"
+
+
+class NothingArchived(SeedreamError):
+    """None of the attempts has an image in the archive. Facts: attempt_ids."""
+
+    code = "nothing_archived"
 
 
 class LedgerFault(SeedreamError):

@@ -4,7 +4,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -62,7 +62,11 @@ class JobName:
 
 @dataclass(frozen=True)  # without slots: what is computed from the fields is kept
 class Job:
-    """What is asked for, wherever it is bought."""
+    """What is asked for, wherever it is bought.
+
+    `Job(...)` checks every field as a shot's fields are checked, and raises InputError naming the field and its limit.
+    `references` may be links, paths (relative ones below the working folder), bytes or `Reference`.
+    """
 
     row_key: str
     shot: str
@@ -85,6 +89,37 @@ class Job:
         int, ...
     ] = ()  # only these of the n are wanted: the others stand already, from an earlier job; empty: all
     output: Output | None = None  # a further file made of each picture
+
+    def __post_init__(self) -> None:
+        from .asked import checked_fields
+
+        self.__dict__.update(checked_fields(self._fields()))
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], shot: Any, key: str | None = None) -> "Job":
+        """The job that a row (cells by column) and a shot (its fields, or a `Shot`) make, as a catalog's row would.
+
+        `key`: the column that identifies the row; default: sku, id or handle. Raises InputError; a RowError where it is the row
+        that does not fit, also where the shot's `when` is false for it.
+        """
+        from .asked import job_of_row
+
+        return cls(**job_of_row(row, shot, key))
+
+    @classmethod
+    def made(cls, **values: Any) -> "Job":
+        """A job of checked fields: the engine's own way, which checks nothing again."""
+        job = object.__new__(cls)
+        job.__dict__.update(_DEFAULTS, gateway_options={})
+        job.__dict__.update(values)
+        return job
+
+    def having(self, **changes: Any) -> "Job":
+        """The same job with other checked fields."""
+        return self.made(**{**self._fields(), **changes})
+
+    def _fields(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _FIELDS}
 
     @cached_property
     def name(self) -> "JobName":
@@ -138,7 +173,7 @@ class Job:
 
     def as_json(self) -> str:
         """The whole job as it stands in the frozen run."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values = self._fields()
         values["references"] = [asdict(each) for each in self.references]
         values["output"] = None if self.output is None else asdict(self.output)
         return _AS_FROZEN.encode(values)
@@ -152,7 +187,11 @@ class Job:
         values["slots"] = tuple(values["slots"])
         if values["output"] is not None:
             values["output"] = Output(**values["output"])
-        return cls(**values)
+        return cls.made(**values)
+
+
+_FIELDS = tuple(each.name for each in fields(Job))
+_DEFAULTS = {each.name: each.default for each in fields(Job) if each.default is not MISSING}
 
 
 def job_key(row_key: str, shot: str, fingerprint: str) -> str:

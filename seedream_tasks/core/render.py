@@ -95,7 +95,7 @@ def build_job(row_key: str, shot: str, fields: Mapping[str, Any]) -> Job:
             "an edit needs at least one reference, and this row has none", field="references", error_code="no_reference"
         )
     pixels = values.get("pixels")
-    return Job(
+    return Job.made(
         row_key=row_key,
         shot=shot,
         model=values["model"],

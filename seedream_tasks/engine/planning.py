@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -250,7 +250,7 @@ class Planner:
                     draft.unreachable = True
                     draft.warnings = ("reference_unreachable",)
             else:
-                draft.job = replace(draft.job, references=tuple(resolved))
+                draft.job = draft.job.having(references=tuple(resolved))
 
     # Against each other, the gateways and the ledger
 

@@ -6,7 +6,7 @@ so a record may be made of several jobs, each with the slots it is to fill; ever
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -49,7 +49,7 @@ def rework(connection: Connection, base: Job, retry: Collection[str] = ()) -> Re
         part.wants = tuple(slot for want in wants for slot in want.slots)
     # The job that is to be bought speaks for the record, else the one asked for last.
     first, *others = sorted(parts.values(), key=lambda part: (bool(part.wants), part.take, part.slots), reverse=True)
-    jobs = [replace(part.job, slots=tuple(part.slots)) for part in (first, *others)]
+    jobs = [part.job.having(slots=tuple(part.slots)) for part in (first, *others)]
     return Rework(jobs[0], first.take, tuple(jobs[1:]), tuple(slot for part in others for slot in part.wants))
 
 
@@ -70,7 +70,7 @@ class _Walk:
                 return job, take
             take += 1
             edition = f"{self._base.edition}-rejected-{take}" if self._base.edition else f"rejected-{take}"
-            job = replace(self._base, prompt=rejected[slot] or job.prompt, edition=edition)
+            job = self._base.having(prompt=rejected[slot] or job.prompt, edition=edition)
 
     def view(self, job: Job) -> JobView:
         """What the ledger knows of a job."""

@@ -1,8 +1,11 @@
 """Single jobs in anyone's flow: submit, wait, archive. One path, whether it is called as tasks or through a gateway's block."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.blocks.abstract import JobRun
@@ -10,13 +13,24 @@ from prefect.runtime import flow_run
 from sqlalchemy import Connection
 
 from ..core.advice import advice
-from ..core.errors import SeedreamError
-from ..core.jobs import Job
+from ..core.errors import (
+    GatewayRefused,
+    NoGateway,
+    NoPrice,
+    NotBought,
+    NothingArchived,
+    NothingDelivered,
+    OverCap,
+    SeedreamError,
+)  # fmt: skip
+from ..core.jobs import Job, Reference
 from ..core.money import dollars
-from ..core.states import AttemptState, RecordStatus
+from ..core.preflight import obstacles
+from ..core.states import AttemptState, Reason, RecordStatus
 from ..engine.freezing import Request
 from ..engine.settings import amount
 from ..ledger import archives, views
+from ..media.places import scheme
 from .access import Access, access_by, place_of, to_hand_on
 from .session import RunSettings, Session, session
 
@@ -51,19 +65,54 @@ async def settings_for(
 
 
 async def submit(job: Job, run_id: str, settings: RunSettings, access: Access | None = None) -> list[str]:
-    """Buy what is not bought yet of a job; returns the ids of its attempts that are live or hold its pictures."""
+    """Buy what is not bought yet of a job; returns the ids of its attempts that are live or hold its pictures.
+
+    Raises OverCap, NoGateway, NoPrice, GatewayRefused or NotBought where there are none, and ReferenceFault.
+    """
     async with session(run_id, settings, access) as run:
+        job = await _with_references(run, job)
+        _check_gateways(run, job)
         await run.begin()
-        return await (await run.engine()).submit(job)
+        attempt_ids = await (await run.engine()).submit(job)
+        if not attempt_ids:
+            raise await _why_not(run, job)
+    return attempt_ids
+
+
+async def _with_references(run: Session, job: Job) -> Job:
+    """The job with its references looked at, as far as nobody has: their bytes are part of what is bought."""
+    if all(each.sha256 for each in job.references):
+        return job
+
+    def look() -> tuple[Reference, ...]:
+        return tuple(each if each.sha256 else run.references.checked(_located(each)) for each in job.references)
+
+    return job.having(references=await asyncio.to_thread(look))
+
+
+def _located(reference: Reference) -> Reference:
+    """A relative path is one below the working folder."""
+    if scheme(reference.uri) or reference.uri.startswith("data:"):
+        return reference
+    return replace(reference, uri=str(Path(reference.uri).absolute()))
+
+
+def _check_gateways(run: Session, job: Job) -> None:
+    """Raises NoGateway, with each gateway's limit, where none of this run can do the job."""
+    against = {name: obstacles(job, rows[job.model]) for name, rows in run.capabilities.items() if job.model in rows}
+    if all(against.values()):
+        names = ", ".join(run.capabilities)
+        said = "; ".join(str(found[0]) for found in against.values()) or f"none of {names} sells {job.model}"
+        raise NoGateway(f"{job.row_key} {job.shot} is not bought: {said}", row_key=job.row_key, shot=job.shot)
 
 
 async def wait(attempt_ids: list[str], run_id: str, settings: RunSettings, access: Access | None = None) -> list[str]:
-    """Follow attempts until the gateway is done with them; returns those that delivered. Raises SeedreamError for none."""
+    """Follow attempts until the gateway is done with them; returns those that delivered. Raises NothingDelivered for none."""
     async with session(run_id, settings, access) as run:
         delivered = await (await run.engine()).wait(attempt_ids)
-        if attempt_ids and not delivered:
-            raise SeedreamError(
-                f"none of these attempts delivered a picture: {await _ends(run, attempt_ids)}", code="nothing_delivered"
+        if not delivered:
+            raise NothingDelivered(
+                f"none of these attempts delivered a picture: {await _ends(run, attempt_ids)}", attempt_ids=attempt_ids
             )
     return delivered
 
@@ -71,18 +120,26 @@ async def wait(attempt_ids: list[str], run_id: str, settings: RunSettings, acces
 async def archive_pictures(
     attempt_ids: list[str], run_id: str, settings: RunSettings, access: Access | None = None
 ) -> list[str]:
-    """Copy and verify what these attempts delivered; returns the URIs of the archived pictures, in the order of the attempts."""
+    """Copy and verify what these attempts delivered; returns the URIs of the archived pictures, in the order of the attempts.
+
+    Raises NothingArchived for none.
+    """
     async with session(run_id, settings, access) as run:
         await (await run.engine()).archive(attempt_ids)
         found = await run.around.ledger.read(
             lambda connection: [each for one in attempt_ids for each in views.pictures_of(connection, one)]
         )
         places = await run.around.ledger.read(archives.places)
-    return [f"{places.get(name, name)}/{path}" for each in found for name, path in each.copies.items()]
+        uris = [f"{places.get(name, name)}/{path}" for each in found for name, path in each.copies.items()]
+        if not uris:
+            raise NothingArchived(f"no picture is archived: {await _ends(run, attempt_ids)}", attempt_ids=attempt_ids)
+    return uris
 
 
 async def _ends(run: Session, attempt_ids: Sequence[str]) -> str:
     """How these attempts stand, and what to do about it."""
+    if not attempt_ids:
+        return "there are none"
     found = await run.around.ledger.read(lambda connection: views.attempts_by_id(connection, attempt_ids))
     return "; ".join(_end(each) for each in found)
 
@@ -115,19 +172,14 @@ class SeedreamImages(JobRun[list[str]]):
         self._access = access
 
     async def wait_for_completion(self) -> None:  # type: ignore[override] # Prefect declares a Logger, and returns none either
-        """Wait until the gateway is done, at most as long as `trigger` was told. Raises SeedreamError when no picture comes;
+        """Wait until the gateway is done, at most as long as `trigger` was told. Raises NothingDelivered when no picture comes;
         what is still running then is taken up by whoever asks next.
         """
         await wait(self.attempt_ids, self.run_id, self._settings, self._access)
 
     async def fetch_result(self) -> list[str]:
-        """Copy the pictures into the archive, verified; returns their URIs. Raises SeedreamError while there are none."""
-        uris = await archive_pictures(self.attempt_ids, self.run_id, self._settings, self._access)
-        if not uris:
-            async with session(self.run_id, self._settings, self._access) as run:
-                ends = await _ends(run, self.attempt_ids)
-            raise SeedreamError(f"no picture is archived: {ends}", code="nothing_archived")
-        return uris
+        """Copy the pictures into the archive, verified; returns their URIs. Raises NothingArchived while there are none."""
+        return await archive_pictures(self.attempt_ids, self.run_id, self._settings, self._access)
 
 
 async def trigger(
@@ -145,19 +197,28 @@ async def trigger(
     access = access_by({name: block}, prices)
     run_id = own_run_id()
     attempt_ids = await submit(job, run_id, settings, access)
-    if not attempt_ids:
-        async with session(run_id, settings, access) as run:
-            why = await _why_not(run, job)
-        raise SeedreamError(f"{job.row_key} {job.shot} is not bought: {why}", code="not_bought", row_key=job.row_key)
     return SeedreamImages(attempt_ids, run_id, settings, access)
 
 
-async def _why_not(run: Session, job: Job) -> str:
-    def look(connection: Connection) -> str:
+_BY_REASON: dict[str, type[SeedreamError]] = {
+    Reason.OVER_CAP: OverCap,
+    Reason.NO_PRICE: NoPrice,
+    Reason.NO_GATEWAY: NoGateway,
+    Reason.GATEWAY_UNUSABLE: NoGateway,
+}
+
+
+async def _why_not(run: Session, job: Job) -> SeedreamError:
+    def look(connection: Connection) -> SeedreamError:
+        names = {"row_key": job.row_key, "shot": job.shot}
+        what = f"{job.row_key} {job.shot} is not bought: "
         put_off = views.admissions_of(connection, run.run_id, [job.job_key]).get(job.job_key)
         if put_off is not None:
-            return f"{put_off.message}: {advice(RecordStatus.DEFERRED, put_off.reason, None)}"
+            why = f"{put_off.message}: {advice(RecordStatus.DEFERRED, put_off.reason, None)}"
+            return _BY_REASON.get(put_off.reason, NotBought)(what + why, **names)
         tried = views.job_views(connection, [job.job_key])[job.job_key].attempts
-        return _end(tried[-1]) if tried else "its gateway is out"
+        if not tried:
+            return NoGateway(f"{what}its gateway is out", **names)
+        return GatewayRefused(what + _end(tried[-1]), error_code=tried[-1].error_code, **names)
 
     return await run.around.ledger.read(look)

@@ -121,7 +121,8 @@ async def submit_job(
 ) -> list[str]:
     """Buy what is not bought yet of one job; returns the ids of its attempts that are live or hold its pictures.
 
-    `job` has its references resolved to sha256; ledger, gateways, caps and prices as for `catalog_images`.
+    Ledger, gateways, caps and prices as for `catalog_images`. Raises OverCap, NoGateway, NoPrice, GatewayRefused or NotBought
+    when nothing could be bought.
     """
     settings = await settings_for(archive, ledger, gateways, prices, max_usd, 0.0)
     return await submit(job, own_run_id(), settings)
@@ -142,7 +143,7 @@ async def wait_for_job(
     gateways: list[str] | None = None,
     wait_s: float = 1800.0,
 ) -> list[str]:
-    """Follow attempts until the gateway is done with them; returns those that delivered. Raises SeedreamError for none."""
+    """Follow attempts until the gateway is done with them; returns those that delivered. Raises NothingDelivered for none."""
     settings = await settings_for(archive, ledger, gateways, None, None, wait_s)
     return await wait(attempt_ids, own_run_id(), settings)
 
@@ -161,6 +162,6 @@ async def archive_job(
     ledger: str | None = None,
     gateways: list[str] | None = None,
 ) -> list[str]:
-    """Copy and verify what these attempts delivered; returns the URIs of the archived pictures."""
+    """Copy and verify what these attempts delivered; returns the URIs of the archived pictures, or raises NothingArchived."""
     settings = await settings_for(archive, ledger, gateways, None, None, 1800.0)
     return await archive_pictures(attempt_ids, own_run_id(), settings)

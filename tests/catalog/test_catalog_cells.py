@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedream_tasks.catalog.cells import cell_text
+from seedream_tasks.core.cells import cell_text
 
 TABLE = [
     # missing

@@ -187,10 +187,10 @@ def test_a_new_model_version_is_one_more_row() -> None:
         outputs_per_call=Limit(4, "a page that does not exist yet"),
         outputs_per_text_call=Limit(4, "a page that does not exist yet"),
     )
-    job = Job("p1", "hero", "seedream-9.9", "generate", "A lamp", tier="4K", n=9)
+    job = Job("p1", "hero", SEEDREAM_45, "generate", "A lamp", tier="4K", n=9).having(model="seedream-9.9")
     assert obstacles(job, newer) == []
     assert pictures_per_call(job, newer) == 4
-    assert [each.limit for each in obstacles(replace(job, tier="2K"), newer)] == ["tier"]
+    assert [each.limit for each in obstacles(job.having(tier="2K"), newer)] == ["tier"]
     price = replace(next(each for each in PRICES if each.gateway == "evolink"), model="seedream-9.9")
     book = PriceBook([*PRICES, price])
     assert book.row("evolink", "seedream-9.9", "4K") == price

@@ -46,7 +46,7 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     "references": [{"references": given} for given in ((PHOTO,), (PHOTO,) * 15, (replace(PHOTO, public=False),))],
 }
 ALIKE = [
-    replace(BASE, prompt="x" * length, **change)
+    BASE.having(prompt="x" * length, **change)
     for length in LENGTHS
     for several in CHANGES.values()
     for change in several

@@ -149,7 +149,7 @@ def test_a_tidy_prompt_is_stable(text: str) -> None:
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 JOBS = st.builds(
-    Job,
+    Job.made,
     row_key=NAMES,
     shot=st.from_regex(r"\A[a-z0-9-]{1,40}\Z"),
     model=st.sampled_from(["seedream-4.5", "seedream-4.0"]),

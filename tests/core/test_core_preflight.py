@@ -15,7 +15,7 @@ GCCAI, GETIMG, APIIN = (BY_OFFER[name, SEEDREAM_45] for name in ("gccai", "getim
 
 def job(**fields: Any) -> Job:
     """A plain job with some fields of its own."""
-    return replace(Job("p1", "hero", SEEDREAM_45, "generate", "A lamp"), **fields)
+    return Job("p1", "hero", SEEDREAM_45, "generate", "A lamp").having(**fields)
 
 
 def photo(uri: str = "https://shop.example/lamp.jpg", **measures: Any) -> Reference:

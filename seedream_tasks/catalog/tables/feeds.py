@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from ...core.cells import cell_text
 from ...core.errors import InputError
-from ..cells import cell_text
 from .rows import MOST_CELL_CHARACTERS, Facts, Row, Table, named, text_schema, unfit
 from .sources import Source
 from .xml_stream import XmlStream

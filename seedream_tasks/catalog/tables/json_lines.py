@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from ...core.cells import cell_text
 from ...core.errors import InputError
-from ..cells import cell_text
 from .encodings import bounded_lines, read_text
 from .rows import MOST_LINE_CHARACTERS, Facts, Row, Table, named, text_schema, unfit
 from .sources import Source

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...core.cells import cell_text
 from ...core.errors import InputError
-from ..cells import cell_text
 from .rows import Facts, Row, Table, named, unfit
 from .sources import Source
 

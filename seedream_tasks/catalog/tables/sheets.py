@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
+from ...core.cells import cell_text
 from ...core.errors import InputError
 from ...core.names import BadCell
-from ..cells import cell_text
 from .headers import SAMPLE_ROWS, Line, find_header, is_clear, looks_like_data, stated_header, told
 from .number_formats import Zeros
 from .rows import Facts, Row, Table, named, text_schema, unfit

@@ -13,9 +13,8 @@ import json
 import math
 from datetime import date, datetime, time
 from decimal import Decimal
+from numbers import Rational, Real
 from typing import Any
-
-import numpy as np
 
 
 def cell_text(value: Any) -> str:
@@ -28,8 +27,8 @@ def cell_text(value: Any) -> str:
         return str(value)
     if isinstance(value, float):
         return "" if math.isnan(value) else float.__repr__(value)
-    if isinstance(value, np.floating):  # float32 keeps its own shortest text
-        return "" if np.isnan(value) else str(value)
+    if isinstance(value, Real) and not isinstance(value, Rational):  # NumPy's float32 keeps its own shortest text
+        return "" if value != value else str(value)
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):
