@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from shlex import quote
 
-from ..catalog.frozen import frozen_path
-from ..catalog.manifest import manifest_path
 from ..core.errors import ArchiveFault, LedgerBehind, LedgerFault
 from ..ledger import archives, facts
 from ..ledger.store import Ledger, shown_url
@@ -28,6 +26,8 @@ logger = logging.getLogger("seedream_tasks.engine")
 RENEW_EVERY_S = 45.0
 _AT_ONCE = 16
 _NAMED = 5
+# Without one of these, or a mark, a folder is not a run's.
+_LEFT = frozenset({"jobs.parquet", "manifest.parquet"})
 # What a mark that cannot be read states: it may have said anything.
 UNREADABLE = 2**62
 
@@ -115,11 +115,7 @@ def _read(archive: Archive, run_id: str) -> Mark | None:
 
 def left_by_runs(archive: Archive, run_ids: Collection[str], marks: Mapping[str, Mark]) -> list[str]:
     """Those of these folders that a run has left something in: it began to buy, or might have. Raises ArchiveFault."""
-    return [
-        run_id
-        for run_id in run_ids
-        if run_id in marks or archive.exists(frozen_path(run_id)) or archive.exists(manifest_path(run_id))
-    ]
+    return [run_id for run_id in run_ids if run_id in marks or not _LEFT.isdisjoint(archive.names_in(f"runs/{run_id}"))]
 
 
 def check(ledger: Ledger, archive: Archive, run_ids: Collection[str]) -> None:

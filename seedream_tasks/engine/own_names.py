@@ -45,11 +45,17 @@ def take_in_named(ledger: Ledger, archive: Archive, simulated: bool, done: Rebui
     prices = PriceBook.for_run(simulated)
     keeper = Keeper(archive)
     run_id = ledger.read_now(lambda connection: found.newest_run(connection, archive.name)) or ""
+    strange = [image.path for image in unknown if image.of_job not in jobs]
+    if strange:
+        logger.warning(
+            "%s images are of no job that is known, such as %s: they stay as they are",
+            len(strange),
+            archive.uri(strange[0]),
+        )
     for image in unknown:
         job = jobs.get(image.of_job)
         stored = None if job is None else verified(keeper, image.path)
         if job is None or stored is None:
-            logger.warning("%s is of no job that is known, or is damaged: it stays as it is", archive.uri(image.path))
             continue
         usd = dearest(prices, job.model, job.tier)
         more = ledger.write_now(

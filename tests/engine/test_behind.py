@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from crashing import Moment, Runs
 from runs import Ran, products, run
 from sandbox_process import Sandbox
-from witness import PRICE, ledger, ledger_money, submissions
+from witness import PRICE, leases_end, ledger, ledger_money, submissions
 
 from seedream_tasks.cli.ledger import ledger as ledger_commands
 from seedream_tasks.cli.plan import plan as plan_command
@@ -458,3 +458,54 @@ def test_nobody_looks_into_an_archive_that_no_other_run_has_used(
     assert looked == []
     run(products(tmp_path / "c.csv", 5), archive, gateways=["evolink"])
     assert sorted(looked) == ["images/p3", "images/p4"]
+
+
+def test_a_run_renews_its_mark_while_it_buys(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only at its beginning and its end: what a copy of the ledger lacks of a long run is told by the mark."""
+    assert 0 < marks.RENEW_EVERY_S < 60
+    monkeypatch.setattr(marks, "RENEW_EVERY_S", 0.02)
+    archive = tmp_path / "a"
+    first = run(products(tmp_path / "c.csv", 1), archive, gateways=["evolink"])
+    place = locations(str(archive), None, simulated=False)
+    store = open_pair(place, create=False)
+
+    def number() -> int:
+        return int(json.loads((archive / marks.mark_path(first.run_id)).read_text())["number"])
+
+    async def buys() -> None:
+        async with marks.marking(store, place.archive, first.run_id):
+            before = number()
+            await store.write(lambda connection: None)
+            async with asyncio.timeout(20):
+                while number() <= before:  # noqa: ASYNC110 - a file says it
+                    await asyncio.sleep(0.01)
+
+    try:
+        asyncio.run(buys())
+    finally:
+        store.close()
+
+
+def test_a_ledger_from_the_middle_of_a_run_that_was_killed(
+    gateways: Sandbox, processes: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows the run and some of its attempts; no manifest says the rest: what may have been paid is unknown, not free."""
+    monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "1")
+    catalog, archive = products(tmp_path / "c.csv", 5), tmp_path / "a"
+    options: dict[str, Any] = {"gateways": ["evolink"], "run_id": "killed"}
+    assert processes.one(catalog, archive, Moment("copy", "after", 1), **options) == -signal.SIGKILL
+    leases_end(archive)
+    aside = backup(archive)
+    assert processes.one(catalog, archive, Moment("copy", "after", 2), **options) == -signal.SIGKILL
+    restore(archive, aside)
+    assert_refused(catalog, archive, "killed")
+    done = merged(archive)
+    assert done.runs == 0
+    assert done.unknown >= 1
+    bought = submissions(gateways)
+    again = run(catalog, archive, gateways=["evolink"])
+    assert submissions(gateways) == bought
+    assert set(again.statuses()) <= {"archived", "unknown"}
+    assert_law(gateways, archive)
