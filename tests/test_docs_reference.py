@@ -51,6 +51,22 @@ def test_every_command_and_option_is_documented(words: str, command: click.Comma
         assert any(f"`{name}" in text for name in names), f"{words}: {names}"
 
 
+@pytest.mark.parametrize(
+    ("words", "command"), commands(seedream), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_help_says_what_holds_without_an_option(words: str, command: click.Command) -> None:
+    """`--help` names the default of each option, and so does docs/commands.md."""
+    text = section("commands.md", f"seedream {words}")
+    for option in command.params:
+        if not isinstance(option, click.Option) or option.hidden or option.required:
+            continue
+        told = option.get_help_record(click.Context(command))
+        assert told is not None
+        assert "default: " in told[1].lower(), f"{words} {option.opts[0]}: {told[1]}"
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| `{option.opts[0]}")]
+        assert "default: " in line.lower(), line
+
+
 def test_every_setting_is_documented() -> None:
     """Each environment variable that the code reads stands in docs/gateways.md."""
     text = (DOCS / "gateways.md").read_text("utf-8")

@@ -16,8 +16,8 @@ from .telling import print_json, say
 
 
 @click.command()
-@click.option("--state", metavar="STATE", help="Only attempts in this state.")
-@click.option("--run", "run_id", metavar="ID", help="Only attempts of this run.")
+@click.option("--state", metavar="STATE", help="Only attempts in this state. Default: all.")
+@click.option("--run", "run_id", metavar="ID", help="Only attempts of this run. Default: of all.")
 @options.places
 @options.as_json
 def attempts(state: str | None, run_id: str | None, archive: str | None, ledger: str | None, json_: bool) -> int:

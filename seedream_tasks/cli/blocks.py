@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 
-import click
-
 from ..core.pricing import PriceRow
 from ..engine.settings import Gateways, configured, read_prices
 
@@ -26,9 +24,9 @@ def access(words: Sequence[str], sandbox: bool = False, prices: str | None = Non
     return Gateways(tuple(found.accounts), found.accounts, embedded=False, asked_for_sandbox=False), list(found.prices)
 
 
-def ledger_url(context: click.Context, parameter: click.Parameter, word: str | None) -> str | None:
+def ledger_url(word: str) -> str | None:
     """The URL that --ledger means. Raises ConfigurationError."""
-    if word is None or not word.startswith(_LEDGER):
+    if not word.startswith(_LEDGER):
         return word
     from ..orchestration.access import ledger_url
 

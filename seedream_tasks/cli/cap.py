@@ -21,8 +21,10 @@ def cap() -> None:
 
 @cap.command("set")
 @click.argument("usd")
-@click.option("--gateway", metavar="NAME", help="Only at this gateway; default: over all.")
-@click.option("--zone", default="UTC", metavar="ZONE", help="Whose midnight ends the day, as in Europe/Berlin.")
+@click.option("--gateway", metavar="NAME", help="Only at this gateway. Default: over all.")
+@click.option(
+    "--zone", default="UTC", show_default=True, metavar="ZONE", help="Whose midnight ends the day, as in Europe/Berlin."
+)
 @options.places
 @options.as_json
 def set_cap(usd: str, gateway: str | None, zone: str, archive: str | None, ledger: str | None, json_: bool) -> int:

@@ -14,7 +14,9 @@ from .telling import in_lines, print_json, say
 
 
 @click.command()
-@options.gateway("Ask with this account's key, a name or a block: seedream-gateway/NAME; may be repeated.")
+@options.gateway(
+    "Ask with this account's key, a name or a block: seedream-gateway/NAME; may be repeated. Default: all that are configured."
+)
 @options.places
 @options.as_json
 def collect(gateway: tuple[str, ...], archive: str | None, ledger: str | None, json_: bool) -> int:

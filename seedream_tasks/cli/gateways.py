@@ -19,7 +19,9 @@ from .telling import print_json, say
 
 
 @click.command()
-@click.option("--prices", metavar="FILE", help="Price file (YAML) above the built-in prices.")
+@click.option(
+    "--prices", metavar="FILE", help="Price file (YAML) above the built-in prices. Default: SEEDREAM_PRICES, else none."
+)
 @options.as_json
 def gateways(prices: str | None, json_: bool) -> int:
     """Show capabilities and prices with their sources."""

@@ -23,9 +23,19 @@ def ledger() -> None:
 
 
 @ledger.command()
-@click.option("--archive", "archives", metavar="URI", multiple=True, help="An archive of the ledger; may be repeated.")
+@click.option(
+    "--archive",
+    "archives",
+    metavar="URI",
+    multiple=True,
+    help="An archive of the ledger; may be repeated. Default: SEEDREAM_ARCHIVE, else ./seedream-out.",
+)
 @options.ledger
-@click.option("--merge", is_flag=True, help="Add to the ledger that is there what the archives know and it does not.")
+@click.option(
+    "--merge",
+    is_flag=True,
+    help="Add to the ledger that is there what the archives know and it does not. Default: make a new ledger.",
+)
 @options.as_json
 def rebuild(archives: tuple[str, ...], ledger: str | None, merge: bool, json_: bool) -> int:
     """Restore a lost ledger from its archives, or bring one up to them. What may have been paid for becomes unknown."""
@@ -78,14 +88,16 @@ def migrate(archive: str | None, ledger: str | None, json_: bool) -> int:
 
 @ledger.command()
 @options.places
-@click.option("--yes", is_flag=True, help="Set them aside; without it nothing is touched, and what would go is listed.")
+@click.option("--yes", is_flag=True, help="Set them aside. Default: nothing is touched, and what would go is listed.")
 @click.option(
     "--at-most",
     type=click.IntRange(0),
     metavar="N",
-    help="How many images may go at once; without it a fifth of the archive's.",
+    help="How many images may go at once. Default: a fifth of the archive's.",
 )
-@click.option("--quarantine", is_flag=True, help="Also paid bytes that never were an image of a record.")
+@click.option(
+    "--quarantine", is_flag=True, help="Also paid bytes that never were an image of a record. Default: these stay."
+)
 @options.as_json
 def prune(
     archive: str | None, ledger: str | None, yes: bool, at_most: int | None, quarantine: bool, json_: bool

@@ -15,7 +15,7 @@ from .telling import print_json, say
 
 # Command -> module that holds it. Loaded when it is called: only `run` needs Prefect, which takes seconds to import.
 _COMMANDS = {
-    "run": "seedream_tasks.cli.run",
+    "run": "seedream_tasks.cli.starting",
     "plan": "seedream_tasks.cli.plan",
     "collect": "seedream_tasks.cli.collect",
     "attempts": "seedream_tasks.cli.attempts",

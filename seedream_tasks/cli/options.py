@@ -5,9 +5,15 @@ from typing import Any, TypeVar
 
 import click
 
-from .blocks import ledger_url
-
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _ledger_url(context: click.Context, parameter: click.Parameter, word: str | None) -> str | None:
+    if word is None:
+        return None
+    from .blocks import ledger_url  # what it needs takes a second to import, and a command speaks before that
+
+    return ledger_url(word)
 
 
 def ledger(command: F) -> F:
@@ -15,19 +21,27 @@ def ledger(command: F) -> F:
     return click.option(
         "--ledger",
         metavar="URL",
-        callback=ledger_url,
-        help="Ledger, sqlite:///... or postgresql://..., or a block: seedream-ledger/NAME.",
+        callback=_ledger_url,
+        help="Ledger, sqlite:///... or postgresql://..., or a block: seedream-ledger/NAME. Default: SEEDREAM_LEDGER, else"
+        " ledger.db in a local archive.",
     )(command)
 
 
 def places(command: F) -> F:
     """--archive and --ledger: every command that touches money takes them."""
-    return click.option("--archive", metavar="URI", help="Where the pictures are kept.")(ledger(command))
+    return click.option(
+        "--archive",
+        metavar="URI",
+        help="Where the images are kept, a folder or s3://... and the like. Default: SEEDREAM_ARCHIVE, else ./seedream-out, of"
+        " simulated runs ./seedream-sandbox-out.",
+    )(ledger(command))
 
 
 def as_json(command: F) -> F:
     """--json: one object on stdout."""
-    return click.option("--json", "json_", is_flag=True, help="Print one JSON object on stdout.")(command)
+    return click.option(
+        "--json", "json_", is_flag=True, help="Print one JSON object on stdout. Default: lines for people."
+    )(command)
 
 
 def gateway(help: str) -> Callable[[F], F]:  # noqa: A002 - click's word
@@ -41,32 +55,92 @@ def catalog(command: F) -> F:
         [
             click.argument("catalog"),
             click.option(
-                "--shots", metavar="FILE", help="Shot list (YAML). Without it the catalog's columns are the shots."
+                "--shots", metavar="FILE", help="Shot list (YAML). Default: the catalog's own columns are the shots."
             ),
             click.option(
                 "--preset",
                 metavar="NAME",
                 help="How an export is read: shopify, woocommerce, merchant, amazon, magento, prestashop, wix, squarespace or "
-                "bigcommerce. NAME,all also takes what is not for sale.",
-            ),
-            click.option("--key", metavar="COLUMN", help="Column that identifies a row."),
-            click.option(
-                "--header-row", type=click.IntRange(1), metavar="N", help="Line or row that holds the columns' names."
-            ),
-            gateway("Buy only here, a name or a block: seedream-gateway/NAME; may be repeated."),
-            click.option("--model", metavar="NAME", help="seedream-4.5 or seedream-4.0, where a shot does not say."),
-            click.option("--sandbox", is_flag=True, help="Simulate with the embedded sandbox; keys are ignored."),
-            click.option("--prices", metavar="FILE", help="Price file (YAML) above the built-in prices."),
-            click.option("--max-usd", metavar="N", help="Most that this run may spend."),
-            click.option("--max-premium", metavar="FRACTION", help="Most above the cheapest gateway, as a fraction."),
-            click.option("--only", multiple=True, metavar="KEY", help="Buy only for this row key; may be repeated."),
-            click.option("--retry", multiple=True, metavar="WHAT", help="Buy again what is failed, expired or lost."),
-            click.option("--edition", metavar="TEXT", help="Ask for new pictures of unchanged rows under this word."),
-            click.option(
-                "--wait", "wait", type=click.FloatRange(0), default=1800.0, help="Longest wait for a job, in seconds."
+                "bigcommerce. NAME,all also takes what is not for sale. Default: none.",
             ),
             click.option(
-                "--granularity", type=click.Choice(["auto", "row", "chunk"]), default="auto", help="Size of task runs."
+                "--key",
+                metavar="COLUMN",
+                help="Column that identifies a row. Default: the preset's, else sku, id or handle.",
+            ),
+            click.option(
+                "--header-row",
+                type=click.IntRange(1),
+                metavar="N",
+                help="Line or row that holds the columns' names. Default: the first that is not empty.",
+            ),
+            gateway(
+                "Buy only here, a name or a block: seedream-gateway/NAME; may be repeated. Default: all that are configured."
+            ),
+            click.option(
+                "--model",
+                metavar="NAME",
+                help="seedream-4.5 or seedream-4.0, where a shot does not say. Default: seedream-4.5.",
+            ),
+            click.option(
+                "--sandbox",
+                is_flag=True,
+                help="Simulate with the embedded sandbox; keys are ignored. Default: only when no gateway is configured.",
+            ),
+            click.option(
+                "--prices",
+                metavar="FILE",
+                help="Price file (YAML) above the built-in prices. Default: SEEDREAM_PRICES, else the built-in ones alone.",
+            ),
+            click.option(
+                "--max-usd",
+                metavar="N",
+                help="Most that this run may spend, in US dollars. Default: no cap but the standing ones.",
+            ),
+            click.option(
+                "--max-premium",
+                metavar="FRACTION",
+                help="Most above the cheapest gateway, as a fraction (0.1: 10 %). Default: no limit.",
+            ),
+            click.option(
+                "--only", multiple=True, metavar="KEY", help="Buy only for this row key; may be repeated. Default: all."
+            ),
+            click.option(
+                "--limit",
+                type=click.IntRange(1),
+                metavar="N",
+                help="Buy for the first N products that still want something; run it again for the next. Default: all.",
+            ),
+            click.option(
+                "--yes",
+                is_flag=True,
+                help="Buy without asking. Default: a terminal is asked, unless --max-usd is given.",
+            ),
+            click.option(
+                "--retry",
+                multiple=True,
+                metavar="WHAT",
+                help="Buy again what is failed, expired or lost; may be repeated. Default: nothing.",
+            ),
+            click.option(
+                "--edition",
+                metavar="TEXT",
+                help="Ask for new pictures of unchanged rows under this word. Default: none.",
+            ),
+            click.option(
+                "--wait",
+                "wait",
+                type=click.FloatRange(0),
+                default=1800.0,
+                show_default=True,
+                help="Longest wait for a job, in seconds.",
+            ),
+            click.option(
+                "--granularity",
+                type=click.Choice(["auto", "row", "chunk"]),
+                default="auto",
+                show_default=True,
+                help="Size of task runs.",
             ),
         ]
     ):

@@ -6,17 +6,18 @@ import click
 
 from ..catalog.presets import advice, listed
 from ..catalog.tables import stating
+from ..core.errors import InputError
 from ..core.money import dollars
 from ..core.preflight import shown
-from ..core.pricing import PriceBook, quote
-from ..engine.context import known_kind
+from ..core.pricing import quote
+from ..core.secrets import without_secrets
 from ..engine.forecast import Forecast
-from ..engine.freezing import Request, Understood, documented, forecast
-from ..engine.pairing import open_known
+from ..engine.freezing import Request, Understood
 from ..engine.planning import Planned
 from ..engine.settings import amount, locations, retry_words
 from . import options
 from .blocks import access
+from .foreseeing import Wanted
 from .telling import print_json, say
 
 _NAMES_SHOWN = 12
@@ -26,8 +27,17 @@ _NAMES_SHOWN = 12
 @options.catalog
 @options.places
 @options.as_json
-@click.option("--columns", is_flag=True, help="List every name that templates may use, with its column.")
-@click.option("--show", type=click.IntRange(0), default=2, metavar="N", help="Print the first N rendered prompts (2).")
+@click.option(
+    "--columns", is_flag=True, help="List every name that templates may use, with its column. Default: the first few."
+)
+@click.option(
+    "--show",
+    type=click.IntRange(0),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Print the first N rendered prompts.",
+)
 def plan(
     catalog: str,
     shots: str | None,
@@ -43,6 +53,8 @@ def plan(
     max_usd: str | None,
     max_premium: str | None,
     only: tuple[str, ...],
+    limit: int | None,
+    yes: bool,
     retry: tuple[str, ...],
     edition: str | None,
     wait: float,
@@ -55,37 +67,25 @@ def plan(
     catalog = stating(catalog, header=header_row)
     chosen, rows = access(gateway, sandbox, prices)
     place = locations(archive, ledger, chosen.embedded)
-    request = Request(
-        catalog, shots, preset, key, model, edition, only, retry_words(retry), amount(max_premium, "max_premium")
-    )
-    known = open_known(place)
-    try:
-        accounts = None if chosen.embedded else chosen.accounts
-        simulated = known_kind(known, place.archive, accounts) if known is not None else chosen.embedded
-        figures, understood = forecast(
-            request,
-            documented(chosen.names),
-            PriceBook.for_run(simulated, rows),
-            place.archive,
-            known,
-            amount(max_usd, "max_usd"),
-            0 if json_ else show,
-        )
-    finally:
-        if known is not None:
-            known.close()
+    premium = amount(max_premium, "max_premium")
+    request = Request(catalog, shots, preset, key, model, edition, only, retry_words(retry), premium, limit=limit)
+    wanted = Wanted(request, chosen, rows, place, amount(max_usd, "max_usd"))
+    figures, understood, simulated = wanted.foresee(0 if json_ else show)
     for warning in (*understood.warnings, *([figures.shrunk] if figures.shrunk else [])):
         say(f"WARNING {warning}", err=True)
-    if json_:
-        print_json(figures.as_json())
-    else:
+    if not json_:
         _tell_understood(understood, columns)
         for planned in understood.first:
             _tell_prompt(planned)
         for line in understood.refused.lines():
             say(line)
         _tell(figures, simulated)
-    return 0
+    if not figures.jobs and figures.by_status["invalid"]:
+        reason = understood.refused.lines()[0].removeprefix("invalid: ")
+        raise InputError(f"{without_secrets(catalog)}: no row can be planned: {reason}", code="nothing_to_plan")
+    if json_:
+        print_json(figures.as_json())
+    return 3 if figures.by_status["invalid"] else 0
 
 
 def _line(name: str, value: Any) -> None:

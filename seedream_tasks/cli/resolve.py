@@ -30,8 +30,10 @@ _UNDER_WAY = timedelta(seconds=LEASE_S + SYNCHRONOUS_TIMEOUT_S)
 @click.command()
 @click.argument("attempt_ids", nargs=-1, required=True, metavar="ATTEMPT_ID...")
 @click.option("--as", "word", type=click.Choice(["paid", "not-sent", "lost"]), required=True, help="What became of it.")
-@click.option("--task-id", metavar="ID", help="With paid: the task at the gateway, to be followed from now on.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--task-id", metavar="ID", help="With paid: the task at the gateway, to be followed from now on. Default: none."
+)
+@click.option("--yes", is_flag=True, help="Do not ask. Default: a terminal is asked.")
 @options.places
 @options.as_json
 def resolve(

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
 import httpx
 
 from .surroundings import direct_to_this_machine
@@ -42,6 +41,8 @@ if os.environ.get("PREFECT_HOME"):
 from ..catalog.tables import stating  # noqa: E402
 from ..core.errors import SeedreamError  # noqa: E402
 from ..core.money import dollars  # noqa: E402
+from ..core.secrets import without_secrets  # noqa: E402
+from ..engine import stages  # noqa: E402
 from ..engine.buying import is_paying  # noqa: E402
 from ..engine.freezing import Request, check  # noqa: E402
 from ..engine.progress import Happening, Progress, listen  # noqa: E402
@@ -54,11 +55,11 @@ from ..engine.settings import (  # noqa: E402
     verifies_in_full,
 )
 from ..ledger.store import holds_password  # noqa: E402
-from . import options  # noqa: E402
 from .blocks import access  # noqa: E402
+from .foreseeing import Wanted, confirm  # noqa: E402
 from .main import tell  # noqa: E402
 from .output import leave_at_once  # noqa: E402
-from .telling import QUIET, in_a_line, in_lines, print_json, say  # noqa: E402
+from .telling import QUIET, Stages, in_a_line, in_lines, print_json, say  # noqa: E402
 
 _M_ARENA_MAX = -8  # malloc.h
 _LOOK_EVERY_S = 0.5
@@ -66,11 +67,7 @@ _LOOK_EVERY_S = 0.5
 _LEAVE_WITHIN_S = 9.0
 
 
-@click.command()
-@options.catalog
-@options.places
-@options.as_json
-def run(
+def run_catalog(
     catalog: str,
     shots: str | None,
     preset: str | None,
@@ -85,6 +82,8 @@ def run(
     max_usd: str | None,
     max_premium: str | None,
     only: tuple[str, ...],
+    limit: int | None,
+    yes: bool,
     retry: tuple[str, ...],
     edition: str | None,
     wait: float,
@@ -94,7 +93,7 @@ def run(
     """Buy what is new or changed, archive it, and write the manifest."""
     # What can be wrong with the options is said before Prefect is started for them.
     catalog = stating(catalog, header=header_row)
-    chosen, _ = access(gateway, sandbox, prices)
+    chosen, rows = access(gateway, sandbox, prices)
     place = locations(archive, ledger, chosen.embedded)
     if ledger and holds_password(place.ledger_url):
         # What a flow is given stands in Prefect's database and UI; the environment does not.
@@ -102,16 +101,19 @@ def run(
     asks()
     verifies_in_full()
     callback_base()
-    amount(max_usd, "max_usd")
-    check(
-        Request(
-            catalog, shots, preset, key, model, edition, only, retry_words(retry), amount(max_premium, "max_premium")
-        )
-    )
+    cap = amount(max_usd, "max_usd")
+    premium = amount(max_premium, "max_premium")
+    request = Request(catalog, shots, preset, key, model, edition, only, retry_words(retry), premium, limit=limit)
+    say(f"reading {without_secrets(catalog)}", err=True)
+    count = check(request)
     if chosen.embedded and not chosen.asked_for_sandbox:
         say("no gateway is configured: this run is simulated with the embedded sandbox, nothing is charged", err=True)
+    elif not chosen.embedded and cap is None and not yes:
+        confirm(Wanted(request, chosen, rows, place, cap))
+    say("starting Prefect", err=True)
     result = _started(
         json_,
+        count,
         catalog=catalog,
         shots=shots,
         preset=preset,
@@ -124,6 +126,7 @@ def run(
         max_premium=max_premium,
         prices=prices,
         only=list(only) or None,
+        limit=limit,
         retry=list(retry) or None,
         edition=edition,
         wait_s=wait,
@@ -137,13 +140,14 @@ def run(
     return int(result["exit_status"])
 
 
-def _started(as_json: bool, **parameters: Any) -> dict[str, Any]:
+def _started(as_json: bool, rows: int | None, **parameters: Any) -> dict[str, Any]:
     """Run the flow with progress and signals wired; returns its result. Raises SeedreamError.
 
     The flow's event loop runs in a thread: in the main thread Prefect would take SIGTERM for itself and raise in the middle of
     whatever is being recorded.
     """
     stop_listening = listen(_bar() if sys.stderr.isatty() else in_lines)
+    stop_telling = stages.listen(Stages(rows).tell)
     stopping = _Stopping()
     outcome: Future[dict[str, Any]] = Future()
 
@@ -174,6 +178,7 @@ def _started(as_json: bool, **parameters: Any) -> dict[str, Any]:
         for number, handler in before.items():
             signal.signal(number, handler)
         stop_listening()
+        stop_telling()
 
 
 def _share_heaps() -> None:

@@ -78,6 +78,20 @@ def known_kind(ledger: Ledger, archive: Archive, accounts: Mapping[str, Account]
     return ledger.read_now(facts.kind) == facts.SIMULATED
 
 
+async def ask_kind(accounts: Mapping[str, Account], ledger: Ledger | None) -> bool:
+    """What a run with these accounts would be, True for simulated: as the ledger knows, else as they answer. Writes nothing.
+
+    Raises ConfigurationError (key refused, not this gateway).
+    """
+    known = {} if ledger is None else ledger.read_now(facts.known_accounts)
+    kinds = [known[each.name] for each in accounts.values() if each.name in known]
+    async with HttpClients() as http:
+        clients = [GatewayClient(each, http) for each in accounts.values() if each.name not in known]
+        answers = await asyncio.gather(*(_probe(client) for client in clients))
+    kinds += [each.simulated for each in answers if not isinstance(each, str)]
+    return bool(kinds) and all(kinds)
+
+
 async def check_accounts(
     clients: Sequence[GatewayClient], ledger: Ledger, simulated: bool | None
 ) -> tuple[bool, dict[str, str], dict[str, Balance]]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from ..core.money import ZERO, plain
+from ..core.money import ZERO, dollars, plain
 from ..core.states import AttemptState, SlotState
 from .planning import Planned
 from .shrinking import Shrunk
@@ -36,6 +36,26 @@ class Forecast:
     unpriced_jobs: int = 0
     unchecked_references: int = 0
     shrunk: Shrunk | None = None  # the catalog lost most of the last run's products
+
+    @property
+    def records(self) -> int:
+        """All that were counted."""
+        return sum(self.by_status.values())
+
+    def in_words(self, simulated: bool) -> str:
+        """What would be bought, where and for how much, in a line."""
+        images = sum(each.images for each in self.by_gateway.values())
+        if not images:
+            return "nothing to buy"
+        where = ", ".join(
+            f"{each.images} at {name} for {dollars(each.usd)}" for name, each in sorted(self.by_gateway.items())
+        )
+        more = f"; up to {dollars(self.reserved_usd)} is reserved, since sources disagree about a price"
+        return (
+            f"{dollars(self.usd)} for {images} image{'' if images == 1 else 's'} ({where})"
+            + (more if self.reserved_usd != self.usd else "")
+            + (", simulated: nothing is charged" if simulated else "")
+        )
 
     def add(self, planned: Planned) -> str:
         """Count one record; returns its status in the forecast."""

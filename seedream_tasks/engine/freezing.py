@@ -19,6 +19,7 @@ from ..core.secrets import without_secrets
 from ..core.shots import parse_shots
 from ..ledger.store import Ledger
 from ..media.archive import Archive
+from ..media.places import scheme
 from ..media.references import References
 from .forecast import Forecast
 from .planning import Planned, Planner, Wishes, digest
@@ -26,8 +27,11 @@ from .presence import Presence
 from .refusals import Refusals
 from .settings import read_text, references_of
 from .shrinking import LastKeys
+from .stages import enter
 
 logger = logging.getLogger("seedream_tasks.engine")
+
+_TOLD_EVERY = 512  # records
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,12 @@ class Request:
     retry: tuple[str, ...] = ()
     max_premium: Decimal | None = None
     catalog_digest: str | None = None  # sha256 (hex) the catalog must have
+    limit: int | None = None  # products to buy for in this run
 
     def wishes(self) -> tuple[Wishes, str]:
         """The checked wishes and the shot list's text. Raises InputError."""
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"limit is a number of products from 1 on, not {self.limit}", field="limit")
         check_address(self.catalog, "catalog")
         check_address(self.shots or "", "shots")
         defaults: dict[str, Any] = {}
@@ -66,17 +73,21 @@ class Request:
                 only=frozenset(self.only),
                 retry=self.retry,
                 max_premium=self.max_premium,
+                limit=self.limit,
             ),
             text,
         )
 
 
-def check(request: Request) -> None:
-    """Read shot list and catalog header, so that a mistake is told before anything is started for it. Raises InputError."""
+def check(request: Request) -> int | None:
+    """Read shot list and catalog, so that a mistake is told before anything is started for it. Returns the number of rows; None
+    for a catalog elsewhere, which is fetched once only. Raises InputError.
+    """
     wishes, _ = request.wishes()
     references = references_of(request.catalog)
     try:
-        Planner(open_table(request.catalog), wishes, references, {}, PriceBook(()), None, fetch=False)
+        planner = Planner(open_table(request.catalog), wishes, references, {}, PriceBook(()), None, fetch=False)
+        return planner.count() if scheme(request.catalog) in ("", "file") else None
     finally:
         references.close()
 
@@ -129,6 +140,8 @@ def forecast(
             if planned.record.settled is None and len(first) < show:
                 first.append(planned)
             refused.see(planned.record)
+            if figures.records % _TOLD_EVERY == 0:
+                enter("planning", done=planner.rows)
     finally:
         references.close()
     figures.rows = planner.rows
@@ -173,6 +186,8 @@ def freeze(
         logger.warning("%s", warning)
     figures = Forecast(max_usd)
     last_keys = LastKeys(archive)
+    refusals = Refusals()
+    enter("planning")
     with tempfile.TemporaryDirectory(prefix="seedream-") as folder:
         target = Path(folder, "jobs.parquet")
         with FrozenWriter(target, table.schema) as writer:
@@ -180,6 +195,9 @@ def freeze(
                 figures.add(planned)
                 last_keys.see(planned.record.row_key)
                 writer.write(planned.record)
+                refusals.see(planned.record)
+                if figures.records % _TOLD_EVERY == 0:
+                    enter("planning", done=planner.rows)
             figures.rows = planner.rows
             figures.shrunk = last_keys.shrunk()
             _check_digest(request, table.sha256)
@@ -194,6 +212,8 @@ def freeze(
             }
         archive.publish(frozen_path(run_id), target)
     presence.tell()
+    for reason in refusals.lines():
+        enter("invalid", reason.removeprefix("invalid: "))
     for warning in planner.warnings[said:]:
         logger.warning("%s", warning)
     if figures.shrunk is not None:

@@ -53,6 +53,7 @@ class Wishes:
     only: frozenset[str] = frozenset()
     retry: tuple[str, ...] = ()
     max_premium: Decimal | None = None
+    limit: int | None = None  # products to buy for
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Planner:
         self._given: tuple[str, ...] = ()
         self._marks = DecimalMarks(self._looked_over, _with_points(table.schema), self._columns.column)
         self._first = FirstOnes()
+        self._chosen: set[str] = set()  # row keys, where only so many are bought for
         if wishes.shots is None and "prompt" not in table.columns:
             raise InputError(
                 f"{table.uri}: without a shot list the catalog needs a column `prompt`; it has {listed(table.columns)}"
@@ -300,8 +302,9 @@ class Planner:
             draft.reason = Reason.UNCHANGED
             return Planned(self._record(draft, selected, ZERO, rests=True), None, unchecked=draft.unchecked)
         view = found.views[draft.job_key]
-        wants = wanted(job.n, view.slots, view.past, "", self._wishes.retry, job.top_up, job.slots) if selected else []
-        slots = tuple(slot for want in wants for slot in want.slots) + (draft.wants_beside if selected else ())
+        slots = self._slots(draft, job, view) if selected else ()
+        if slots and not self._chooses(draft, job):
+            selected, slots = False, ()
         draft.reason = why(job, view, found.known.get((job.row_key, job.shot), []), slots, draft.take)
         to: Route | None = None
         quoted: Quote | None = None
@@ -325,6 +328,28 @@ class Planner:
         if draft.settled is not None:
             return Planned(record, None, unchecked=draft.unchecked)
         return Planned(record, view, to, quoted, slots, unpriced, draft.unchecked)
+
+    def _slots(self, draft: Draft, job: Job, view: JobView) -> tuple[int, ...]:
+        """What this record would buy now."""
+        wants = wanted(job.n, view.slots, view.past, "", self._wishes.retry, job.top_up, job.slots)
+        return tuple(slot for want in wants for slot in want.slots) + draft.wants_beside
+
+    def _chooses(self, draft: Draft, job: Job) -> bool:
+        """Whether a record that wants something is of a product to buy for. What cannot be bought takes nobody's place, so that
+        the next run with the same limit gets further.
+        """
+        if self._wishes.limit is None or job.row_key in self._chosen:
+            return True
+        choice = self._choices.of(job)
+        if len(self._chosen) >= self._wishes.limit:
+            return not choice.able  # it is invalid, whoever is chosen
+        if choice.route is not None and not draft.unreachable:
+            self._chosen.add(job.row_key)
+        return True
+
+    def count(self) -> int:
+        """How many rows there are, by reading them. Raises InputError for a catalog that cannot be read to its end."""
+        return sum(1 for _ in self._products())
 
     def _no_gateway(self, draft: Draft, job: Job, against: Mapping[str, Sequence[Any]]) -> None:
         if not against:

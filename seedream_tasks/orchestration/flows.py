@@ -33,6 +33,7 @@ from ..engine.freezing import Request
 from ..engine.progress import Progress
 from ..engine.running import Runner
 from ..engine.settings import amount, configured, retry_words
+from ..engine.stages import enter
 from .access import gateway_names, place_of, to_hand_on
 from .approval import abide, approved, lift
 from .artifacts import (
@@ -90,6 +91,7 @@ async def catalog_images(
     approve_above_usd: float | str | None = None,
     fail_on_incomplete: bool = False,
     shards: int = 1,
+    limit: int | None = None,
 ) -> Any:
     """Turn a catalog into archived pictures and a costed manifest.
 
@@ -120,6 +122,7 @@ async def catalog_images(
         sandbox: Simulate with the embedded sandbox.
         approve_above_usd: Above this forecast a few records of each category are bought, then the run waits for approval.
         fail_on_incomplete: Raise IncompleteRun, which carries the result, when a record is neither archived nor skipped.
+        limit: Buy for so many products only, the first that still want something; the next run goes on with the next.
         shards: Into how many parts to divide the run, each a run of the deployment process-shard on whichever worker takes it.
     """
     check_addresses(catalog=catalog, shots=shots, prices=prices)
@@ -138,6 +141,7 @@ async def catalog_images(
             retry=retry_words(retry or ()),
             max_premium=amount(max_premium, "max_premium"),
             catalog_digest=catalog_digest,
+            limit=limit,
         ),
         archive=place.archive.root,
         ledger=to_hand_on(ledger, place),
@@ -161,10 +165,12 @@ async def catalog_images(
 
 async def _run(run: Session, settings: RunSettings, granularity: str, shards: int) -> Summary:
     figures = await plan_jobs(run.run_id, settings)
+    enter("forecast", figures.in_words(run.around.simulated))
     funds = await look_at_funds(run.around.lanes, figures, run.around.balances)
     await _show_forecast(run, figures, funds)
     runner = await run.runner()
     await _ask_for_approval(run, settings, runner, figures)
+    enter("buying" if figures.by_gateway else "following")
     showing = asyncio.create_task(_show_progress(runner.engine.progress))
     try:
         parts = await run_shards(run, settings, shards) if shards > 1 else await run_chunks(run, settings, granularity)
@@ -173,6 +179,7 @@ async def _run(run: Session, settings: RunSettings, granularity: str, shards: in
         await asyncio.gather(showing, return_exceptions=True)
     if run.around.simulated:
         await asyncio.to_thread(run.keep_sandbox_bill)
+    enter("writing")
     summary = await write_manifest(run.run_id, settings, parts)
     await _show_result(run, summary)
     return summary

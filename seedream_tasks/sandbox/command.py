@@ -46,8 +46,16 @@ def _read_faults(context: click.Context, option: click.Parameter, path: str | No
 @click.option(
     "--seconds", callback=_read_seconds, default="2", show_default=True, metavar="S", help="How long a task takes."
 )
-@click.option("--state", type=click.Path(dir_okay=False), help="SQLite file that survives restarts and kills.")
-@click.option("--image-px", type=click.IntRange(16, 8192), help="Longest side of small images, for benchmarks.")
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False),
+    help="SQLite file that survives restarts and kills. Default: kept in memory.",
+)
+@click.option(
+    "--image-px",
+    type=click.IntRange(16, 8192),
+    help="Longest side of small images, for benchmarks. Default: the size that was asked for.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides faults and estimate errors.")
 @click.option(
     "--estimate-error",
@@ -57,9 +65,15 @@ def _read_faults(context: click.Context, option: click.Parameter, path: str | No
     metavar="FRACTION|none",
     help="Largest relative error of estimates; none: no estimates.",
 )
-@click.option("--faults", callback=_read_faults, metavar="FILE", help="Fault list to start with, JSON or YAML.")
-@click.option("--allow-local-callbacks", is_flag=True, help="Accept callback URLs with http or private addresses.")
-@click.option("--prices", is_flag=True, help="Print the sandbox's price list as a price file and exit.")
+@click.option(
+    "--faults", callback=_read_faults, metavar="FILE", help="Fault list to start with, JSON or YAML. Default: none."
+)
+@click.option(
+    "--allow-local-callbacks",
+    is_flag=True,
+    help="Accept callback URLs with http or private addresses. Default: https and public ones only.",
+)
+@click.option("--prices", is_flag=True, help="Print the sandbox's price list as a price file and exit. Default: serve.")
 @click.option("--exit-with-stdin", is_flag=True, hidden=True)
 @click.option("--users", hidden=True)
 def sandbox(

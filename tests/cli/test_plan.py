@@ -60,7 +60,7 @@ def test_json_is_the_forecast_and_nothing_else(tmp_path: Path) -> None:
 def test_an_export_without_a_preset_is_recognised(tmp_path: Path) -> None:
     """Before its templates fail on every row."""
     (tmp_path / "s.yaml").write_text("shots: [{name: a, prompt: '{{ name }}'}]")
-    told, _ = plan(str(SAMPLES / "woocommerce.csv"), "--shots", "s.yaml", "--sandbox", cwd=tmp_path)
+    told, _ = plan(str(SAMPLES / "woocommerce.csv"), "--shots", "s.yaml", "--sandbox", cwd=tmp_path, code=3)
     assert "none (this looks like a WooCommerce export: --preset woocommerce)" in told
 
 
@@ -108,7 +108,7 @@ def test_a_prompt_that_cannot_be_sent_is_told_with_row_and_field(
     write_catalog(tmp_path / "c.csv", {"sku": "a", "title": "Lamp", "note": ""})
     (tmp_path / "s.yaml").write_text(json.dumps({"shots": [{"name": "hero", "prompt": prompt}]}))
     # The gateways that document no greatest length would be asked for the longest.
-    told, _ = plan("c.csv", "--shots", "s.yaml", "--sandbox", "--gateway", "evolink", cwd=tmp_path)
+    told, _ = plan("c.csv", "--shots", "s.yaml", "--sandbox", "--gateway", "evolink", cwd=tmp_path, code=2)
     assert "invalid: line 2 (a), shot hero: " in told
     assert says in told
     if code == "prompt_length":
@@ -119,7 +119,7 @@ def test_a_prompt_that_cannot_be_sent_is_told_with_row_and_field(
 def test_the_obstacle_of_the_named_gateway_is_told(tmp_path: Path) -> None:
     """Not that the others were ruled out by the shot itself."""
     write_catalog(tmp_path / "c.csv", {"sku": "a", "prompt": "A lamp", "tier": "1K", "gateways": "evolink"})
-    told, _ = plan("c.csv", "--sandbox", cwd=tmp_path)
+    told, _ = plan("c.csv", "--sandbox", cwd=tmp_path, code=2)
     assert "tier: evolink: 1K is not among" in told
     assert "names only" not in told
 
@@ -135,3 +135,24 @@ def test_plan_refuses_to_mix_real_and_simulated_as_run_does(gateways: Sandbox, t
     for arguments in (("--sandbox",), ("--gateway", "evolink")):
         told, _ = plan(str(catalog), "--archive", "out", *arguments, "--json", cwd=tmp_path, code=2)
         assert json.loads(told)["error"]["code"] == "kind_mismatch"
+
+
+def test_equal_reasons_are_one_line_and_the_exit_code_says_that_rows_are_invalid(tmp_path: Path) -> None:
+    """3 when a row is invalid, 2 when none can be planned; five reasons at most, the rest counted."""
+    good = {"sku": "good", "prompt": "A cup"}
+    ratios = [{"sku": f"r{n}", "prompt": "A cup", "ratio": "9:99"} for n in range(40)]
+    others = [{"sku": f"o{n}", "prompt": "A cup", "n": f"{n}x"} for n in range(7)]
+    write_catalog(tmp_path / "c.csv", good, *ratios, *others)
+    told, _ = plan("c.csv", "--sandbox", cwd=tmp_path, code=3)
+    lines = [line for line in told.splitlines() if line.startswith("invalid: ")]
+    assert len(lines) == 6
+    assert lines[0].startswith("invalid: line 3 (r0), shot image: ratio: ")
+    assert lines[0].endswith("(and 39 more like it, up to line 42)")
+    assert lines[-1] == "invalid: 3 more for other reasons"
+    assert json.loads(plan("c.csv", "--sandbox", "--json", cwd=tmp_path, code=3)[0])["by_status"]["invalid"] == 47
+    write_catalog(tmp_path / "none.csv", *ratios)
+    told, said = plan("none.csv", "--sandbox", cwd=tmp_path, code=2)
+    assert told.count("invalid: ") == 1
+    assert "none.csv: no row can be planned: line 2 (r0)" in said
+    error = json.loads(plan("none.csv", "--sandbox", "--json", cwd=tmp_path, code=2)[0])["error"]
+    assert error["code"] == "nothing_to_plan"

@@ -1,0 +1,29 @@
+"""How far a run is before anything of it is bought: planning, what it will cost. Told to whoever listens in this process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a run does now. `kind`: planning, invalid (a reason of records that cannot be bought), forecast, buying, writing."""
+
+    kind: str
+    text: str = ""
+    done: int = 0  # rows, of planning
+
+
+Listener = Callable[[Stage], None]
+_listeners: list[Listener] = []
+
+
+def listen(listener: Listener) -> Callable[[], None]:
+    """Be told of every stage; returns how to stop. Listeners must be quick and must not raise."""
+    _listeners.append(listener)
+    return lambda: _listeners.remove(listener)
+
+
+def enter(kind: str, text: str = "", done: int = 0) -> None:
+    """Tell of a stage, or how far it is."""
+    for listener in list(_listeners):
+        listener(Stage(kind, text, done))
