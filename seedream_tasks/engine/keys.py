@@ -12,6 +12,7 @@ from .first_ones import place
 
 KEY_COLUMNS = ("sku", "id", "handle")
 _SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
+_A_NAME = re.compile(r"[\w .()/-]{1,40}")
 _WITH_A_POINT = re.compile(r"\d+[.,]0+")
 
 
@@ -104,6 +105,11 @@ def _way_out(table: Table) -> str:
     """What helps where no column identifies a row: naming one cannot where these are no columns' names."""
     fits = fitting_preset(table.columns)
     preset = f"; or {advice(fits)}" if fits else ""
+    if len(table.columns) == 1 and not _A_NAME.fullmatch(table.columns[0]) and not table.facts.others:
+        return (
+            "the file has one column: if its cells are parted by something else than comma, semicolon, tab or pipe, save it with"
+            f" one of these{preset}"
+        )
     if not table.facts.names_no_columns:
         return f"name one with --key{preset}"
     other = ", or another sheet with CATALOG#sheet=NAME" if table.facts.others else ""

@@ -76,7 +76,10 @@ ODS = package("mimetype", "content.xml", mimetype="application/vnd.oasis.opendoc
     [
         ("a.ods", b"x", "LibreOffice", ".xlsx"),
         ("a.xlsb", b"x", "binary Excel workbook", ".xlsx"),
-        ("a.xls", b"<html><table>", "a web page", ".xlsx"),
+        ("a.xls", b"\xef\xbb\xbf\n<html><table>", "a web page", ".xlsx"),
+        ("a.xls", b"\xd0\xcf\x11\xe0" + b"x" * 9, "Excel 97-2003", ".xlsx"),
+        ("a.xls", b"PK\x03\x04", "an .xlsx file", ".xlsx"),
+        ("a.xls", b"sku\ttitle\n", "text by its content", ".tsv"),
         ("a.numbers", b"x", "Apple Numbers", ".xlsx"),
         ("a.xlsx", ODS, "OpenDocument", ".xlsx"),
         ("a.xlsx", package("xl/workbook.bin"), ".xlsb", ".xlsx"),

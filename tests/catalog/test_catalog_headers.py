@@ -139,10 +139,11 @@ def test_a_page_to_read_before_the_table_is_passed_over(tmp_path: Path) -> None:
     "sheets",
     [
         {"First": [["Artikel", "Farbe", "EK"], ["a", "rot", 5]], "Second": TABLE},
+        {"Notebooks": [["Kód X", "Szín", "Méret"], ["a", "piros", 5], ["b", "kék", 6]], "Second": TABLE},
         {"Read me": PAGE, "One": TABLE, "Two": TABLE},
         {"Info": TABLE, "Other": TABLE},
     ],
-    ids=["a table", "two tables behind it", "a table that is called info"],
+    ids=["a table", "in another language", "two tables behind it", "a table that is called info"],
 )
 def test_the_first_sheet_counts_where_it_may_be_the_table(sheets: dict[str, Any], tmp_path: Path) -> None:
     """Or where nobody can say which of several others is meant."""
@@ -168,6 +169,25 @@ def test_a_key_is_not_asked_for_where_the_header_names_no_columns(tmp_path: Path
         plan(write(tmp_path / "a.csv", "10-1,https://shop.example/1.jpg,5\n10-2,https://shop.example/2.jpg,6\n"), HERO)
     assert "--header-row" in caught.value.facts["hint"]
     assert "--key" not in caught.value.facts["hint"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("sku^title^price\na^Lamp^5\n", "has one column"), ("List of 2024;;\na;Lamp;x\n", "--header-row")],
+)
+def test_a_key_is_not_asked_for_where_no_column_can_be_one(content: str, says: str, tmp_path: Path) -> None:
+    """Cells that were not parted, a title that is no header."""
+    with pytest.raises(InputError) as caught:
+        plan(write(tmp_path / "a.csv", content), HERO)
+    assert says in caught.value.facts["hint"]
+    assert "--key" not in caught.value.facts["hint"]
+
+
+@pytest.mark.parametrize("page", [PAGE, [["Field", "What it is"], ["SKU", "your own number"], ["Title", "the name"]]])
+def test_a_page_of_explanations_is_no_table(page: list[list[Any]], tmp_path: Path) -> None:
+    """Two columns of words and what they mean."""
+    path = workbook(tmp_path / "a.xlsx", Anything=page, Stock=TABLE)
+    assert open_table(str(path)).columns == ["SKU", "Title", "Price"]
 
 
 # Rows

@@ -87,9 +87,18 @@ def is_clear(lines: Sequence[Line]) -> bool:
     return names_a_key(cells) and _known(cells) > 1
 
 
+def is_table(lines: Sequence[Line]) -> bool:
+    """Whether rows stand below names, in whatever language: the first row names columns, and most of the others fill them."""
+    rows = [_trimmed(cells) for _, cells in lines]
+    if len(rows) < 2 or len(rows[0]) < 2 or not _could_be_names(rows[0]):
+        return False
+    filled = [sum(map(bool, row)) for row in rows]
+    return sum(each * 2 > filled[0] for each in filled[1:]) * 2 > len(rows) - 1
+
+
 def looks_like_data(cells: Sequence[str]) -> bool:
-    """Whether what was taken for names is none: numbers, links, or nothing."""
-    return not _could_be_names(cells)
+    """Whether what was taken for names is none: numbers, links, a title, or nothing."""
+    return not _could_be_names(["" if cell == f"column_{number}" else cell for number, cell in enumerate(cells, 1)])
 
 
 def told(uri: str, at: str, first: Line, how: str) -> str:

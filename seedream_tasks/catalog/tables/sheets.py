@@ -7,7 +7,6 @@ date or time, or digits filled up with zeros. A formula is the value that was la
 one that was never computed makes its row invalid. An error (#N/A) or an image is a `BadCell`.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -15,7 +14,7 @@ from decimal import Decimal
 from ...core.cells import cell_text
 from ...core.errors import InputError
 from ...core.names import BadCell
-from .headers import SAMPLE_ROWS, Line, find_header, is_clear, looks_like_data, stated_header, told
+from .headers import SAMPLE_ROWS, Line, find_header, is_clear, is_table, looks_like_data, stated_header, told
 from .number_formats import Zeros
 from .rows import Facts, Row, Table, named, text_schema, unfit
 from .sources import Source
@@ -25,11 +24,6 @@ from .workbook import Cell, SheetEntry, Workbook, coordinate, plain_text
 _EXACT, _KEPT_DIGITS = 10.0**15, 15
 # A cell without a format of its own shows whole numbers of more digits as 1.2E+12.
 _SHOWN_DIGITS = 11
-_NO_TABLE = re.compile(
-    r"read.?me|instruct|guide|help|intro|info|about|cover|note|legend|anleitung|hinweis|hilfe|deckblatt|lies.?mich|notice"
-    r"|lisez|aide|istruzioni|leggi|ayuda|léeme|instruc|uitleg|instrukcj",
-    re.IGNORECASE,
-)
 
 
 def open_sheet(source: Source) -> Table:
@@ -95,7 +89,7 @@ def _only_table(source: Source, workbook: Workbook, sheets: Sequence[SheetEntry]
     workbook.read_strings()
     first = _Sheet(source, workbook, sheets[0]).sample()
     is_page = not any(sum(bool(text.strip()) for text in texts) > 2 for _, texts in first)
-    if is_clear(first) or not (is_page or _NO_TABLE.search(sheets[0].title)):
+    if is_clear(first) or (is_table(first) and not is_page):
         return None
     clear = [each for each in sheets[1:] if is_clear(_Sheet(source, workbook, each).sample())]
     return clear[0] if len(clear) == 1 else None

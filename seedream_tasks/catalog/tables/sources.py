@@ -180,7 +180,6 @@ def _parts(store: Any, paths: list[str], uri: str, stated: Mapping[str, str]) ->
 
 # What is often taken for a table that can be read as it is.
 _OTHERS = {
-    ".xls": "a spreadsheet of Excel 97-2003, or a web page or text saved under its name",
     ".xlsb": "a binary Excel workbook",
     ".ods": "a spreadsheet of LibreOffice or OpenOffice (OpenDocument)",
     ".fods": "a spreadsheet of LibreOffice (OpenDocument, as XML)",
@@ -196,6 +195,17 @@ _OTHERS = {
     ".avro": "an Avro file",
     ".orc": "an ORC file",
 }
+# What shops and suppliers send under the name .xls.
+_UNDER_XLS = (
+    (b"PK\x03\x04", "an .xlsx file by its content", "call it .xlsx"),
+    (b"<?xml", "an XML spreadsheet by its content", "open it in a spreadsheet and save it as .xlsx or .csv"),
+    (
+        b"<",
+        "a web page (HTML) by its content, under the name of a spreadsheet",
+        "open it in a spreadsheet and save it as .xlsx or .csv",
+    ),
+    (b"\xd0\xcf\x11\xe0", "a spreadsheet of Excel 97-2003", "open it in a spreadsheet and save it as .xlsx"),
+)
 _SAVE = "open it in the program that made it, or in a spreadsheet, and save or export it as .xlsx or .csv"
 _READS = f"catalogs are {', '.join(FORMATS)}, or one of these with {', '.join(PACKINGS)}"
 
@@ -217,16 +227,27 @@ def _source(store: Any, path: str, shown: str, stated: Mapping[str, str]) -> Sou
     if "header" in stated and kind not in (*WITH_A_HEADER, "zip", None):
         raise InputError(f"{shown}: a {kind} file has no header row to name", field="header_row")
     if kind is None:
-        raise InputError(
-            f"{shown}: {_OTHERS.get(PurePosixPath(path.lower()).suffix, 'not a catalog this version reads')}; {_READS}",
-            field="catalog",
-            hint=_SAVE if PurePosixPath(path.lower()).suffix in _OTHERS else None,
-        )
+        suffix = PurePosixPath(path.lower()).suffix
+        what, way = _OTHERS.get(suffix, "not a catalog this version reads"), _SAVE if suffix in _OTHERS else None
+        if suffix == ".xls":
+            what, way = _under_xls(store, path)
+        raise InputError(f"{shown}: {what}; {_READS}", field="catalog", hint=way)
     if packing == "zip":
         return _zipped(Source(shown, path, store, kind, packing, stated=stated))
     if packing and kind in READ_FROM_THE_END:
         raise InputError(f"{shown}: unpack it first; a {kind} file is packed inside already", field="catalog")
     return Source(shown, path, store, kind, packing, stated=stated)
+
+
+def _under_xls(store: Any, path: str) -> tuple[str, str]:
+    """What a file called .xls is, and what to do with it."""
+    with store.open(path, "rb") as file:
+        head = file.read(512)
+    begins = head.removeprefix(b"\xef\xbb\xbf").lstrip() or head
+    for magic, what, way in _UNDER_XLS:
+        if begins.startswith(magic):
+            return what, way
+    return "text by its content, under the name of a spreadsheet", "call it .csv (.tsv where tabs part its cells)"
 
 
 def _zipped(source: Source) -> Source:
