@@ -114,3 +114,13 @@ def _way_out(table: Table) -> str:
         return f"name one with --key{preset}"
     other = ", or another sheet with CATALOG#sheet=NAME" if table.facts.others else ""
     return f"this row names no columns: say which one does with --header-row N{other}{preset}"
+
+
+def no_rows(table: Table) -> InputError:
+    """The error for a catalog that has columns only: an export that failed, not a shop without products."""
+    return InputError(
+        f"{table.uri}: there is no row in it, only columns: {listed(table.columns)}{table.facts.where_columns_are()}",
+        field="catalog",
+        code="empty_catalog",
+        hint="export the catalog again, or name the header where these are a row of it: --header-row N",
+    )

@@ -31,7 +31,7 @@ from ..ledger.views import JobView
 from ..media.references import References
 from .drafts import Draft, unreadable, where
 from .first_ones import FirstOnes
-from .keys import Keys
+from .keys import Keys, no_rows
 from .looking import Looker
 from .lookup import Found, Lookup
 from .noticing import Notices, names_for_templates
@@ -143,12 +143,7 @@ class Planner:
                     batch = []
             yield from self._decided(batch, fetchers)
         if not self.rows:
-            raise InputError(
-                f"{self._table.uri}: there is no row in it, only columns: {listed(self._table.columns)}"
-                f"{self._table.facts.where_columns_are()}",
-                field="catalog",
-                code="empty_catalog",
-            )
+            raise no_rows(self._table)
 
     def _products(self) -> Iterator[Product]:
         preset = self._wishes.preset
@@ -268,9 +263,8 @@ class Planner:
 
     def _check_duplicate(self, draft: Draft) -> None:
         """The first record of a (row key, shot) counts; the same again is skipped, another one is invalid."""
-        if draft.row_key is None or (draft.job is None and draft.reason is not Reason.CONDITION_FALSE):
-            return
-        if not draft.claims_key:
+        nothing = draft.job is None and draft.reason is not Reason.CONDITION_FALSE
+        if draft.row_key is None or nothing or not draft.claims_key:
             return
         product = draft.product
         first = self._first.of(
@@ -348,8 +342,11 @@ class Planner:
         return True
 
     def count(self) -> int:
-        """How many rows there are, by reading them. Raises InputError for a catalog that cannot be read to its end."""
-        return sum(1 for _ in self._products())
+        """How many rows there are, by reading them. Raises InputError where there are none, or it cannot be read to its end."""
+        count = sum(1 for _ in self._products())
+        if not count:
+            raise no_rows(self._table)
+        return count
 
     def _no_gateway(self, draft: Draft, job: Job, against: Mapping[str, Sequence[Any]]) -> None:
         if not against:

@@ -10,6 +10,7 @@ from catalogs import cells, plan, rows, told, write
 from seedream_tasks.catalog.tables import open_table
 from seedream_tasks.catalog.tables.sources import stating
 from seedream_tasks.core.errors import InputError
+from seedream_tasks.engine.freezing import Request, check
 
 HERO = "shots: [{name: hero, prompt: '{{ title }}'}]"
 PREAMBLE = "Price list autumn;;;\nprinted 2024-09-01;;;\n\n"
@@ -214,9 +215,11 @@ def test_a_catalog_without_rows_is_refused(name: str, tmp_path: Path) -> None:
         workbook(path, Sheet=[["sku", "title"]])
     else:
         write(path, "sku,title\n\n" if name == "a.csv" else "\n")
-    with pytest.raises(InputError) as caught:
-        plan(path, HERO)
-    assert caught.value.facts["code"] == "empty_catalog"
+    (tmp_path / "s.yaml").write_text(HERO)
+    for attempt in (lambda: plan(path, HERO), lambda: check(Request(str(path), str(tmp_path / "s.yaml")))):
+        with pytest.raises(InputError) as caught:
+            attempt()
+        assert caught.value.facts["code"] == "empty_catalog"
 
 
 LANGUAGES = "sku,store_view_code,title\nA1,fr,Sac\nA1,,Bag\nA1,de,Tasche\nA2,,Pack\nA2,,Sack\n"
