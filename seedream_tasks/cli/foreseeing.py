@@ -12,7 +12,7 @@ from ..core.pricing import PriceBook, PriceRow
 from ..engine.context import ask_kind, known_kind
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request, Understood, documented, forecast
-from ..engine.pairing import open_known
+from ..engine.pairing import check_others, open_known
 from ..engine.settings import Gateways, Locations
 from .telling import say
 
@@ -36,6 +36,7 @@ class Wanted:
             accounts = None if self.gateways.embedded else self.gateways.accounts
             simulated = self.gateways.embedded
             if known is not None:
+                check_others(known, self.place.archive)
                 simulated = known_kind(known, self.place.archive, accounts)
             if asks and accounts is not None and not simulated:
                 simulated = asyncio.run(ask_kind(accounts, known))

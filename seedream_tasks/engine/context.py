@@ -23,7 +23,7 @@ from ..media.references import References
 from .callbacks import find_by_callback
 from .embedded import embedded_sandbox, sandbox_state
 from .lanes import Lane, Limits
-from .pairing import check_kind, open_pair, rescue_folder, settle_kind, still_there
+from .pairing import check_kind, check_others, open_pair, rescue_folder, settle_kind, still_there
 from .settings import EMBEDDED, Locations, configured, sandbox_account
 from .shares import Shares, shares_in
 
@@ -244,6 +244,7 @@ async def opened(
     ledger = await asyncio.to_thread(open_pair, place)
     try:
         await asyncio.to_thread(still_there, ledger, place.archive)
+        await asyncio.to_thread(check_others, ledger, place.archive)
         async with HttpClients() as http, shares_in(ledger) as shares:
             clients = {name: GatewayClient(account, http) for name, account in accounts.items()}
             found, out, balances = await check_accounts(list(clients.values()), ledger, simulated)

@@ -208,6 +208,30 @@ def _say_where(ledger: Ledger, archive: Archive) -> None:
         logger.warning("the archive that was at %s is at %s now", before, archive.root)
 
 
+def check_others(ledger: Ledger, archive: Archive) -> None:
+    """Raises LedgerBehind where another archive of this ledger knows more: what was bought into it would be bought again here.
+
+    Looked at are those in the same kind of store; what cannot be reached from here is passed over.
+    """
+    own = ledger.read_now(facts.ledger_id)
+    for name, place in ledger.read_now(archives.places).items():
+        if name == archive.name or _store_of(place) != _store_of(archive.root):
+            continue
+        try:
+            other = Archive(place)
+            marker, run_ids = other.marker(), other.list_runs()
+        except SeedreamError as fault:
+            logger.info("the archive at %s is not compared: %s", place, fault)
+            continue
+        stated = None if marker is None else (marker["ledger_id"], marker.get("archive_id", archive_id(name)))
+        if stated == (own, archive_id(name)):
+            marks.check(ledger, other, run_ids)
+
+
+def _store_of(root: str) -> str:
+    return root.partition("://")[0] if "://" in root else ""
+
+
 def still_there(ledger: Ledger, archive: Archive) -> None:
     """Raises LedgerMismatch for an archive that this ledger knows but that is empty: its pictures would pass for archived."""
     if archive.marker() is None and ledger.read_now(lambda connection: facts.has_run_in(connection, archive.name)):

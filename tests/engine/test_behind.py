@@ -275,6 +275,19 @@ def test_a_ledger_rebuilt_from_one_archive_refuses_the_other(gateways: Sandbox, 
     assert (again.statuses(), again.summary.billed_usd, submissions(gateways)) == ({"archived": 3}, ZERO, 5)
 
 
+def test_a_ledger_that_is_behind_one_archive_buys_into_no_other(gateways: Sandbox, tmp_path: Path) -> None:
+    """Yesterday's ledger and a fresh archive: what was bought today stands in the one that it knows of."""
+    url, catalog = f"sqlite:///{tmp_path / 'ledger.db'}", products(tmp_path / "c.csv", 1)
+    run(catalog, tmp_path / "a", gateways=["evolink"], ledger=url)
+    aside = backup(tmp_path)
+    today = run(products(tmp_path / "c.csv", 3), tmp_path / "a", gateways=["evolink"], ledger=url)
+    restore(tmp_path, aside)
+    way_out = assert_refused(catalog, tmp_path / "fresh", today.run_id, ledger=url)
+    assert "2 attempts, 2 pictures" in follow(way_out)
+    again = run(catalog, tmp_path / "fresh", gateways=["evolink"], ledger=url)
+    assert (again.statuses(), again.summary.billed_usd, submissions(gateways)) == ({"archived": 3}, ZERO, 3)
+
+
 def test_a_ledger_is_rebuilt_from_all_its_archives(gateways: Sandbox, tmp_path: Path) -> None:
     """`rebuild --archive A --archive B`: both are known, and what one took from the other stands in both."""
     one, two, url, other, _ = two_archives(tmp_path)
