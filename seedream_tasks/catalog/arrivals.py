@@ -14,6 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from ..core.errors import InputError
 from ..core.secrets import holds_secret, without_secrets
+from ..core.stores import driver_hint
 from ..media.regular import check_regular
 from .tables.sources import is_catalog
 
@@ -79,7 +80,10 @@ def find_files(prefix: str, pattern: str) -> list[Found]:
     except FileNotFoundError:
         return []
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
-        raise InputError(f"{prefix}: cannot be listed: {type(error).__name__}: {error}", field="prefix") from None
+        hint = driver_hint(prefix, error)
+        raise InputError(
+            f"{prefix}: cannot be listed: {type(error).__name__}: {error}", field="prefix", hint=hint
+        ) from None
     root = str(path).rstrip("/")
     found = []
     for name, info in sorted(listed.items()):

@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from ..core.errors import InputError, SeedreamError
+from ..core.variables import unknown_variables
 from ..version import __version__
 from .output import Output
 from .telling import print_json, say
@@ -44,6 +45,8 @@ class _Lazy(click.Group):
 @click.version_option(__version__, prog_name="seedream")
 def seedream() -> None:
     """Turn a product catalog into Seedream pictures; never pay twice, lose nothing, know the cost."""
+    for line in unknown_variables(os.environ):
+        say(f"WARNING {line}", err=True)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
 
 

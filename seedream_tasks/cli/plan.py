@@ -67,9 +67,9 @@ def plan(
     catalog = stating(catalog, header=header_row)
     chosen, rows = access(gateway, sandbox, prices)
     place = locations(archive, ledger, chosen.embedded)
-    premium = amount(max_premium, "max_premium")
+    premium = amount(max_premium, "max_premium", "--max-premium")
     request = Request(catalog, shots, preset, key, model, edition, only, retry_words(retry), premium, limit=limit)
-    wanted = Wanted(request, chosen, rows, place, amount(max_usd, "max_usd"))
+    wanted = Wanted(request, chosen, rows, place, amount(max_usd, "max_usd", "--max-usd"))
     figures, understood, simulated = wanted.foresee(0 if json_ else show)
     for warning in (*understood.warnings, *([figures.shrunk] if figures.shrunk else [])):
         say(f"WARNING {warning}", err=True)

@@ -46,6 +46,7 @@ from ..engine import stages  # noqa: E402
 from ..engine.buying import is_paying  # noqa: E402
 from ..engine.freezing import Request, check  # noqa: E402
 from ..engine.progress import Happening, Progress, listen  # noqa: E402
+from ..engine.room import check_room  # noqa: E402
 from ..engine.settings import (  # noqa: E402
     amount,
     asks,
@@ -101,9 +102,10 @@ def run_catalog(
     asks()
     verifies_in_full()
     callback_base()
-    cap = amount(max_usd, "max_usd")
-    premium = amount(max_premium, "max_premium")
+    cap = amount(max_usd, "max_usd", "--max-usd")
+    premium = amount(max_premium, "max_premium", "--max-premium")
     request = Request(catalog, shots, preset, key, model, edition, only, retry_words(retry), premium, limit=limit)
+    check_room(place)
     say(f"reading {without_secrets(catalog)}", err=True)
     count = check(request)
     if chosen.embedded and not chosen.asked_for_sandbox:

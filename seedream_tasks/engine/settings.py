@@ -19,6 +19,7 @@ from ..core.errors import BadValue, ConfigurationError, InputError
 from ..core.money import stated
 from ..core.pricing import PriceRow, read_price_file
 from ..core.states import RETRY_OPENS
+from ..core.stores import driver_hint
 from ..gateways.client import DIALECTS, Account
 from ..media.archive import Archive
 from ..media.guard import ALLOW_HOSTS, AllowedHosts
@@ -134,6 +135,13 @@ def locations(archive: str | None, ledger: str | None, simulated: bool) -> Locat
     """Archive and ledger, from options, then environment, then defaults. Raises ConfigurationError."""
     root = archive or os.environ.get("SEEDREAM_ARCHIVE") or (DEFAULT_SANDBOX_ARCHIVE if simulated else DEFAULT_ARCHIVE)
     place = Archive(root)
+    if place.is_local and (found := _file_in(place.local_path())):
+        raise ConfigurationError(
+            f"the archive {place.root} is not a folder: {found} is a file",
+            field="archive",
+            code="archive_unwritable",
+            hint="give --archive a folder, which is made where there is none",
+        )
     url = ledger or os.environ.get("SEEDREAM_LEDGER")
     if not url:
         if not place.is_local:
@@ -144,6 +152,12 @@ def locations(archive: str | None, ledger: str | None, simulated: bool) -> Locat
             )
         url = f"sqlite:///{place.local_path('ledger.db')}"
     return Locations(place, url)
+
+
+def _file_in(path: Path) -> Path | None:
+    """The nearest that there is of a path, should it be a file."""
+    there = next((each for each in (path, *path.parents) if each.exists()), None)
+    return None if there is None or there.is_dir() else there
 
 
 def known_locations(archive: str | None, ledger: str | None) -> Locations:
@@ -184,7 +198,8 @@ def read_text(uri: str, field: str) -> str:
     except UnicodeDecodeError:
         raise InputError(f"{uri}: not UTF-8", field=field) from None
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
-        raise InputError(f"{uri}: cannot be read: {type(error).__name__}: {error}", field=field) from None
+        hint = driver_hint(uri, error)
+        raise InputError(f"{uri}: cannot be read: {type(error).__name__}: {error}", field=field, hint=hint) from None
 
 
 _LONGEST_CALLBACK = 2048  # EvoLink, Seedream 4.5 page: max length of callback_url
@@ -259,14 +274,14 @@ def _is_private(host: str) -> bool:
         return False
 
 
-def amount(value: object, field: str) -> Decimal | None:
-    """An option's amount or fraction, not below zero. Raises ConfigurationError."""
+def amount(value: object, field: str, called: str | None = None) -> Decimal | None:
+    """An option's amount or fraction, not below zero; `called`: what the user calls it. Raises ConfigurationError."""
     if value is None:
         return None
     try:
         return stated(value)
     except BadValue as error:
-        raise ConfigurationError(f"{field}: {error}", field=field) from None
+        raise ConfigurationError(f"{called or field}: {error}", field=field) from None
 
 
 def retry_words(words: Sequence[str]) -> tuple[str, ...]:

@@ -9,13 +9,12 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from ..core.errors import ConfigurationError
+from ..core.stores import driver_hint
 
 # `user:password@` in front of the rest; a password may hold slashes. `host:22/` is a port.
 _PASSWORD = re.compile(r"[^/@]*:(?!\d+(/|$))[^@]*@")
 # Two spellings of one store.
 _ALIASES = {"s3a": "s3", "gcs": "gs"}
-# Extras of this package that bring a store's library.
-_EXTRAS = {"s3": "s3"}
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,7 @@ def find_root(given: str) -> Root:
         # Listings are never kept: another process may have written a moment ago.
         fs, path = fsspec.core.url_to_fs(given, use_listings_cache=False)
     except ImportError as error:
-        extra = _EXTRAS.get(scheme)
-        hint = f"pip install 'seedream-tasks[{extra}]'" if extra else None
+        hint = driver_hint(given, error)
         raise ConfigurationError(f"no archive at {given!r}: {error}", field="archive", hint=hint) from None
     except ValueError as error:
         raise ConfigurationError(f"no archive at {given!r}: {error}", field="archive") from None

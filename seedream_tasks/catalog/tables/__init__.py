@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ...core.errors import InputError
+from ...core.stores import driver_hint
 from .contents import check_content
 from .delimited import open_delimited
 from .feeds import open_feed
@@ -86,4 +87,5 @@ def _watched(source: Source, stamp: str, table: Table) -> Iterator[Row]:
 def _unreadable(uri: str, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{uri}: there is no such file", field="catalog", code="no_catalog")
-    return InputError(f"{uri}: cannot be read: {type(error).__name__}: {error}", field="catalog")
+    hint = driver_hint(uri, error)
+    return InputError(f"{uri}: cannot be read: {type(error).__name__}: {error}", field="catalog", hint=hint)

@@ -1,0 +1,40 @@
+"""The environment variables of this project, each in a line; docs/gateways.md says more of them."""
+
+import difflib
+from collections.abc import Iterable
+
+from .capabilities import GATEWAYS
+
+PREFIX = "SEEDREAM_"
+KNOWN = {
+    **{f"SEEDREAM_{gateway.upper()}_API_KEY": f"the key of {gateway}" for gateway in GATEWAYS},
+    **{f"SEEDREAM_{gateway.upper()}_BASE_URL": f"where the API of {gateway} is" for gateway in GATEWAYS},
+    "SEEDREAM_ARCHIVE": "default of --archive",
+    "SEEDREAM_LEDGER": "default of --ledger",
+    "SEEDREAM_PRICES": "default of --prices",
+    "SEEDREAM_ALLOW_HOSTS": "hosts with private addresses that references and results may come from",
+    "SEEDREAM_REFERENCE_ROOTS": "further folders that references may come from",
+    "SEEDREAM_UPLOAD_SECRET": "lets senders of upload notices in",
+    "SEEDREAM_CALLBACK_URL": "public base of `seedream serve`",
+    "SEEDREAM_POLLING": "off: callbacks only",
+    "SEEDREAM_VERIFY": "full or header",
+    "SEEDREAM_IN_FLIGHT": "most attempts in flight per account",
+    "SEEDREAM_SUBMITS_PER_MINUTE": "pacing per account",
+    "SEEDREAM_POLLS_PER_SECOND": "status requests per account",
+    "SEEDREAM_DEBUG": "unexpected errors show where they came from",
+}
+
+
+def unknown_variables(names: Iterable[str]) -> list[str]:
+    """A line for each variable that looks like ours and is not, with the nearest that is."""
+    said = []
+    for name in sorted(names):
+        if not name.upper().startswith(PREFIX) or name in KNOWN:
+            continue
+        close = (
+            name.upper()
+            if name.upper() in KNOWN
+            else next(iter(difflib.get_close_matches(name.upper(), KNOWN, 1)), None)
+        )
+        said.append(f"{name} is not a setting and is ignored" + (f"; did you mean {close}?" if close else ""))
+    return said
