@@ -11,6 +11,7 @@ from typing import Any
 from .capabilities import CAPABILITIES
 from .cells import cell_text
 from .errors import BadValue, InputError, RowError
+from .invisible import as_key, visible
 from .jobs import EDIT, Job, Reference, tidy_prompt
 from .outputs import Output
 from .preflight import obstacles
@@ -57,7 +58,7 @@ def job_of_row(row: Mapping[str, Any], shot: Shot | Mapping[str, Any], key: str 
     column = key or next((name for each in _KEYS for name in cells if name.lower() == each), None)
     if column is None or column not in cells:
         raise InputError(f"row: no column {key or ' or '.join(_KEYS)!r}; it has {', '.join(cells)}", field="key")
-    row_key = cells[column].strip()
+    row_key = as_key(cells[column])
     if not row_key:
         raise RowError(f"row: the key {column!r} is empty", field="key", error_code="missing_key")
     context = Columns(list(cells)).context(list(cells.values()), {})
@@ -97,14 +98,14 @@ def _checked(field: str, value: Any) -> Any:
 
 
 def _row_key(value: Any) -> str:
-    text = _text(value).strip()
+    text = as_key(_text(value))
     if not text:
         raise BadValue("the key is empty")
     return text
 
 
 def _prompt(value: Any) -> str:
-    text = tidy_prompt(_text(value))
+    text = tidy_prompt(visible(_text(value)))
     if not text:
         raise BadValue("the prompt is empty")
     return text

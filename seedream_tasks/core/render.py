@@ -12,6 +12,7 @@ from jinja2 import StrictUndefined
 from jinja2.exceptions import SecurityError, UndefinedError
 
 from .errors import BadValue, InputError, RowError
+from .invisible import visible
 from .jobs import Job, Reference, tidy_prompt
 from .names import BadCell, Columns, Row, bad_cell, snake_case
 from .shots import FIELDS, Shot
@@ -86,7 +87,7 @@ def build_job(row_key: str, shot: str, fields: Mapping[str, Any]) -> Job:
     """A job from checked fields (`prompt` and `references` as rendered text). Raises RowError naming the field."""
     values = {**_DEFAULTS, **{name: value for name, value in fields.items() if value is not None}}
     prompt = tidy_prompt(str(values["prompt"])) if "prompt" in values else ""
-    if not prompt:
+    if not visible(prompt).strip():
         raise RowError("the prompt is empty", field="prompt", error_code="empty_prompt")
     given = values.get("references", ())
     uris = [uri for cell in ([given] if isinstance(given, str) else given) for uri in split_references(cell)]

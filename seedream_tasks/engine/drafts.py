@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from ..catalog.presets import Product
-from ..core.jobs import Job, job_key
+from ..core.invisible import as_key, visible
+from ..core.jobs import Job, job_key, tidy_prompt
 from ..core.states import Reason
 from .first_ones import place
 
@@ -16,6 +17,7 @@ class Draft:
     shot: str
     row_key: str | None
     job: Job | None = None
+    as_written: Job | None = None  # the same with what nobody sees in key and prompt, where there is any
     fingerprint: str = ""  # the job's, computed once its references are known
     reason: Reason = Reason.NEW
     claims_key: bool = True  # nobody else may have its key
@@ -32,6 +34,22 @@ class Draft:
     @property
     def job_key(self) -> str:
         return job_key(self.row_key or "", self.shot, self.fingerprint)
+
+    def look_through(self) -> None:
+        """From here on the job is the one that can be seen."""
+        if self.job is None:
+            return
+        key, prompt = as_key(self.job.row_key), visible(self.job.prompt)
+        if (key, prompt) == (self.job.row_key, self.job.prompt):
+            self.as_written = None
+        else:
+            self.job = self.job.having(row_key=key, prompt=tidy_prompt(prompt))
+
+    def written(self) -> Job | None:
+        """The job with key and prompt as they are written, where that is another one; its references are the job's."""
+        if self.as_written is None or self.job is None:
+            return None
+        return self.as_written.having(references=self.job.references)
 
     def refuse(self, reason: Reason, settled: str, code: str, message: str) -> None:
         self.reason, self.settled, self.error_code, self.error_message = reason, settled, code, message

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ..catalog.presets import Product, advice, fitting_preset, known_columns, listed
 from ..catalog.tables import Row, Table
 from ..core.errors import InputError
+from ..core.invisible import as_key, unseen
 from ..core.names import folded
 from .first_ones import place
 
@@ -32,6 +33,7 @@ class Keys:
             self.warnings.append(table.facts.of_keys[self.column])
         self.table = self._with_digits(table, preset)
         self._damage_was_told = False
+        self._unseen_was_told = False
 
     def of(self, product: Product) -> str:
         """The cell that identifies a product, as it stands; tells once of one that looks damaged."""
@@ -40,6 +42,13 @@ class Keys:
             self._damage_was_told = True
             at = place(product.file, product.line, product.row_number)
             self.warnings.append(f"{self._uri}: {at}: the key {cell.strip()!r} {damage}")
+        if not self._unseen_was_told and as_key(cell) != cell.strip():
+            self._unseen_was_told = True
+            at = place(product.file, product.line, product.row_number)
+            self.warnings.append(
+                f"{self._uri}: {at}: the key {as_key(cell)!r} is written with what nobody sees ({unseen(cell)}):"
+                " it is read without"
+            )
         return cell
 
     def _with_digits(self, table: Table, preset: str | None) -> Table:

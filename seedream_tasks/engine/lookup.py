@@ -43,6 +43,17 @@ class Lookup:
         new = [(draft.row_key or "", draft.shot) for draft in others if not _tried(views[draft.job_key])]
         return Found(resting, views, self._ledger.read_now(lambda connection: known_jobs(connection, new)))
 
+    def keep_bought(self, drafts: Sequence[Draft]) -> None:
+        """Drafts that were bought with what nobody sees in their keys or prompts stay what they are: paid for."""
+        written = {job.job_key: draft for draft in drafts if (job := draft.written()) is not None}
+        if self._ledger is None or not written:
+            return
+        views = self._ledger.read_now(lambda connection: job_views(connection, list(written)))
+        for key, draft in written.items():
+            if views[key].slots:
+                draft.job = draft.written()
+                draft.row_key = draft.job.row_key if draft.job else draft.row_key
+
     def _rework(self, ledger: Ledger, drafts: Sequence[Draft]) -> None:
         def look(connection: Connection) -> dict[str, Rework]:
             rejected = rejected_rows(connection, [draft.row_key or "" for draft in drafts])

@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-import pyarrow as pa
-
 from ..catalog.frozen import FrozenRecord
 from ..catalog.presets import Product, advice, find_preset, fitting_preset, listed
 from ..catalog.presets.bad_cells import refusing
 from ..catalog.tables import Table
-from ..core.amounts import POINT, DecimalMarks
 from ..core.capabilities import Capability
 from ..core.choices import Choices
 from ..core.decisions import Route, wanted
 from ..core.errors import InputError, ReferenceFault, RowError
+from ..core.invisible import as_key
 from ..core.jobs import Job
 from ..core.money import ZERO
 from ..core.names import BadCell
@@ -29,6 +27,7 @@ from ..core.templates import MARKS
 from ..ledger.store import Ledger
 from ..ledger.views import JobView
 from ..media.references import References
+from .amounts_of import marks_of
 from .drafts import Draft, unreadable, where
 from .first_ones import FirstOnes
 from .keys import Keys, no_rows
@@ -97,9 +96,10 @@ class Planner:
         self._columns = Columns(table.columns)
         self._notices = Notices(table.uri, self._columns, wishes.preset)
         self._given: tuple[str, ...] = ()
-        self._marks = DecimalMarks(self._looked_over, _with_points(table.schema), self._columns.column)
+        self._marks = marks_of(table.schema, self._columns, self._products)
         self._first = FirstOnes()
         self._chosen: set[str] = set()  # row keys, where only so many are bought for
+        self._only = {as_key(key) for key in wishes.only}
         if wishes.shots is None and "prompt" not in table.columns:
             raise InputError(
                 f"{table.uri}: without a shot list the catalog needs a column `prompt`; it has {listed(table.columns)}"
@@ -149,11 +149,6 @@ class Planner:
         preset = self._wishes.preset
         return self._preset(refusing(self._table, preset) if preset else self._table)
 
-    def _looked_over(self) -> Iterator[Mapping[str, Any]]:
-        """All rows once more, for what they say about a column's amounts."""
-        for product in self._products():
-            yield dict(zip(self._columns.names, product.cells, strict=True)) | product.extra
-
     # From a product to drafts
 
     def _drafts(self, product: Product) -> list[Draft]:
@@ -168,9 +163,9 @@ class Planner:
         row_key = self._keys.of(product)
         if isinstance(row_key, BadCell):
             product.error = product.error or f"line {product.line}: the key: {row_key.why}"
-        row_key = row_key.strip()
+        written, row_key = row_key.strip(), as_key(row_key)
         if self._keys.place is not None and self._wishes.preset is not None:
-            product.extra["key"] = row_key
+            product.extra["key"] = written
         self._given = self._given or tuple(product.extra)
         context = self._columns.context(product.cells, product.extra) | {MARKS: self._marks}
         if self._wishes.shots is None:
@@ -178,13 +173,13 @@ class Planner:
             name = cells.get("shot", "").strip() or "image"
             draft = Draft(product, name, row_key or None)
             if self._usable(draft):
-                self._render(draft, lambda: self._from_columns(name, row_key, cells, context))
+                self._render(draft, lambda: self._from_columns(name, written, cells, context))
             yield draft
             return
         for shot in self._wishes.shots:
             draft = Draft(product, shot.name, row_key or None)
             if self._usable(draft):
-                self._render(draft, lambda shot=shot: self._from_shot(shot, row_key, context))  # type: ignore[misc]
+                self._render(draft, lambda shot=shot: self._from_shot(shot, written, context))  # type: ignore[misc]
             yield draft
 
     def _usable(self, draft: Draft) -> bool:
@@ -212,7 +207,7 @@ class Planner:
 
     def _render(self, draft: Draft, make: Callable[[], Job | None]) -> None:
         try:
-            draft.job = make()
+            draft.job = draft.as_written = make()
         except RowError as error:
             code = error.facts.get("error_code", "invalid")
             draft.refuse(Reason.INVALID, "invalid", code, f"{where(draft)}: {error.message}")
@@ -223,6 +218,8 @@ class Planner:
             )
         elif self._wishes.preset is not None and not draft.product.extra["title"]:
             draft.refuse(Reason.INVALID, "invalid", "empty_title", f"{where(draft)}: the title is empty")
+        else:
+            draft.look_through()
 
     # References
 
@@ -253,6 +250,7 @@ class Planner:
 
     def _decided(self, drafts: list[Draft], fetchers: ThreadPoolExecutor) -> Iterator[Planned]:
         self._resolve(drafts, fetchers)
+        self._lookup.keep_bought([draft for draft in drafts if draft.settled is None])
         for draft in drafts:
             if draft.job is not None:
                 draft.fingerprint = draft.job.fingerprint
@@ -291,7 +289,7 @@ class Planner:
         job = draft.job
         if job is None or draft.settled is not None:
             return Planned(self._record(draft), None)
-        selected = not self._wishes.only or job.row_key in self._wishes.only
+        selected = not self._only or as_key(job.row_key) in self._only
         if draft.job_key in found.resting:
             draft.reason = Reason.UNCHANGED
             return Planned(self._record(draft, selected, ZERO, rests=True), None, unchecked=draft.unchecked)
@@ -388,11 +386,6 @@ class Planner:
             fingerprint=draft.fingerprint,
             rests=rests,
         )
-
-
-def _with_points(schema: pa.Schema) -> dict[str, str]:
-    """The columns whose numbers were written by us, with a decimal point."""
-    return {each.name: POINT for each in schema if pa.types.is_floating(each.type) or pa.types.is_decimal(each.type)}
 
 
 def digest(text: str) -> str:
