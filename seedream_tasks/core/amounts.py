@@ -26,7 +26,7 @@ _CODES = frozenset(_CODES_TEXT.split())
 _WORDS_TEXT = (
     "euro euros dollar dollars pound pounds franken francs franc kronen kronor kroner yen yuan złoty zlotych złotych "
     "forint lei leu lev leva kuna dinar rubel ruble rubles rupee rupees peso pesos real reais lira won baht dong kr "
-    "kr. :- fr fr. sfr sfr. zł zl kč kc ft lek din din. ден лв лв. грн грн. руб руб. р р. тг rs rs. rp rp. us a au c "
+    "kr. fr fr. sfr sfr. zł zl kč kc ft lek din din. ден лв лв. грн грн. руб руб. р р. тг rs rs. rp rp. 円 元 圓 圆 원 us a au c "
     "ca can nz s sg hk nt mx r ar cl u usd eur gbp chf pln sek nok dkk czk huf cad aud jpy inr brl"
 )
 _WORDS = frozenset(_WORDS_TEXT.split())
@@ -42,10 +42,16 @@ _NUMERAL = re.compile(
 _SCIENTIFIC = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]{1,2}")
 _GROUPS = {sign: re.compile(rf"[0-9]{{1,3}}(?:{re.escape(sign)}[0-9]{{3}})+") for sign in ".,' "}
 _INDIAN = re.compile(r"[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}")
-_NO_CENTS = re.compile(r"([.,]) ?-+")  # `49,-` and `49.-`
+_NO_CENTS = re.compile(r"([.,:/]) ?-+")  # `49,-`, `49.-`, `49:-` and `49/-`
 _PLAIN = re.compile(r"[0-9]+")
 # A longer cell is a text, not an amount.
 _LONGEST = 60
+
+
+class Numeral(str):
+    """The text of a cell that was a number in its file: written by us, so its point is the decimal sign."""
+
+    __slots__ = ()
 
 
 class Number(Decimal):
@@ -121,7 +127,7 @@ def read_amount(text: str) -> Amount | None:
     if not _is_currency(after.replace("-", " ")) or (before.strip("-+ ") and after.strip("- ") and "-" in after):
         return None
     readings = _readings(numeral)
-    if no_cents and len(readings) > 1:
+    if no_cents and no_cents[1] in (POINT, COMMA) and len(readings) > 1:
         readings = {mark: value for mark, value in readings.items() if mark == no_cents[1]}
     sign = -1 if negative or minus else 1
     return Amount(numeral, {mark: value * sign for mark, value in readings.items()}) if readings else None
@@ -173,6 +179,26 @@ def _ungrouped(whole: str, allowed: str) -> str | None:
     return None
 
 
+def order_misleads(left: Any, right: Any, compare: Callable[[Any, Any], bool]) -> bool:
+    """Whether a comparison decides otherwise of these texts (`'9' < '10'`) than of the amounts that they are."""
+    if isinstance(left, str) and isinstance(right, str):
+        one, two = read_amount(left), read_amount(right)
+        if one is None or two is None:
+            return False
+        decided = compare(str(left), str(right))
+        return any(compare(a, b) != decided for a in one.readings.values() for b in two.readings.values())
+    return False
+
+
+def text_is_number(left: Any, right: Any) -> bool:
+    """Whether one is the text of the amount that the other one is: they are never equal, and were meant to be."""
+    text, value = (left, right) if isinstance(left, str) else (right, left)
+    if not isinstance(text, str) or isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return False
+    amount = read_amount(text)
+    return amount is not None and any(exactly(value) == each for each in amount.readings.values())
+
+
 class DecimalMarks:
     """Which sign is the decimal one in each column, found by a look over all rows, which is made when it is first needed.
 
@@ -196,11 +222,14 @@ class DecimalMarks:
         """
         name = column if column is None or column in row else self._meant(column)
         cells = dict(row).items() if name is None else [(name, row[name])]
-        paths = {path for name, value in cells for path, text in _leaves(name, value) if _holds(text, numeral)}
+        holding = [
+            (path, text) for name, value in cells for path, text in _leaves(name, value) if _holds(text, numeral)
+        ]
+        paths = {path for path, text in holding if not isinstance(text, Numeral)}
         unseen = paths - self._found.keys()
         if unseen:
             self._look(unseen)
-        marks = [self._found[path] for path in paths]
+        marks = [self._found[path] for path in paths] + [{POINT} for _, text in holding if isinstance(text, Numeral)]
         # A column with both signs, or with none, settles nothing.
         return (
             next(iter(marks[0])) if marks and len(marks[0]) == 1 and all(each == marks[0] for each in marks) else None
@@ -212,7 +241,8 @@ class DecimalMarks:
         for row in self._rows():
             for name in names:
                 for path, text in _leaves(name, row.get(name)):
-                    if path in paths and (POINT in text or COMMA in text):
+                    # What was a number in its file says nothing about the texts beside it.
+                    if path in paths and not isinstance(text, Numeral) and (POINT in text or COMMA in text):
                         amount = read_amount(text)
                         if amount is not None and amount.mark is not None:
                             self._found[path].add(amount.mark)
@@ -246,6 +276,8 @@ def number(value: Any, decimal: str | None, settle: Callable[[str], str | None])
         return Number(exactly(value))
     if decimal not in (None, POINT, COMMA):
         raise BadValue(f"number(decimal=...) takes '.' or ',', not {decimal!r}")
+    if isinstance(value, Numeral):
+        decimal = POINT
     amount = read_amount(value)
     if amount is None:
         what = "an empty cell" if not value.strip() else repr(value[:60])

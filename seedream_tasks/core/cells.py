@@ -16,6 +16,8 @@ from decimal import Decimal
 from numbers import Rational, Real
 from typing import Any
 
+from .amounts import Numeral
+
 
 def cell_text(value: Any) -> str:
     """One cell as text."""
@@ -26,11 +28,11 @@ def cell_text(value: Any) -> str:
     if isinstance(value, bool | int):
         return str(value)
     if isinstance(value, float):
-        return "" if math.isnan(value) else float.__repr__(value)
+        return "" if math.isnan(value) else Numeral(float.__repr__(value))
     if isinstance(value, Real) and not isinstance(value, Rational):  # NumPy's float32 keeps its own shortest text
-        return "" if value != value else str(value)
+        return "" if value != value else Numeral(str(value))
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        return Numeral(f"{value:f}")
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     if isinstance(value, date | time):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, MappingView, MutableMapping
 from decimal import Decimal
 from functools import lru_cache, wraps
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, nodes, pass_context
@@ -21,7 +22,7 @@ from jinja2.utils import _PassArg, missing
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
-from .amounts import DecimalMarks, Number, exactly, number
+from .amounts import DecimalMarks, Number, exactly, number, order_misleads, text_is_number
 from .errors import BadValue
 from .names import Row, find
 
@@ -34,6 +35,11 @@ FAILS = (
 MARKS = "(decimal marks)"
 _TEXT = "(text)"
 _VALUE = "(value)"
+_COMPARED = "(compared)"
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "eq": eq, "ne": ne, "lt": lt, "lteq": le, "gt": gt, "gteq": ge,
+    "in": lambda some, all_: some in all_, "notin": lambda some, all_: some not in all_,
+}  # fmt: skip
 _ADDRESS = re.compile(r"<[^<>]{1,200} at 0x[0-9a-f]{4,16}>", re.IGNORECASE)
 _MOST_REPEATED = 1_000_000  # characters or items that `*` may make
 # What goes through a sequence one by one may be given what is gone through once: `x | map('upper') | join`.
@@ -169,6 +175,23 @@ def _amount(context: Context, value: Any, decimal: str | None = None, column: st
     return number(value, decimal, settle)
 
 
+def _compared(left: Any, right: Any, how: str) -> Any:
+    """`left == right` and its like. Raises BadValue where texts of numbers were meant to be compared as numbers."""
+    compare = _COMPARISONS[how]
+    ordered = how in ("lt", "lteq", "gt", "gteq")
+    if ordered and order_misleads(left, right, compare):
+        raise BadValue(
+            f"{left!r:.62} and {right!r:.62} are compared as texts, which decides otherwise than their numbers do:"
+            " put `number` behind each"
+        )
+    others = right if how in ("in", "notin") and isinstance(right, list | tuple) else [right]
+    if not ordered and any(text_is_number(left, each) for each in others):
+        raise BadValue(
+            f"{left!r:.62} is compared with {right!r:.62}, but a text is never equal to a number: put `number` behind it"
+        )
+    return compare(left, right)
+
+
 def _same(value: Any, other: Any) -> bool:
     """`sameas`: of one type and equal; which object it is in memory decides nothing."""
     return type(value) is type(other) and bool(value == other)
@@ -200,6 +223,10 @@ class _Guarding(NodeTransformer):
         for operand in node.ops:
             if operand.op not in ("in", "notin"):
                 operand.expr = _through(_VALUE, operand.expr)
+        if len(node.ops) == 1:
+            operand = node.ops[0]
+            given: list[nodes.Expr] = [operand.expr, nodes.Const(operand.op)]
+            return nodes.Filter(node.expr, _COMPARED, given, [], None, None, lineno=node.lineno)
         return node
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802 - Jinja's name
@@ -268,6 +295,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.tests["sameas"] = _same
         functions: dict[str, Any] = self.filters
         self.filters = {name: _guarded(name, function) for name, function in functions.items()}
+        self.filters[_COMPARED] = _compared  # what it is given was looked at, but for what `in` looks through
         asked: dict[str, Any] = self.tests
         self.tests = {
             name: function if name in _OF_TYPES else _guarded(name, function) for name, function in asked.items()

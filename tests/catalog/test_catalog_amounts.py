@@ -49,6 +49,26 @@ def test_a_column_of_numbers_has_a_point(tmp_path: Path) -> None:
     assert costs == {"a": "A lamp at 1.249", "b": "A lamp at 2.000"}
 
 
+@pytest.mark.parametrize("name", ["c.xlsx", "c.jsonl"])
+def test_a_number_beside_texts_keeps_its_point(name: str, tmp_path: Path) -> None:
+    """Whatever the column's texts say, and it says nothing about them: `1.249` in a text is still settled by texts."""
+    cells: list[object] = [1.249, "0,5", "2.500", 19.9]
+    keys = ["number", "comma", "text", "fraction"]
+    AS_TEXT[name](pd.DataFrame({"sku": keys, "price": pd.Series(cells, dtype=object)}), tmp_path / name)
+    said = {"number": "1.249", "comma": "0.5", "text": "2500", "fraction": "19.9"}
+    assert prompts(plan(tmp_path / name, SHOTS)) == {key: f"A lamp at {text}" for key, text in said.items()}
+    stated = prompts(plan(tmp_path / name, SHOTS.replace("number", 'number(decimal=",")')))
+    assert stated["number"] == "A lamp at 1.249"
+
+
+@pytest.mark.parametrize("name", ["c.xlsx", "c.jsonl"])
+def test_a_number_settles_no_text(name: str, tmp_path: Path) -> None:
+    """The file wrote the one, somebody typed the other: `1.249` stays an error of its row."""
+    cells: list[object] = ["1.249", 19.9]
+    AS_TEXT[name](pd.DataFrame({"sku": ["a", "b"], "price": pd.Series(cells, dtype=object)}), tmp_path / name)
+    assert prompts(plan(tmp_path / name, SHOTS)) == {"b": "A lamp at 19.9"}
+
+
 def test_a_presets_price_is_settled_by_the_products(tmp_path: Path) -> None:
     """A preset's names are columns too."""
     rows = "Handle,Title,Variant Price\na,Lamp,1.249\nb,Chair,2.500.000\n"

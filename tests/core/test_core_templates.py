@@ -141,6 +141,7 @@ def test_what_repeats_without_end_is_refused() -> None:
             ("1e3", "1000"),
             ("٣٫٥", "3.5"),
         ),
+        *(("129:-", "129"), ("1 290:-", "1290"), ("Rs. 500/-", "500"), ("980円", "980"), ("120 元", "120")),
         *(("１２，５", "12.5"), ("\u200e19.90\u200f", "19.90"), ("1 000.000", "1000.000"), ("007", "7")),
     ],
 )
@@ -322,3 +323,49 @@ def test_a_number_is_a_decimal() -> None:
     amount = read_amount("1.249")
     assert amount is not None
     assert amount.mark is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "cell"),
+    [
+        ("price > '9'", "10"),
+        ("'9' < price", "10"),
+        ("price <= '9'", "10"),
+        ("price >= '100'", "20"),
+        ("price > '200'", "1.249"),  # less as text, more as 1249
+        ("price != 0", "0"),
+        ("price == 20", "20.00"),
+        ("20 == price", "20"),
+        ("price in [0, 5]", "5"),
+        ("price not in [0, 5]", "0"),
+        ("price | number == '19.90'", "19.90"),
+        ("price | default(0) == 0", "0"),
+    ],
+)
+def test_texts_of_numbers_are_not_compared_as_texts(condition: str, cell: str) -> None:
+    """Where that decides otherwise than the numbers do, the row is invalid: nothing is skipped, or bought, in silence."""
+    with pytest.raises(RowError, match="put `number` behind"):
+        wanted(condition, cell)
+
+
+@pytest.mark.parametrize(
+    ("condition", "cell", "is_so"),
+    [
+        ("price > '9'", "95", True),  # both ways
+        ("price == '20'", "20", True),
+        ("price == 20", "30", False),
+        ("price != 0", "5", True),
+        ("price | default(0) == 0", "", True),
+        ("price > '2026-01-02'", "2026-01-10", True),
+        ("price < 'B'", "A10", True),
+        ("price in ['0', '5']", "5", True),
+        ("price in '0,5'", "5", True),
+        ("1 < price | number < 9", "5", True),
+        ("price | int == 5", "5", True),
+        ("'Price' in row", "5", True),
+        ("price in ['x'] | map('upper')", "X", True),
+    ],
+)
+def test_what_both_say_alike_is_compared_as_ever(condition: str, cell: str, is_so: bool) -> None:
+    """Dates, codes, words, numbers, and texts that differ in no way from their numbers."""
+    assert wanted(condition, cell) is is_so
