@@ -1,11 +1,15 @@
 """Where a table's columns get their names: the first row, unless another one clearly is the header or was named as such."""
 
+import csv
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pytest
 from catalogs import cells, plan, rows, told, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from seedream_tasks.catalog.tables import open_table
 from seedream_tasks.catalog.tables.sources import stating
@@ -46,6 +50,9 @@ PAGE = [["How to fill this in"], ["One row for each product"], ["Ask Jo"]]
         ("Products of my shop\nsku,title,price\na,Lamp,5\nb,Chair,6\n", ["sku", "title", "price"], 2),
         (PREAMBLE + UNKNOWN, ["Bestellzeichen", "Benennung", "Farbton", "EK"], 4),
         ("My shop, summer\n" + UNKNOWN, ["Bestellzeichen", "Benennung", "Farbton", "EK"], 2),
+        ("# made by our till\nsku,tone\na,red\nb,blue\n", ["sku", "tone"], 2),
+        ('"My shop,\nall of it"\nsku,title,price\na,Lamp,5\nb,Chair,6\n', ["sku", "title", "price"], 3),
+        ("Products, exported 2024-05-01\nsku;title;price\na;Lamp;5\nb;Chair;6\n", ["sku", "title", "price"], 2),
         ("Shop;My shop\nDate;2024-05-01\n" + UNKNOWN, ["Bestellzeichen", "Benennung", "Farbton", "EK"], 3),
         ("sep=;\nMy list;;\nsku;title;price\na;Lamp;5\nb;Chair;6\n", ["sku", "title", "price"], 3),
         (AMAZON, ["item_sku", "item_name", "standard_price", "bullet_point1", "bullet_point2"], 3),
@@ -86,6 +93,26 @@ def test_a_table_with_its_header_in_the_first_row_is_read_as_ever(
     table = open_table(str(write(tmp_path / f"a.{suffix}", content)))
     assert table.columns == columns
     assert table.facts.warnings == ()
+
+
+WORDS = st.text(st.characters(codec="ascii", categories=("Ll",)), min_size=1, max_size=6)
+CELLS = st.sampled_from(["", "5", "sku", "title", "a b", "https://shop.example/1.jpg", "x;y", "Read me"]) | WORDS
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(WORDS, min_size=1, max_size=4, unique=True), st.lists(st.lists(CELLS, min_size=1, max_size=5), max_size=8)
+)
+def test_a_first_row_that_names_a_key_is_always_the_header(names: list[str], lines: list[list[str]]) -> None:
+    """Whatever stands below it, the columns are its cells."""
+    header = ["sku", *[name for name in names if name != "sku"]]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.csv")
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([header, *lines])
+        table = open_table(str(path))
+        assert table.columns == header
+        assert table.facts.warnings == ()
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.xlsx"])

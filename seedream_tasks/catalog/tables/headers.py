@@ -111,11 +111,12 @@ def told(uri: str, at: str, first: Line, how: str) -> str:
 
 
 def _by_its_names(rows: Sequence[Sequence[str]], place: int) -> bool:
-    """It names a key and something else that products have, and the rows below fit under it."""
+    """It names a key and something else that products have (anything, below a title), and the rows below fit under it."""
     row = rows[place]
     below = rows[place + 1 :]
     fitting = sum(len(each) <= len(row) for each in below)
-    return _could_be_names(row) and names_a_key(row) and _known(row) > 1 and bool(below) and fitting * 2 >= len(below)
+    enough = _known(row) > 1 or len(rows[0]) == 1
+    return _could_be_names(row) and names_a_key(row) and enough and bool(below) and fitting * 2 >= len(below)
 
 
 def _by_its_shape(rows: Sequence[Sequence[str]], place: int) -> bool:
