@@ -94,8 +94,10 @@ class Columns:
         return self.names[at] if at is not None else self.meant(name)
 
     def all_names_of(self, place: int) -> list[str]:
-        """Every name of a column in a template, in snake case first."""
-        return [name for name, at in self._at.items() if at == place and name not in _RESERVED]
+        """Every name of a column in a template: `productImageUrl` as it stands first, others in snake case first."""
+        names = [name for name, at in self._at.items() if at == place and name not in _RESERVED]
+        exact = self.names[place]
+        return sorted(names, key=lambda name: name != exact) if _HUMP.search(exact) else names
 
     def meant(self, name: str) -> str | None:
         """The one column that a name can mean which is not written exactly like it."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..catalog.presets import Product, advice, fitting_preset, known_columns, listed
-from ..catalog.tables import Row, Table
+from ..catalog.tables import Row, Table, names_a_key
 from ..core.errors import InputError
 from ..core.invisible import as_key, unseen
 from ..core.names import folded
@@ -120,7 +120,8 @@ def _way_out(table: Table) -> str:
             f" one of these{preset}"
         )
     if not table.facts.names_no_columns:
-        return f"name one with --key{preset}"
+        likely = next((f", such as --key {name!r}" for name in table.columns if names_a_key([name])), "")
+        return f"name one with --key{likely}{preset}"
     other = ", or another sheet with CATALOG#sheet=NAME" if table.facts.others else ""
     return f"this row names no columns: say which one does with --header-row N{other}{preset}"
 

@@ -314,6 +314,13 @@ def test_a_file_that_may_be_in_two_encodings_is_refused_with_a_sample_of_each(tm
     assert cells(f"{path}#encoding=cp1250")[1] == ["p1", "Křeslo"]
 
 
+def test_too_little_text_is_refused_with_the_reading_that_it_may_be(tmp_path: Path) -> None:
+    """Two words are no evidence, even where nothing else reads them."""
+    error = refused(write(tmp_path / "a.csv", table("Krzesło", "Stół dębowy").encode("cp1250")))
+    assert "it may be cp1250, in which this line is 'p0,Krzesło'" in error.message
+    assert error.facts["hint"].endswith("CATALOG#encoding=cp1250")
+
+
 def test_utf_16_without_a_mark_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
     """With letters beyond ASCII in it, too."""
     path = write(tmp_path / "a.csv", table("Größe", "ő").encode("utf-16-le"))

@@ -199,6 +199,14 @@ def test_a_key_is_not_asked_for_where_the_header_names_no_columns(tmp_path: Path
     assert "--key" not in caught.value.facts["hint"]
 
 
+def test_a_column_that_sounds_like_a_key_is_named(tmp_path: Path) -> None:
+    """In the languages of exports and price lists."""
+    for header, likely in (("Bezeichnung,Artikelnummer", "Artikelnummer"), ("Item no,Name", "Item no")):
+        with pytest.raises(InputError) as caught:
+            plan(write(tmp_path / "a.csv", f"{header}\na,b\n"), HERO)
+        assert f"--key {likely!r}" in caught.value.facts["hint"]
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [("sku^title^price\na^Lamp^5\n", "has one column"), ("List of 2024;;\na;Lamp;x\n", "--header-row")],

@@ -139,3 +139,13 @@ def test_only_narrows_what_is_bought_and_not_what_is_recorded(tmp_path: Path) ->
     """Every row keeps its record."""
     records = plan(write(tmp_path / "a.csv", "sku,title\na,Lamp\nb,Chair\n"), HERO, only=frozenset({"b"}))
     assert [(record.row_key, record.selected) for record in records] == [("a", False), ("b", True)]
+
+
+def test_with_a_preset_and_a_named_key_the_key_in_templates_is_the_rows(tmp_path: Path) -> None:
+    """Whether the export has its own key in that line or not: one row, one key."""
+    path = write(tmp_path / "a.csv", "ID,Type,SKU,Name\n,simple,,Mug\n7,simple,M-7,Bowl\n")
+    records = plan(path, "shots: [{name: hero, prompt: '{{ title }} {{ key }}'}]", preset="woocommerce", key="Name")
+    assert [(record.row_key, record.job and record.job.prompt) for record in records] == [
+        ("Mug", "Mug Mug"),
+        ("Bowl", "Bowl Bowl"),
+    ]

@@ -107,7 +107,7 @@ def test_cells_that_are_read_right_or_are_no_links_are_not_told(cell: str, tmp_p
 
 def test_names_stand_beside_their_columns(tmp_path: Path) -> None:
     """Each name reaches its column; a preset's come first, and win."""
-    columns = Columns(["SKU", "Image Src", "Image-Src", "Title", "not"])
+    columns = Columns(["SKU", "Image Src", "Image-Src", "Title", "not", "productImageUrl"])
     assert names_for_templates(columns, ["title"]) == [
         ("title", ""),
         ("sku", "SKU"),
@@ -115,6 +115,7 @@ def test_names_stand_beside_their_columns(tmp_path: Path) -> None:
         ("row['Image-Src']", "Image-Src"),
         ("Title", "Title"),
         ("row['not']", "not"),
+        ("productImageUrl", "productImageUrl"),
     ]
     planner, _ = planned(tmp_path / "a.csv", "id,title,photos\na,Lamp,\n", preset="merchant")
     assert planner.names[:2] == [("key", ""), ("title", "")]

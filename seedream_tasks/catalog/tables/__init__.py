@@ -11,6 +11,7 @@ from ...core.stores import driver_hint
 from .contents import check_content
 from .delimited import open_delimited
 from .feeds import open_feed
+from .headers import names_a_key
 from .json_lines import open_json
 from .parquet import open_parquet
 from .parts import joined
@@ -18,7 +19,7 @@ from .rows import Facts, Row, Table
 from .sheets import open_sheet
 from .sources import READ_FROM_THE_END, Source, file_in_folder, find_sources, stating
 
-__all__ = ["Facts", "Row", "Table", "open_table", "reference_base", "stating"]
+__all__ = ["Facts", "Row", "Table", "names_a_key", "open_table", "reference_base", "stating"]
 
 _OPEN = {
     "csv": open_delimited,

@@ -223,6 +223,11 @@ def _unclear(source: Source, scan: _Scan, able: Sequence[Reading]) -> InputError
         why = "the rest of the file is UTF-8, so it is in two encodings"
     elif scan.is_mostly_nul():
         why = "it is full of NUL bytes: UTF-16 without a byte order mark"
+    elif len(able) == 1:
+        why = (
+            f"it may be {able[0].encoding}, in which this line is {scan.sample(able[0].encoding)!r}, but there is too little text"
+            " to be sure"
+        )
     elif able:
         readings = ", ".join(f"{each.encoding}: {scan.sample(each.encoding)!r}" for each in able[:_MOST_SHOWN])
         why = f"nobody can say for sure in which encoding it is; this line would be {readings}"
