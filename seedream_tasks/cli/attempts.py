@@ -1,18 +1,24 @@
 """`seedream attempts`: what the ledger knows."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from ..core.errors import InputError
 from ..core.money import plain
+from ..core.secrets import without_secrets
 from ..core.states import AttemptState
 from ..engine.pairing import open_pair
 from ..engine.settings import known_locations
-from ..ledger import facts, views
+from ..ledger import answers, facts, views
+from ..ledger.answers import KeptAnswer
 from . import options
 from .telling import print_json, say
+
+# What became of these is open, so what their gateways answered is of interest.
+_UNSETTLED = frozenset({AttemptState.ACCEPTED, AttemptState.UNKNOWN, AttemptState.LOST})
 
 
 @click.command()
@@ -29,9 +35,13 @@ def attempts(state: str | None, run_id: str | None, archive: str | None, ledger:
     try:
         simulated = store.read_now(facts.kind) == facts.SIMULATED
         found = store.read_now(lambda connection: list(views.list_attempts(connection, state, run_id)))
+        unsettled = [each.attempt_id for each, *_ in found if each.state in _UNSETTLED]
+        unread = store.read_now(lambda connection: answers.kept_of(connection, unsettled))
     finally:
         store.close()
-    rows = [_row(attempt, row_key, shot, simulated) for attempt, row_key, shot in found]
+    rows = [
+        _row(attempt, row_key, shot, simulated, unread.get(attempt.attempt_id, ())) for attempt, row_key, shot in found
+    ]
     by_state = Counter(str(row["state"]) for row in rows)
     if json_:
         print_json({"attempts": rows, "by_state": dict(sorted(by_state.items()))})
@@ -42,11 +52,16 @@ def attempts(state: str | None, run_id: str | None, archive: str | None, ledger:
             f"{row['attempt_id']}  {row['state']:<9} {row['gateway']:<8} {row['row_key']} {row['shot']} [{slots}]"
             f"  quoted {row['quoted_usd']} billed {row['billed_usd']} at risk {row['at_risk_usd']}  {row['task_id'] or '-'}"
         )
+        for each in row["unread"]:
+            named = f"; ids in it: {', '.join(each['ids'])}" if each["ids"] else ""
+            say(f"    unreadable answer to its {each['to']} ({each['at']}): {' '.join(each['text'].split())}{named}")
     say(", ".join(f"{count} {name}" for name, count in sorted(by_state.items())) or "no attempts")
     return 0
 
 
-def _row(attempt: views.Attempt, row_key: str, shot: str, simulated: bool) -> dict[str, Any]:
+def _row(
+    attempt: views.Attempt, row_key: str, shot: str, simulated: bool, unread: Iterable[KeptAnswer]
+) -> dict[str, Any]:
     return {
         "attempt_id": attempt.attempt_id,
         "job_key": attempt.job_key,
@@ -64,4 +79,14 @@ def _row(attempt: views.Attempt, row_key: str, shot: str, simulated: bool) -> di
         "expires_at": attempt.expires_at.isoformat() if attempt.expires_at else None,
         "run_id": attempt.run_id,
         "simulated": simulated,
+        "unread": [
+            {
+                "to": each.kind,
+                "at": each.at.isoformat(),
+                "text": without_secrets(each.text),
+                "ids": list(each.ids),
+                "times": each.times,
+            }
+            for each in unread
+        ],
     }

@@ -3,7 +3,7 @@
 import asyncio
 import getpass
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -13,11 +13,12 @@ from ..core.errors import InputError
 from ..core.money import ZERO, dollars, plain
 from ..core.outcomes import ErrorClass, ErrorInfo
 from ..core.states import AttemptState
-from ..engine.evidence import evidence
+from ..engine.evidence import confirmed, evidence
 from ..engine.pairing import open_pair
 from ..engine.settings import known_locations
 from ..gateways.client import DIALECTS, SYNCHRONOUS_TIMEOUT_S
-from ..ledger import facts, records, views
+from ..gateways.ids import is_task_id
+from ..ledger import answers, facts, records, views
 from ..ledger.claims import LEASE_S
 from ..ledger.views import Attempt
 from . import options
@@ -31,8 +32,11 @@ _UNDER_WAY = timedelta(seconds=LEASE_S + SYNCHRONOUS_TIMEOUT_S)
 @click.argument("attempt_ids", nargs=-1, required=True, metavar="ATTEMPT_ID...")
 @click.option("--as", "word", type=click.Choice(["paid", "not-sent", "lost"]), required=True, help="What became of it.")
 @click.option(
-    "--task-id", metavar="ID", help="With paid: the task at the gateway, to be followed from now on. Default: none."
+    "--task-id",
+    metavar="ID",
+    help="With paid: the task at the gateway, to be followed from now on. Default: the one that its own answer names.",
 )
+@click.option("--unchecked", is_flag=True, help="With paid: take the task id though its gateway does not confirm it.")
 @click.option("--yes", is_flag=True, help="Do not ask. Default: a terminal is asked.")
 @options.places
 @options.as_json
@@ -40,21 +44,34 @@ def resolve(
     attempt_ids: tuple[str, ...],
     word: str,
     task_id: str | None,
+    unchecked: bool,
     yes: bool,
     archive: str | None,
     ledger: str | None,
     json_: bool,
 ) -> int:
     """Say what became of unknown attempts: paid (with its task id), not-sent (slots and money back), or lost (given up)."""
-    if (word == "paid") != (task_id is not None):
-        raise InputError("--as paid needs --task-id, and only it takes one", field="task-id")
-    if task_id is not None and len(attempt_ids) != 1:
+    if word != "paid" and (task_id is not None or unchecked):
+        raise InputError("--task-id and --unchecked belong to --as paid", field="task-id")
+    if word == "paid" and len(attempt_ids) != 1:
         raise InputError("one task id belongs to one attempt", field="task-id")
+    if task_id is not None and not is_task_id(task_id):
+        raise InputError(
+            f"--task-id {task_id!r} is not the form of a task id: letters, digits and ._:~@+=|$- without blanks,"
+            " at most 200 characters",
+            field="task-id",
+        )
     place = known_locations(archive, ledger)
     store = open_pair(place, create=False)
     try:
         found = store.read_now(lambda connection: views.attempts_by_id(connection, attempt_ids))
         _check(attempt_ids, found, word)
+        kept = store.read_now(lambda connection: answers.kept_of(connection, attempt_ids))
+        says = ""
+        if word == "paid":
+            task_id = task_id or _only_id(found[0], kept)
+            if not unchecked:
+                says = asyncio.run(confirmed(store, place, found[0], task_id))
         at_risk = sum((each.at_risk_usd for each in found), ZERO)
         shown = asyncio.run(evidence(store, place, found))
         for each in found:
@@ -63,13 +80,22 @@ def resolve(
                 f"  {dollars(each.at_risk_usd)} at risk",
                 err=True,
             )
+            for answer in kept.get(each.attempt_id, ()):
+                say(f"    its answer could not be read: {' '.join(answer.text.split())}", err=True)
+                for number in answer.ids:
+                    say(
+                        f"    it names {number}: seedream resolve {each.attempt_id} --as paid --task-id {number}",
+                        err=True,
+                    )
+        if says:
+            say(says, err=True)
         for told in shown:
             say(f"{told.account}: {told.text}", err=True)
         say(f"{len(found)} attempts, {dollars(at_risk)} at risk, become {word}", err=True)
         if not yes and sys.stdin.isatty():
             click.confirm("go on?", abort=True, err=True)
         for each in found:
-            store.write_now(_record(each, word, task_id))
+            store.write_now(_record(each, word, task_id, says or ("unchecked" if unchecked else "")))
     finally:
         store.close()
     if json_:
@@ -118,7 +144,20 @@ def _check(asked: tuple[str, ...], found: list[Attempt], word: str) -> None:
             )
 
 
-def _record(attempt: Attempt, word: str, task_id: str | None) -> Callable[[Connection], None]:
+def _only_id(attempt: Attempt, kept: Mapping[str, Sequence[answers.KeptAnswer]]) -> str:
+    """The task id that the attempt's own answer names, where it names one. Raises InputError."""
+    ids = [each for answer in kept.get(attempt.attempt_id, ()) for each in answer.ids]
+    if len(ids) == 1:
+        return ids[0]
+    offered = f"its answer names {', '.join(ids)}" if ids else "nothing that was kept of its answer names one"
+    raise InputError(
+        f"--as paid needs --task-id; {offered}",
+        field="task-id",
+        hint=f"--task-id {ids[0]}" if ids else "look it up in the gateway's console",
+    )
+
+
+def _record(attempt: Attempt, word: str, task_id: str | None, says: str) -> Callable[[Connection], None]:
     who = getpass.getuser()
     said = ErrorInfo("resolved", f"{word}, said {who}", ErrorClass.TRANSIENT)
 
@@ -130,6 +169,7 @@ def _record(attempt: Attempt, word: str, task_id: str | None) -> Callable[[Conne
         else:
             records.not_sent(connection, attempt.attempt_id, said)
         facts.reopen_run(connection, attempt.run_id)  # its manifest says otherwise
-        records.note(connection, "resolved", f"{word} by {who}", attempt.attempt_id, attempt.run_id)
+        detail = f"{word} by {who}" + (f"; {says}" if says else "")
+        records.note(connection, "resolved", detail, attempt.attempt_id, attempt.run_id)
 
     return write

@@ -23,7 +23,7 @@ from ..core.jobs import Job
 from ..core.outcomes import ErrorClass, ErrorInfo, Fate, Finished, SubmitOutcome, after_refusal
 from ..core.pricing import PriceRow
 from ..core.states import LIVE
-from ..ledger import claims, facts, memory, records
+from ..ledger import answers, claims, facts, memory, records
 from ..ledger.claims import Claim, Lease, awake_or_asleep, claim, new_attempt_id
 from ..ledger.memory import Memory
 from ..ledger.records import Recorded
@@ -271,7 +271,7 @@ class Buyer:
                 return recorded
             case Fate.UNKNOWN:
                 write = self._ledger.write(
-                    lambda connection: records.unknown(connection, attempt_id, error),
+                    lambda connection: _unknown(connection, attempt_id, error, outcome),
                     lambda _: kept.append(held.rescue()),
                 )
             case Fate.REFUSED:
@@ -299,6 +299,13 @@ async def _arrived(call: "asyncio.Future[SubmitOutcome]") -> SubmitOutcome | Non
     if not call.done() or call.cancelled() or call.exception() is not None:
         return None
     return call.result()
+
+
+def _unknown(connection: Connection, attempt_id: str, error: ErrorInfo, outcome: SubmitOutcome) -> Recorded:
+    """Nobody knows what it led to; what came back all the same is kept with it."""
+    if outcome.kept is not None:
+        answers.keep(connection, attempt_id, answers.SUBMIT, outcome.kept)
+    return records.unknown(connection, attempt_id, error)
 
 
 def first_expiry(finished: Finished, link_life_s: int | None) -> datetime | None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..core.errors import GatewayFault
+from ..core.errors import GatewayFault, InputError
 from ..core.money import ZERO, dollars, plain
 from ..ledger import facts
 from ..ledger.store import Ledger
@@ -45,6 +45,31 @@ async def evidence(ledger: Ledger, place: Locations, attempts: Sequence[Attempt]
                     text = f"its books cannot be read: {fault.message}"
             found.append(Evidence(account, text))
     return found
+
+
+async def confirmed(ledger: Ledger, place: Locations, attempt: Attempt, task_id: str) -> str:
+    """What the attempt's gateway says of a task that a person names for it. Raises InputError where it does not confirm it,
+    KindMismatch, ConfigurationError, LedgerFault.
+    """
+    async with lanes_to(ledger, place, [attempt.account]) as (_, lanes):
+        lane = next((each for each in lanes.values() if each.gateway == attempt.gateway), None)
+        if lane is None:
+            raise InputError(
+                f"whether {attempt.gateway} knows task {task_id} cannot be asked: the key of {attempt.account} is not configured",
+                field="task-id",
+                hint=f"set SEEDREAM_{attempt.gateway.upper()}_API_KEY (and its base URL), or say --unchecked",
+            )
+        try:
+            status = await lane.client.fetch(task_id)
+        except GatewayFault as fault:
+            is_unknown = fault.facts.get("own_body") and fault.facts.get("status") in (400, 404)
+            what = "does not know" if is_unknown else "does not confirm"
+            raise InputError(
+                f"{attempt.gateway} {what} task {task_id}: {fault.message}",
+                field="task-id",
+                hint="look it up in the gateway's console; --unchecked takes it all the same",
+            ) from None
+    return f"{attempt.gateway} knows task {task_id}: {status.state}"
 
 
 async def _of_account(ledger: Ledger, lane: Lane, attempts: Sequence[Attempt]) -> str:

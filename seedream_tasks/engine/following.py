@@ -16,7 +16,8 @@ from ..core.jobs import JobName
 from ..core.money import ZERO, dollars
 from ..core.outcomes import TaskState, TaskStatus, after_failed_task, of_failed_task
 from ..core.states import AttemptState
-from ..ledger import facts, memory, records, views
+from ..gateways.client import Unread
+from ..ledger import answers, facts, memory, records, views
 from ..ledger.records import Recorded
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, Picture
@@ -74,6 +75,8 @@ class Follower:
         self._by_account = {lane.account: lane for lane in lanes.values()}
         self._progress = progress
         self._whose = whose
+        self._unread: dict[str, Unread] = {}  # by attempt: its last answer that could not be read
+        self._told_unread: set[tuple[str, str]] = set()
         self._pollers: dict[str, Poller] = {}
         self._hints = Hints(ledger, self._look_now)
 
@@ -106,6 +109,8 @@ class Follower:
             status = await self._poller(lane).once(attempt.attempt_id, attempt.task_id or "")
         except Gone as gone:
             return await self._lost(name, attempt, str(gone))
+        if status is None and attempt.attempt_id in self._unread:
+            return await self._given_up(name, attempt)
         if status is None:
             return Recorded(attempt)
         if status.state is TaskState.RUNNING:
@@ -135,7 +140,9 @@ class Follower:
         except TimeoutError:
             poller.forget(attempt.attempt_id)
             self.left.add(attempt.attempt_id)
-            self._tell("in_flight", name, f"{attempt.attempt_id} is still running at {lane.gateway}")
+            unread = self._unread.get(attempt.attempt_id)
+            text = f"is still running at {lane.gateway}" if unread is None else f"{lane.gateway} answers {unread.why}"
+            self._tell("in_flight", name, f"{attempt.attempt_id} {text}")
             return Recorded(attempt)
         except Gone as gone:
             return await self._lost(name, attempt, str(gone))
@@ -222,7 +229,9 @@ class Follower:
     def _poller(self, lane: Lane) -> Poller:
         poller = self._pollers.get(lane.account)
         if poller is None:
-            poller = self._pollers[lane.account] = Poller(lane.client, lane.polls, self._not_found, self._whose.asks)
+            poller = self._pollers[lane.account] = Poller(
+                lane.client, lane.polls, self._not_found, self._whose.asks, self._answers_unread
+            )
         return poller
 
     def _look_now(self, attempt: Attempt) -> None:
@@ -269,9 +278,24 @@ class Follower:
     async def _given_up(self, name: JobName, attempt: Attempt) -> Recorded:
         if age_s(attempt) < GIVE_UP_AFTER.total_seconds():
             return Recorded(attempt)
-        return await self._lost(
-            name, attempt, f"{attempt.gateway} still calls it running after {GIVE_UP_AFTER.days} days"
-        )
+        unread = self._unread.get(attempt.attempt_id)
+        says = "still calls it running" if unread is None else f"still answers {unread.why}"
+        return await self._lost(name, attempt, f"{attempt.gateway} {says} after {GIVE_UP_AFTER.days} days")
+
+    async def _answers_unread(self, attempt_id: str, unread: Unread) -> None:
+        """Keep an answer that cannot be read with its attempt, and say once in what words it came."""
+        attempt = await self.attempt(attempt_id)
+        if (attempt.account, unread.why) not in self._told_unread:
+            self._told_unread.add((attempt.account, unread.why))
+            logger.warning(
+                "%s: %s answers %s: %s",
+                attempt_id,
+                attempt.gateway,
+                unread.why,
+                " ".join(unread.kept.text[:400].split()),
+            )
+        self._unread[attempt_id] = unread
+        await self._ledger.write(lambda connection: answers.keep(connection, attempt_id, answers.STATUS, unread.kept))
 
     async def _lost(self, name: JobName, attempt: Attempt, why: str) -> Recorded:
         recorded = await self._record(attempt, lambda connection: records.lost(connection, attempt.attempt_id, why))

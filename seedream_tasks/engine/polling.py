@@ -20,7 +20,7 @@ from typing import Protocol, cast
 from ..core.durations import Durations, log_logistic
 from ..core.errors import GatewayFault, LedgerFault
 from ..core.outcomes import TaskState, TaskStatus
-from ..gateways.client import GatewayClient
+from ..gateways.client import GatewayClient, Unread
 from .pacing import Pace
 
 logger = logging.getLogger("seedream_tasks.engine")
@@ -90,6 +90,8 @@ class _Watch:
 
 # Told of an own 404, or (True) that the task was seen again; answers whether the attempt is to be given up.
 NotFound = Callable[[str, bool], Awaitable[bool]]
+# Told of an answer about an attempt that cannot be read.
+TellUnread = Callable[[str, Unread], Awaitable[None]]
 
 
 class Share(Protocol):
@@ -108,12 +110,20 @@ class Poller:
     `asks` False: where a callback is to come nobody looks before it says so (`look_now`).
     """
 
-    def __init__(self, client: GatewayClient, share: Share, not_found: NotFound, asks: bool = True) -> None:
+    def __init__(
+        self,
+        client: GatewayClient,
+        share: Share,
+        not_found: NotFound,
+        asks: bool = True,
+        tell_unread: TellUnread | None = None,
+    ) -> None:
         self._client = client
         self._share = share
         self._share.listener = self._share_changed
         self._pace = Pace(0.0)
         self._not_found = not_found
+        self._tell_unread = tell_unread
         self._asks = asks
         self._loop = asyncio.get_running_loop()
         self._known: dict[tuple[str, bool], Durations] = {}  # by model, and whether in shares of an estimate
@@ -296,6 +306,8 @@ class Poller:
                 self._missed.add(watch.attempt_id)
                 if await self._not_found(watch.attempt_id, False):
                     raise Gone(str(fault)) from None
+            elif fault.facts.get("unreadable") and self._tell_unread is not None:
+                await self._tell_unread(watch.attempt_id, fault.facts["unreadable"])
             elif http in (401, 403) and fault.facts.get("own_body"):
                 logger.warning("%s refuses the key %s: %s", watch.attempt_id, self._client.account.name, fault)
             return None

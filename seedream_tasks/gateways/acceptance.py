@@ -30,9 +30,14 @@ def unknown(why: str, status: int | None = None, content: bytes = b"") -> Submit
     """Sent, and no proof either way; `content` is what came back all the same."""
     kept = None
     if content.strip():
-        text = content.decode("utf-8", "replace")
-        kept = Kept(content[:KEEPS_BYTES].decode("utf-8", "replace"), ids_in_text(text))
+        kept = keep(content)
     return SubmitOutcome(Fate.UNKNOWN, error=ErrorInfo("unknown", why, classify("", "", 500)), status=status, kept=kept)
+
+
+def keep(content: bytes) -> Kept:
+    """What is kept of an answer that cannot be read."""
+    text = content[:KEEPS_BYTES].decode("utf-8", "replace").replace("\0", "\ufffd")
+    return Kept(text, ids_in_text(content.decode("utf-8", "replace")))
 
 
 def _of_success(dialect: Dialect, answer: Answer) -> SubmitOutcome:

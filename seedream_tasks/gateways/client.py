@@ -14,8 +14,8 @@ import httpx
 
 from ..core.capabilities import SEEDREAM_45, Capability
 from ..core.errors import GatewayFault, NotThisGateway
-from ..core.outcomes import ErrorInfo, Fate, SubmitOutcome, TaskStatus, class_of_status
-from .acceptance import KEEPS_BYTES, read_submit, unknown
+from ..core.outcomes import ErrorInfo, Fate, Kept, SubmitOutcome, TaskStatus, class_of_status
+from .acceptance import keep, read_submit, unknown
 from .apiin import ApiIn
 from .dialect import Balance, Dialect, Uploaded
 from .evolink import EvoLink
@@ -54,6 +54,14 @@ class Account:
 
     def __repr__(self) -> str:
         return f"Account({self.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An answer to a status request that cannot be read: why not, and what came."""
+
+    why: str
+    kept: Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +163,8 @@ class GatewayClient:
 
     def _unreadable(self, what: str, answer: Answer) -> GatewayFault:
         fault = self._fault(what, answer)
-        text = answer.content[:KEEPS_BYTES].decode("utf-8", "replace")
-        fault.facts["unreadable"] = f"{what}: {self._masked(text)}"
+        kept = keep(answer.content)
+        fault.facts["unreadable"] = Unread(what, replace(kept, text=self._masked(kept.text)))
         return fault
 
     def _is_refusal(self, body: dict[str, Any]) -> bool:

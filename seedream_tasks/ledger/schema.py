@@ -26,7 +26,7 @@ from sqlalchemy import (
 from ..core.money import SIX_PLACES, money
 
 # The newest step of ledger/migrations; a ledger's `meta` names its version by a number of its own, 4 being the first step's.
-HEAD = "0003"
+HEAD = "0004"
 
 
 def version_of(step: str) -> str:
@@ -200,6 +200,17 @@ callbacks = Table(
     Column("received_at", BigInteger, nullable=False),  # the last time, in microseconds by the database's clock
     Column("judged", Text),  # of an attempt without a task id: taken, or refused; None while nobody has asked
     Index("callbacks_by_time", "received_at"),
+)
+
+answers = Table(
+    "answers",
+    TABLES,
+    Column("attempt_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),  # of the submit, or the last to a status request
+    Column("at", UtcTime, nullable=False),
+    Column("text", Text, nullable=False),  # its first 4,096 bytes
+    Column("ids", Text, nullable=False),  # JSON list: every value in it that may be the task's id
+    Column("times", Integer, nullable=False),  # how often such an answer came
 )
 
 pictures = Table(

@@ -21,7 +21,7 @@ from .artifacts import table
 from .discreet import discreet_flow
 from .retrying import retried_if_it_may_help
 from .stopping import cancelled_by_a_person, in_order
-from .telling import expiring_rows, for_show, show_unknown, tell_expiring
+from .telling import expiring_rows, for_show, show_unknown, tell_expiring, tell_unreadable
 
 _SAVED = frozenset({"archived", "surplus"})
 _SHOWN = 200
@@ -59,6 +59,7 @@ async def collect_images(
     try:
         dying = await tell_expiring(store)
         await show_unknown(store, str(flow_run.id))
+        await tell_unreadable(store, str(flow_run.id))
     finally:
         await asyncio.to_thread(store.close)
     saved = [each for each in told if each.kind in _SAVED]

@@ -53,7 +53,7 @@ from .session import RunSettings, Session, session
 from .shards import check_shards, run_shards
 from .stopping import cancelled_by_a_person, in_order
 from .tasks import plan_jobs, write_manifest
-from .telling import for_show, show_unknown
+from .telling import for_show, show_unknown, tell_unreadable
 
 logger = logging.getLogger("seedream_tasks.flows")
 
@@ -262,6 +262,7 @@ async def _show_result(run: Session, summary: Summary) -> None:
             )
         await acreate_link_artifact(as_link(uri), "manifest.parquet", key="seedream-manifest", description=uri)
     await show_unknown(run.around.ledger, run.run_id)
+    await tell_unreadable(run.around.ledger, run.run_id)
     await tell_end(run.around.ledger, summary, uri)
 
 

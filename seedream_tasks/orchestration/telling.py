@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -12,8 +13,9 @@ from prefect.events import emit_event
 from sqlalchemy import Connection
 
 from ..core.capabilities import BY_OFFER
+from ..core.secrets import without_secrets
 from ..core.states import AttemptState
-from ..ledger import records, views
+from ..ledger import answers, records, views
 from ..ledger.expiring import Expiring, expiring, told_expiring
 from ..ledger.store import Ledger, shown_url
 from .artifacts import Unknown, unknown_markdown
@@ -28,6 +30,11 @@ EXPIRES_WITHIN = timedelta(hours=6)
 _EXPIRING_TODO = (
     "Its copy could not be made yet. See the log of `collect_images` for the reason, mend it (the gateway's key, the archive),"
     " and run `seedream collect` before the link dies; afterwards the picture is gone and stays billed."
+)
+
+_UNREADABLE_TODO = (
+    "It is asked for again, and given up as lost after seven days. Ask the gateway's support what its answer means;"
+    " `seedream attempts` shows it."
 )
 
 
@@ -82,6 +89,21 @@ async def show_unknown(ledger: Ledger, by: str) -> int:
             emit_event("seedream.attempt.unknown", resource=run_resource(each.run_id), payload=each.payload())
     await ledger.write(told)
     return len(found)
+
+
+async def tell_unreadable(ledger: Ledger, by: str) -> None:
+    """Tasks whose gateway answers what cannot be read: an event for each that nobody was told of. `by`: the run that looks."""
+    found = await ledger.read(answers.untold)
+
+    def told(connection: Connection) -> None:
+        for each in found:
+            records.note(connection, answers.TOLD_UNREADABLE, "", each.attempt_id, by)
+
+    for each in found:
+        payload = {**asdict(each), "answer": without_secrets(each.answer), "what_to_do": _UNREADABLE_TODO}
+        emit_event("seedream.attempt.unreadable", resource=run_resource(each.run_id), payload=payload)
+    if found:
+        await ledger.write(told)
 
 
 async def tell_expiring(ledger: Ledger) -> list[Expiring]:

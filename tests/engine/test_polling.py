@@ -158,6 +158,23 @@ def test_an_estimate_is_looked_at_around_its_end_and_learned_from() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("estimate_s", [45_000.0, 600.0, 1e9, 0.0, -5.0, float("inf")])
+def test_an_estimate_that_cannot_be_meant_delays_no_look(estimate_s: float) -> None:
+    """Milliseconds, years, nothing, less than nothing: the task is looked at as one without an estimate is."""
+
+    async def scene(gateway: VirtualGateway, poller: Poller) -> None:
+        async def late(number: int, said: float | None) -> float:
+            gateway.begin(f"t{number}", 12.0)
+            await poller.done(f"a{number}", f"t{number}", f"{MODEL}-{said is None}", said)
+            return asyncio.get_running_loop().time() - gateway.ends_at[f"t{number}"]
+
+        odd, none = await asyncio.gather(late(1, estimate_s), late(2, None))
+        assert odd == pytest.approx(none)
+        assert odd < 12.0
+
+    play(scene)
+
+
 def test_without_an_estimate_what_the_model_takes_is_learned() -> None:
     """Tasks of 60 to 70 s: in the end they are looked at a few times, not from the beginning on; another model is its own."""
 

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from odd_gateway import OddGateway
 from prefect_events import events_about, read_events
 from runs import products, write_catalog
 from sandbox_process import Sandbox
@@ -51,6 +52,19 @@ def test_an_unknown_payment_is_told_once(gateways: Sandbox, tmp_path: Path) -> N
     second = _go(**parameters, gateways=["evolink"])
     events_about("seedream.run.completed", 1, run_id=second["run_id"])
     assert len(events_about("seedream.attempt.unknown", 1, attempt_id=payload["attempt_id"])) == 1
+
+
+def test_a_task_that_nobody_can_read_is_told_once(odd: OddGateway, tmp_path: Path) -> None:
+    """`seedream.attempt.unreadable`: which attempt, and the gateway's own words; the next run does not tell of it again."""
+    odd.telling = lambda number, body: (200, {**body, "status": "Zustand 7"})
+    parameters = {"catalog": str(products(tmp_path / "c.csv", 1)), "archive": str(tmp_path / "a")}
+    first = _go(**parameters, gateways=["evolink"], wait_s=1)
+    (payload,) = events_about("seedream.attempt.unreadable", 1, run_id=first["run_id"])
+    assert (payload["row_key"], payload["task_id"]) == ("p0", "task-1")
+    assert "Zustand 7" in payload["answer"]
+    second = _go(**parameters, gateways=["evolink"], wait_s=1)
+    events_about("seedream.run.completed", 1, run_id=second["run_id"])
+    assert len(events_about("seedream.attempt.unreadable", 1, attempt_id=payload["attempt_id"])) == 1
 
 
 def test_a_charge_above_the_reservation_is_told_once(gateways: Sandbox, tmp_path: Path) -> None:
