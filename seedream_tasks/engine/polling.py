@@ -32,7 +32,8 @@ LOOK_COST_CALLED_BACK_S = 60.0
 # How long an answer that says nothing puts off the next question; twice as long each time.
 AFTER_FAULT_S = 1.0
 LONGEST_AFTER_FAULT_S = 30.0
-# An estimate beyond these is none (some gateways write milliseconds): while it is believed, the links of a finished task die.
+# One below is whole seconds, rounded; one beyond is none (some gateways write milliseconds): while it is believed, the links of
+# a finished task die.
 SHORTEST_ESTIMATE_S, LONGEST_ESTIMATE_S = 0.1, 120.0
 # Before anything is learned: estimates are good to 30 %, tasks without one take about ten seconds, or ten times as long.
 _ESTIMATED = log_logistic(1.0, 8.0)
@@ -198,12 +199,12 @@ class Poller:
         self._queue.clear()
 
     def _watch(self, attempt_id: str, task_id: str, model: str, estimate_s: float | None, age_s: float) -> _Watch:
-        if estimate_s is not None and not SHORTEST_ESTIMATE_S <= estimate_s <= LONGEST_ESTIMATE_S:
+        if estimate_s is not None and not 0.0 <= estimate_s <= LONGEST_ESTIMATE_S:
             estimate_s = None
         kind = (model, estimate_s is not None)
         if kind not in self._known:
             self._known[kind] = Durations(_UNKNOWN if estimate_s is None else _ESTIMATED)
-        unit_s = 1.0 if estimate_s is None else estimate_s
+        unit_s = 1.0 if estimate_s is None else max(estimate_s, SHORTEST_ESTIMATE_S)
         since = self._loop.time() - age_s
         return _Watch(attempt_id, task_id, self._loop.create_future(), since, self._known[kind], unit_s, LOOK_COST_S)
 

@@ -56,13 +56,14 @@ def test_an_unknown_payment_is_told_once(gateways: Sandbox, tmp_path: Path) -> N
 
 def test_a_task_that_nobody_can_read_is_told_once(odd: OddGateway, tmp_path: Path) -> None:
     """`seedream.attempt.unreadable`: which attempt, and the gateway's own words; the next run does not tell of it again."""
+    odd.accepting = lambda number, body: (200, {**body, "task_info": {"estimated_time": 0}})
     odd.telling = lambda number, body: (200, {**body, "status": "Zustand 7"})
     parameters = {"catalog": str(products(tmp_path / "c.csv", 1)), "archive": str(tmp_path / "a")}
-    first = _go(**parameters, gateways=["evolink"], wait_s=1)
+    first = _go(**parameters, gateways=["evolink"], wait_s=3)
     (payload,) = events_about("seedream.attempt.unreadable", 1, run_id=first["run_id"])
     assert (payload["row_key"], payload["task_id"]) == ("p0", "task-1")
     assert "Zustand 7" in payload["answer"]
-    second = _go(**parameters, gateways=["evolink"], wait_s=1)
+    second = _go(**parameters, gateways=["evolink"], wait_s=3)
     events_about("seedream.run.completed", 1, run_id=second["run_id"])
     assert len(events_about("seedream.attempt.unreadable", 1, attempt_id=payload["attempt_id"])) == 1
 
