@@ -1,4 +1,4 @@
-"""A gateway in EvoLink's dialect, on loopback, that answers as a test says: every hook may change one kind of answer.
+"""A gateway in EvoLink's dialect (and getimg's), on loopback, that answers as a test says: hooks change one kind of answer.
 
 It keeps count of what it accepted, so a test can say how much was bought.
 """
@@ -53,6 +53,13 @@ class OddGateway:
         body = {"id": f"task-{number}", "object": "image.generation.task", "status": "pending", "model": "seedream"}
         return self.accepting(number, body)
 
+    def draw(self) -> Reply:
+        """A paid request in getimg's dialect, which is finished at once."""
+        self.accepted += 1
+        number = self.accepted
+        body = {"id": f"req-{number}", "status": "completed", "data": [{"url": self.link(number)}]}
+        return self.accepting(number, {**body, "usage": {"total_cost": 0.04}})
+
     def status(self, number: int) -> Reply:
         """A finished task."""
         body = {"id": f"task-{number}", "object": "image.generation.task", "status": "completed", "progress": 100}
@@ -75,6 +82,8 @@ def odd_gateway() -> Iterator[OddGateway]:
             number = int(name) if name.isdigit() else 0
             if path == "/v1/credits":
                 self._answer(200, CREDITS)
+            elif path == "/v2/billing/balance":
+                self._answer(200, {"balance": "12.34", "currency": "USD"})
             elif path.startswith("/v1/tasks/") and 0 < number <= gateway.accepted:
                 self._answer(*gateway.status(number))
             elif path.startswith("/pictures/"):
@@ -85,7 +94,7 @@ def odd_gateway() -> Iterator[OddGateway]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             with lock:
-                reply = gateway.submit()
+                reply = gateway.draw() if self.path.startswith("/v2/") else gateway.submit()
             self._answer(*reply)
 
         def _answer(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:

@@ -36,7 +36,11 @@ _UNDER_WAY = timedelta(seconds=LEASE_S + SYNCHRONOUS_TIMEOUT_S)
     metavar="ID",
     help="With paid: the task at the gateway, to be followed from now on. Default: the one that its own answer names.",
 )
-@click.option("--unchecked", is_flag=True, help="With paid: take the task id though its gateway does not confirm it.")
+@click.option(
+    "--unchecked",
+    is_flag=True,
+    help="With paid: take the task id though its gateway does not confirm it. Default: it has to.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask. Default: a terminal is asked.")
 @options.places
 @options.as_json

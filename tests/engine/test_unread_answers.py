@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,21 @@ def test_a_task_beside_an_odd_code_is_bought_once_and_archived(odd: OddGateway, 
     assert ran.statuses() == {"archived": 4}
     assert odd.accepted == 4
     assert ran.summary.billed_usd == 4 * PRICE
+
+
+@pytest.mark.parametrize("cut", [("id",), ("id", "usage"), ("status", "id")])
+def test_getimgs_images_are_archived_without_an_id(
+    odd: OddGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: tuple[str, ...]
+) -> None:
+    """Several that have none are not taken for one: each is billed and archived."""
+    monkeypatch.setenv("SEEDREAM_GETIMG_API_KEY", "key-of-getimg")
+    monkeypatch.setenv("SEEDREAM_GETIMG_BASE_URL", odd.base)
+    odd.accepting = lambda number, body: (200, {name: value for name, value in body.items() if name not in cut})
+    ran = go(tmp_path, rows=3, gateways=["getimg"])
+    assert ran.statuses() == {"archived": 3}
+    assert ran.summary.billed_usd == Decimal("0.12")
+    assert {record["task_id"] for record in ran.records} == {None}
+    assert odd.accepted == 3
 
 
 # A person's word
