@@ -17,6 +17,7 @@ from .outputs import Output
 from .preflight import obstacles
 from .render import Columns, is_wanted, render_job
 from .shots import FIELDS, SHOT_NAME, Shot, make_shot
+from .templates import without_address
 
 _KEYS = ("sku", "id", "handle")
 # What these fields are when nothing is said, and what may be None.
@@ -108,7 +109,7 @@ def _prompt(value: Any) -> str:
     text = tidy_prompt(visible(_text(value)))
     if not text:
         raise BadValue("the prompt is empty")
-    return text
+    return without_address(text)
 
 
 def _text(value: Any) -> str:

@@ -89,6 +89,8 @@ def build_job(row_key: str, shot: str, fields: Mapping[str, Any]) -> Job:
     prompt = tidy_prompt(str(values["prompt"])) if "prompt" in values else ""
     if not visible(prompt).strip():
         raise RowError("the prompt is empty", field="prompt", error_code="empty_prompt")
+    with _Naming("prompt"):
+        without_address(prompt)
     given = values.get("references", ())
     uris = [uri for cell in ([given] if isinstance(given, str) else given) for uri in split_references(cell)]
     if values["operation"] == "edit" and not uris:

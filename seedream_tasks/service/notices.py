@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,14 @@ from ..catalog.arrivals import file_name, settled_uri
 from ..catalog.tables.sources import is_catalog
 from ..core.errors import InputError
 from ..ledger.seen_uploads import CatalogUpload
+from ..media.places import STORES
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
 _FIELDS = ("uri", "digest", "size", "name")
 _LONGEST = 4096
 _MOST_BYTES = 2**63 - 1  # what a database's whole number holds
+# Names of this machine, and of a cloud's own service for it.
+_INSIDE = frozenset({"localhost", "ip6-localhost", "ip6-loopback", "metadata", "metadata.google.internal"})
 # SNS wraps a notice once, as text; nothing wraps it twice.
 _DEEPEST = 2
 
@@ -75,17 +79,20 @@ def _reachable(uri: str) -> str:
         raise InputError(
             "the address holds a name or a password; leave it to the machine that reads the file", field="uri"
         )
-    if scheme.lower() in ("http", "https") and _is_inside(host):
+    if scheme.lower() not in STORES and _is_inside(host):  # a bucket is no host
         raise InputError(f"{host} is not a public address", field="uri")
     return uri
 
 
 def _is_inside(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
+    bare = host.partition("%")[0].rstrip(".")
+    if bare in _INSIDE or bare.endswith((".localhost", ".localdomain")):
         return True
     try:
-        return not ipaddress.ip_address(host.partition("%")[0]).is_global
-    except ValueError:
+        # As sockets read it: 127.1, 2130706433 and 0x7f.0.0.1 are 127.0.0.1 too.
+        address = bare if ":" in bare else socket.inet_ntoa(socket.inet_aton(bare))
+        return not ipaddress.ip_address(address).is_global
+    except (OSError, ValueError):
         return False
 
 

@@ -46,6 +46,7 @@ MUG: dict[str, Any] = {
         ("prompt", 5, "expected text"),
         ("prompt", "half \ud83d", "half a character"),
         ("prompt", "NUL \0", "NUL"),
+        ("prompt", "A <Mug object at 0x7f3a5c0e1b30>", "address in memory"),
         ("row_key", " ", "empty"),
         ("row_key", 7, "expected text"),
         ("shot", "Hero!", "a-z, 0-9"),

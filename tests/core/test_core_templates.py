@@ -12,7 +12,7 @@ import pytest
 
 from seedream_tasks.core.amounts import DecimalMarks, Number, read_amount
 from seedream_tasks.core.errors import RowError
-from seedream_tasks.core.render import Columns, is_wanted, render_job
+from seedream_tasks.core.render import Columns, build_job, is_wanted, render_job
 from seedream_tasks.core.shots import make_shot
 from seedream_tasks.core.templates import MARKS
 
@@ -103,6 +103,8 @@ def test_sequences_become_text_where_each_item_has_one(expression: str, text: st
 def test_a_prompt_with_an_objects_address_is_an_error(text: str) -> None:
     """However it got into it, in a cell too: it is another one in each run."""
     assert "address" in refused("A {{ price }}", text).message
+    with pytest.raises(RowError, match="address"):
+        build_job("p1", "image", {"prompt": text})
 
 
 def test_a_condition_that_is_no_value_is_an_error() -> None:

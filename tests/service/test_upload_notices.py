@@ -95,6 +95,13 @@ def test_a_plain_notice_needs_only_the_address() -> None:
     """A local file has one spelling; the name is the file's."""
     assert plain_notice({"uri": "/data/in/../in/goods.csv"}) == plain_notice({"uri": "/data/in/goods.csv"})
     assert plain_notice({"uri": "s3://shop/in/goods.csv"}).name == "goods.csv"
+    for uri in (
+        "s3://12345/goods.csv",
+        "gs://metadata/goods.csv",
+        "https://shop.example/goods.csv",
+        "http://files.local/goods.csv",
+    ):
+        assert plain_notice({"uri": uri}).uri == uri
     full = plain_notice({"uri": "/a.csv", "digest": "sha256:" + "AB" * 32, "size": 3, "name": "Shop A"})
     assert full == CatalogUpload("/a.csv", "Shop A", "ab" * 32, None, 3)
 
@@ -111,6 +118,29 @@ def test_a_plain_notice_needs_only_the_address() -> None:
         ({"uri": "/a.csv", "size": True}, "size"),
         ({"uri": "/a.csv", "sha256": "ab" * 32}, "sha256"),
         ({"uri": "/" + "a" * 5000}, "uri"),
+        *(
+            ({"uri": f"http://{host}/a.csv"}, "uri")
+            for host in (
+                "127.1",
+                "2130706433",
+                "0x7f.0.0.1",
+                "0177.0.0.1",
+                "localhost.",
+                "LOCALHOST",
+                "x.localhost",
+                "localhost.localdomain",
+                "[::1]",
+                "[::ffff:127.0.0.1]",
+                "[fe80::1%25eth0]",
+                "0.0.0.0",
+                "169.254.169.254.",
+                "metadata.google.internal",
+            )
+        ),
+        *(
+            ({"uri": f"{scheme}://169.254.169.254/a.csv"}, "uri")
+            for scheme in ("ftp", "sftp", "webhdfs", "HTTPS", "smb")
+        ),
     ],
 )
 def test_a_wrong_plain_notice_names_the_field(body: dict[str, Any], field: str) -> None:
