@@ -22,6 +22,10 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
+        if isinstance(key, dict):
+            raise InputError(
+                f"line {line}: a text that begins with braces stands in quotes", line=line, hint='"{{ name }}"'
+            )
         if not isinstance(key, str | int):
             raise InputError(f"line {line}: a key must be plain text", line=line)
         if key in result:
@@ -44,6 +48,13 @@ _Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: Decimal(node.
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
+# What the parser says -> what is to be done about it.
+_WAYS_OUT = {
+    "mapping values": "a text with a colon and a blank in it stands in quotes",
+    "'\\t'": "indent with blanks, not with tabs",
+}
+
+
 def read_yaml(text: str, what: str) -> Any:
     """Parse one document; `what` names the file in errors. Numbers with a point come as Decimal."""
     try:
@@ -55,4 +66,6 @@ def read_yaml(text: str, what: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
-        raise InputError(f"{what}: not valid YAML: {error}", line=line) from None
+        at, why = (f"line {line}: ", getattr(error, "problem", None)) if line else ("", None)
+        hint = next((way for sign, way in _WAYS_OUT.items() if why and sign in why), None)
+        raise InputError(f"{what}: {at}not valid YAML: {why or error}", line=line, hint=hint) from None

@@ -10,6 +10,7 @@ from typing import Any
 from ..catalog.frozen import FrozenRecord
 from ..catalog.presets import Product, advice, find_preset, fitting_preset, listed
 from ..catalog.presets.bad_cells import refusing
+from ..catalog.strays import stray
 from ..catalog.tables import Table
 from ..core.capabilities import Capability
 from ..core.choices import Choices
@@ -218,6 +219,8 @@ class Planner:
             )
         elif self._wishes.preset is not None and not draft.product.extra["title"]:
             draft.refuse(Reason.INVALID, "invalid", "empty_title", f"{where(draft)}: the title is empty")
+        elif why := stray(self._columns.names, draft.product.cells, draft.row_key or ""):
+            draft.refuse(Reason.INVALID, "invalid", "not_a_product", f"{where(draft)}: {why}")
         else:
             draft.look_through()
 

@@ -55,9 +55,24 @@ def test_a_key_that_stands_twice_is_an_error_with_its_line() -> None:
 )
 def test_broken_yaml_is_an_error_with_its_line(text: str, line: int) -> None:
     """What cannot be parsed is an input error that says where."""
-    with pytest.raises(InputError, match="file: not valid YAML") as caught:
+    with pytest.raises(InputError, match=rf"^file: line {line}: not valid YAML: .{{,80}}$") as caught:
         read_yaml(text, "file")
     assert caught.value.facts["line"] == line
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "hint"),
+    [
+        ("prompt: {{ name }}", "a text that begins with braces stands in quotes", '"{{ name }}"'),
+        ("prompt: A lamp: the tall one", "mapping values are not allowed", "a colon"),
+        ("a:\n\tb: c", "cannot start any token", "not with tabs"),
+    ],
+)
+def test_what_people_forget_in_yaml_is_told_with_the_way_out(text: str, says: str, hint: str) -> None:
+    """In one line, without the parser's own drawing."""
+    with pytest.raises(InputError, match=says) as caught:
+        read_yaml(text, "file")
+    assert hint in caught.value.facts["hint"]
 
 
 @pytest.mark.parametrize("text", ["a: !!python/object/apply:os.getcwd []", "a: !!python/name:os.system", "!local x"])
