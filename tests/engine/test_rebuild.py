@@ -1,6 +1,7 @@
 """A lost ledger, restored from what stands in the archive: every cent again, and nothing bought twice."""
 
 import asyncio
+import shutil
 import signal
 from collections.abc import Iterator
 from decimal import Decimal
@@ -16,11 +17,13 @@ from sandbox_process import Sandbox
 from witness import PRICE, assert_files, leases_end, ledger, ledger_money, submissions
 
 from seedream_tasks.catalog.manifest import PROVISIONAL
-from seedream_tasks.core.errors import ConfigurationError, LedgerMismatch
+from seedream_tasks.core.errors import ConfigurationError, LedgerFault, LedgerMismatch
 from seedream_tasks.engine.collecting import Collected, collect
 from seedream_tasks.engine.progress import Progress
 from seedream_tasks.engine.rebuild import Rebuilt, rebuild
 from seedream_tasks.engine.settings import locations
+from seedream_tasks.ledger.store import exists
+from seedream_tasks.media.archive import Archive
 
 ZERO = Decimal(0)
 
@@ -244,3 +247,20 @@ def test_a_ledger_that_is_there_is_not_overwritten(gateways: Sandbox, tmp_path: 
     with pytest.raises(LedgerMismatch):
         lose_and_rebuild(tmp_path / "b")
     assert not (tmp_path / "b" / "ledger.db").exists()
+
+
+def test_a_rebuild_that_fails_leaves_no_ledger_behind(gateways: Sandbox, tmp_path: Path, ledger_url: str) -> None:
+    """Half a ledger would stand in the way of the next try: two manifests that contradict each other make none."""
+    archive = tmp_path / "a"
+    ran = run(products(tmp_path / "c.csv", 1), archive, gateways=["evolink"])
+    other = archive / "runs" / "contradicts"
+    shutil.copytree(archive / "runs" / ran.run_id, other)
+    table = pq.read_table(other / "manifest.parquet")
+    position = table.schema.get_field_index("attempt_ids")
+    changed = table.set_column(position, table.schema.field(position), [[["another-attempt"]]])
+    pq.write_table(changed, other / "manifest.parquet")
+    with pytest.raises(LedgerFault):
+        rebuild([Archive(str(archive))], ledger_url)
+    assert not exists(ledger_url)
+    shutil.rmtree(other)
+    assert rebuild([Archive(str(archive))], ledger_url).pictures == 1
