@@ -145,7 +145,12 @@ class LocalServer:
     def _prefect(self, url: str, *arguments: str) -> None:
         done = subprocess.run(  # noqa: S603 - our own interpreter, our own arguments
             [sys.executable, "-m", "prefect", *arguments],
-            env=self.environment(url),
+            env={
+                **self.environment(url),
+                # Where prefect.yaml keeps archive and uploads: absolute, as the runs of a deployment need it.
+                "SEEDREAM_ARCHIVE": str(self.home / "archive"),
+                "SEEDREAM_UPLOADS": str(self.home / "uploads"),
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -45,6 +45,7 @@ from ..core.secrets import without_secrets  # noqa: E402
 from ..engine import stages  # noqa: E402
 from ..engine.buying import is_paying  # noqa: E402
 from ..engine.freezing import Request, check  # noqa: E402
+from ..engine.lasting import check_it_lasts  # noqa: E402
 from ..engine.progress import Happening, Progress, listen  # noqa: E402
 from ..engine.room import check_room  # noqa: E402
 from ..engine.settings import (  # noqa: E402
@@ -95,6 +96,7 @@ def run_catalog(
     # What can be wrong with the options is said before Prefect is started for them.
     catalog = stating(catalog, header=header_row)
     chosen, rows = access(gateway, sandbox, prices)
+    check_it_lasts(archive, ledger, chosen.embedded)
     place = locations(archive, ledger, chosen.embedded)
     if ledger and holds_password(place.ledger_url):
         # What a flow is given stands in Prefect's database and UI; the environment does not.

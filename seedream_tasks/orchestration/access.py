@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from prefect.blocks.core import Block
+from prefect.runtime import deployment
 
 from ..core.capabilities import GATEWAYS
 from ..core.errors import ConfigurationError
 from ..core.pricing import PriceRow
 from ..engine.context import limits_from_environment
 from ..engine.lanes import Limits
+from ..engine.lasting import check_it_lasts
 from ..engine.settings import Locations, configured, known_locations, locations, read_prices
 from ..gateways.client import Account
 from ..ledger.store import holds_password
@@ -98,9 +100,18 @@ async def place_of(archive: str | None, ledger: str | None, simulated: bool) -> 
     return locations(archive, await ledger_url(ledger), simulated)
 
 
+async def lasting_place_of(archive: str | None, ledger: str | None, simulated: bool) -> Locations:
+    """Like `place_of`, for whoever begins to buy: only what will still be there afterwards. Raises ConfigurationError."""
+    url = await ledger_url(ledger)
+    check_it_lasts(archive, url, simulated, of_deployment=bool(deployment.id))
+    return locations(archive, url, simulated)
+
+
 async def known_place_of(archive: str | None, ledger: str | None) -> Locations:
-    """Like `place_of`, for flows that look after what runs have left. Raises ConfigurationError."""
-    return known_locations(archive, await ledger_url(ledger))
+    """Like `lasting_place_of`, for flows that look after what runs have left. Raises ConfigurationError."""
+    url = await ledger_url(ledger)
+    check_it_lasts(archive, url, simulated=False, of_deployment=bool(deployment.id))
+    return known_locations(archive, url)
 
 
 async def ledger_url(ledger: str | None) -> str | None:

@@ -82,7 +82,7 @@ def table(header: list[str], rows: list[list[Any]]) -> str:
     return "\n".join(lines)
 
 
-def forecast_markdown(figures: Forecast, simulated: bool, funds: Mapping[str, Funds]) -> str:
+def forecast_markdown(figures: Forecast, simulated: bool, funds: Mapping[str, Funds], notes: Sequence[str] = ()) -> str:
     """What the run is going to buy."""
     kind = "simulated, nothing is charged" if simulated else "real money"
     parts = [
@@ -92,6 +92,7 @@ def forecast_markdown(figures: Forecast, simulated: bool, funds: Mapping[str, Fu
     ]
     if figures.shrunk is not None:
         parts.append(f"**{_words(str(figures.shrunk))}**")
+    parts += [f"**{_words(each)}**" for each in notes]
     if figures.by_gateway:
         rows = [
             [

@@ -30,11 +30,13 @@ from ..engine.canary import canary
 from ..engine.embedded import embedded_sandbox, sandbox_state
 from ..engine.forecast import Forecast
 from ..engine.freezing import Request
+from ..engine.lasting import outside_of_volumes
 from ..engine.progress import Progress
 from ..engine.running import Runner
 from ..engine.settings import amount, configured, retry_words
 from ..engine.stages import enter
-from .access import gateway_names, place_of, to_hand_on
+from ..media.archive import Archive
+from .access import gateway_names, lasting_place_of, to_hand_on
 from .approval import abide, approved, lift
 from .artifacts import (
     as_link,
@@ -128,7 +130,7 @@ async def catalog_images(
     check_addresses(catalog=catalog, shots=shots, prices=prices)
     await check_shards(shards)
     names = await gateway_names(gateways or ())
-    place = await place_of(archive, ledger, simulated=sandbox)
+    place = await lasting_place_of(archive, ledger, simulated=sandbox)
     settings = RunSettings(
         request=Request(
             catalog=catalog,
@@ -215,9 +217,22 @@ async def _ask_for_approval(run: Session, settings: RunSettings, runner: Runner,
 async def _show_forecast(run: Session, figures: Forecast, funds: Mapping[str, Funds]) -> None:
     if figures.shrunk is not None:
         tell_shrunk(run.run_id, figures.shrunk)
-    text = forecast_markdown(figures, run.around.simulated, funds)
+    notes = _where_it_is_kept(run.around.archive)
+    for note in notes:
+        logger.warning("%s", note)
+    text = forecast_markdown(figures, run.around.simulated, funds, notes)
     async with for_show():
         await acreate_markdown_artifact(text, key="seedream-forecast", description="What this run is going to buy")
+
+
+def _where_it_is_kept(archive: Archive) -> list[str]:
+    """What is to be said before anything is bought about where it will be."""
+    if not (archive.is_local and outside_of_volumes(archive.local_path())):
+        return []
+    return [
+        f"the archive {archive.root} is in this container and on no volume of it: what is bought ends with the container."
+        " Mount a volume there, or give a bucket."
+    ]
 
 
 async def _show_progress(progress: Progress) -> None:

@@ -31,7 +31,7 @@ from ..engine.freezing import Request
 from ..engine.settings import amount
 from ..ledger import archives, views
 from ..media.places import scheme
-from .access import Access, access_by, place_of, to_hand_on
+from .access import Access, access_by, lasting_place_of, to_hand_on
 from .session import RunSettings, Session, session
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ async def settings_for(
     wait_s: float,
 ) -> RunSettings:
     """Settings for single jobs. Raises ConfigurationError."""
-    place = await place_of(archive, ledger, simulated=False)
+    place = await lasting_place_of(archive, ledger, simulated=False)
     return RunSettings(
         request=Request(catalog=""),
         archive=place.archive.root,

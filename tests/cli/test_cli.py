@@ -113,7 +113,7 @@ def test_plan_forecasts_and_leaves_no_trace(tmp_path: Path) -> None:
         (("run", "c.csv", "--preset", "etsy", "--sandbox"), {}, "bad_input", "etsy"),
         (("run", "c.csv", "--shots", "s.yaml", "--sandbox"), {}, "bad_input", "did you mean 'prompt'"),
         (("run", "plain.csv", "--sandbox"), {}, "bad_input", "prompt"),
-        (("run", "c.csv", "--archive", "memory://x", "--sandbox"), {}, "bad_configuration", "no default ledger"),
+        (("run", "c.csv", "--archive", "memory://x", "--sandbox"), {}, "archive_not_durable", "this process's memory"),
         (("plan", "c.docx"), {}, "bad_input", "not a catalog"),
         (("attempts", "--state", "gone"), {}, "bad_input", "--state"),
         (("run",), {}, "usage", "Missing argument"),

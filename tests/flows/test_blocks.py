@@ -122,12 +122,12 @@ def _files_with(text: str, folder: Path) -> Iterator[Path]:
             yield path
 
 
-def test_keys_and_passwords_do_not_travel_with_a_runs_settings(sandbox: Sandbox) -> None:
+def test_keys_and_passwords_do_not_travel_with_a_runs_settings(sandbox: Sandbox, tmp_path: Path) -> None:
     """What a task gets, in whatever process, are names; a ledger's password stays where the block or the environment has it."""
     secret = "postgresql://seedream:s3cret-of-the-ledger@127.0.0.1/x"
     asyncio.run(SeedreamLedger(url=secret).asave("remote", overwrite=True))
     name = _saved(sandbox)
-    settings = asyncio.run(settings_for("memory://a", "seedream-ledger/remote", [name], None, None, 1.0))
+    settings = asyncio.run(settings_for(str(tmp_path / "a"), "seedream-ledger/remote", [name], None, None, 1.0))
     sent = pickle.dumps(settings)
     assert KEY.encode() not in sent
     assert b"s3cret" not in sent

@@ -12,8 +12,11 @@ from runs import products
 from sandbox_process import Sandbox
 from witness import ledger, submissions_at
 
-from seedream_tasks import catalog_images
+from seedream_tasks import Job, catalog_images, submit_job
+from seedream_tasks.core.errors import ConfigurationError
+from seedream_tasks.engine.forecast import Forecast
 from seedream_tasks.gateways.client import Account
+from seedream_tasks.orchestration.artifacts import forecast_markdown
 
 
 def go(**parameters: Any) -> dict[str, Any]:
@@ -85,18 +88,18 @@ def test_a_forecast_above_the_balance_is_a_warning_with_both_figures(
 ) -> None:
     """Said before anything is bought, on the log and in the forecast's artifact; it stops nothing."""
     # The sandbox's accounts are full: a price that nobody could pay makes the forecast larger than the balance.
-    (tmp_path / "prices.yaml").write_text('getimg: {seedream-4.5: {"*": {usd: 100000}}}\n')
+    (tmp_path / "prices.yaml").write_text('getimg: {seedream-4.5: {"*": {usd: 9999}}}\n')
     result = go(
-        catalog=str(products(tmp_path / "c.csv", 2)),
+        catalog=str(products(tmp_path / "c.csv", 30)),
         archive=str(tmp_path / "a"),
         gateways=["getimg"],
         prices=str(tmp_path / "prices.yaml"),
     )
     text = artifacts(result["run_id"])["seedream-forecast"]
     (line,) = [line for line in text.splitlines() if "is above its balance" in line]
-    assert "getimg: the forecast of $200000.00 is above its balance of $" in line
+    assert "getimg: the forecast of $299970.00 is above its balance of $" in line
     assert line.strip("*") in caplog.text
-    assert result["by_status"] == {"archived": 2}
+    assert result["by_status"] == {"archived": 30}
     assert Decimal(result["billed_usd"]) == Decimal(gateways.bill()["usd"])
 
 
@@ -157,3 +160,24 @@ def test_a_rerun_that_buys_nothing_asks_for_no_balance(gateways: Sandbox, tmp_pa
     before = gateways.bill()["requests"]
     assert go(**parameters)["reused"] == 2
     assert gateways.bill()["requests"] == before
+
+
+def test_the_forecast_says_what_will_not_stay() -> None:
+    """A warning about the archive's place stands where the money is told, before any is spent."""
+    text = forecast_markdown(Forecast(), False, {}, ["the archive /app/out is in this container"])
+    assert "**the archive /app/out is in this container**" in text
+
+
+def test_an_archive_in_memory_is_refused_by_flows_and_tasks(gateways: Sandbox, tmp_path: Path) -> None:
+    """Sixty images were bought into a process's own memory once, and were gone with it."""
+    place: dict[str, Any] = {"archive": "memory://x", "ledger": f"sqlite:///{tmp_path}/l.db"}
+    for simulated in (True, False):
+        state = asyncio.run(
+            catalog_images(str(products(tmp_path / "c.csv", 1)), **place, sandbox=simulated, return_state=True)
+        )
+        error = asyncio.run(state.aresult(raise_on_failure=False))
+        assert error.as_json()["code"] == "archive_not_durable"
+    job = Job(row_key="a", shot="image", operation="generate", model="seedream-4.5", prompt="A mug")
+    with pytest.raises(ConfigurationError, match="memory"):
+        asyncio.run(submit_job.fn(job, **place))
+    assert gateways.bill()["submissions"] == 0

@@ -123,3 +123,18 @@ def test_mondays_at_six_are_berlins_in_summer_and_in_winter(place: Place, gatewa
         due = [datetime.fromisoformat(each["expected_start_time"]) for each in _due(place, deployment_id)]
     there = [each.astimezone(ZoneInfo("Europe/Berlin")) for each in due]
     assert {(each.weekday(), each.hour, each.minute) for each in there} == {(0, 6, 0)}
+
+
+def test_a_deployments_relative_archive_is_refused_before_anything_is_sent(
+    place: Place, gateways: Sandbox, tmp_path: Path
+) -> None:
+    """A worker may make its folder anew for each run; a run that a deployment started says so and spends nothing."""
+    catalog = str(products(tmp_path / "c.csv", 1))
+    buying = place.start("catalog-images", catalog=catalog, archive="pictures")
+    collecting = place.start("collect-images", archive="pictures")
+    for run_id in (buying, collecting):
+        ended = place.ended(run_id)
+        assert ended["state_type"] == "FAILED"
+        assert "relative path, and this is the run of a deployment" in ended["state"]["message"]
+    assert gateways.bill()["submissions"] == 0
+    assert not (place.folder / "pictures").exists()
