@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
+from ..core.capabilities import NAMES
 from ..core.errors import SeedreamError
 from ..core.jobs import Job
-from ..core.money import ZERO, plain
+from ..core.money import ZERO, dollars, plain
 from ..core.states import COMPLETE, RecordStatus
 from ..ledger import facts
 from ..ledger.pictures import any_derived
@@ -32,7 +33,7 @@ from .frozen import FROZEN, RECORD, FrozenRun
 from .outputs import outputs_path, write_outputs
 from .parts import OF_RUN, SUMS, Part, Range, delete_parts, is_final, part_path, parts_of
 from .plain import find_plain, plain_columns
-from .records import RunFacts, made_of, may_be_stale, record
+from .records import RunFacts, made_of, may_be_stale, price_risk, record
 
 logger = logging.getLogger("seedream_tasks.catalog")
 
@@ -73,6 +74,8 @@ class Summary:
     billed_usd: Decimal = ZERO
     cost_usd: Decimal = ZERO
     at_risk_usd: Decimal = ZERO
+    # Of what is at risk: what gateways would have been paid more, by the dearest price stated. Millionths of a dollar.
+    price_risk: Counter[str] = field(default_factory=Counter)
     deferred_usd: Decimal = ZERO
     rework_usd: Decimal = ZERO  # of what is billed: pictures that were bought anew because people rejected others
     by_gateway: dict[str, GatewayTotals] = field(default_factory=dict)
@@ -82,6 +85,21 @@ class Summary:
     def complete(self) -> bool:
         """Whether every record is archived or skipped."""
         return all(RecordStatus(status) in COMPLETE for status in self.by_status)
+
+    def at_risk_in_words(self) -> str:
+        """What is at risk and why, in half a line."""
+        total, named = (
+            dollars(self.at_risk_usd),
+            " and ".join(NAMES.get(name, name) for name in sorted(self.price_risk)),
+        )
+        of_prices = Decimal(self.price_risk.total()).scaleb(-6)
+        if not of_prices:
+            return total
+        why = (
+            f"if {named} {'charge what their sites say' if len(self.price_risk) > 1 else 'charges what its site says'}"
+        )
+        rest = self.at_risk_usd - of_prices
+        return f"{total}: {dollars(of_prices)} {why}, {dollars(rest)} otherwise" if rest else f"{total} {why}"
 
     def add(self, values: dict[str, Any], deferred_usd: Decimal, anew: bool = False) -> None:
         """Count one record; `anew`: its pictures were asked for because people rejected others."""
@@ -109,6 +127,14 @@ class Summary:
         self.reused += columns["reused"].true_count
         for name in ("quoted_usd", "billed_usd", "cost_usd", "at_risk_usd"):
             setattr(self, name, getattr(self, name) + pc.sum(columns[name]).as_py())
+        for row in (
+            pa.table({name: columns[name] for name in ("gateway", "at_risk_usd")})
+            .group_by("gateway")
+            .aggregate([("at_risk_usd", "sum")])
+            .to_pylist()
+        ):
+            if row["at_risk_usd_sum"]:
+                self.price_risk[row["gateway"]] += int(row["at_risk_usd_sum"].scaleb(6))
 
     def as_part(self) -> str:
         """The sums as JSON, exactly, for whoever adds them to others with `add_part`."""
@@ -212,7 +238,12 @@ def write_manifest(
                 if ledger.read_now(lambda connection: write_outputs(connection, target, made, archive)):
                     archive.publish(outputs_path(run_id), made)
             archive.publish(manifest_path(run_id), target)
-            more = {"rework_usd": plain(summary.rework_usd), "by_gateway": summary.gateways()}
+            more = {
+                "rework_usd": plain(summary.rework_usd),
+                "at_risk_in_words": summary.at_risk_in_words(),
+                "at_risk_of_prices": not summary.at_risk_usd - Decimal(summary.price_risk.total()).scaleb(-6),
+                "by_gateway": summary.gateways(),
+            }
             archive.publish_json(f"runs/{run_id}/summary.json", {**summary.as_json(), **more})
             if not any(archive.exists(manifest_path(other)) for other in later):
                 archive.publish(NEWEST, target)
@@ -366,6 +397,8 @@ def _records(
         values = record(row, run, view, admission, earlier.get(name))
         deferred = values["status"] in (RecordStatus.DEFERRED, RecordStatus.PARTIAL) and admission is not None
         summary.add(values, admission.usd if deferred and admission else ZERO, anew=bool(row["_take"]))
+        if values["at_risk_usd"] and view is not None:
+            summary.price_risk.update(price_risk(view.attempts))
         records.append(values)
     return records
 

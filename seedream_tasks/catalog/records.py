@@ -232,6 +232,15 @@ def _image(picture: Picture, attempt: Attempt, run: RunFacts) -> dict[str, Any]:
     }
 
 
+def price_risk(attempts: Sequence[Attempt]) -> dict[str, int]:
+    """What is at risk of attempts whose bill is certain up to the price, in millionths of a dollar by gateway."""
+    found: dict[str, int] = {}
+    for each in attempts:
+        if each.billed_usd and each.at_risk_usd:
+            found[each.gateway] = found.get(each.gateway, 0) + int(each.at_risk_usd.scaleb(6))
+    return found
+
+
 def _sum(amounts: Any) -> Decimal:
     return sum(amounts, ZERO)
 

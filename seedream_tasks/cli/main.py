@@ -16,6 +16,8 @@ from .telling import print_json, say
 
 # Command -> module that holds it. Loaded when it is called: only `run` needs Prefect, which takes seconds to import.
 _COMMANDS = {
+    "new": "seedream_tasks.cli.new",
+    "check": "seedream_tasks.cli.check",
     "run": "seedream_tasks.cli.starting",
     "plan": "seedream_tasks.cli.plan",
     "collect": "seedream_tasks.cli.collect",

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import json
 import logging
 import os
 import signal
@@ -57,6 +58,7 @@ from ..engine.settings import (  # noqa: E402
     verifies_in_full,
 )
 from ..ledger.store import holds_password  # noqa: E402
+from ..media.archive import Archive  # noqa: E402
 from .blocks import access  # noqa: E402
 from .foreseeing import Wanted, confirm  # noqa: E402
 from .main import tell  # noqa: E402
@@ -302,9 +304,15 @@ def _tell(result: dict[str, Any]) -> None:
     say(f"pictures   {result['images']} ({result['reused']} records reused)")
     say(f"billed     ${result['billed_usd']}{simulated}; the pictures shown cost ${result['cost_usd']}")
     if result["at_risk_usd"] != "0":
-        say(f"at risk    ${result['at_risk_usd']}")
+        say(f"at risk    {_at_risk(result)}")
     if result["deferred_usd"] != "0":
         say(f"put off    ${result['deferred_usd']}")
     say(f"archive    {result['archive']}")
     say(f"manifest   {result['manifest']}")
     say(f"to look at {result['contact_sheet']}")
+
+
+def _at_risk(result: dict[str, Any]) -> str:
+    """The amount and why, as the run's summary has it."""
+    summary = json.loads(Archive(result["archive"]).read(f"runs/{result['run_id']}/summary.json"))
+    return str(summary["at_risk_in_words"])

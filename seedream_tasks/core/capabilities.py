@@ -328,4 +328,6 @@ CAPABILITIES: tuple[Capability, ...] = (
 )
 
 GATEWAYS = tuple(dict.fromkeys(row.gateway for row in CAPABILITIES))
+# As people know them.
+NAMES = {"evolink": "EvoLink", "gccai": "gccai", "getimg": "getimg.ai", "apiin": "API in One"}
 BY_OFFER: dict[tuple[str, str], Capability] = {(row.gateway, row.model): row for row in CAPABILITIES}

@@ -14,7 +14,7 @@ def check_room(place: Locations) -> None:
     _check_archive(place.archive)
     url = parse_url(place.ledger_url)
     if url.get_backend_name() == "sqlite":
-        why = _unwritable(Path(str(url.database)).parent)
+        why = why_not_writable(Path(str(url.database)).parent)
         if why:
             raise ConfigurationError(
                 f"no ledger can be written at {url.database}: {why}",
@@ -26,7 +26,7 @@ def check_room(place: Locations) -> None:
 
 def _check_archive(archive: Archive) -> None:
     if archive.is_local:
-        why = _unwritable(archive.local_path())
+        why = why_not_writable(archive.local_path())
     else:
         try:
             archive.prove_writable()
@@ -45,7 +45,7 @@ def _check_archive(archive: Archive) -> None:
         )
 
 
-def _unwritable(folder: Path) -> str | None:
+def why_not_writable(folder: Path) -> str | None:
     """Why nothing can be written into a folder, or where it would be made."""
     there = folder
     while not there.exists() and there != there.parent:

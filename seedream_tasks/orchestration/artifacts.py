@@ -152,7 +152,7 @@ def result_markdown(summary: Summary, manifest_uri: str) -> str:
                 *([["of it rework after a review", dollars(summary.rework_usd)]] if summary.rework_usd else []),
                 ["quoted for it", dollars(summary.quoted_usd)],
                 ["cost of all pictures shown", dollars(summary.cost_usd)],
-                ["at risk", dollars(summary.at_risk_usd)],
+                ["at risk", summary.at_risk_in_words()],
                 ["put off", dollars(summary.deferred_usd)],
             ],
         ),
@@ -247,7 +247,8 @@ def in_a_line(summary: Summary) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in sorted(summary.by_status.items()))
     text = f"{counts}; {_pictures(summary.images)}, {dollars(summary.billed_usd)} billed"
     if summary.at_risk_usd:
-        text += f", {dollars(summary.at_risk_usd)} at risk"
+        amount, _, why = summary.at_risk_in_words().partition(" ")
+        text += f", {amount.rstrip(':')} at risk" + (f" ({why})" if why else "")
     return text + (" (simulated)" if summary.simulated else "")
 
 

@@ -9,12 +9,14 @@ from ..catalog.manifest import GatewayTotals
 from ..core.money import dollars
 
 _WIDTH, _LABEL, _AMOUNT, _BAR, _GAP, _TOP = 640, 90, 110, 16, 22, 34  # px
-_QUOTED, _BILLED, _AT_RISK = "#9db4d0", "#2f6fb3", "#d98324"
+_QUOTED, _BILLED = "#9db4d0", "#2f6fb3"
 
 
 def spend_chart(by_gateway: Mapping[str, GatewayTotals]) -> str:
-    """Per gateway what was quoted, what was billed and what is at risk, in USD on one scale, as SVG."""
-    most = max((max(each.quoted_usd, each.billed_usd + each.at_risk_usd) for each in by_gateway.values()), default=None)
+    """Per gateway what was quoted and billed, in USD on one scale, as SVG. What is at risk is said beside it: it may never be
+    spent, and a bar of it would outshine all that was.
+    """
+    most = max((max(each.quoted_usd, each.billed_usd) for each in by_gateway.values()), default=None)
     scale = Decimal(_WIDTH - _LABEL - _AMOUNT) / most if most else Decimal(0)
     parts = [_legend()]
     y = _TOP
@@ -24,7 +26,7 @@ def spend_chart(by_gateway: Mapping[str, GatewayTotals]) -> str:
         told = f"{dollars(each.billed_usd)} billed" + (
             f", {dollars(each.at_risk_usd)} at risk" if each.at_risk_usd else ""
         )
-        parts += _bar(y + _BAR + 2, scale, [(each.billed_usd, _BILLED), (each.at_risk_usd, _AT_RISK)], told)
+        parts += _bar(y + _BAR + 2, scale, [(each.billed_usd, _BILLED)], told)
         y += 2 * _BAR + _GAP
     # Prefect's pages are light or dark: a plate of its own keeps the words readable on both.
     plate = f'<rect width="{_WIDTH + 120}" height="{y}" rx="8" fill="#ffffff"/>'
@@ -57,7 +59,7 @@ def _text(x: float, y: int, words: str, weight: str = "400") -> str:
 
 def _legend() -> str:
     parts, x = [], _LABEL
-    for colour, word in ((_QUOTED, "quoted"), (_BILLED, "billed"), (_AT_RISK, "at risk")):
+    for colour, word in ((_QUOTED, "quoted"), (_BILLED, "billed")):
         parts.append(f'<rect x="{x}" y="10" width="12" height="12" rx="2" fill="{colour}"/>{_text(x + 17, 20, word)}')
         x += 84
     return "".join(parts)

@@ -48,6 +48,8 @@ def test_the_sample_catalog_becomes_pictures_and_a_second_run_buys_nothing(tmp_p
     first = seedream(*arguments, cwd=tmp_path)
     assert first["by_status"] == {"archived": 46, "skipped": 2}
     assert (first["rows"], first["jobs"], first["images"]) == (24, 46, 48)
+    sheet = Path(first["contact_sheet"]).read_text("utf-8")
+    assert "$2.496 if API in One charges what its site says" in sheet
     bill = json.loads((Path(first["manifest"]).parent / "sandbox-bill.json").read_text())
     assert Decimal(first["billed_usd"]) == Decimal(bill["usd"]) == sum(row["billed_usd"] for row in records(first))
     for row in records(first):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import Ran, assert_bill, run, write_catalog
+from runs import Ran, assert_bill, products, run, write_catalog
 from sandbox_process import Sandbox
 from witness import PRICE, assert_files, calls, ledger, photo, submissions
 
@@ -141,6 +141,18 @@ def test_a_disputed_price_is_billed_by_the_row_and_the_difference_is_at_risk(gat
     assert (record["quoted_usd"], record["billed_usd"]) == (Decimal("0.024"), Decimal("0.024"))
     assert (record["at_risk_usd"], record["cost_basis"]) == (Decimal("0.096"), "computed")
     assert_bill(gateways, ran)
+    assert ran.summary.at_risk_in_words() == "$0.096 if API in One charges what its site says"
+
+
+def test_what_is_at_risk_is_said_by_its_reason(gateways: Sandbox, tmp_path: Path) -> None:
+    """A disputed price apart from payments of unknown fate, in the run that bought and in the one that reuses."""
+    catalog = products(tmp_path / "c.csv", 2)
+    gateways.faults([{"gateway": "*", "kind": "drop_response", "match": "number 1", "rate": 1, "count": 1}])
+    words = "$0.216: $0.096 if API in One charges what its site says, $0.12 otherwise"
+    first = run(catalog, tmp_path / "a", gateways=["apiin"])
+    again = run(catalog, tmp_path / "a", gateways=["apiin"])
+    assert (first.summary.at_risk_in_words(), again.summary.at_risk_in_words()) == (words, words)
+    assert_bill(gateways, first, again)
 
 
 def test_a_4k_image_at_evolink_reserves_the_highest_price_and_its_credits_settle_it(

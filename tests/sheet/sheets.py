@@ -71,7 +71,8 @@ class MadeUp:
         summary = {
             "run_id": RUN, "rows": len(self.records), "images": sum(each["image_count"] for each in self.records),
             "by_status": Counter(each["status"] for each in self.records), "simulated": True, "billed_usd": "0.062",
-            "cost_usd": "0.062", "at_risk_usd": "0", "deferred_usd": "0", "rework_usd": "0", "by_gateway": {},
+            "cost_usd": "0.062", "at_risk_usd": "0", "at_risk_in_words": "$0.00", "at_risk_of_prices": True,
+            "deferred_usd": "0", "rework_usd": "0", "by_gateway": {},
         }  # fmt: skip
         (folder / "summary.json").write_text(json.dumps(summary))
         write_contact_sheet(self.ledger, self.archive, RUN)

@@ -170,12 +170,12 @@ function header() {
   const figures = [
     ['pictures', run.images.toLocaleString('en')], ['records', run.records.toLocaleString('en')], ['billed', dollars(run.billed_usd)],
     ['cost of all pictures shown', run.cost_usd === run.billed_usd ? '' : dollars(run.cost_usd)],
-    ['at risk', Number(run.at_risk_usd) ? dollars(run.at_risk_usd) : ''], ['put off', Number(run.deferred_usd) ? dollars(run.deferred_usd) : ''],
+    ['at risk', Number(run.at_risk_usd) ? run.at_risk_in_words : ''], ['put off', Number(run.deferred_usd) ? dollars(run.deferred_usd) : ''],
     ['of it rework', Number(run.rework_usd) ? dollars(run.rework_usd) : ''],
     ...Object.entries(run.by_gateway).map(([name, each]) => [name, `${dollars(each.billed_usd)} for ${each.images.toLocaleString('en')}`]),
   ];
   $('totals').replaceChildren(...figures.filter(([, value]) => value).map(([name, value]) =>
-    make('div', { class: name === 'at risk' ? 'loud' : name in run.by_gateway ? 'detail' : '' }, make('dt', {}, name), make('dd', {}, value))));
+    make('div', { class: name === 'at risk' ? (run.at_risk_of_prices ? 'quiet' : 'loud') : name in run.by_gateway ? 'detail' : '' }, make('dt', {}, name), make('dd', {}, value))));
   const parts = [];
   if (run.left_out) parts.push(`${run.left_out.toLocaleString('en')} records that need no attention are left out; all of them are in `);
   if (!kept) parts.push('This browser keeps nothing for this page: export before you close it.');
