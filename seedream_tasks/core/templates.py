@@ -49,7 +49,7 @@ _OF_SEQUENCES_TEXT = (
 )
 _OF_SEQUENCES = frozenset(_OF_SEQUENCES_TEXT.split())
 # These ask what a value is, or only hand it on: they make no text of it.
-_OF_ANYTHING = frozenset({"default", "d", "attr", _VALUE})
+_OF_ANYTHING = frozenset({"default", "d", "attr"})
 _OF_TYPES_TEXT = (
     "defined undefined callable iterable mapping sequence string number integer float boolean none true false filter "
     "test escaped"
@@ -106,8 +106,8 @@ def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         value = args[skipped]
         if name not in _OF_ANYTHING:
             value = _let_in(value, sequence)
-        # The one argument of a filter or test that may be a sequence is what `in` looks through.
-        rest = [_let_in(each, name == "in") for each in args[skipped + 1 :]]
+        # `in` looks through its argument, and `reject('in', ...)` hands its own on.
+        rest = [_let_in(each, sequence or name == "in") for each in args[skipped + 1 :]]
         named = {key: _let_in(each) for key, each in kwargs.items()}
         return _exact(function(*args[:skipped], value, *rest, **named))
 
@@ -290,11 +290,11 @@ class _Environment(ImmutableSandboxedEnvironment):
         del self.filters["random"], self.globals["lipsum"]
         self.filters |= {
             "default": _default, "d": _default, "int": _integer, "float": _float, "number": _amount,
-            _TEXT: checked, _VALUE: _let_in,
         }  # fmt: skip
         self.tests["sameas"] = _same
         functions: dict[str, Any] = self.filters
         self.filters = {name: _guarded(name, function) for name, function in functions.items()}
+        self.filters |= {_TEXT: checked, _VALUE: _let_in}  # which are guards themselves
         self.filters[_COMPARED] = _compared  # what it is given was looked at, but for what `in` looks through
         asked: dict[str, Any] = self.tests
         self.tests = {

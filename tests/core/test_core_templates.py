@@ -91,6 +91,7 @@ def test_nothing_but_text_becomes_text(expression: str) -> None:
         ("'{0[Title]}'.format(row)", "Desk lamp"),
         ("range(3) | list", "[0, 1, 2]"),
         ("title | list | unique | list | length", "9"),
+        ("['a', 'B'] | reject('in', ['b'] | map('upper')) | join", "a"),
         ("[3, 1] | reverse | list", "[1, 3]"),
     ],
 )
