@@ -119,7 +119,8 @@ class Columns:
             spelling: self.names_of(places[0]) or f"row[{self.names[places[0]]!r}]"
             for spelling, places in self._alike.items()
         }
-        near = difflib.get_close_matches(folded(name), spellings, 1)
+        holding = [each for each in spellings if len(name) > 2 and folded(name) in each]
+        near = difflib.get_close_matches(folded(name), spellings, 1) or sorted(holding, key=len)[:1]
         nearest = f"; the nearest is {spellings[near[0]]}" if near else ""
         return f"{name!r} is undefined; no column has that name{nearest}"
 

@@ -25,13 +25,13 @@ class Keys:
 
     def __init__(self, table: Table, preset: str | None, key: str | None) -> None:
         self._uri = table.uri
-        self._where = table.facts.where_columns_are()
         self.place = _place(table, preset, key)  # None where the preset gives the key
         self.warnings: list[str] = []
         self.column = None if self.place is None else table.columns[self.place]
-        if self.column is not None and self.column in table.facts.of_keys:
-            self.warnings.append(table.facts.of_keys[self.column])
-        self.table = self._with_digits(table, preset)
+        own = sorted(known_columns(preset, table.columns).places(*KEY_COLUMNS)) if preset is not None else []
+        able = own if self.place is None else [self.place]
+        self.warnings += [text for n in able if (text := table.facts.of_keys.get(table.columns[n])) is not None]
+        self.table = self._with_digits(table, able)
         self._damage_was_told = False
         self._unseen_was_told = False
 
@@ -51,10 +51,8 @@ class Keys:
             )
         return cell
 
-    def _with_digits(self, table: Table, preset: str | None) -> Table:
+    def _with_digits(self, table: Table, able: Sequence[int]) -> Table:
         """A column of floats that are all whole holds ids that once were whole numbers: they are read as such."""
-        own = sorted(known_columns(preset, table.columns).places(*KEY_COLUMNS)) if preset is not None else []
-        able = own if self.place is None else [self.place]
         whole = [n for n in able if table.holds_whole_floats(table.columns[n])]
         for n in whole:
             self.warnings.append(

@@ -139,6 +139,7 @@ def test_keys_that_a_spreadsheet_shows_shortened_are_told(tmp_path: Path) -> Non
     assert "5.90123E+12" in said
     assert warned(sheet(tmp_path / "b.xlsx", (5901234123457, "0"), (59012341234, None))) == []
     assert warned(sheet(tmp_path / "c.xlsx", (5901234123457, None)), key="title") == []
+    assert "A2" in warned(tmp_path / "c.xlsx", preset="merchant")[0]
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def test_a_name_finds_its_column(names: list[str], name: str) -> None:
     [
         (["Titel", "Preis"], "{{ title }}", "'title' is undefined; no column has that name; the nearest is titel"),
         (["Product Name"], "{{ product_nam }}", "the nearest is product_name"),
+        (["sku", "productTitle"], "{{ title }}", "the nearest is productTitle"),
         (
             ["Image-Src", "Image Src"],
             "{{ image_src }}",
