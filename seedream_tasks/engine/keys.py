@@ -119,7 +119,7 @@ def _way_out(table: Table) -> str:
         )
     if not table.facts.names_no_columns:
         likely = next((f", such as --key {name!r}" for name in table.columns if names_a_key([name])), "")
-        return f"name one with --key{likely}{preset}"
+        return f"name one with --key{preset or likely}"
     other = ", or another sheet with CATALOG#sheet=NAME" if table.facts.others else ""
     return f"this row names no columns: say which one does with --header-row N{other}{preset}"
 
