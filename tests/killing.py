@@ -31,6 +31,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "reject_content": {"rate": 0.3},
     "status_500": {"rate": 0.4},
     "status_garbage": {"rate": 0.4},
+    "surrogate": {"rate": 0.4},
     "slow": {"rate": 0.5, "value": 0.3},
     "task_failed": {"rate": 0.3},
     "task_failed_billed": {"rate": 0.3},

@@ -9,8 +9,6 @@ import re
 from math import isfinite
 from typing import Any
 
-# The most characters of a task id: it becomes part of a path, and of an index.
-MOST_ID = 300
 MOST_WORD = 300  # a code, a model's name
 MOST_TEXT = 2000  # a message
 # A link, the longest text that anything is done with.
@@ -18,7 +16,6 @@ MOST_LINK = 16_384
 # Python itself reads no more digits than about four thousand; a database's whole numbers end here.
 _MOST_NUMBER = 2**63 - 1
 _UNSTORABLE = re.compile("[\ud800-\udfff\0]")
-_ONLY_DOTS = re.compile(r"\.*")
 
 
 def storable(text: str) -> str:
@@ -30,11 +27,6 @@ def short(text: str, most: int = MOST_TEXT) -> str:
     """Storable, and cut off where it is longer than anybody reads."""
     text = storable(text)
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def is_id(text: str) -> bool:
-    """Whether something can be asked for under this name."""
-    return 0 < len(text) <= MOST_ID and not _ONLY_DOTS.fullmatch(text) and text == text.strip() and text.isprintable()
 
 
 def read_json(content: bytes) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.outcomes import ErrorInfo, Fate, Kept, SubmitOutcome, classify, judge_refusal
+from ..core.outside import storable
 from .dialect import Dialect
 from .http import Answer
 from .ids import ids_in_text, names_a_task, task_ids_in
@@ -36,8 +37,8 @@ def unknown(why: str, status: int | None = None, content: bytes = b"") -> Submit
 
 def keep(content: bytes) -> Kept:
     """What is kept of an answer that cannot be read."""
-    text = content[:KEEPS_BYTES].decode("utf-8", "replace").replace("\0", "\ufffd")
-    return Kept(text, ids_in_text(content.decode("utf-8", "replace")))
+    text = content[:KEEPS_BYTES].decode("utf-8", "replace")
+    return Kept(storable(text), ids_in_text(content.decode("utf-8", "replace")))
 
 
 def _of_success(dialect: Dialect, answer: Answer) -> SubmitOutcome:

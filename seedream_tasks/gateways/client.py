@@ -14,14 +14,17 @@ import httpx
 
 from ..core.capabilities import SEEDREAM_45, Capability
 from ..core.errors import GatewayFault, NotThisGateway
-from ..core.outcomes import ErrorInfo, Fate, Kept, SubmitOutcome, TaskStatus, class_of_status
+from ..core.outcomes import ErrorClass, ErrorInfo, Fate, Kept, SubmitOutcome, TaskStatus, class_of_status
+from ..core.outside import short
 from .acceptance import keep, read_submit, unknown
 from .apiin import ApiIn
 from .dialect import Balance, Dialect, Uploaded
 from .evolink import EvoLink
+from .fitting import fitted_outcome, fitted_status
 from .gccai import Gccai
 from .getimg import GetImg, ModelInForce, read_costs, read_model
 from .http import Answer, HttpClients, SendWitness
+from .patience import within
 from .reading import Unreadable, has_error, named_status, read_error, tells_status
 
 logger = logging.getLogger("seedream_tasks.gateways")
@@ -95,14 +98,19 @@ class GatewayClient:
 
     async def submit(self, body: dict[str, Any]) -> SubmitOutcome:
         """Send one paid request, once. Always an outcome; the only exception is cancellation (then its fate is unknown)."""
+        return fitted_outcome(await self._submit(body))
+
+    async def _submit(self, body: dict[str, Any]) -> SubmitOutcome:
         witness = SendWitness()
-        content = json.dumps(body, ensure_ascii=False).encode()
+        try:
+            content = json.dumps(body, ensure_ascii=False).encode()
+        except ValueError as error:  # half of a character pair: no gateway could be sent it, and nothing was
+            return SubmitOutcome(Fate.REFUSED, error=ErrorInfo("not_sendable", str(error), ErrorClass.PARAMETERS))
         headers = {**self._headers(), "Content-Type": "application/json"}
         url = self.account.base_url + self.dialect.submit_path
         try:
-            async with asyncio.timeout(self.submit_timeout_s):
-                answer = await self._http.send_paid(url, content, headers, self.submit_timeout_s, witness)
-        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            answer = await within(self.submit_timeout_s, self._http.send_paid(url, content, headers, witness))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request may have left
             # The kind of exception is no proof (see gateways.http); whether there was a connection is.
             why = f"{type(error).__name__}: {error}"
             if witness.connected:
@@ -154,7 +162,7 @@ class GatewayClient:
         body = answer.json_object()
         if 200 <= answer.status < 300 and body is not None and not self._is_refusal(body):
             try:
-                return self.dialect.read_status(body)
+                return fitted_status(self.dialect.read_status(body))
             except Unreadable as error:
                 raise self._unreadable(f"an unreadable status: {error}", answer) from None
         if 200 <= answer.status < 300 and body is None:
@@ -164,7 +172,7 @@ class GatewayClient:
     def _unreadable(self, what: str, answer: Answer) -> GatewayFault:
         fault = self._fault(what, answer)
         kept = keep(answer.content)
-        fault.facts["unreadable"] = Unread(what, replace(kept, text=self._masked(kept.text)))
+        fault.facts["unreadable"] = Unread(short(what), replace(kept, text=self._masked(kept.text)))
         return fault
 
     def _is_refusal(self, body: dict[str, Any]) -> bool:
@@ -257,9 +265,8 @@ class GatewayClient:
             async with asyncio.timeout(timeout_s + 10):
                 return await self._http.send_free(method, url, timeout_s, headers=self._headers(), **more)
         except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise GatewayFault(
-                f"{self.gateway} did not answer: {type(error).__name__}: {error}", gateway=self.gateway, status=None
-            ) from error
+            why = short(f"{self.gateway} did not answer: {type(error).__name__}: {error}")
+            raise GatewayFault(why, gateway=self.gateway, status=None) from error
 
     def _fault(self, what: str, answer: Answer, status: int | None = None) -> GatewayFault:
         body = answer.json_object()
@@ -271,7 +278,7 @@ class GatewayClient:
             if answer.status == 200:
                 status = status or named_status(body)
         return GatewayFault(
-            f"{self.gateway}: {what} (HTTP {answer.status}){detail}",
+            short(f"{self.gateway}: {what} (HTTP {answer.status}){detail}"),
             gateway=self.gateway,
             status=status or answer.status,
             own_body=own_body,

@@ -5,7 +5,6 @@ from the kind of exception (the transport reports a connection that broke after 
 is told by the pool itself when a connection stands; before that moment nothing can have left.
 """
 
-import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from ..core.outside import read_json
 from ..core.waits import retry_after
 
 SANDBOX_HEADER = "Seedream-Sandbox"
@@ -60,8 +60,8 @@ class Answer:
         return SANDBOX_HEADER in self.headers
 
     def json(self) -> Any:
-        """The body as JSON. Raises ValueError."""
-        return json.loads(self.content)
+        """The body as JSON, every text in it storable. Raises ValueError."""
+        return read_json(self.content)
 
     def json_object(self) -> dict[str, Any] | None:
         """The body as a JSON object, or None when it is none."""
@@ -117,13 +117,14 @@ class HttpClients:
         await self._paid.aclose()
         await self._free.aclose()
 
-    async def send_paid(
-        self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, witness: SendWitness
-    ) -> Answer:
-        """POST a paid request once; no redirect is followed, nothing is repeated. Raises what went wrong, as it comes."""
+    async def send_paid(self, url: str, body: bytes, headers: Mapping[str, str], witness: SendWitness) -> Answer:
+        """POST a paid request once; no redirect is followed, nothing is repeated. Raises what went wrong, as it comes.
+
+        How long its answer is waited for is the caller's to say, see gateways/patience.py.
+        """
         token = _witness.set(witness)
         try:
-            return await _read(self._paid, "POST", url, timeout_s, headers, content=body)
+            return await _read(self._paid, "POST", url, None, headers, content=body)
         finally:
             _witness.reset(token)
 
@@ -135,7 +136,7 @@ class HttpClients:
 
 
 def _request(
-    method: str, url: str | httpx.URL, timeout_s: float, headers: Mapping[str, str] | None = None, **more: Any
+    method: str, url: str | httpx.URL, timeout_s: float | None, headers: Mapping[str, str] | None = None, **more: Any
 ) -> httpx.Request:
     timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=None)
     extensions = {"timeout": timeout.as_dict()}
@@ -143,7 +144,7 @@ def _request(
 
 
 async def _read(
-    transport: AiohttpTransport, method: str, url: str, timeout_s: float, headers: Mapping[str, str], **more: Any
+    transport: AiohttpTransport, method: str, url: str, timeout_s: float | None, headers: Mapping[str, str], **more: Any
 ) -> Answer:
     """One exchange with an API, on the transport itself: no redirect is followed and no cookie kept, whoever is asked.
 

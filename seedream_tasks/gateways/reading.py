@@ -53,23 +53,24 @@ def object_at(body: JSON, name: str) -> JSON:
 
 
 _MILLISECONDS = 100_000_000_000
+# Zero and the like stand for no time at all.
+_FIRST_YEAR, _LAST_YEAR = 2000, 2200
 
 
 def read_time(value: Any) -> datetime | None:
-    """A point in time as gateways write it: epoch seconds or ISO 8601; None for anything else."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float):
-        try:
-            # Some write milliseconds; a time that is none must not cost the links beside it.
-            return datetime.fromtimestamp(value / 1000 if value > _MILLISECONDS else value, UTC)
-        except (ValueError, OverflowError, OSError):
-            return None
+    """A point in time as gateways write it: epoch seconds or ISO 8601; None for anything else, and for what is no date of now."""
     try:
-        parsed = datetime.fromisoformat(str(value))
-    except ValueError:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            # Some write milliseconds; a time that is none must not cost the links beside it.
+            found = datetime.fromtimestamp(value / 1000 if value > _MILLISECONDS else value, UTC)
+        elif isinstance(value, str):
+            found = datetime.fromisoformat(value)
+            found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        else:
+            return None
+    except (ValueError, OverflowError, OSError):
         return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    return found if _FIRST_YEAR <= found.year < _LAST_YEAR else None
 
 
 def first_of(*values: Any) -> Any:

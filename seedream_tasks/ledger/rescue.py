@@ -23,7 +23,8 @@ from typing import Any, BinaryIO, cast
 
 from sqlalchemy import Connection, select
 
-from ..core.outside import is_id, storable
+from ..core.outside import storable
+from ..gateways.ids import is_task_id
 from .schema import meta
 from .store import upsert
 
@@ -254,7 +255,7 @@ def _read(values: dict[str, Any], has_rows: bool) -> Rescued:
     links, task_id = values["links"], values["task_id"]
     if task_id is not None:
         task_id = storable(task_id)
-        if not is_id(task_id):
+        if not is_task_id(task_id):
             raise ValueError("it names no task that could be asked for")
     if task_id is None and not has_rows:
         raise ValueError("it names no task")

@@ -37,6 +37,8 @@ def version_of(step: str) -> str:
 FIRST_VERSION, SCHEMA_VERSION = version_of("0001"), version_of(HEAD)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 class Money(TypeDecorator[Decimal]):
@@ -63,7 +65,8 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
     def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
-        return None if value is None else _EPOCH + value * _MICROSECOND
+        # What a gateway once called a time may lie beyond all that Python can say.
+        return None if value is None else _EPOCH + min(max(value, _FIRST), _LAST) * _MICROSECOND
 
 
 TABLES = MetaData()

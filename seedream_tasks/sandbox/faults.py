@@ -31,6 +31,7 @@ PLACES: dict[str, str] = {
     "status_500": "status",
     "status_garbage": "status",
     "status_429": "status",
+    "surrogate": "status",
     "slow": "task",
     "stuck": "task",
     "task_failed": "task",

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import logging
 import re
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from ..core.errors import LedgerFault
+from ..core.outside import read_json
 from ..gateways.ids import task_id_in
 from ..ledger import callbacks, facts
 from ..ledger.store import Ledger
@@ -72,8 +72,8 @@ class Service:
 
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):  # the latter: brackets in brackets, thousands deep
+        value = read_json(body)
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 

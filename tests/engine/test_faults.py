@@ -43,7 +43,16 @@ TABLE: dict[str, dict[str, Expected]] = {
     **{
         kind: dict.fromkeys(EVERY_GATEWAY, ARCHIVED)
         for kind in (
-            *("refuse_connection", "reject_429", "http_503", "status_500", "status_garbage", "status_429", "slow"),
+            *(
+                "refuse_connection",
+                "reject_429",
+                "http_503",
+                "status_500",
+                "status_garbage",
+                "status_429",
+                "surrogate",
+                "slow",
+            ),
             *("download_500", "no_callback", "duplicate_callback", "late_callback", "forged_callback"),
         )
     },

@@ -462,9 +462,9 @@ def test_the_witness_sees_fresh_and_reused_connections() -> None:
         async with Server(saying(message(200, {}))) as server, HttpClients() as http:
             witnesses = [SendWitness(), SendWitness(), SendWitness()]
             for witness in witnesses[:2]:
-                await http.send_paid(server.url, b"{}", {}, 5.0, witness)
+                await http.send_paid(server.url, b"{}", {}, witness)
             with pytest.raises(httpx.HTTPError):
-                await http.send_paid(closed_port(), b"{}", {}, 5.0, witnesses[2])
+                await http.send_paid(closed_port(), b"{}", {}, witnesses[2])
             return [each.connected for each in witnesses]
 
     assert asyncio.run(go()) == [True, True, False]
@@ -476,7 +476,7 @@ def test_a_compressed_answer_is_read_and_no_cookie_is_kept() -> None:
     async def go() -> tuple[list[Any], Server]:
         packed = message(200, gzip.compress(b'{"data": 1}'), Content_Encoding="gzip", Set_Cookie="who=me")
         async with Server(saying(packed)) as server, HttpClients() as http:
-            paid = await http.send_paid(server.url, b"{}", {}, 5.0, SendWitness())
+            paid = await http.send_paid(server.url, b"{}", {}, SendWitness())
             return [paid.json(), (await http.send_free("GET", server.url)).json()], server
 
     answers, server = asyncio.run(go())

@@ -166,6 +166,8 @@ class AsyncDialect(Dialect):
             wait = None if fault.value is None else float(str(fault.value))
             raise Refused("rate", "too many requests (a fault of the sandbox)", retry_after=wait)
         answer = self.status(task, base_of(request))
+        if fault is not None and fault.kind == "surrogate":
+            return reply(_with_half_a_pair(answer))
         return half_a_reply(answer) if fault is not None else reply(answer)
 
     def progress(self, task: Task) -> int:
@@ -175,3 +177,13 @@ class AsyncDialect(Dialect):
         whole = (task.due_at or float("inf")) - task.accepted_at
         passed = self.world.clock.now() - task.accepted_at
         return max(0, min(99, int(100 * passed / whole) if whole > 0 else 99))
+
+
+def _with_half_a_pair(answer: dict[str, Any]) -> dict[str, Any]:
+    """A status whose message, and that of its error, end in the first half of an emoji: JSON may say it, and no text holds it."""
+    said = {**answer, "message": f"{answer.get('message', 'as you see')} \ud83d"}
+    for holder in (said, said.get("data")):
+        error = holder.get("error") if isinstance(holder, dict) else None
+        if isinstance(error, dict):
+            error["message"] = f"{error.get('message', '')} \ud83d"
+    return said
