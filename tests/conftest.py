@@ -23,6 +23,7 @@ os.environ |= {
     "PREFECT_LOGGING_LEVEL": "ERROR",
 }
 
+from law import assert_law, ledgers_below  # noqa: E402
 from odd_gateway import OddGateway, odd_gateway  # noqa: E402
 from postgres_server import Postgres, postgres_programs, start_postgres  # noqa: E402
 from s3_server import KEY_ID, S3, SECRET, start_s3  # noqa: E402
@@ -59,13 +60,24 @@ def _fast_sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def gateways(_fast_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """All four gateways, served by one sandbox as if just started, configured through the environment."""
+def gateways(
+    _fast_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Sandbox]:
+    """All four gateways, served by one sandbox as if just started, configured through the environment.
+
+    At the end the law of money holds over everything that was bought there, unless a test says why it cannot (`outside_the_law`).
+    """
     _fast_sandbox.reset()
     for name, base in _fast_sandbox.bases.items():
         monkeypatch.setenv(f"SEEDREAM_{name.upper()}_API_KEY", f"key-of-{name}")
         monkeypatch.setenv(f"SEEDREAM_{name.upper()}_BASE_URL", base)
-    return _fast_sandbox
+    own = [
+        str(request.getfixturevalue(name)) for name in ("ledger_url", "postgres_ledger") if name in request.fixturenames
+    ]
+    yield _fast_sandbox
+    if request.node.get_closest_marker("outside_the_law") is None:
+        on_server = {url for url in own if not url.startswith("sqlite")}
+        assert_law(_fast_sandbox.bill(), [*ledgers_below(tmp_path), *on_server])
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def test_collect_says_what_it_left_and_ends_with_3_until_nothing_is_left(
 ) -> None:
     """In flight: 3; archived by the pass: 0, billed what it settled, and every manifest it wrote by its URI."""
     gateways.faults([{"gateway": "*", "kind": "slow", "match": "number 1", "value": 3600}])
-    ran = run(products(tmp_path / "c.csv", 2), tmp_path / "a", gateways=["evolink"], wait_s=0.5)
+    ran = run(products(tmp_path / "c.csv", 2), tmp_path / "a", gateways=["evolink"], wait_s=4)
     code, told = seedream("collect", "--archive", ran.archive)
     assert (code, set(told)) == (3, COLLECTED)
     assert (told["polled"], told["archived"], told["still_in_flight"], told["billed_usd"]) == (1, 0, 1, "0")
@@ -113,8 +113,9 @@ def test_a_rebuilt_payment_of_which_nobody_knows_the_gateway_cannot_be_followed(
 ) -> None:
     """`--as paid` has no account to ask and is refused with the way out; `--as lost` gives it up at its quote."""
     ran = run(products(tmp_path / "c.csv", 1), tmp_path / "a", gateways=["evolink"])
-    for path in (*ran.archive.glob("ledger.db*"), *ran.archive.glob("**/manifest.parquet")):
-        path.unlink()
+    for pattern in ("ledger.db*", "**/manifest.parquet", "images/**/*.*"):
+        for path in ran.archive.glob(pattern):
+            path.unlink()
     assert seedream("ledger", "rebuild", "--archive", ran.archive)[1]["unknown"] == 1
     (attempt,) = ledger(ran.archive, "SELECT attempt_id, gateway FROM attempts")
     assert attempt["gateway"] == ""

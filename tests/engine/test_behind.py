@@ -442,6 +442,9 @@ def test_an_image_that_stands_where_it_would_get_is_taken_in_instead_of_bought(
     assert (third.statuses(), submissions(gateways)) == ({"archived": 4}, 4)
 
 
+@pytest.mark.outside_the_law(
+    "the ledger has forgotten one of the payments, and the image that would tell of it is damaged"
+)
 def test_a_damaged_file_is_not_taken_for_an_image(gateways: Sandbox, tmp_path: Path) -> None:
     """It stays where it is, and the image is bought."""
     catalog, archive = products(tmp_path / "c.csv", 2), tmp_path / "a"

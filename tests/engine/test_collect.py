@@ -425,6 +425,7 @@ def test_an_archive_that_cannot_be_reached_does_not_keep_the_others_waiting(
     assert str(tmp_path / "two") in caplog.text
 
 
+@pytest.mark.outside_the_law("it buys at the embedded sandbox")
 def test_the_embedded_sandbox_is_started_for_what_it_left(gateways: Sandbox, tmp_path: Path) -> None:
     """A simulated run's tasks live in the archive's own sandbox, which `collect` starts; configured keys are not used."""
     place = locations(str(tmp_path / "a"), None, simulated=True)

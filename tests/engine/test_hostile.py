@@ -100,6 +100,7 @@ def assert_finishes(
     assert found.lawful, found
 
 
+@pytest.mark.outside_the_law("the ledger lies on a disk of its own; compared below")
 def test_a_full_ledger_disk_before_the_claim_sends_nothing(
     gateways: Sandbox, processes: Runs, tmp_path: Path, full: tuple[Path, list[Any]]
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_full_ledger_disk_before_the_claim_sends_nothing(
     assert_finishes(gateways, catalog, tmp_path / "a", options["ledger"], archived=2)
 
 
+@pytest.mark.outside_the_law("the ledger lies on a disk of its own; compared below")
 def test_a_full_ledger_disk_after_the_acceptance_keeps_it_elsewhere(
     gateways: Sandbox, processes: Runs, tmp_path: Path, full: tuple[Path, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,7 +73,8 @@ def picture(colour: str = "red", size: tuple[int, int] = (64, 48), edge: str | N
 
 def pids(told: pytest.LogCaptureFixture) -> list[int]:
     """The processes that were started."""
-    return [record.args[0] for record in told.records if STARTED in record.msg]  # type: ignore[index, misc]
+    found = (re.search(r"process (\d+) ", message) for message in told.messages if STARTED in message)
+    return [int(each[1]) for each in found if each]
 
 
 @asynccontextmanager

@@ -237,6 +237,7 @@ def test_an_archive_that_names_another_ledger_is_refused(gateways: Sandbox, tmp_
     assert_bill(gateways, *runs)
 
 
+@pytest.mark.outside_the_law("the ledger that bought is gone")
 @pytest.mark.parametrize("lost", ["ledger", "ledger and archive.json"])
 def test_a_used_archive_without_its_ledger_is_refused(gateways: Sandbox, tmp_path: Path, lost: str) -> None:
     """A ledger that is not there is not an empty one: exit 2 with the way out, and no new ledger is left behind."""
@@ -274,6 +275,7 @@ def test_the_marker_of_an_archive_is_needed_beside_a_used_ledger(gateways: Sandb
     assert_bill(gateways, *runs)
 
 
+@pytest.mark.outside_the_law("the ledger that bought is damaged")
 def test_an_unreadable_ledger_is_an_error_and_stays_as_it_is(gateways: Sandbox, tmp_path: Path) -> None:
     """A damaged file is not replaced by an empty ledger."""
     catalog = products(tmp_path / "c.csv", 1)

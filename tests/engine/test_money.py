@@ -98,13 +98,13 @@ def test_raising_n_after_fewer_pictures_buys_the_new_slots_only(gateways: Sandbo
 
 
 def test_what_fewer_pictures_give_back_makes_room_under_the_cap(gateways: Sandbox, tmp_path: Path) -> None:
-    """Three are reserved, one is made and billed: what was held for the other two buys the next job in the same run."""
+    """Three are reserved, one is made and billed: what was held for the other two buys the other job in the same run."""
     gateways.faults([{"gateway": "*", "kind": "fewer_images", "value": 1, "match": "Three"}])
     catalog = write_catalog(
-        tmp_path / "c.csv", {"sku": "p", "prompt": "Three", "n": 3}, {"sku": "q", "prompt": "Two", "n": 2}
+        tmp_path / "c.csv", {"sku": "p", "prompt": "Three lamps", "n": 3}, {"sku": "q", "prompt": "Three mugs", "n": 3}
     )
-    ran = run(catalog, tmp_path / "a", gateways=["evolink"], max_usd=Decimal("0.10"))
-    assert [(each["status"], each["image_count"]) for each in ran.records] == [("archived", 1), ("archived", 2)]
+    ran = run(catalog, tmp_path / "a", gateways=["evolink"], max_usd=Decimal("0.13"))
+    assert [(each["status"], each["image_count"]) for each in ran.records] == [("archived", 1), ("archived", 1)]
     assert (ran.one("p")["quoted_usd"], ran.one("p")["billed_usd"]) == (3 * PRICE["evolink"], PRICE["evolink"])
     assert_bill(gateways, ran)
 

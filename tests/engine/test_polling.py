@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -305,12 +306,9 @@ def test_who_is_forgotten_is_not_asked_for_any_more() -> None:
     play(scene)
 
 
-def test_a_run_keeps_to_the_bound_over_http(
-    gateways: Sandbox, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_keeps_to_the_bound_over_http(gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """30 tasks at once against the sandbox, ten looks a second: all are found, in at least as many seconds as that takes."""
     monkeypatch.setenv("SEEDREAM_POLLS_PER_SECOND", "10")
-    folder = tmp_path_factory.mktemp("bound")
     times: list[float] = []
     fetch = polling.GatewayClient.fetch
 
@@ -319,7 +317,7 @@ def test_a_run_keeps_to_the_bound_over_http(
         return await fetch(client, task_id)
 
     monkeypatch.setattr(polling.GatewayClient, "fetch", noted)
-    ran = run(products(folder / "c.csv", 30), folder / "a", gateways=["evolink"])
+    ran = run(products(tmp_path / "c.csv", 30), tmp_path / "a", gateways=["evolink"])
     assert ran.statuses() == {"archived": 30}
     looks = sum(count for path, count in gateways.bill()["requests"].items() if "/tasks/" in path)
     assert looks == len(times) >= 30

@@ -238,6 +238,7 @@ def test_a_provisional_manifest_proves_what_it_names_and_nothing_else(
     assert billed <= Decimal(gateways.bill()["usd"]) <= billed + at_risk
 
 
+@pytest.mark.outside_the_law("the ledger that bought is gone")
 def test_a_ledger_that_is_there_is_not_overwritten(gateways: Sandbox, tmp_path: Path) -> None:
     """rebuild makes a ledger, it mends none, and names the way to mend one; of an unused archive it makes none."""
     run(products(tmp_path / "c.csv", 1), tmp_path / "a", gateways=["evolink"])

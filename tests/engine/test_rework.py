@@ -232,7 +232,8 @@ def test_a_rebuilt_ledger_pays_for_no_reworked_picture_again(gateways: Sandbox, 
     before = mine.run()
     for path in (mine.folder / "archive").glob("ledger.db*"):
         path.unlink()
-    done = rebuild(locations(str(mine.folder / "archive"), None, simulated=False))
+    place = locations(str(mine.folder / "archive"), None, simulated=False)
+    done = rebuild([place.archive], place.ledger_url)
     assert (done.unknown, done.pictures, done.attempts) == (0, 5, 3)
     mine.apply(review)
     after = mine.run()
@@ -246,7 +247,7 @@ def test_a_pruned_picture_stays_rejected(gateways: Sandbox, shop: Callable[[int]
     mine.run()
     mine.apply(mine.file(mine.entry(1)))
     before = mine.run()
-    done = prune(locations(str(mine.folder / "archive"), None, simulated=False), delete=True)
+    done = prune(locations(str(mine.folder / "archive"), None, simulated=False), delete=True, at_most=1)
     assert (done.total.images, len(list((mine.folder / "archive" / "images" / "p0").iterdir()))) == (1, 2)
     after = mine.run()
     assert (after["status"], after["billed_usd"], after["images"]) == ("archived", 0, before["images"])
