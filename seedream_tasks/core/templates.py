@@ -36,6 +36,7 @@ MARKS = "(decimal marks)"
 _TEXT = "(text)"
 _VALUE = "(value)"
 _COMPARED = "(compared)"
+_ITEMS = "(items)"
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "eq": eq, "ne": ne, "lt": lt, "lteq": le, "gt": gt, "gteq": ge,
     "in": lambda some, all_: some in all_, "notin": lambda some, all_: some not in all_,
@@ -96,6 +97,17 @@ def _let_in(value: Any, sequence: bool = False) -> Any:
     return checked(value)
 
 
+def _items(value: Any) -> Any:
+    """The items of a text that is a JSON list, which is what lists of Parquet and JSON read as; anything else as it is."""
+    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return found if isinstance(found, list) else value
+    return value
+
+
 def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """A filter or test that is given nothing but what has one text."""
     skipped = 0 if _PassArg.from_obj(function) is None else 1  # the context or environment, which comes first
@@ -103,7 +115,7 @@ def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def guard(*args: Any, **kwargs: Any) -> Any:
-        value = args[skipped]
+        value = _items(args[skipped]) if sequence else args[skipped]
         if name not in _OF_ANYTHING:
             value = _let_in(value, sequence)
         # `in` looks through its argument, and `reject('in', ...)` hands its own on.
@@ -217,6 +229,17 @@ class _Guarding(NodeTransformer):
         node.nodes = [_through(_TEXT, each) for each in node.nodes]
         return node
 
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802 - Jinja's name
+        self.generic_visit(node)
+        if isinstance(node.arg, nodes.Slice):  # which Jinja takes by itself, without `getitem`
+            node.node = _through(_ITEMS, node.node)
+        return node
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja's name
+        self.generic_visit(node)
+        node.iter = _through(_ITEMS, node.iter)
+        return node
+
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802 - Jinja's name
         self.generic_visit(node)
         node.expr = _through(_VALUE, node.expr)
@@ -238,7 +261,7 @@ class _Guarding(NodeTransformer):
         return node
 
 
-def _through(name: str, node: nodes.Expr) -> nodes.Expr:
+def _through(name: str, node: Any) -> nodes.Expr:
     return (
         node
         if isinstance(node, nodes.TemplateData)
@@ -294,7 +317,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.tests["sameas"] = _same
         functions: dict[str, Any] = self.filters
         self.filters = {name: _guarded(name, function) for name, function in functions.items()}
-        self.filters |= {_TEXT: checked, _VALUE: _let_in}  # which are guards themselves
+        self.filters |= {_TEXT: checked, _VALUE: _let_in, _ITEMS: _items}  # which are guards themselves
         self.filters[_COMPARED] = _compared  # what it is given was looked at, but for what `in` looks through
         asked: dict[str, Any] = self.tests
         self.tests = {
@@ -309,6 +332,9 @@ class _Environment(ImmutableSandboxedEnvironment):
         guarded = _Guarding().visit(source)
         guarded.set_environment(self)
         return super()._generate(guarded, *args, **kwargs)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return super().getitem(_items(obj) if isinstance(argument, int) else obj, argument)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
@@ -354,6 +380,11 @@ def _links_too(value: Any) -> Any:
 
 _ENVIRONMENT = _Environment()
 _OF_LINKS = _ENVIRONMENT.overlay(finalize=_links_too)
+
+
+def literals(text: str) -> list[str]:
+    """What stands in a template as it will be sent: all but its expressions and statements."""
+    return [value for _, kind, value in _ENVIRONMENT.lex(text) if kind == "data"]
 
 
 @lru_cache(maxsize=4096)

@@ -10,6 +10,7 @@ from typing import Any
 from ..catalog.frozen import FrozenRecord
 from ..catalog.presets import Product, advice, find_preset, fitting_preset, listed
 from ..catalog.presets.bad_cells import refusing
+from ..catalog.presets.products import GIVEN
 from ..catalog.strays import stray
 from ..catalog.tables import Table
 from ..core.capabilities import Capability
@@ -20,6 +21,7 @@ from ..core.invisible import as_key
 from ..core.jobs import Job
 from ..core.money import ZERO
 from ..core.names import BadCell
+from ..core.placeholders import check_places
 from ..core.pricing import PriceBook, Quote
 from ..core.render import Columns, build_job, check_templates, column_fields, is_wanted, render_job
 from ..core.shots import SHOT_NAME, Shot
@@ -110,6 +112,7 @@ class Planner:
             )
         for shot in wishes.shots or ():
             check_templates(shot)
+            check_places(shot, self._columns, GIVEN if wishes.preset is not None else ())
 
     @property
     def key_column(self) -> str | None:

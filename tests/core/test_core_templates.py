@@ -372,3 +372,28 @@ def test_texts_of_numbers_are_not_compared_as_texts(condition: str, cell: str) -
 def test_what_both_say_alike_is_compared_as_ever(condition: str, cell: str, is_so: bool) -> None:
     """Dates, codes, words, numbers, and texts that differ in no way from their numbers."""
     assert wanted(condition, cell) is is_so
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ price[0] }}", "https://a/1.jpg"),
+        ("{{ price[-1] }}", "https://a/2,b.jpg"),
+        ("{{ price[1:] | join }}", "https://a/2,b.jpg"),
+        ("{{ price | first }}", "https://a/1.jpg"),
+        ("{{ price | join(' ') }}", "https://a/1.jpg https://a/2,b.jpg"),
+        ("{{ price | length }}", "2"),
+        ("{% for each in price %}({{ each }}){% endfor %}", "(https://a/1.jpg)(https://a/2,b.jpg)"),
+        ("{{ price }}", '["https://a/1.jpg", "https://a/2,b.jpg"]'),
+        ("{{ price | replace('https://a/', '') }}", '["1.jpg", "2,b.jpg"]'),
+    ],
+)
+def test_a_cell_that_is_a_json_list_has_items(template: str, text: str) -> None:
+    """Lists of Parquet and JSON are such text: nothing goes through their brackets and quotes letter by letter."""
+    assert prompt(template, '["https://a/1.jpg", "https://a/2,b.jpg"]') == text
+
+
+@pytest.mark.parametrize("cell", ["[new] Mug", "[x]", "[1, 2", "Mug"])
+def test_other_text_has_letters(cell: str) -> None:
+    """Brackets alone make no list."""
+    assert prompt("{{ price[0] }}{{ price | first }}{{ price[:2] }}", cell) == cell[0] * 2 + cell[:2]

@@ -55,7 +55,7 @@ def test_a_key_that_stands_twice_is_an_error_with_its_line() -> None:
 )
 def test_broken_yaml_is_an_error_with_its_line(text: str, line: int) -> None:
     """What cannot be parsed is an input error that says where."""
-    with pytest.raises(InputError, match=rf"^file: line {line}: not valid YAML: .{{,80}}$") as caught:
+    with pytest.raises(InputError, match=rf"^file: line {line}: not valid YAML: [^\n]+$") as caught:
         read_yaml(text, "file")
     assert caught.value.facts["line"] == line
 

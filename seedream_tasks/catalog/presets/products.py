@@ -14,6 +14,13 @@ _BETWEEN_LINKS = re.compile(r"\s*,\s+|\s*,(?=https?://)|\s*[|\n]\s*")
 _NO = frozenset({"0", "0.0", "false", "no", "n", "off", "disabled", "inactive"})
 
 
+# What every preset gives to templates.
+GIVEN = (
+    *("key", "title", "description", "brand", "category", "price", "tags"),
+    *("image_url", "image_urls", "variants"),
+)
+
+
 class JsonList(list[Any]):
     """A list that a template can index, and that reads as a JSON list where it is put into text."""
 
