@@ -128,7 +128,7 @@ def test_nothing_is_lost_while_its_archive_cannot_be_told_from_another(gateways:
     (tmp_path / "a").rename(tmp_path / "away")
     run(products(tmp_path / "other.csv", 1, model="seedream-4.0"), tmp_path / "a", gateways=["evolink"])
     run(catalog, tmp_path / "c", gateways=["evolink"], ledger=url)
-    shutil.rmtree(tmp_path / "a")
+    (tmp_path / "a").rename(tmp_path / "others")
     (tmp_path / "away").rename(tmp_path / "a")
     again = run(catalog, tmp_path / "a", gateways=["evolink"], ledger=url)
     assert_all_there(again, tmp_path / "a", 2)
