@@ -260,6 +260,8 @@ def test_a_rebuild_that_fails_leaves_no_ledger_behind(gateways: Sandbox, tmp_pat
     position = table.schema.get_field_index("attempt_ids")
     changed = table.set_column(position, table.schema.field(position), [[["another-attempt"]]])
     pq.write_table(changed, other / "manifest.parquet")
+    for path in archive.glob("ledger.db*"):
+        path.unlink()
     with pytest.raises(LedgerFault):
         rebuild([Archive(str(archive))], ledger_url)
     assert not exists(ledger_url)
