@@ -212,5 +212,5 @@ class _Naming:
         row = self._context.get("row")
         found = _UNDEFINED.fullmatch(said)
         if found is None or not isinstance(row, Row) or (found[2] and "Row object" not in said):
-            return f"{said}; no column has that name"
+            return said if found is None else f"{said}; no column has that name"
         return row.no_such(found[1] or found[2], self._context)

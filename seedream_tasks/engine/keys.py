@@ -14,6 +14,10 @@ from .first_ones import place
 KEY_COLUMNS = ("sku", "id", "handle")
 _SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
 _A_NAME = re.compile(r"[\w .()/-]{1,40}")
+_MONTHS = "jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|sept|oct|okt|nov|dec|dez"
+_DATE = re.compile(
+    rf"\d{{1,2}}[-. ]({_MONTHS})\.?|({_MONTHS})\.?[- ]\d\d(\d\d)?|\d{{4}}-\d\d-\d\d( 00:00:00)?", re.IGNORECASE
+)
 _WITH_A_POINT = re.compile(r"\d+[.,]0+")
 
 
@@ -83,6 +87,11 @@ def _damage(key: str) -> str | None:
         return (
             "looks like a whole number that was read as a decimal one on the way, and is another key than without the"
             " point: export the catalog again, or read ids as text (pandas: dtype=str)"
+        )
+    if _DATE.fullmatch(key):
+        return (
+            "looks like a code such as 3-1 or MAR1 that a spreadsheet made a date of: export the catalog again and do not save"
+            " it from a spreadsheet, or give the column the format Text first"
         )
     return None
 

@@ -149,6 +149,8 @@ def test_a_long_array_is_read_piece_by_piece(tmp_path: Path) -> None:
         ('[{"sku": "a"}\n {"sku": "b"}]', 2, "expected ','"),
         ('[{"sku": "a"},\n {"sku": "b', 2, "not JSON"),
         ('[{"sku": "a"}]\n{"sku": "b"}', 2, "more stands behind"),
+        ('[{"sku": "a"},\n {"sku": "b", "sku": "c"}]', 2, "the key 'sku' stands twice in one object"),
+        ('{"sku": "a"}\n{"sku": "b", "more": {"x": 1, "x": 2}}', 2, "the key 'x' stands twice in one object"),
         ('{"shop": "x", "products": [{"sku": "a"}, {"sku": "b"}]}', None, "'products' is a list of 2 objects"),
         ('{\n "products": []}', 1, "not JSON"),
     ],

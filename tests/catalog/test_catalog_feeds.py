@@ -94,6 +94,12 @@ def test_a_tsv_feed_however_its_columns_are_spelled(names: str, tmp_path: Path) 
     assert seen(path) == {"A": f"A|Lamp, red|||Home > Lamps||sale, new|{links}"}
 
 
+def test_a_categorys_number_is_no_category(tmp_path: Path) -> None:
+    """Google takes its own number for one; in a prompt it says nothing."""
+    rows = "id\ttitle\timage link\tgoogle product category\nA\tLamp\thttp://c/1.jpg\t166\n"
+    assert seen(write(tmp_path / "feed.txt", rows)) == {"A": 'A|Lamp||||||["http://c/1.jpg"]'}
+
+
 DOCTYPE = '<!DOCTYPE rss [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;"><!ENTITY c SYSTEM "file:///etc/passwd">]>'
 
 

@@ -151,7 +151,13 @@ def test_keys_that_a_spreadsheet_shows_shortened_are_told(tmp_path: Path) -> Non
         ),
         (["1,23457E+14"], "'1,23457E+14'"),
         (["1001.0", "1002.0"], "line 2: the key '1001.0' looks like a whole number that was read as a decimal one"),
-        (["1001", "12E", "1.5", "E12", "1e", "2.50"], None),
+        (
+            ["p", "1-Mar"],
+            "line 3: the key '1-Mar' looks like a code such as 3-1 or MAR1 that a spreadsheet made a date of",
+        ),
+        (["Okt-26"], "'Okt-26'"),
+        (["2026-03-01"], "'2026-03-01'"),
+        (["1001", "12E", "1.5", "E12", "1e", "2.50", "MAR1", "3-1", "Mar-blue", "2026-03"], None),
     ],
 )
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])

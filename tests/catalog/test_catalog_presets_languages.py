@@ -118,11 +118,18 @@ HUNGARIAN_WITH_NAME = (
     "Kategóriák,Címkék,Képek,Szülő,Pozíció,1. tulajdonság neve,1. tulajdonság értéke"
 )
 
+# `Type` is English too.
+DANISH = (
+    "ID,Type,Varenummer,Navn,Publiceret,Fremhævet?,Synlighed,Kort beskrivelse,Beskrivelse,På lager?,Vægt,Tilbudspris,"
+    "Normalpris,Kategorier,Tags,Billeder,Overordnet,Placering,Egenskab 1 navn,Egenskab 1 værdi(er)"
+)
+
 
 @pytest.mark.parametrize(
     "header",
     [
         SWEDISH,
+        DANISH,
         HUNGARIAN_WITH_NAME,
         HUNGARIAN_WITH_NAME.replace("Súly (kg)", "Súly"),
         HEADERS["Portuguese"].replace(",SKU,", ",REF,").replace("Preço,Cat", "Preço normal,Cat"),
@@ -132,6 +139,7 @@ HUNGARIAN_WITH_NAME = (
     ],
     ids=[
         "swedish",
+        "Type is English too",
         "ID and Name alike",
         "told by its cells",
         "European Portuguese",

@@ -39,5 +39,6 @@ def merchant(table: Table) -> Iterator[Product]:
 
 
 def _first(category: str) -> list[str]:
-    """In XML a category may stand several times, which reads as a JSON list."""
-    return split_links(category) if category.startswith("[") else [category]
+    """In XML a category may stand several times, which reads as a JSON list. Google's number of one says nothing to a model."""
+    found = split_links(category) if category.startswith("[") else [category]
+    return [each for each in found if not each.isdecimal()]

@@ -180,7 +180,8 @@ def check_language(table: Table) -> None:
     ):
         refused = False
     else:
-        refused = _is_translated(table, unknown)
+        # `Type` is the same word in several languages.
+        refused = _is_translated(table, unknown, [*unknown, *(table.columns[place] for place in names.places("type"))])
     if not refused:
         return
     shown = ", ".join(repr(column) for column in unknown[:6]) + (", ..." if len(unknown) > 6 else "")
@@ -227,11 +228,11 @@ def _language(columns: Sequence[str]) -> str:
     return max(_LANGUAGES, key=lambda name: len(Names(columns, _spellings(name)).places(*meanings)))
 
 
-def _is_translated(table: Table, unknown: Sequence[str]) -> bool:
-    """Whether columns that are not known hold what only this export holds: kinds of product, or units in their names."""
+def _is_translated(table: Table, unknown: Sequence[str], able: Sequence[str]) -> bool:
+    """Whether one of these columns holds what only this export holds, kinds of product, or units stand in unknown names."""
     if any(_UNIT.search(column.strip()) for column in unknown):
         return True
-    places = [table.columns.index(column) for column in unknown]
+    places = [table.columns.index(column) for column in able]
     kinds: dict[int, bool] = {}
     for row in islice(table.rows, _ROWS_LOOKED_AT):
         for place in places:

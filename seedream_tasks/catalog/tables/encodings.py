@@ -137,7 +137,7 @@ class _Scan:
         self.bad_line = 0
         self.against_1252: str | None = None
         self._bad_text = b""
-        self._bytes = self._nuls = self._in_utf_8 = self._beyond_ascii = 0
+        self._bytes = self._nuls = self._even_nuls = self._in_utf_8 = self._beyond_ascii = 0
 
     def add(self, block: bytes) -> None:
         if self.bad is None:
@@ -183,6 +183,10 @@ class _Scan:
         """Whether two bytes make each character: UTF-16 without a mark."""
         return self._nuls > 0.2 * self._bytes
 
+    def two_byte_name(self) -> str:
+        """Which of the two orders of UTF-16: the higher byte of most letters is NUL."""
+        return "utf-16-be" if self._even_nuls * 2 > self._nuls else "utf-16-le"
+
     def _weigh(self, block: bytes) -> None:
         if self.against_1252 is None and not block.isascii():
             found = _NOT_1252.search(self._tail + block)
@@ -191,6 +195,7 @@ class _Scan:
 
     def count(self, block: bytes) -> None:
         """How much of the file is UTF-8 all the same, or NUL bytes."""
+        self._even_nuls += block[self._bytes % 2 :: 2].count(0)
         self._bytes += len(block)
         self._nuls += block.count(0)
         self._beyond_ascii += len(block) - len(block.translate(None, _BEYOND_ASCII))
@@ -233,7 +238,7 @@ def _unclear(source: Source, scan: _Scan, able: Sequence[Reading]) -> InputError
         why = f"nobody can say for sure in which encoding it is; this line would be {readings}"
     else:
         why = "nor is it text in any other encoding that is known here"
-    name = "utf-16-le" if scan.is_mostly_nul() else able[0].encoding if able else "windows-1250"
+    name = scan.two_byte_name() if scan.is_mostly_nul() else able[0].encoding if able else "windows-1250"
     return InputError(
         f"{source.uri}: line {scan.bad_line}: not UTF-8: {scan.bad}; {why}",
         line=scan.bad_line,

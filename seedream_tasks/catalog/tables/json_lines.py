@@ -69,6 +69,20 @@ def _first_sign(file: io.TextIOWrapper) -> str:
     return ""
 
 
+class _TwiceError(Exception):
+    """An object has two values under one key: nobody can say which is meant, and JSON readers take either."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(
+            f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice in one object"
+        )
+    return found
+
+
 def _values(source: Source, file: io.TextIOWrapper, is_array: bool) -> Iterator[tuple[int, Any]]:
     return _Array(source, file).values() if is_array else _of_lines(source, file)
 
@@ -78,7 +92,9 @@ def _of_lines(source: Source, file: io.TextIOWrapper) -> Iterator[tuple[int, Any
     try:
         for number, line in enumerate(bounded_lines(source, file), 1):
             if line.strip():
-                yield number, json.loads(line)
+                yield number, json.loads(line, object_pairs_hook=_once)
+    except _TwiceError as error:
+        raise InputError(f"{source.uri}: line {number}: {error}", line=number, field="catalog") from None
     except (ValueError, RecursionError) as error:
         hint = "a .json file is one array of objects, [{...}, {...}], or one object a line" if number == 1 else None
         raise InputError(
@@ -128,12 +144,14 @@ class _Array:
         self._at += 1
 
     def _item(self) -> Any:
-        decoder = json.JSONDecoder()
+        decoder = json.JSONDecoder(object_pairs_hook=_once)
         wanted = _BLOCK
         while True:
             try:
                 value, self._at = decoder.raw_decode(self._text, self._at)
                 return value
+            except _TwiceError as error:
+                raise self._refused(str(error)) from None
             except (ValueError, RecursionError) as error:
                 # It may only be cut off.
                 if self._ended or len(self._text) - self._at > MOST_LINE_CHARACTERS:

@@ -101,7 +101,8 @@ def named(header: Sequence[str], uri: str, line: int | None = None) -> list[str]
                 line=line,
                 field="catalog",
                 code="encoding",
-                hint="if it is UTF-16 without a byte order mark, say so: CATALOG#encoding=utf-16-le",
+                hint="if it is UTF-16 without a byte order mark, say so: CATALOG#encoding=utf-16-"
+                + ("be" if header[0].startswith("\0") else "le"),
             )
     return names
 
