@@ -1,6 +1,7 @@
 """What the Prefect UI shows of a run, as pure functions: figures in, Markdown out."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +16,11 @@ from ..core.money import ZERO, dollars, plain
 from ..core.states import COMPLETE, RecordStatus
 from ..engine.balances import Funds
 from ..engine.forecast import Forecast
+from ..ledger import views
 from .charts import data_uri, spend_chart
 
 _UNKNOWN_SHOWN = 200
+_WHY = 120  # characters of a reason in a line
 _TILES_A_ROW = 5  # more are cut off at the side of the first UI
 _MARKS = frozenset("[]()*_`~\\!#<>&|")
 WHAT_TO_DO = (
@@ -143,7 +146,7 @@ def result_markdown(summary: Summary, manifest_uri: str) -> str:
     """What became of the run: totals by status and gateway, the failures, where the manifest is."""
     word = "complete" if summary.complete else "incomplete"
     parts = [
-        f"# {_pictures(summary.images)}, {dollars(summary.billed_usd)} ({word})",
+        f"# {word.capitalize()}: {in_a_line(summary)}",
         f"Manifest: `{manifest_uri}`" + ("" if not summary.simulated else " (simulated, nothing was charged)"),
         table(
             ["", "USD"],
@@ -181,7 +184,7 @@ def result_markdown(summary: Summary, manifest_uri: str) -> str:
 
 def contact_sheet_markdown(tiles: Sequence[Tile], summary: Summary, page_uri: str) -> str:
     """The first pictures as a table of thumbnails, those that need attention first, and where the whole page is."""
-    words = "simulated, nothing was charged" if summary.simulated else f"{dollars(summary.billed_usd)} billed"
+    words = "simulated, nothing was charged" if summary.simulated else f"they cost {dollars(summary.cost_usd)}"
     lines = [
         f"# {_pictures(summary.images)} ({words})",
         f"The whole sheet, with search and review: `{page_uri}`"
@@ -243,13 +246,50 @@ def as_link(uri: str) -> str:
 
 
 def in_a_line(summary: Summary) -> str:
-    """The run in one line, for states and terminals."""
-    counts = ", ".join(f"{count} {name}" for name, count in sorted(summary.by_status.items()))
-    text = f"{counts}; {_pictures(summary.images)}, {dollars(summary.billed_usd)} billed"
+    """The run in one line, for states and terminals: what is missing and why, what is there, what this run was billed for."""
+    counts = sorted(summary.by_status.items(), key=lambda each: (RecordStatus(each[0]) in COMPLETE, -each[1], each[0]))
+    text = ", ".join(f"{count} {status.replace('_', ' ')}{_why(summary, status)}" for status, count in counts)
+    # What a gateway's total says is of a whole run only; a part of one knows its money.
+    bought = sum(each.images for each in summary.by_gateway.values())
+    images = f"{bought} {'image' if bought == 1 else 'images'} bought, " if summary.by_gateway else ""
+    text += f"; {images}{dollars(summary.billed_usd)} billed"
     if summary.at_risk_usd:
         amount, _, why = summary.at_risk_in_words().partition(" ")
         text += f", {amount.rstrip(':')} at risk" + (f" ({why})" if why else "")
     return text + (" (simulated)" if summary.simulated else "")
+
+
+def _why(summary: Summary, status: str) -> str:
+    """Why most of the records that are missing in this way are; empty for those that are not missing."""
+    missing = [each for each in summary.failures if each["status"] == status]
+    kinds = Counter(each["error_code"] or each["reason"] for each in missing)
+    if not kinds:
+        return ""
+    kind = kinds.most_common(1)[0][0]
+    first = next(each for each in missing if kind == (each["error_code"] or each["reason"]))
+    text = textwrap.shorten(first["error_message"] or str(kind or "").replace("_", " "), _WHY, placeholder=" ...")
+    return f" ({'mostly ' if len(kinds) > 1 else ''}{text})" if text else ""
+
+
+def stopped_markdown(
+    live: Sequence[tuple[views.Attempt, str, str]], reserved_usd: Decimal, at_risk_usd: Decimal
+) -> str:
+    """What a run that was stopped leaves at the gateways, in money: attempts with row key and shot."""
+    rows = [
+        [each.attempt_id, key, shot, each.gateway, each.task_id, each.state, dollars(each.quoted_usd)]
+        for each, key, shot in live[:_UNKNOWN_SHOWN]
+    ]
+    count = f"{len(live)} {'job' if len(live) == 1 else 'jobs'}"
+    parts = [
+        f"# Stopped with {count} in flight, {dollars(reserved_usd)} reserved, {dollars(at_risk_usd)} at risk",
+        "What is in flight stands in the ledger and is paid for once: the next run or `seedream collect` follows it and archives"
+        " its images.",
+    ]
+    if rows:
+        more = f"The first {len(rows)} of {len(live)}." if len(rows) < len(live) else ""
+        parts += [more] if more else []
+        parts.append(table(["attempt", "key", "shot", "gateway", "task", "state", "quoted"], rows))
+    return "\n\n".join(parts)
 
 
 def record_in_a_line(record: dict[str, Any]) -> str:

@@ -55,7 +55,7 @@ from .session import RunSettings, Session, session
 from .shards import check_shards, run_shards
 from .stopping import cancelled_by_a_person, in_order
 from .tasks import plan_jobs, write_manifest
-from .telling import for_show, show_unknown, tell_unreadable
+from .telling import for_show, name_run, show_stopped, show_unknown, tell_unreadable
 
 logger = logging.getLogger("seedream_tasks.flows")
 
@@ -63,9 +63,13 @@ _PROGRESS_EVERY_S = 2.0
 
 
 def _name_of_run() -> str:
+    """Until it is known what the run is about to do: `telling.name_run`."""
     parameters = flow_run.parameters or {}
-    catalog = PurePosixPath(str(parameters.get("catalog", "catalog")).split("?", 1)[0]).name
-    return f"{catalog} {datetime.now(UTC):%Y-%m-%d}"
+    return f"{_file_name(str(parameters.get('catalog', 'catalog')))} {datetime.now(UTC):%Y-%m-%d}"
+
+
+def _file_name(catalog: str) -> str:
+    return PurePosixPath(catalog.split("?", 1)[0]).name
 
 
 @discreet_flow(name="catalog_images", flow_run_name=_name_of_run, persist_result=False, validate_parameters=True)
@@ -155,19 +159,24 @@ async def catalog_images(
         sandbox=sandbox,
     )
     run_id = str(flow_run.id)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(in_order())
-        if sandbox:
-            bases = await asyncio.to_thread(stack.enter_context, embedded_sandbox(sandbox_state(place)))
-            settings = replace(settings, bases={name: bases[name] for name in configured(names, sandbox).names})
-        run = await stack.enter_async_context(session(run_id, settings))
-        summary = await _run(run, settings, granularity, shards)
+    try:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(in_order())
+            if sandbox:
+                bases = await asyncio.to_thread(stack.enter_context, embedded_sandbox(sandbox_state(place)))
+                settings = replace(settings, bases={name: bases[name] for name in configured(names, sandbox).names})
+            run = await stack.enter_async_context(session(run_id, settings))
+            summary = await _run(run, settings, granularity, shards)
+    except asyncio.CancelledError:
+        await show_stopped(place, run_id)  # now that open calls have their records
+        raise
     return _state(summary, settings, fail_on_incomplete)
 
 
 async def _run(run: Session, settings: RunSettings, granularity: str, shards: int) -> Summary:
     figures = await plan_jobs(run.run_id, settings)
     enter("forecast", figures.in_words(run.around.simulated))
+    await name_run(_file_name(settings.request.catalog), figures)
     funds = await look_at_funds(run.around.lanes, figures, run.around.balances)
     await _show_forecast(run, figures, funds)
     runner = await run.runner()

@@ -27,6 +27,19 @@ _ASKED_WITHIN_S = 5.0
 logger = logging.getLogger("seedream_tasks.flows")
 
 
+class _StoppedInOrder(logging.Filter):
+    """Prefect tells of each task that did not complete as an error; one that was stopped in order is none."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.ERROR or not record.getMessage().startswith(f"Finished in state {STOPPED}("):
+            return True
+        record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+        return logging.getLogger(record.name).isEnabledFor(logging.INFO)
+
+
+STOPPED = "Stopped"  # the state's name of a task run that its flow has stopped
+logging.getLogger("prefect.task_runs").addFilter(_StoppedInOrder())
+
 # What SIGTERM cancels. Flow runs of one process may overlap: the first to enter takes the signal, the last to leave gives it
 # back.
 _at_work: list[asyncio.Task[Any]] = []

@@ -27,6 +27,7 @@ from .awaited import awaited
 from .retrying import worth_retrying
 from .session import RunSettings, session
 from .single import archive_pictures, own_run_id, settings_for, submit, wait
+from .stopping import STOPPED
 
 # Records that need somebody's eye; a deferred one only waits for its next run.
 _RED = frozenset({RecordStatus.FAILED, RecordStatus.UNKNOWN, RecordStatus.EXPIRED, RecordStatus.LOST})
@@ -67,7 +68,7 @@ async def process_chunk(run_id: str, settings: RunSettings, start: int, stop: in
             await runner.run(start, stop)
         except asyncio.CancelledError:
             # The flow knows that it is stopped; Prefect would call each of its tasks crashed.
-            return Cancelled(name="Stopped", message="what is in flight stands in the ledger")
+            return Cancelled(name=STOPPED, message="what is in flight stands in the ledger")
         told = await asyncio.to_thread(RunFacts.of, run.around.ledger, run.around.archive, run_id, run.around.simulated)
         summary, records = await asyncio.to_thread(
             manifest.summarize, run.around.ledger, runner.frozen, told, start, stop

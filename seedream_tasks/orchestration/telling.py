@@ -2,23 +2,31 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import httpx
 from prefect.artifacts import acreate_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
 from prefect.events import emit_event
 from sqlalchemy import Connection
 
 from ..core.capabilities import BY_OFFER
+from ..core.errors import SeedreamError
 from ..core.secrets import without_secrets
 from ..core.states import AttemptState
-from ..ledger import answers, records, views
+from ..engine.forecast import Forecast
+from ..engine.pairing import open_pair
+from ..engine.settings import Locations
+from ..ledger import answers, facts, records, views
 from ..ledger.expiring import Expiring, expiring, told_expiring
 from ..ledger.store import Ledger, shown_url
-from .artifacts import Unknown, unknown_markdown
+from .artifacts import Unknown, stopped_markdown, unknown_markdown
 from .events import run_resource
 
 logger = logging.getLogger("seedream_tasks.flows")
@@ -27,6 +35,9 @@ logger = logging.getLogger("seedream_tasks.flows")
 _SHOWN_WITHIN_S = 10.0
 # A link that dies sooner than this, with no copy made, is told.
 EXPIRES_WITHIN = timedelta(hours=6)
+# A stopped run leaves within ten seconds.
+_STOPPED_WITHIN_S = 4.0
+_LIVE = (AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.DELIVERED, AttemptState.UNKNOWN)
 _EXPIRING_TODO = (
     "Its copy could not be made yet. See the log of `collect_images` for the reason, mend it (the gateway's key, the archive),"
     " and run `seedream collect` before the link dies; afterwards the picture is gone and stays billed."
@@ -46,6 +57,43 @@ async def for_show() -> AsyncIterator[None]:
             yield
     except (TimeoutError, httpx.HTTPError) as error:
         logger.warning("Prefect's server does not show it: %s: %s", type(error).__name__, error)
+
+
+async def name_run(catalog: str, figures: Forecast) -> None:
+    """Name this flow run for what it is about to do, and tag it with where; a name that somebody has given it stays."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None:
+        return
+    count = figures.by_status.get("planned", 0)
+    ours = re.fullmatch(rf"{re.escape(catalog)} \d{{4}}-\d\d-\d\d", run.name)
+    name = f"{catalog}: {count or 'nothing'} to buy" if ours else run.name
+    async with for_show(), get_client() as client:
+        await client.update_flow_run(run.id, name=name, tags=[*dict.fromkeys([*run.tags, *figures.by_gateway])])
+
+
+async def show_stopped(place: Locations, run_id: str) -> None:
+    """An artifact of a run that was stopped: what it leaves in flight, in money."""
+
+    def look(connection: Connection) -> tuple[list[tuple[views.Attempt, str, str]], dict[str, Decimal]]:
+        live = [each for state in _LIVE for each in views.list_attempts(connection, state, run_id)]
+        return live, facts.spent(connection, run_id)
+
+    try:
+        async with asyncio.timeout(_STOPPED_WITHIN_S):
+            store = await asyncio.to_thread(open_pair, place, create=False)
+            try:
+                live, money = await store.read(look)
+            finally:
+                await asyncio.to_thread(store.close)
+            async with for_show():
+                await acreate_markdown_artifact(
+                    stopped_markdown(live, money["reserved_usd"], money["at_risk_usd"]),
+                    key="seedream-stopped",
+                    description="What the run left in flight",
+                )
+    except (SeedreamError, TimeoutError) as error:
+        logger.warning("what this run left in flight is not shown: %s", error or type(error).__name__)
 
 
 async def show_unknown(ledger: Ledger, by: str) -> int:
