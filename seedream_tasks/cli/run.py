@@ -57,6 +57,7 @@ from ..engine.settings import (  # noqa: E402
     retry_words,
     verifies_in_full,
 )
+from ..gateways.proxy import proxy_of_environment  # noqa: E402
 from ..ledger.store import holds_password  # noqa: E402
 from ..media.archive import Archive  # noqa: E402
 from .blocks import access  # noqa: E402
@@ -106,6 +107,7 @@ def run_catalog(
     asks()
     verifies_in_full()
     callback_base()
+    proxy_of_environment()
     cap = amount(max_usd, "max_usd", "--max-usd")
     premium = amount(max_premium, "max_premium", "--max-premium")
     request = Request(catalog, shots, preset, key, model, edition, only, retry_words(retry), premium, limit=limit)

@@ -17,6 +17,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from ..core.outside import read_json
 from ..core.waits import retry_after
+from .proxy import is_here, proxy_of_environment
 
 SANDBOX_HEADER = "Seedream-Sandbox"
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
@@ -80,6 +81,20 @@ class AnswerTooLarge(httpx.TransportError):
     """An answer larger than any gateway's."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Connections of one kind: those to this machine, and those to others, which a proxy may stand before."""
+
+    here: AiohttpTransport
+    elsewhere: AiohttpTransport
+
+    def of(self, request: httpx.Request) -> AiohttpTransport:
+        return self.here if is_here(request.url.host) else self.elsewhere
+
+    async def aclose(self) -> None:
+        await self.here.aclose()  # both have one session
+
+
 @dataclass
 class HttpClients:
     """The connection pools of one process: `paid` for submits, `free` for everything that costs nothing.
@@ -88,13 +103,13 @@ class HttpClients:
     """
 
     connections: int = 512
-    _paid: AiohttpTransport = field(init=False)
-    _free: AiohttpTransport = field(init=False)
+    _paid: "_Pool" = field(init=False)
+    _free: "_Pool" = field(init=False)
 
     async def __aenter__(self) -> "HttpClients":
-        ssl_context = httpx.create_ssl_context()
+        ssl_context, proxy = httpx.create_ssl_context(), proxy_of_environment()
 
-        def pool(idle_s: float) -> AiohttpTransport:
+        def pool(idle_s: float) -> "_Pool":
             trace = aiohttp.TraceConfig()
             trace.on_connection_create_end.append(_connection_stands)
             trace.on_connection_reuseconn.append(_connection_stands)
@@ -107,7 +122,10 @@ class HttpClients:
                 trust_env=False,  # else ~/.netrc would send its passwords to picture hosts
                 auto_decompress=False,
             )
-            return AiohttpTransport(verify=ssl_context, client=session)
+            direct = AiohttpTransport(verify=ssl_context, client=session)
+            if proxy is None:
+                return _Pool(direct, direct)
+            return _Pool(direct, AiohttpTransport(verify=ssl_context, client=session, proxy=proxy))
 
         self._paid = pool(SUBMIT_IDLE_S)
         self._free = pool(15.0)
@@ -144,7 +162,7 @@ def _request(
 
 
 async def _read(
-    transport: AiohttpTransport, method: str, url: str, timeout_s: float | None, headers: Mapping[str, str], **more: Any
+    pool: _Pool, method: str, url: str, timeout_s: float | None, headers: Mapping[str, str], **more: Any
 ) -> Answer:
     """One exchange with an API, on the transport itself: no redirect is followed and no cookie kept, whoever is asked.
 
@@ -152,7 +170,7 @@ async def _read(
     """
     request = _request(method, url, timeout_s, headers, **more)
     request.read()  # one body of known length, multipart included
-    response = await transport.handle_async_request(request)
+    response = await pool.of(request).handle_async_request(request)
     witness = _witness.get()
     try:
         parts, size = [], 0

@@ -20,6 +20,7 @@ import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from ..gateways.proxy import is_here, proxy_of_environment
 from .guard import ALLOW_HOSTS, AddressRefused, AllowedHosts, is_public
 
 _MOST_REDIRECTS = 20
@@ -59,6 +60,8 @@ class ResultLinks:
 
     def __init__(self, allowed: AllowedHosts) -> None:
         self._allowed = allowed
+        self._proxy = proxy_of_environment()
+        self._system = aiohttp.ThreadedResolver()
         self._sessions: dict[Origin | None, aiohttp.ClientSession] = {}
         self._ssl: ssl.SSLContext | None = None
 
@@ -78,8 +81,12 @@ class ResultLinks:
         at = httpx.URL(url)
         for _ in range(_MOST_REDIRECTS):
             self._check_literal(at, own)
+            proxy = None if self._proxy is None or is_here(at.host) else self._proxy
+            if proxy is not None:
+                await self._check_name(at, own)
             # As it is written: a signature counts every byte of it.
-            async with session.get(URL(str(at), encoded=True), allow_redirects=False) as response:
+            link = URL(str(at), encoded=True)
+            async with session.get(link, allow_redirects=False, **_through(proxy)) as response:
                 location = response.headers.get("Location")
                 if response.status not in (301, 302, 303, 307, 308) or location is None:
                     yield response
@@ -87,15 +94,26 @@ class ResultLinks:
                 at = at.join(location)
         raise ValueError(f"more than {_MOST_REDIRECTS} redirects")
 
+    async def _check_name(self, at: httpx.URL, own: Origin | None) -> None:
+        """Behind a proxy the address that is connected to is not seen from here: what this machine knows of the name counts."""
+        port = at.port or _PORTS[at.scheme]
+        try:
+            found = await self._system.resolve(at.host, port)
+        except OSError:
+            return  # a name that only the proxy knows: where it may lead is for the proxy to say
+        for each in found:
+            check(self._allowed, own, at.host, port, each["host"])
+
     def _session(self, own: Origin | None) -> aiohttp.ClientSession:
         session = self._sessions.get(own)
         if session is None:
             self._ssl = self._ssl or httpx.create_ssl_context()
-            connector = aiohttp.TCPConnector(resolver=_Resolver(self._allowed, own), ssl=self._ssl, limit=0)
+            resolver = _Resolver(self._allowed, own, None if self._proxy is None else self._proxy.url.host)
+            connector = aiohttp.TCPConnector(resolver=resolver, ssl=self._ssl, limit=0)
             session = self._sessions[own] = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,  # no proxy (see media.guard), and no passwords from ~/.netrc
+                trust_env=False,  # no proxy but SEEDREAM_PROXY (see gateways.proxy), and no passwords from ~/.netrc
                 headers=_HEADERS,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S, sock_read=_READ_TIMEOUT_S),
             )
@@ -121,6 +139,14 @@ def check(allowed: AllowedHosts, own: Origin | None, host: str, port: int, addre
     )
 
 
+def _through(proxy: httpx.Proxy | None) -> dict[str, Any]:
+    """A proxy as a request takes it."""
+    if proxy is None:
+        return {}
+    auth = None if proxy.auth is None else aiohttp.BasicAuth(*proxy.auth)
+    return {"proxy": str(proxy.url), "proxy_auth": auth}
+
+
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host.partition("%")[0])
@@ -132,14 +158,15 @@ def _is_address(host: str) -> bool:
 class _Resolver(AbstractResolver):
     """The system's resolver, whose every answer is checked: one bad address among good ones is a trick."""
 
-    def __init__(self, allowed: AllowedHosts, own: Origin | None) -> None:
+    def __init__(self, allowed: AllowedHosts, own: Origin | None, proxy: str | None = None) -> None:
         self._allowed = allowed
         self._own = own
+        self._proxy = proxy  # its host, which somebody has chosen
         self._system = aiohttp.ThreadedResolver()
 
     async def resolve(self, host: str, port: int = 0, family: Any = AddressFamily.AF_INET) -> list[ResolveResult]:
         found = await self._system.resolve(host, port, family)
-        for each in found:
+        for each in found if host != self._proxy else ():
             check(self._allowed, self._own, host, port, each["host"])
         return found
 

@@ -68,8 +68,10 @@ async def name_run(catalog: str, figures: Forecast) -> None:
     count = figures.by_status.get("planned", 0)
     ours = re.fullmatch(rf"{re.escape(catalog)} \d{{4}}-\d\d-\d\d", run.name)
     name = f"{catalog}: {count or 'nothing'} to buy" if ours else run.name
+    tags = [*dict.fromkeys([*run.tags, *figures.by_gateway])]
     async with for_show(), get_client() as client:
-        await client.update_flow_run(run.id, name=name, tags=[*dict.fromkeys([*run.tags, *figures.by_gateway])])
+        await client.update_flow_run(run.id, name=name, tags=tags)
+        run.name, run.tags = name, tags  # what its hooks are given
 
 
 async def show_stopped(place: Locations, run_id: str) -> None:

@@ -51,5 +51,4 @@ def test_the_hook_in_the_docs_is_called(gateways: Sandbox, tmp_path: Path, capsy
     exec(compile(example, "example.py", "exec"), there)  # noqa: S102
     asyncio.run(there["mine"](str(products(tmp_path / "c.csv", 1)), archive=str(tmp_path / "a"), gateways=["evolink"]))
     said = capsys.readouterr().out
-    assert "c.csv 20" in said
-    assert "Completed: 1 archived; 1 picture, $0.031 billed" in said
+    assert "c.csv: 1 to buy: Completed: 1 archived; 1 image bought, $0.031 billed" in said

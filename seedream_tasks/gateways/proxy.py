@@ -1,0 +1,41 @@
+"""The proxy that gateways and their links are reached through, where SEEDREAM_PROXY names one.
+
+The usual variables (HTTP_PROXY and its like) are meant for everything a machine asks for, and are not read: a paid request goes
+where somebody has sent it on purpose. Nothing on this machine is reached through a proxy.
+"""
+
+import ipaddress
+import os
+
+import httpx
+
+from ..core.errors import ConfigurationError
+
+PROXY = "SEEDREAM_PROXY"
+
+
+def proxy_of_environment() -> httpx.Proxy | None:
+    """The proxy, its password apart from its address; None where there is none. Raises ConfigurationError, without the value."""
+    given = os.environ.get(PROXY, "").strip()
+    if not given:
+        return None
+    try:
+        proxy = httpx.Proxy(given)
+    except (ValueError, httpx.InvalidURL):
+        proxy = None
+    if proxy is None or proxy.url.scheme not in ("http", "https") or not proxy.url.host:
+        raise ConfigurationError(
+            f"{PROXY} is not the address of an HTTP proxy",
+            field=PROXY,
+            hint="http://proxy.example:3128, or http://user:password@proxy.example:3128",
+        )
+    return proxy
+
+
+def is_here(host: str) -> bool:
+    """Whether a host is this machine itself."""
+    name = host.lower().strip("[]").rstrip(".")
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
