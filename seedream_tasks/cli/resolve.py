@@ -140,7 +140,7 @@ def _check(asked: tuple[str, ...], found: list[Attempt], word: str) -> None:
                 field="attempt_id",
                 hint="--as lost gives it up",
             )
-        if word == "not-sent" and datetime.now(UTC) - each.intent_at < _UNDER_WAY:
+        if word == "not-sent" and abs(datetime.now(UTC) - each.intent_at) < _UNDER_WAY:
             raise InputError(
                 f"attempt {each.attempt_id} was begun at {each.intent_at:%H:%M:%S} UTC; its request could still be under way",
                 field="attempt_id",

@@ -24,6 +24,7 @@
     ├── LedgerFault                the ledger cannot be read or written
     ├── ArchiveFault               the archive cannot be read or written
     ├── UndecodableImage           a paid picture's bytes are not a picture
+    ├── ResourceFault              this machine lacks what decoding an image takes; the image may be good
     ├── ReferenceFault             a reference cannot be read or does not fit
     ├── IncompleteRun              a run with `fail_on_incomplete` has records that are neither archived nor skipped
     └── GatewayFault               a gateway did not answer a question that costs nothing (status, balance, upload)
@@ -201,6 +202,12 @@ class UndecodableImage(SeedreamError):
     """The bytes behind a link are not a picture that can be decoded in full."""
 
     code = "undecodable"
+
+
+class ResourceFault(SeedreamError):
+    """This machine lacks memory, file handles, threads or room for what was to be done; it is tried again later."""
+
+    code = "no_resources"
 
 
 class ReferenceFault(SeedreamError):

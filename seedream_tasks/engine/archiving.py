@@ -13,7 +13,7 @@ import aiohttp
 import httpx
 from sqlalchemy import Connection
 
-from ..core.errors import ArchiveFault, SeedreamError, UndecodableImage
+from ..core.errors import ArchiveFault, ResourceFault, SeedreamError, UndecodableImage
 from ..core.jobs import JobName
 from ..core.pictures import Stored
 from ..core.states import AttemptState
@@ -157,7 +157,7 @@ class Archiver:
         await self._enter(_UNDATED)
         try:
             record = (await self._kept(name, picture, fetch.stem, await self._download(fetch))).record
-        except (_NoPicture, _Elsewhere, UndecodableImage) as reason:
+        except (_NoPicture, _Elsewhere, UndecodableImage, ResourceFault) as reason:
             logger.info("%s picture %s is expired: %s", picture.attempt_id, picture.ordinal, reason)
             return None
         finally:
@@ -224,6 +224,12 @@ class Archiver:
         self._tell(fetch, True)
         try:
             return await self._kept(fetch.name, fetch.picture, fetch.stem, content)
+        except ResourceFault as fault:
+            # It stays delivered: nothing is known to be wrong with the image.
+            fetch.failures += 1
+            fetch.why = fault.message
+            logger.warning("%s picture %s: %s; again", fetch.picture.attempt_id, fetch.picture.ordinal, fault)
+            return None
         except UndecodableImage as error:
             fetch.undecodable += 1
             if fetch.undecodable < TRIES_TO_DECODE:

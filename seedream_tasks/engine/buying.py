@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from ..core.capabilities import Capability
 from ..core.decisions import Purpose, Route
-from ..core.errors import LedgerFault, SlotsTaken, UploadGone
+from ..core.errors import LedgerFault, SeedreamError, SlotsTaken, UploadGone
 from ..core.jobs import Job
 from ..core.outcomes import ErrorClass, ErrorInfo, Fate, Finished, SubmitOutcome, after_refusal
 from ..core.pricing import PriceRow
@@ -29,6 +29,7 @@ from ..ledger.memory import Memory
 from ..ledger.records import Recorded
 from ..ledger.rescue import Rescuer, identity
 from ..ledger.store import Ledger
+from . import background
 from .lanes import Lane
 
 logger = logging.getLogger("seedream_tasks.engine")
@@ -82,6 +83,7 @@ class Buyer:
         rescue_folder: Path,
         callback_base: str | None,
         stopped: Callable[[], bool],
+        broke: Callable[[SeedreamError], None],
         owns_run: bool = True,
     ) -> None:
         self._ledger = ledger
@@ -95,7 +97,7 @@ class Buyer:
         self._owns_run = owns_run
         self._open: dict[str, Lane] = {}  # calls whose answer is awaited
         self._tasks: set[asyncio.Task[Bought]] = set()
-        self._renewing = asyncio.create_task(self._renew())
+        self._renewing = background.begin(self._renew(), "keeping the leases of open calls", broke)
         _buyers.add(self)
 
     @property

@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import Connection
 
-from ..core.errors import AttemptMoved, GatewayFault, LedgerFault
+from ..core.errors import AttemptMoved, GatewayFault, LedgerFault, SeedreamError
 from ..ledger import callbacks, facts, records
 from ..ledger.callbacks import Claimed
 from ..ledger.store import Ledger, database_now
 from ..ledger.views import Attempt
+from . import background
 from .lanes import Lane
 
 logger = logging.getLogger("seedream_tasks.engine")
@@ -28,7 +29,10 @@ _OVERLAP = 5_000_000
 class Hints:
     """Tells of callbacks for the attempts that are waited for, wherever they were received. `close` it in every case."""
 
-    def __init__(self, ledger: Ledger, look_now: Callable[[Attempt], None]) -> None:
+    def __init__(
+        self, ledger: Ledger, look_now: Callable[[Attempt], None], broke: Callable[[SeedreamError], None]
+    ) -> None:
+        self._broke = broke
         self._ledger = ledger
         self._look_now = look_now
         self._expected: dict[str, Attempt] = {}
@@ -48,7 +52,7 @@ class Hints:
         self._expected[attempt.attempt_id] = attempt
         try:
             if self._watching is None:
-                self._watching = asyncio.create_task(self._watch())
+                self._watching = background.begin(self._watch(), "looking for callbacks", self._broke)
             yield here
         finally:
             self._expected.pop(attempt.attempt_id, None)

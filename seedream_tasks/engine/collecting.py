@@ -140,12 +140,17 @@ async def _pass(ledger: Ledger, follower: Follower, archive: str, ids: Sequence[
             each
             for each in found
             if home.get(each.run_id) == archive
-            and (each.state is AttemptState.DELIVERED or each.next_look_at is None or each.next_look_at <= now)
+            and (each.state is AttemptState.DELIVERED or _is_due(each.next_look_at, now))
         ]
         return mine, views.job_names(connection, [each.job_key for each in mine])
 
     mine, names = await ledger.read(due)
     await run_all([_one(ledger, follower, names[each.job_key], each, done) for each in mine])
+
+
+def _is_due(at: datetime | None, now: datetime) -> bool:
+    # One that lies further away than looks are apart was set by a clock that has jumped since.
+    return at is None or at <= now or at > now + 2 * LOOK_AT_LEAST
 
 
 async def _one(ledger: Ledger, follower: Follower, name: JobName, attempt: Attempt, done: Collected) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 
-from ..core.errors import ArchiveFault, UndecodableImage
+from ..core.errors import ArchiveFault, ResourceFault, UndecodableImage
 from ..core.jobs import Job
 from ..core.outputs import OUTPUT_FORMATS
 from ..ledger import pictures as records
@@ -49,7 +49,7 @@ class Deriver:
             try:
                 async with self._free:
                     file = await asyncio.to_thread(self._made, job, picture)
-            except (ArchiveFault, UndecodableImage) as fault:
+            except (ArchiveFault, ResourceFault, UndecodableImage) as fault:
                 self._failed.add((picture.attempt_id, picture.ordinal))
                 self._progress.tell("no_output", job.row_key, job.shot, fault.message)
                 continue

@@ -71,6 +71,7 @@ class Engine:
             context.rescue_folder,
             context.callback_base,
             lambda: self.stopping or self.fault is not None,
+            self.stop_buying,
             context.owns_run,
         )
         self._uncopied: set[tuple[str, int]] = set()  # pictures of another archive that could not be copied here

@@ -78,7 +78,7 @@ class Follower:
         self._unread: dict[str, Unread] = {}  # by attempt: its last answer that could not be read
         self._told_unread: set[tuple[str, str]] = set()
         self._pollers: dict[str, Poller] = {}
-        self._hints = Hints(ledger, self._look_now)
+        self._hints = Hints(ledger, self._look_now, whose.broke)
 
     async def close(self) -> None:
         """Stop asking; what is being copied is finished."""

@@ -6,12 +6,14 @@ import os
 import pickle
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import ResourceFault
 from ..core.pictures import Stored
 from ..media.keeper_process import LENGTH_BYTES, THREADS, Answer, Order, frame, length_of
 from ..media.keeping import Keeper, Wanted
@@ -55,12 +57,22 @@ class Keeping:
         if self._beside is not None and not self._beside.is_gone:
             with suppress(_Lost):  # what it had stored already is found as it is
                 return await self._beside.keep(wanted, content)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._keeper.keep, wanted, content)
+        return await self._in_thread(self._keeper.keep, wanted, content)
 
     async def keep_undecodable(self, stem: str, content: bytes) -> Stored:
         """Store what is paid for and is no picture. Raises ArchiveFault."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._keeper.keep_undecodable, stem, content)
+        return await self._in_thread(self._keeper.keep_undecodable, stem, content)
+
+    async def _in_thread(self, work: Callable[..., Stored], *arguments: Any) -> Stored:
+        def guarded() -> Stored:
+            try:
+                return work(*arguments)
+            except StopIteration as error:  # no future takes it: whoever waits would wait for ever
+                raise RuntimeError(f"StopIteration: {error}") from error
+            except MemoryError as error:
+                raise ResourceFault(f"this machine lacks the memory to keep an image: {error}") from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, guarded)
 
     async def _start(self) -> None:
         if not self._keeper.archive.is_shared or not sys.executable:

@@ -18,7 +18,7 @@ from math import inf
 from typing import Protocol, cast
 
 from ..core.durations import Durations, log_logistic
-from ..core.errors import GatewayFault, LedgerFault
+from ..core.errors import GatewayFault, LedgerFault, SeedreamError
 from ..core.outcomes import TaskState, TaskStatus
 from ..gateways.client import GatewayClient, Unread
 from .pacing import Pace
@@ -277,6 +277,12 @@ class Poller:
         except asyncio.CancelledError:
             watch.result.cancel()
             raise
+        except Exception as error:  # noqa: BLE001 - whoever waits for this look raises it; nobody awaits the look itself
+            watch.planned = 0
+            self._watches.pop(watch.attempt_id, None)
+            if not watch.result.done():
+                watch.result.set_exception(SeedreamError(f"{watch.attempt_id}: {type(error).__name__}: {error}"))
+            return
         if watch.result.done():
             return  # forgotten meanwhile
         if watch.once:

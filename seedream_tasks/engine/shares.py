@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import Connection
 
-from ..core.errors import LedgerFault
+from ..core.errors import LedgerFault, SeedreamError
 from ..ledger import rates
 from ..ledger.claims import awake_or_asleep
 from ..ledger.rates import Asked, Key, Rate, Share
 from ..ledger.store import Ledger
+from . import background
 
 logger = logging.getLogger("seedream_tasks.engine")
 
@@ -108,6 +109,11 @@ class Holding:
         if not self.is_valid():
             self._tell(fault)
 
+    def ended(self, fault: LedgerFault) -> None:
+        """Nobody renews it any more."""
+        self._cap, self._until = 0, 0.0
+        self.failed(fault)
+
     def _tell(self, fault: LedgerFault | None) -> None:
         self._change.set()
         self._change = asyncio.Event()
@@ -139,7 +145,13 @@ class Shares:
     def _wake(self) -> None:
         self._wanted.set()
         if self._renewing is None:
-            self._renewing = asyncio.create_task(self._renew())
+            self._renewing = background.begin(self._renew(), "renewing shares of rates", self._broke)
+
+    def _broke(self, error: SeedreamError) -> None:
+        # Whoever waits for a share would wait for ever.
+        fault = error if isinstance(error, LedgerFault) else LedgerFault(error.message)
+        for holding in self._holdings.values():
+            holding.ended(fault)
 
     async def close(self) -> None:
         """Give everything back."""

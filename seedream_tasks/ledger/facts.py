@@ -12,7 +12,7 @@ from ..core.money import ZERO
 from ..core.states import AttemptState
 from .budgets import change_run_budget, open_run_budget
 from .schema import accounts, admissions, attempts, callbacks, meta, pictures, runs
-from .store import database_now, upsert
+from .store import database_now, has_ended, is_current, upsert
 
 REAL, SIMULATED = "real", "simulated"
 
@@ -109,13 +109,13 @@ def find_run(connection: Connection, run_id: str) -> Run | None:
         row.catalog_uri,
         bool(row.simulated),
         row.max_usd,
-        row.alive_until > database_now(connection),
+        is_current(row.alive_until, database_now(connection), ALIVE_FOR_S),
     )
 
 
 def any_alive(connection: Connection, run_ids: Collection[str]) -> bool:
     """Whether a process is at work on any of these runs."""
-    alive = runs.c.run_id.in_(run_ids) & (runs.c.alive_until > database_now(connection))
+    alive = runs.c.run_id.in_(run_ids) & ~has_ended(runs.c.alive_until, database_now(connection), ALIVE_FOR_S)
     return connection.execute(select(runs.c.run_id).where(alive).limit(1)).first() is not None
 
 

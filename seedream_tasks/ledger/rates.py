@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, delete, select, text
 
 from .schema import rate_leases
-from .store import database_now, upsert
+from .store import database_now, has_ended, upsert
 
 LEASE_S = 8.0
 # Beside the hash of the account's name: no other lock of this database has it.
@@ -55,7 +55,7 @@ def lease(connection: Connection, holder: str, asked: Mapping[Key, Asked]) -> di
         if _locked(connection, account):
             now = database_now(connection)
             of_account = rate_leases.c.account == account
-            connection.execute(delete(rate_leases).where(of_account, rate_leases.c.until <= now))
+            connection.execute(delete(rate_leases).where(of_account, has_ended(rate_leases.c.until, now + 1, LEASE_S)))
             for key, wanted in asked.items():
                 if key[0] == account:
                     found[key] = _lease(connection, holder, key, wanted, now)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select
 
 from .schema import shards
-from .store import database_now, upsert
+from .store import database_now, is_current, upsert
 
 # A process at work on a shard says so four times within this, in seconds.
 ALIVE_FOR_S = 60.0
@@ -32,7 +32,7 @@ def of_run(connection: Connection, run_id: str) -> dict[Range, ShardView]:
     """The shards of a run that somebody has begun."""
     now = database_now(connection)
     rows = connection.execute(select(shards).where(shards.c.run_id == run_id))
-    return {(row.start, row.stop): ShardView(row.done, row.alive_until > now) for row in rows}
+    return {(row.start, row.stop): ShardView(row.done, is_current(row.alive_until, now, ALIVE_FOR_S)) for row in rows}
 
 
 def forget(connection: Connection, run_id: str, of: Range | None = None) -> None:

@@ -51,6 +51,8 @@ _GATHER_S = 0.008
 _MOST_AT_ONCE = 8
 _TRIES = 4
 _ENDED_HELD = 500
+# Clocks of one database that are set step back by seconds, which ends no lease.
+_SLACK = 1.5
 # How long a PostgreSQL server may be away, as for a restart or a failover, before what waits for it fails.
 OUTAGE_S = 60.0
 _LOOK_AGAIN_S = 0.5
@@ -100,6 +102,7 @@ class Ledger:
         self._ended: dict[str, Held] = {}  # the same, of those that ended last: a replica may lack their records too
         self._file = _File.of(engine)
         self._broken: LedgerFault | None = None
+        self._in_hand: list[_Write] = []
         self._thread = threading.Thread(target=self._work, name="seedream-ledger", daemon=True)
         self._thread.start()
 
@@ -212,8 +215,10 @@ class Ledger:
         except BaseException as error:  # whatever it is, nobody may wait for this thread in vain
             self._broken = LedgerFault(f"the ledger is not written any more: {_named(error)}")
             logger.critical("%s", self._broken.message, exc_info=error)
-            while (each := self._queue.get()) is not None:
+            for each in self._in_hand:
                 _deliver([_told(each, self._broken)])
+            while (waiting := self._queue.get()) is not None:
+                _deliver([_told(waiting, self._broken)])
 
     def _serve(self) -> None:
         many = False
@@ -234,7 +239,10 @@ class Ledger:
                     last = True
                     break
                 batch.append(following)
-            _deliver(self._together(batch))
+            self._in_hand = batch
+            done = self._together(batch)
+            self._in_hand = []
+            _deliver(done)
             many = len(batch) > 1
             if last:
                 return
@@ -515,6 +523,16 @@ def insert_on_conflict(table: sqlalchemy.Table, then: str) -> TextClause:
 def database_now(connection: Connection) -> int:
     """Microseconds since 1970 by the database's clock, which all holders of leases share."""
     return int(connection.scalar(_NOW[connection.dialect.name]) or 0)
+
+
+def has_ended(until: ColumnElement[int], now: int, longest_s: float) -> ColumnElement[bool]:
+    """Whether a lease has: one that ends further away than a lease can last was granted by a clock that has jumped since."""
+    return (until < now) | (until > now + int(longest_s * _SLACK * 1_000_000))
+
+
+def is_current(until: int, now: int, longest_s: float) -> bool:
+    """Whether a lease that was read has not ended, see `has_ended`."""
+    return now < until <= now + int(longest_s * _SLACK * 1_000_000)
 
 
 def shown_url(text_url: str) -> str:

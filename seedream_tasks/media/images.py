@@ -1,5 +1,6 @@
 """Telling a picture from what only looks like one: type by content, full decode, size in pixels."""
 
+import errno
 import io
 import threading
 import warnings
@@ -8,9 +9,27 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
-from ..core.errors import UndecodableImage
+from ..core.errors import ResourceFault, UndecodableImage
+
+# Loaded now: a plug-in that Pillow cannot load later, for want of memory or file handles, makes its images look like garbage.
+_PLUGINS = (
+    *(AvifImagePlugin, BmpImagePlugin, GifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin),
+    *(TiffImagePlugin, WebPImagePlugin),
+)
 
 # Twice what the largest tier makes (4K: 16.8 Mpx); anything far above is a decompression bomb, not a delivery.
 MOST_PIXELS = 40_000_000
@@ -25,6 +44,14 @@ EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "TIFF":
 _LARGE_PIXELS = 30_000_000
 _one_large = threading.Lock()
 _FULL_CIRCLE = (None, 1)
+_WANTING = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EIO})
+_WANTING_WORDS = (
+    "out of memory",
+    "cannot allocate",
+    "not enough memory",
+    "memory allocation",
+    "can't start new thread",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +75,7 @@ def decode(
         try:
             image.load()
         except Exception as error:  # each decoder raises errors of its own
+            blame_this_machine(error)
             raise UndecodableImage(f"a damaged {image.format}: {type(error).__name__}: {error}") from error
         if also is not None:
             also(image)
@@ -72,6 +100,7 @@ def examine(content: bytes) -> tuple[Picture, str | None]:
             flaws = _flaws(image, content)
             image.load()
         except Exception as error:  # each decoder raises errors of its own
+            blame_this_machine(error)
             raise UndecodableImage(f"a damaged {found.format}: {type(error).__name__}: {error}") from error
         if orientation not in _FULL_CIRCLE:
             flaws.append("turned by EXIF")
@@ -80,6 +109,19 @@ def examine(content: bytes) -> tuple[Picture, str | None]:
             upright = image.size if found.format == "TIFF" else sideways
             found = Picture(found.format, found.mime_type, *upright)
         return found, ", ".join(flaws) or None
+
+
+def blame_this_machine(error: Exception) -> None:
+    """Raises ResourceFault for an error that says nothing about an image: only its own bytes may condemn it."""
+    number = error.errno if isinstance(error, OSError) else None
+    words = str(error).lower()
+    # Decoders say it in words; a plug-in that cannot be loaded is no image's fault.
+    wanting = isinstance(error, MemoryError | ImportError) or number in _WANTING
+    if wanting or any(each in words for each in _WANTING_WORDS):
+        raise ResourceFault(
+            f"this machine lacks what it takes to decode an image: {type(error).__name__}: {error}",
+            hint="give it more memory, file handles or temporary space; the image is tried again",
+        ) from error
 
 
 def room_for(image: Image.Image) -> AbstractContextManager[Any]:
@@ -112,6 +154,7 @@ def open_image(content: bytes, most_pixels: int) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise UndecodableImage(str(error)) from None
     except Exception as error:  # a decoder fed with garbage raises whatever it likes; all of it means: no picture
+        blame_this_machine(error)
         raise UndecodableImage(_why_not(content, error)) from error
     if image.width * image.height > most_pixels:
         image.close()

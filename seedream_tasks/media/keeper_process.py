@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from ..core.errors import SeedreamError
+from ..core.errors import ResourceFault, SeedreamError
 from ..core.pictures import Stored
 from .keeping import Wanted
 
@@ -102,10 +102,15 @@ def main() -> None:
             result = keeper.keep(order.wanted, order.content)
         except SeedreamError as error:
             result = error
-        except Exception as error:  # noqa: BLE001 - a fault of ours: the parent raises it, as it would its own
+        except MemoryError as error:
+            result = ResourceFault(f"the process that keeps images lacks memory: {error}")
+        except BaseException as error:  # noqa: BLE001 - a fault of ours: the parent raises it, as it would its own
             result = RuntimeError(f"{type(error).__name__}: {error}")
-        with turn:
-            answer(Answer(order.number, result, logged.taken()))
+        try:
+            with turn:
+                answer(Answer(order.number, result, logged.taken()))
+        except BaseException:  # noqa: BLE001 - the parent would wait for ever; it sees the end of a process
+            os._exit(1)
 
     answer(None)
     with ThreadPoolExecutor(THREADS) as threads:

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from ..core.errors import UndecodableImage
 from ..core.presentation import Fits
-from .images import MOST_REFERENCE_PIXELS, open_image, room_for
+from .images import MOST_REFERENCE_PIXELS, blame_this_machine, open_image, room_for
 
 _QUALITY = 95
 # Formats whose pixels are exact: their copies are PNG where that is not too large.
@@ -42,6 +42,7 @@ def mend(content: bytes, fits: Fits) -> Mended:
             image = ImageOps.exif_transpose(opened)
             plain, keeps_profile = _plain(image, profile)
         except Exception as error:  # each decoder raises errors of its own
+            blame_this_machine(error)
             raise UndecodableImage(f"cannot be converted: {type(error).__name__}: {error}") from error
         return _fitted(plain, exact, profile if keeps_profile else None, fits)
 

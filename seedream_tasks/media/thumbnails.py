@@ -5,7 +5,7 @@ import logging
 
 from PIL import Image, ImageOps
 
-from ..core.errors import ArchiveFault, UndecodableImage
+from ..core.errors import ArchiveFault, ResourceFault, UndecodableImage
 from .archive import Archive
 from .images import MOST_REFERENCE_PIXELS, Picture, decode, open_image, room_for
 
@@ -34,7 +34,7 @@ def thumbnail(content: bytes, long_side: int = LONG_SIDE) -> bytes | None:
         with open_image(content, MOST_REFERENCE_PIXELS) as image, room_for(image):
             image.draft("RGB", (2 * long_side, 2 * long_side))
             return _attempted(image, long_side)
-    except UndecodableImage as error:
+    except (UndecodableImage, ResourceFault) as error:
         logger.info("no thumbnail: %s", error.message)
         return None
 

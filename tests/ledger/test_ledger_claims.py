@@ -9,12 +9,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from ledger_book import DISPUTED, RUN, Book, attempt_in, make_claim, make_job, taking
+from ledger_book import ACCOUNT, DISPUTED, RUN, Book, attempt_in, make_claim, make_job, taking
 from sqlalchemy import insert
 
 from seedream_tasks.core.errors import OverCap, SlotsTaken
 from seedream_tasks.core.states import LIVE, AttemptState, SlotState
-from seedream_tasks.ledger import records
+from seedream_tasks.ledger import facts, rates, records
 from seedream_tasks.ledger.claims import (
     LEASE_S,
     SENDING_MARGIN_S,
@@ -23,7 +23,7 @@ from seedream_tasks.ledger.claims import (
     new_attempt_id,
     renew_leases,
 )
-from seedream_tasks.ledger.schema import caps
+from seedream_tasks.ledger.schema import attempts, caps, rate_leases, runs
 from seedream_tasks.ledger.store import open_ledger
 
 
@@ -325,3 +325,38 @@ def test_attempt_ids_sort_by_time() -> None:
     ids = [new_attempt_id() for _ in range(500)]
     assert len(set(ids)) == 500
     assert [each[:14] for each in ids] == sorted(each[:14] for each in ids)
+
+
+YEAR = 365 * 86_400_000_000
+
+
+def _granted_a_year_ahead(book: Book, table: Any, column: str) -> None:
+    later = {column: getattr(table.c, column) + YEAR}
+    book.write(lambda connection: connection.execute(table.update().values(**later)))
+
+
+def test_a_lease_that_ends_further_away_than_a_lease_can_last_has_ended(book: Book) -> None:
+    """Granted while the clock was a year ahead: the intent is `unknown` at the next look, and nobody waits a year."""
+    attempt_id = book.claim()
+    assert book.write(records.overdue_intents) == []
+    _granted_a_year_ahead(book, attempts, "lease_until")
+    assert book.write(records.overdue_intents) == [attempt_id]
+    assert book.attempt(attempt_id).state is AttemptState.UNKNOWN
+
+
+def test_a_run_that_was_alive_in_a_year_is_not_alive(book: Book) -> None:
+    """The same of the sign of life of a run, and of a share of a rate."""
+    book.open_run()
+    run = book.read(lambda connection: facts.find_run(connection, RUN))
+    assert run is not None
+    assert run.alive
+    key = (ACCOUNT, rates.Rate.IN_FLIGHT)
+    book.write(lambda connection: rates.lease(connection, "dead", {key: rates.Asked(4, 4)}))
+    _granted_a_year_ahead(book, runs, "alive_until")
+    _granted_a_year_ahead(book, rate_leases, "until")
+    run = book.read(lambda connection: facts.find_run(connection, RUN))
+    assert run is not None
+    assert not run.alive
+    assert not book.read(lambda connection: facts.any_alive(connection, [RUN]))
+    found = book.write(lambda connection: rates.lease(connection, "alive", {key: rates.Asked(4, 4)}))
+    assert found[key].share == 4
