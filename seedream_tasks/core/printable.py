@@ -43,6 +43,10 @@ def _as_json(character: str) -> str:
     return "".join(f"\\u{pair[at : at + 4]}" for at in range(0, len(pair), 4))
 
 
+# `extra={IN_FULL: True}`: an address that a person is to open, token and all.
+IN_FULL = "seedream_in_full"
+
+
 class Clean(logging.Filter):
     """On a logger: what it logs holds no secret of an address and nothing that acts on a terminal."""
 
@@ -52,7 +56,10 @@ class Clean(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record, for all handlers; lets every record pass."""
-        record.msg, record.args = printable(without_secrets(record.getMessage()), self._lines), None
+        text = record.getMessage()
+        if not getattr(record, IN_FULL, False):
+            text = without_secrets(text)
+        record.msg, record.args = printable(text, self._lines), None
         if record.exc_info and record.exc_info[1] is not None and not record.exc_text:
             told = "".join(traceback.format_exception(record.exc_info[1])).rstrip("\n")
             record.exc_text = printable(without_secrets(told), lines=True)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, exists, select, update
 
 from ..core.errors import UnknownAttempt
 from ..core.pictures import Stored
+from ..core.secrets import without_secrets
 from ..core.states import AttemptState, Closed, SlotState
 from .schema import attempts, copies, derived, jobs, pictures, slots
 from .store import insert_on_conflict, upsert
@@ -202,7 +203,7 @@ def _finish(
         to = AttemptState.FAILED
     values: dict[str, str | None] = {"state": to}
     if error_code:
-        values |= {"error_code": error_code, "error_message": error_message}
+        values |= {"error_code": error_code, "error_message": without_secrets(error_message or "")}
     # From `delivered` only onwards; the money was settled when the links became known.
     connection.execute(_ATTEMPT, {"of": attempt_id, **values})
     return to
@@ -215,4 +216,5 @@ def not_fetched(connection: Connection, attempt_id: str, why: str | None) -> Non
 
 def note_on_attempt(connection: Connection, attempt_id: str, code: str | None, message: str | None) -> None:
     """What a record without a picture is to say of an archived attempt."""
-    connection.execute(_ATTEMPT, {"of": attempt_id, "error_code": code, "error_message": message})
+    said = None if message is None else without_secrets(message)
+    connection.execute(_ATTEMPT, {"of": attempt_id, "error_code": code, "error_message": said})

@@ -14,6 +14,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from ..core.errors import InputError, LedgerFault
+from ..core.printable import IN_FULL
 from ..ledger.seen_uploads import CatalogUpload, noticed
 from ..ledger.store import Ledger
 from ..orchestration.announcing import PrefectApi, PrefectUnreachable, announce_waiting
@@ -68,7 +69,10 @@ class Uploads:
         if isinstance(found, Confirmation):
             # An address that was sent here is not fetched from here.
             logger.warning(
-                "SNS topic %r asks to be confirmed; if it is yours, open this address once: %r", found.topic, found.url
+                "SNS topic %r asks to be confirmed; if it is yours, open this address once: %r",
+                found.topic,
+                found.url,
+                extra={IN_FULL: True},
             )
             return web.json_response({"ok": True, "confirm": "the address to open stands in the log"})
 

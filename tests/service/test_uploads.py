@@ -137,9 +137,9 @@ def test_what_prefect_could_not_take_is_announced_later(prefect: PrefectListener
 
 def test_a_subscription_address_is_logged_and_not_fetched(prefect: PrefectListener, tmp_path: Path) -> None:
     """The address to confirm an SNS subscription at stands in the log, with what to do."""
-    body = sns("x", "SubscriptionConfirmation") | {"SubscribeURL": f"{prefect.url}/confirm"}
+    body = sns("x", "SubscriptionConfirmation") | {"SubscribeURL": f"{prefect.url}/confirm?Action=Confirm&Token=2336"}
     with Serve(tmp_path / "archive") as serve:
         assert post(serve, body, "/uploads/s3").status_code == 200
-    assert f"{prefect.url}/confirm" in serve.said
+    assert f"{prefect.url}/confirm?Action=Confirm&Token=2336" in serve.said
     assert "open this address once" in serve.said
     assert prefect.asked == 0
