@@ -90,10 +90,11 @@ def test_run_attempts_and_collect_work_in_a_bucket_and_no_secret_is_left_anywher
 
 
 def test_a_bucket_that_is_not_there_ends_before_anything_is_bought(tmp_path: Path, gateways: Sandbox, s3: S3) -> None:
-    """Exit 1, one line that names the archive and what is wrong."""
+    """Exit 2 before Prefect starts, one line that names the archive and what is wrong, with the way out."""
     catalog = products(tmp_path / "catalog.csv", 1)
     place = ("--archive", "s3://nobodys/out", "--ledger", f"sqlite:///{tmp_path / 'ledger.db'}")
-    error = Said(tmp_path).command("run", str(catalog), *place, "--gateway", "evolink", code=1)["error"]
-    assert error["code"] == "archive_unusable"
+    error = Said(tmp_path).command("run", str(catalog), *place, "--gateway", "evolink", code=2)["error"]
+    assert error["code"] == "archive_unwritable"
     assert "s3://nobodys/out" in error["message"]
+    assert "--archive" in error["hint"]
     assert gateways.bill()["submissions"] == 0
