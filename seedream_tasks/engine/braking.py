@@ -31,7 +31,9 @@ class Brake:
         self._read: deque[bool] = deque(maxlen=LAST)
         self._fetched: deque[bool] = deque(maxlen=LAST)
         self._has_read = self._has_fetched = False
-        self._unfetched: set[str] = set()  # attempts that have delivered, before any image of this run was fetched
+        # Attempts that have delivered before any image of this run was fetched: those that are being tried, and those in vain.
+        self._tried: set[str] = set()
+        self._in_vain: set[str] = set()
         self._probes = 0
         self._probing = False
         self._probe: str | None = None  # the attempt that is the probe, once it has delivered
@@ -44,7 +46,7 @@ class Brake:
             return None  # whoever comes is turned back, see `turns_back`
         if not self._has_read:
             return UNREAD - len(self._read)
-        return None if self._has_fetched else UNFETCHED - len(self._unfetched)
+        return None if self._has_fetched else UNFETCHED - len(self._tried | self._in_vain)
 
     def turns_back(self) -> str | None:
         """Why nothing may be bought now; None when it may, be it as a probe."""
@@ -88,15 +90,24 @@ class Brake:
     def delivers(self, attempt_id: str, probes: bool) -> None:
         """An attempt has links; one that is the probe has had its say when it is known whether they give anything."""
         if not self._has_fetched:
-            self._unfetched.add(attempt_id)
+            self._tried.add(attempt_id)
         if probes:
             self._probe = attempt_id
+
+    def settled(self, attempt_id: str) -> None:
+        """Nobody tries its links any more in this run: another process may have done so before anything was told."""
+        self._tried.discard(attempt_id)
+        if attempt_id == self._probe:
+            self.end_probe()
 
     def fetched(self, attempt_id: str, is_here: bool) -> None:
         """An image could be fetched, or could not at the first tries."""
         if is_here:
             self._has_fetched = True
-            self._unfetched.clear()
+            self._tried.clear()
+            self._in_vain.clear()
+        elif not self._has_fetched:
+            self._in_vain.add(attempt_id)
         self._judge(self._fetched, is_here, f"none of its last {LAST} deliveries could be fetched")
         if attempt_id == self._probe:
             self.end_probe()

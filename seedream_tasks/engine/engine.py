@@ -378,7 +378,12 @@ class Engine:
             if probes and not delivers:
                 lane.brake.end_probe()
             lane.leave()
-        return await self.follower.archive(job.name, now) if delivers else 0
+        if not delivers:
+            return 0
+        try:
+            return await self.follower.archive(job.name, now)
+        finally:
+            lane.settled(now.attempt.attempt_id)
 
     async def _send(self, purchase: Purchase, lane: Lane, references: list[str]) -> Recorded | None:
         job, row = purchase.job, purchase.route.offer.capability

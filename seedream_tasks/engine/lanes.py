@@ -230,6 +230,11 @@ class Lane:
             case Fate.UNKNOWN:
                 self._failed()
 
+    def settled(self, attempt_id: str) -> None:
+        """Nobody tries the links of an attempt any more in this run."""
+        self.brake.settled(attempt_id)
+        self._admit()
+
     def fetched(self, attempt_id: str, is_here: bool) -> None:
         """An image could be fetched, or could not be."""
         self.brake.fetched(attempt_id, is_here)
