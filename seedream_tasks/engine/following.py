@@ -17,7 +17,7 @@ from ..core.money import ZERO, dollars
 from ..core.outcomes import TaskState, TaskStatus, after_failed_task, of_failed_task
 from ..core.states import AttemptState
 from ..gateways.client import Unread
-from ..ledger import answers, facts, memory, records, views
+from ..ledger import answers, facts, looks, memory, records, views
 from ..ledger.records import Recorded
 from ..ledger.store import Ledger
 from ..ledger.views import Attempt, Picture
@@ -41,6 +41,8 @@ _GONE_AFTER_S = 600.0
 _NOT_WAITED_FOR_S = 86_400.0
 # A task that its gateway still calls running after this long is given up.
 GIVE_UP_AFTER = timedelta(days=7)
+# And has been seen so on this many of them: a clock that jumped ends nothing by itself.
+_LOOKED_AT_ON_DAYS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +278,10 @@ class Follower:
         return Recorded(attempt)
 
     async def _given_up(self, name: JobName, attempt: Attempt) -> Recorded:
-        if age_s(attempt) < GIVE_UP_AFTER.total_seconds():
+        days = await self._ledger.write(
+            lambda connection: looks.still_running(connection, attempt.attempt_id, attempt.run_id)
+        )
+        if age_s(attempt) < GIVE_UP_AFTER.total_seconds() or days < _LOOKED_AT_ON_DAYS:
             return Recorded(attempt)
         unread = self._unread.get(attempt.attempt_id)
         says = "still calls it running" if unread is None else f"still answers {unread.why}"

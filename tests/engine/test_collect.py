@@ -75,6 +75,7 @@ def later(archive: Path, seconds: float) -> None:
         " next_look_at = next_look_at - ?, not_found_since = not_found_since - ?",
         *[back] * 4,
     )
+    ledger(archive, "UPDATE events SET at = at - ?", back)
 
 
 def states(archive: Path) -> list[str]:
@@ -220,9 +221,10 @@ def test_a_task_that_never_finishes_is_lost_after_seven_days(gateways: Sandbox, 
     """Still running at the gateway: in flight for seven days, then given up, its amount at risk, its slot closed."""
     first = left_in_flight(gateways, tmp_path, kind="stuck")
     archive = tmp_path / "a"
-    later(archive, WEEK_S - 60)
-    assert collected(archive).still_in_flight == 1
-    later(archive, 3600)
+    for _ in range(6):
+        later(archive, WEEK_S / 7)
+        assert collected(archive).still_in_flight == 1
+    later(archive, WEEK_S / 7)
     done = collected(archive)
     assert (done.still_in_flight, done.archived, done.billed_usd) == (0, 0, ZERO)
     assert states(archive) == ["lost"]
@@ -230,6 +232,20 @@ def test_a_task_that_never_finishes_is_lost_after_seven_days(gateways: Sandbox, 
     assert now(first).one("p0")["status"] == "lost"
     assert run(tmp_path / "c.csv", archive, gateways=["evolink"]).one("p0")["status"] == "lost"
     assert submissions(gateways) == 1
+
+
+def test_a_clock_that_jumps_by_days_gives_no_task_up(gateways: Sandbox, tmp_path: Path) -> None:
+    """Weeks by the difference of two clocks, and a few looks within one day: it is in flight, and archived when it has ended."""
+    left_in_flight(gateways, tmp_path)
+    archive = tmp_path / "a"
+    later(archive, 3 * WEEK_S)
+    for _ in range(8):
+        ledger(archive, "UPDATE attempts SET next_look_at = NULL")
+        assert collected(archive).still_in_flight == 1
+    assert states(archive) == ["accepted"]
+    gateways.advance(3600)
+    ledger(archive, "UPDATE attempts SET next_look_at = NULL")
+    assert collected(archive).archived == 1
 
 
 def test_after_seven_days_too_only_a_readable_answer_ends_an_attempt(gateways: Sandbox, tmp_path: Path) -> None:
