@@ -180,8 +180,9 @@ def check_language(table: Table) -> None:
     ):
         refused = False
     else:
-        # `Type` is the same word in several languages.
-        refused = _is_translated(table, unknown, [*unknown, *(table.columns[place] for place in names.places("type"))])
+        # `Type` is the same word in several languages; a name that is missing stands there under another one.
+        alike = names.places("type") if unknown and not names.has("name") else ()
+        refused = _is_translated(table, unknown, [*unknown, *(table.columns[place] for place in alike)])
     if not refused:
         return
     shown = ", ".join(repr(column) for column in unknown[:6]) + (", ..." if len(unknown) > 6 else "")
