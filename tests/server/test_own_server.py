@@ -60,7 +60,7 @@ def test_a_terminals_signal_is_for_the_run_and_its_server_ends_after_it(
         assert process.wait(WITHIN_S) == status, (tmp_path / "said").read_text()
     said = (tmp_path / "said").read_text()
     assert "taken up by the next run" in said
-    assert "Prefect" not in said
+    assert "cannot be used" not in said
     assert started
     until(lambda: all(map(gone, started)), "the end of what the run has started", WITHIN_S)
     billed, at_risk = ledger_money(tmp_path / "a")
