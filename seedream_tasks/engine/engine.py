@@ -138,6 +138,10 @@ class Engine:
         if followed:
             await memory.take_over(self._ledger, await self._buyer.rescuer(), followed)
 
+    async def prepare(self) -> None:
+        """What has to be known before the first job. Raises ArchiveFault."""
+        await self._finder.prepare()
+
     async def submit(self, job: Job) -> list[str]:
         """Buy the free slots and return at once: the attempts of this job that are live or hold its pictures."""
         view = await self._view(job)

@@ -36,15 +36,19 @@ class Finder:
         self._run_id = run_id
         self._progress = progress
         self._keeper = Keeper(archive, in_full)
-        self._used: bool | None = None
-        self._looking = asyncio.Lock()
+        self._used = True
+
+    async def prepare(self) -> None:
+        """Find out whether another run has used the archive; before any job, so that jobs keep their order."""
+        runs = await asyncio.to_thread(self._archive.list_runs)
+        self._used = any(run_id != self._run_id for run_id in runs)
 
     async def take_in(self, job: Job, slots: Collection[int], usd: Decimal) -> bool:
         """Give these free slots the images that stand there for them; True when there was any.
 
         `usd`: what one of them may have cost at most; it is at risk. Raises ArchiveFault, LedgerFault.
         """
-        if not slots or not await self._is_used():
+        if not slots or not self._used:
             return False
         first = await self._ledger.read(lambda connection: views.is_first_of_case(connection, job.row_key))
         stand = await asyncio.to_thread(self._stand, job, safe_key(job.row_key, first), slots)
@@ -57,12 +61,6 @@ class Finder:
             for slot, several in stand.items()
         ]
         return any(taken)
-
-    async def _is_used(self) -> bool:
-        async with self._looking:
-            if self._used is None:
-                self._used = any(run_id != self._run_id for run_id in await asyncio.to_thread(self._archive.list_runs))
-        return self._used
 
     def _stand(self, job: Job, folder: str, slots: Collection[int]) -> Mapping[int, Sequence[str]]:
         """Slot -> the files whose names say that they are for it."""

@@ -133,6 +133,7 @@ async def engine_for(context: RunContext) -> AsyncIterator[Engine]:
     async with marking(context.ledger, context.archive, context.run_id):
         engine = Engine(context, Progress())
         try:
+            await engine.prepare()
             with _collector.less():
                 yield engine
         finally:
