@@ -15,7 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 from ..core.errors import InputError
 from ..core.secrets import holds_secret, without_secrets
 from ..core.stores import driver_hint
-from ..media.regular import check_regular
+from ..media.regular import check_regular, is_special
 from .tables.sources import is_catalog
 
 _LOCAL = ("file://", "local://")
@@ -88,8 +88,8 @@ def find_files(prefix: str, pattern: str) -> list[Found]:
     found = []
     for name, info in sorted(listed.items()):
         below = name.removeprefix(root).lstrip("/") or file_name(name)
-        if info.get("type") != "file":
-            continue  # a named pipe, a socket, a device
+        if is_special(store, name):
+            continue
         hidden = any(part.startswith((".", "_")) for part in PurePosixPath(below).parts)
         if not hidden and is_catalog(below) and fnmatchcase(below, pattern):
             found.append(_found(store, name, info))

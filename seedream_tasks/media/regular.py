@@ -19,6 +19,15 @@ class NotRegularError(OSError):
     """What stands there cannot be read from beginning to end, and again."""
 
 
+def is_special(store: Any, path: str) -> bool:
+    """Whether a local path leads to a named pipe, a socket, a device or a folder; not where it leads to nothing."""
+    try:
+        check_regular(store, path)
+    except NotRegularError:
+        return True
+    return False
+
+
 def check_regular(store: Any, path: str) -> None:
     """Raises NotRegularError for a local path, through links too, that leads to something else than a regular file."""
     if not isinstance(store, LocalFileSystem):

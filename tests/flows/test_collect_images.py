@@ -68,10 +68,10 @@ def test_a_picture_whose_link_dies_is_told_once(
     gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Delivered, no copy made, under six hours left: one event per picture, whatever the number of passes."""
-    monkeypatch.setattr("seedream_tasks.engine.archiving._TRIES", 1)
+    monkeypatch.setattr("seedream_tasks.engine.archiving._QUICK_S", 0.0)
     gateways.faults([{"gateway": "*", "kind": "download_500", "rate": 1}])
     archive = tmp_path / "a"
-    left = run(products(tmp_path / "c.csv", 1, n=2), archive, gateways=["evolink"])
+    left = run(products(tmp_path / "c.csv", 1, n=2), archive, gateways=["evolink"], wait_s=1)
     _move(archive, "pictures.expires_at", 6.5)
     assert result(collect(archive))["expiring"] == 0
     _move(archive, "pictures.expires_at", 5.5)
@@ -120,6 +120,7 @@ def test_where_nothing_was_ever_bought_there_is_nothing_to_do(tmp_path: Path) ->
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.outside_the_law("the ledger that bought is gone")
 def test_an_archive_whose_ledger_is_gone_is_a_fault(gateways: Sandbox, tmp_path: Path) -> None:
     """An archive that was used is never taken for a fresh one."""
     run(products(tmp_path / "c.csv", 1), tmp_path / "a", gateways=["evolink"])

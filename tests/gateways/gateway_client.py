@@ -20,8 +20,8 @@ KEY = "a-secret-key"
 
 
 def job(**fields: Any) -> Job:
-    """A job; any field can be given."""
-    return Job(
+    """A job; any field can be given, and what a gateway would be asked for by it is made whether a user could say it or not."""
+    return Job.made(
         **{
             "row_key": "sku",
             "shot": "image",

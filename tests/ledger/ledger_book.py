@@ -1,6 +1,7 @@
 """A ledger as the tests of this folder use it: jobs to claim, attempts driven into any state, every row to compare."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -77,7 +78,8 @@ def made(links: int = 1, **charge: Any) -> Finished:
 
 def stored(name: str = "a.jpg", archive: str = "/archive") -> Stored:
     """A picture as it stands in an archive."""
-    return Stored(archive, name, "ab" * 32, 1234, "image/jpeg", 64, 48, ("ratio_off",))
+    digest = hashlib.sha256(f"{archive}/{name}".encode()).hexdigest()
+    return Stored(archive, name, digest, 1234, "image/jpeg", 64, 48, ("ratio_off",))
 
 
 class Book:

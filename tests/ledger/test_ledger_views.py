@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from ledger_book import DISPUTED, RUN, Book, attempt_in, far_off, made, make_job
+from ledger_book import DISPUTED, RUN, Book, attempt_in, far_off, made, make_job, stored
 
 from seedream_tasks.core.decisions import PastAttempt, Purpose, SlotView
 from seedream_tasks.core.outcomes import ErrorClass
@@ -40,7 +40,7 @@ def test_a_view_holds_slots_attempts_and_pictures(book: Book) -> None:
         (2, "archived", {"/archive": f"{second}-1.jpg"}),
     ]
     (standing,) = view.standing()
-    assert (standing.slot, standing.sha256, standing.warnings) == (2, "ab" * 32, ("ratio_off",))
+    assert (standing.slot, standing.sha256, standing.warnings) == (2, stored(f"{second}-1.jpg").sha256, ("ratio_off",))
 
 
 def test_views_of_many_jobs_do_not_mix(book: Book) -> None:
@@ -101,7 +101,7 @@ def test_job_names_come_back_from_the_ledger(book: Book) -> None:
     """Enough of a job to follow it and to file its pictures, without the frozen run."""
     jobs = [
         make_job("a", ratio="16:9"),
-        make_job("b", ratio=None, tier=None, pixels="2048x1024"),
+        make_job("b", ratio=None, tier=None, pixels="2560x1440"),
         make_job("c", ratio="auto"),
     ]
     for job in jobs:
