@@ -36,8 +36,8 @@ logger = logging.getLogger("seedream_tasks.engine")
 
 # 404s within the first minute may be a task that has not reached every server of the gateway yet.
 _TOO_EARLY_S = 60.0
+# Each five minutes after the last (ledger.records.not_found): over ten minutes in all.
 _GONE_AFTER = 3
-_GONE_AFTER_S = 600.0
 _NOT_WAITED_FOR_S = 86_400.0
 # A task that its gateway still calls running after this long is given up.
 GIVE_UP_AFTER = timedelta(days=7)
@@ -242,14 +242,10 @@ class Follower:
             self._poller(lane).look_now(attempt.attempt_id)
 
     async def _not_found(self, attempt_id: str, seen_again: bool) -> bool:
-        count, since = await self._ledger.write(
-            lambda connection: records.not_found(connection, attempt_id, seen_again)
-        )
-        if seen_again:
+        count = await self._ledger.write(lambda connection: records.not_found(connection, attempt_id, seen_again))
+        if seen_again or count < _GONE_AFTER:
             return False
-        attempt = await self.attempt(attempt_id)
-        lasting = (datetime.now(UTC) - since).total_seconds() >= _GONE_AFTER_S
-        return age_s(attempt) > _TOO_EARLY_S and count >= _GONE_AFTER and lasting
+        return age_s(await self.attempt(attempt_id)) > _TOO_EARLY_S
 
     async def _ended(self, name: JobName, attempt: Attempt, lane: Lane, status: TaskStatus) -> Recorded:
         row = lane.capabilities.get(attempt.model)

@@ -6,7 +6,7 @@ Every record may be written twice with the same result: a commit whose success w
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +24,7 @@ from .store import database_now, has_ended
 from .views import IS_FIRST_OF_CASE, Attempt, Delivery, Picture, as_attempt
 
 _NO_IMAGES = "no_images"
+_NOT_FOUND_APART = timedelta(minutes=5)
 LONGEST_LEASE_S = 60.0  # no lease of an intent is granted for longer
 # While an attempt is in one of these its reservation is held; in any other its bill and its risk are.
 _UNSETTLED = frozenset({AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.UNKNOWN})
@@ -425,14 +426,22 @@ def look_later(connection: Connection, attempt_id: str, at: datetime) -> None:
     connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(next_look_at=at))
 
 
-def not_found(connection: Connection, attempt_id: str, seen_again: bool = False) -> tuple[int, datetime]:
-    """Count an own 404 (or, with `seen_again`, forget them); returns how many in a row and since when."""
-    row = _find(connection, attempt_id)
+def not_found(connection: Connection, attempt_id: str, seen_again: bool = False) -> int:
+    """Count an own 404 (or, with `seen_again`, forget them); returns how many in a row, each five minutes after the last.
+
+    Those in between count for nothing, so a clock that jumps adds one at most: it ends no task by itself.
+    """
+    row, now = _find(connection, attempt_id), datetime.now(UTC)
     count = 0 if seen_again else row.not_found + 1
-    since = row.not_found_since if row.not_found_since and count > 1 else datetime.now(UTC)
+    if not seen_again and row.not_found:
+        passed = now - row.not_found_since
+        if timedelta(0) <= passed < _NOT_FOUND_APART:
+            return int(row.not_found)
+        if passed < timedelta(0):
+            count = row.not_found  # the clock has been put back: the five minutes begin again
     connection.execute(
         update(attempts)
         .where(attempts.c.attempt_id == attempt_id)
-        .values(not_found=count, not_found_since=since if count else None)
+        .values(not_found=count, not_found_since=now if count else None)
     )
-    return count, since
+    return int(count)

@@ -22,6 +22,7 @@ from ledger_book import (
     made,
     make_job,
 )
+from sqlalchemy import text
 
 from seedream_tasks.core.errors import AttemptMoved
 from seedream_tasks.core.outcomes import Finished, Link, SlotFate
@@ -458,15 +459,23 @@ def test_a_slot_bought_again_holds_one_picture(book: Book) -> None:
 
 
 def test_not_found_counts_own_404s_in_a_row(book: Book) -> None:
-    """Three own 404s count three, from the time of the first; seen again forgets them all."""
+    """One in five minutes counts, so a clock that jumps, either way, adds one at most; seen again forgets them all."""
     attempt_id = attempt_in(book, AttemptState.ACCEPTED)
-    counted = [book.write(lambda connection: records.not_found(connection, attempt_id)) for _ in range(3)]
-    assert [count for count, _ in counted] == [1, 2, 3]
-    assert len({since for _, since in counted}) == 1
-    assert book.write(lambda connection: records.not_found(connection, attempt_id, seen_again=True))[0] == 0
-    count, since = book.write(lambda connection: records.not_found(connection, attempt_id))
-    assert count == 1
-    assert since > counted[0][1]
+
+    def passed(minutes: int) -> None:
+        earlier = text("UPDATE attempts SET not_found_since = not_found_since - :by")
+        book.write(lambda connection: connection.execute(earlier, {"by": minutes * 60_000_000}))
+
+    def seen(minutes: int) -> int:
+        passed(minutes)
+        return book.write(lambda connection: records.not_found(connection, attempt_id))
+
+    assert [seen(minutes) for minutes in (0, 0, 4)] == [1, 1, 1]
+    assert [seen(8 * 24 * 60), seen(0), seen(1)] == [2, 2, 2]  # a week and a day in one jump
+    assert [seen(-8 * 24 * 60), seen(4)] == [2, 2]  # and back again
+    assert seen(5) == 3
+    assert book.write(lambda connection: records.not_found(connection, attempt_id, seen_again=True)) == 0
+    assert seen(0) == 1
 
 
 def test_a_second_archive_holds_a_further_copy(book: Book) -> None:
