@@ -17,6 +17,12 @@ from witness import ledger_money
 WITHIN_S = 120.0
 
 
+def _as_a_terminal_starts_it() -> None:
+    """Whatever started the tests may ignore these, as `nohup` does."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`seedream run` as the leader of a process group, which is what a terminal sends Ctrl-C to."""
@@ -26,7 +32,14 @@ def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     with (
         (folder / "said").open("w") as said,
         subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=said, stderr=said, text=True, start_new_session=True
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=said,
+            stderr=said,
+            text=True,
+            start_new_session=True,
+            preexec_fn=_as_a_terminal_starts_it,
         ) as process,
     ):
         try:
