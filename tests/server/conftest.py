@@ -1,10 +1,18 @@
 """A server and a worker that the tests of this folder share: bringing them up takes a while."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prefect_place import Place
 from sandbox_process import Sandbox
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The place's ledgers hold what earlier tests bought, the bill only what this one did; each compares its own run."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.outside_the_law("the place is shared"))
 
 
 @pytest.fixture(scope="session")
