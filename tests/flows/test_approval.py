@@ -131,7 +131,8 @@ def test_less_than_was_asked_for_is_bought_when_the_answer_says_so(
     ended = asyncio.run(story())
     assert (ended.type.value, ended.name) == ("COMPLETED", "Incomplete")
     assert ended.message is not None
-    assert f"{pictures} archived, {COUNT - pictures} deferred" in ended.message
+    assert ended.message.startswith(f"{COUNT - pictures} deferred (")
+    assert f"{pictures} archived; {pictures} images bought" in ended.message
     assert bill(gateways) == (pictures, pictures * Decimal("0.031"))
 
 
