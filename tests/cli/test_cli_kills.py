@@ -113,7 +113,7 @@ def test_a_prefect_server_that_goes_away_in_mid_run_takes_nothing_with_it(
         ended = subprocess.run([*arguments, "--gateway", "evolink"], capture_output=True, text=True, timeout=240)
     assert line.is_cut
     assert ended.returncode == 1, ended.stderr
-    error, hint = [each for each in ended.stderr.splitlines() if not each.startswith("WARNING Prefect")]
+    *_, error, hint = [each for each in ended.stderr.splitlines() if not each.startswith("WARNING Prefect")]
     assert error.startswith("Error: Prefect's server cannot be used")
     assert "run it again" in hint
     assert list(archive.glob("runs/*/manifest.parquet"))

@@ -38,7 +38,7 @@ def _keep(page: Page, name: str) -> None:
 def test_the_flow_run_page_says_what_was_bought_and_for_how_much(shown: Shown, page: Page, ui: str) -> None:
     """Named by catalog and day; the log says what to do; rows are task runs by key and shot, with their status."""
     url = f"{shown.url}{UIS[ui]}/runs/flow-run/{shown.run_id}"
-    _shows(page, url, "spring-catalog.csv 20", "Incomplete", "11 Task runs", "$0.031 at risk", "Change the prompt")
+    _shows(page, url, "spring-catalog.csv: ", "Incomplete", "11 Task runs", "$0.031 at risk", "Change the prompt")
     _keep(page, f"{ui}-run")
     page.js(f"({_CLICK})('Task Runs')")
     _wait_for(page, "mug-0 image", "Archived", "kettle image", "Unknown")
@@ -55,7 +55,7 @@ def test_every_artifact_of_a_run_is_drawn(shown: Shown, page: Page, ui: str) -> 
         "seedream-unknown": ("1 payment of unknown fate", "kettle", "seedream resolve"),
         "seedream-contact-sheet": ("mug-0", "pictures"),
         "seedream-manifest": ("manifest.parquet",),
-        "seedream-result": ("pictures, $", "Spend by gateway", "put off $0.465", "manifest.parquet"),
+        "seedream-result": ("images bought, $", "Spend by gateway", "put off $0.465", "manifest.parquet"),
     }
     artifacts = shown.artifacts()
     assert words.keys() == artifacts.keys()
