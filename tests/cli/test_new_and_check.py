@@ -88,6 +88,7 @@ def test_check_says_what_is_there(gateways: Sandbox, tmp_path: Path) -> None:
     assert gateways.bill()["submissions"] == 1
 
 
+@pytest.mark.outside_the_law("the ledger that bought is put away")
 def test_check_says_what_is_wrong(gateways: Sandbox, tmp_path: Path) -> None:
     """Exit 2: an address where no gateway is, an archive without its ledger, a server that does not answer."""
     run(products(tmp_path / "c.csv", 1), tmp_path / "seedream-out", gateways=["evolink"])

@@ -160,7 +160,7 @@ def test_the_manifest_of_a_run_that_may_still_be_at_work_is_provisional_until_it
     moment = Moment("publish", "before", 2)
     assert processes.one(catalog, tmp_path / "a", moment, gateways=["evolink"], run_id="killed") == -signal.SIGKILL
     path = tmp_path / "a" / "runs" / "killed" / "manifest.parquet"
-    ledger(tmp_path / "a", "UPDATE runs SET alive_until = 4102444800000000")
+    ledger(tmp_path / "a", "UPDATE runs SET alive_until = ?", int((time.time() + 60) * 1_000_000))
     collected(tmp_path / "a")
     assert PROVISIONAL.encode() in pq.read_schema(path).metadata
     ledger(tmp_path / "a", "UPDATE runs SET alive_until = 0")

@@ -41,6 +41,14 @@ class Answering(VirtualGateway):
         """It is there."""
 
 
+def proven(limits: Limits) -> Lane:
+    """A lane to an account that has been bought from with success: nothing but its limits bounds what is in flight."""
+    lane = Lane(Answering(), {}, limits, Alone())  # type: ignore[arg-type]
+    lane.brake.accepted(is_read=True)
+    lane.brake.fetched("an attempt", is_here=True)
+    return lane
+
+
 async def entered(lane: Lane, many: int) -> int:
     """How many of so many get a place within a second."""
     _, waiting = await asyncio.wait([asyncio.create_task(lane.enter()) for _ in range(many)], timeout=1.0)
@@ -54,7 +62,7 @@ def test_after_an_outage_one_call_goes_out_beside_what_still_runs() -> None:
     """300 tasks of before the outage are still in flight: a single call may be made, and with those that are taken, more."""
 
     async def scene() -> None:
-        lane = Lane(Answering(), {}, Limits(in_flight=400), Alone())  # type: ignore[arg-type]
+        lane = proven(Limits(in_flight=400))
         assert await entered(lane, 300) == 300
         for _ in range(5):
             lane.heard(NO_ANSWER)
@@ -74,7 +82,7 @@ def test_the_429s_of_one_moment_halve_what_may_be_in_flight_once(many: int) -> N
     """Submits that were under way together are refused together; the limit is back after ten times as many that are taken."""
 
     async def scene() -> None:
-        lane = Lane(Answering(), {}, Limits(in_flight=40), Alone())  # type: ignore[arg-type]
+        lane = proven(Limits(in_flight=40))
         for _ in range(many):
             lane.heard(RATE)
         assert await entered(lane, 40) == 20
