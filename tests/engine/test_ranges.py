@@ -39,6 +39,8 @@ def test_ranges_that_wait_for_their_turn_have_read_nothing(
                     yield each
 
             monkeypatch.setattr(runner.frozen, "jobs", counted)
+            for bound in ("UNREAD", "UNFETCHED"):  # nothing is delivered here, and all of it may be in flight
+                monkeypatch.setattr(f"seedream_tasks.engine.braking.{bound}", ROWS)
             ranges = [asyncio.create_task(runner.run(start, start + RANGE)) for start in range(0, ROWS, RANGE)]
             await asyncio.to_thread(
                 until, lambda: gateways.bill()["accepted"] == IN_FLIGHT, "all that may be in flight"

@@ -226,7 +226,8 @@ def test_a_run_without_a_share_waits_until_there_is_one_or_no_reason(
             await plan_jobs.fn("run", wanted)
             ledger, key = run.around.ledger, (run.around.lanes["evolink"].account, Rate.IN_FLIGHT)
             await ledger.write(lambda connection: rates.lease(connection, "another", {key: Asked(1, 1)}))
-            await ledger.write(lambda connection: connection.execute(update(rate_leases).values(until=2**62)))
+            lasting = int((time.time() + rates.LEASE_S) * 1_000_000)
+            await ledger.write(lambda connection: connection.execute(update(rate_leases).values(until=lasting)))
             runner = await run.runner()
             working = asyncio.create_task(runner.run(0, 1))
 
