@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -213,7 +214,7 @@ def provisional(gateways: Sandbox, processes: Runs, tmp_path: Path, monkeypatch:
     moment = Moment("copy", "after")
     assert processes.one(catalog, archive, moment, gateways=["evolink"], run_id="killed") == -signal.SIGKILL
     leases_end(archive)
-    ledger(archive, "UPDATE runs SET alive_until = 4102444800000000")
+    ledger(archive, "UPDATE runs SET alive_until = ?", int((time.time() + 60) * 1_000_000))
     collected(archive)
     path = archive / "runs" / "killed" / "manifest.parquet"
     assert PROVISIONAL.encode() in pq.read_schema(path).metadata

@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -197,7 +198,7 @@ def test_a_ledger_that_is_at_work_is_not_changed_under_it(kept: Path, tmp_path: 
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     restore(kept, url)
     with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as database:
-        database.execute("UPDATE runs SET alive_until = 4102444800000000")
+        database.execute("UPDATE runs SET alive_until = ?", (int((time.time() + 60) * 1_000_000),))
         database.commit()
     with pytest.raises(ConfigurationError, match="is at work on it"):
         open_ledger(url, create=False)
@@ -225,6 +226,7 @@ def test_a_step_that_fails_leaves_the_ledger_as_it_was(
 
 _OPEN = """
 import sys
+import time
 from seedream_tasks.ledger.store import open_ledger
 sys.stdin.readline()
 open_ledger(sys.argv[1], create=False, migrates=True).close()

@@ -21,8 +21,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, select, update
 
 from ...core.errors import ConfigurationError
+from ..facts import ALIVE_FOR_S
 from ..schema import HEAD, SCHEMA_VERSION, meta, runs, version_of
-from ..store import database_now
+from ..store import database_now, has_ended
 
 logger = logging.getLogger("seedream_tasks.ledger")
 
@@ -33,7 +34,8 @@ def migrate(connection: Connection, version: str, database: Path | None) -> Path
     `database` is the file of an SQLite ledger: a copy of it is put beside first, whose path is returned. Raises
     ConfigurationError while a process of the older version is at work on it; any other error leaves everything as it was.
     """
-    at_work = connection.scalar(select(runs.c.run_id).where(runs.c.alive_until > database_now(connection)).limit(1))
+    ended = has_ended(runs.c.alive_until, database_now(connection), ALIVE_FOR_S)
+    at_work = connection.scalar(select(runs.c.run_id).where(~ended).limit(1))
     if at_work is not None:
         raise ConfigurationError(
             f"the ledger has version {version} and is to be migrated, but the run {at_work} is at work on it, or was a"
