@@ -15,6 +15,7 @@ KNOWN = {
     "SEEDREAM_ALLOW_HOSTS": "hosts with private addresses that references and results may come from",
     "SEEDREAM_PROXY": "HTTP proxy to gateways and their links",
     "SEEDREAM_REFERENCE_ROOTS": "further folders that references may come from",
+    "SEEDREAM_UPLOADS": "where prefect.yaml's watch-uploads looks for catalogs; read when it is deployed",
     "SEEDREAM_UPLOAD_SECRET": "lets senders of upload notices in",
     "SEEDREAM_CALLBACK_URL": "public base of `seedream serve`",
     "SEEDREAM_POLLING": "off: callbacks only",

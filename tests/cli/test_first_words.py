@@ -75,9 +75,10 @@ def test_an_unknown_variable_is_named_with_the_nearest_known_one(tmp_path: Path)
     ]
 
 
-def test_the_list_of_variables_is_what_the_code_reads() -> None:
+def test_the_list_of_variables_is_what_the_code_and_the_deployments_read() -> None:
     """One that is not on it would be called unknown."""
-    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "seedream_tasks").rglob("*.py"))
+    files = [*(ROOT / "seedream_tasks").rglob("*.py"), ROOT / "prefect.yaml"]
+    source = "\n".join(path.read_text("utf-8") for path in files)
     assert set(re.findall(r"\bSEEDREAM_[A-Z_]*[A-Z]\b", source)) <= set(KNOWN)
 
 
