@@ -18,9 +18,9 @@ from pathlib import Path
 import aiohttp
 
 from seedream_tasks.core.jobs import Job
-from seedream_tasks.engine.freezing import Request
-from seedream_tasks.ledger import views
+from seedream_tasks.ledger import queries
 from seedream_tasks.orchestration.session import RunSettings, session
+from seedream_tasks.planning.freeze import Request
 
 from .by_hand import Keeper
 from .processes import machine, sandbox
@@ -61,7 +61,7 @@ async def measure(folder: Path, count: int) -> list[tuple[str, float, float]]:
         bought = [attempt for ids in await asyncio.gather(*map(engine.submit, jobs)) for attempt in ids]
         assert len(await engine.wait(bought)) == count
         links = await run.around.ledger.read(
-            lambda connection: [each.url for one in bought for each in views.pictures_of(connection, one)]
+            lambda connection: [each.url for one in bought for each in queries.pictures_of(connection, one)]
         )
         first = await timed("hand-written loop", by_hand(links, folder / "first"))
         ours = await timed("ours", engine.archive(bought))

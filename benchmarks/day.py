@@ -45,9 +45,9 @@ from seedream_tasks.core.outcomes import (
     TaskState,
     TaskStatus,
 )
-from seedream_tasks.engine.collecting import LOOK_AT_LEAST, LOOK_SHARE
-from seedream_tasks.engine.lanes import Lane, Limits
-from seedream_tasks.engine.polling import Poller
+from seedream_tasks.engine.account_limiter import Lane, Limits
+from seedream_tasks.engine.poller import Poller
+from seedream_tasks.maintenance.collect import LOOK_AT_LEAST, LOOK_SHARE
 
 A_MINUTE = 500
 WAIT_S = 1800.0  # how long a run waits for one attempt; then `collect` asks for it

@@ -15,19 +15,19 @@ from itertools import islice
 from PIL import Image
 from sqlalchemy import Connection, RowMapping, insert, select
 
-from seedream_tasks.catalog.frozen import FrozenRun
+from seedream_tasks.config.pairing import open_pair, settle_kind
+from seedream_tasks.config.settings import locations, references_of
 from seedream_tasks.core.decisions import Purpose
 from seedream_tasks.core.jobs import Job, canonical_json
 from seedream_tasks.core.outcomes import Finished, Link
-from seedream_tasks.core.pictures import Stored
 from seedream_tasks.core.pricing import PriceBook
-from seedream_tasks.engine.freezing import Request, documented, freeze
-from seedream_tasks.engine.pairing import open_pair, settle_kind
-from seedream_tasks.engine.settings import locations, references_of
+from seedream_tasks.core.stored_images import Stored
 from seedream_tasks.gateways.client import Account
-from seedream_tasks.ledger import claims, facts, pictures, records, schema
+from seedream_tasks.ledger import claims, facts, images, schema, transitions
 from seedream_tasks.ledger.store import Ledger
-from seedream_tasks.media.archive import Archive, safe_key
+from seedream_tasks.planning.freeze import Request, documented, freeze
+from seedream_tasks.runs.frozen import FrozenRun
+from seedream_tasks.storage.archive import Archive, safe_key
 
 GATEWAY, KEY, RUN = "evolink", "benchmark", "00000000-0000-0000-0000-000000000001"
 PRICES = PriceBook.for_run(simulated=True)
@@ -111,10 +111,10 @@ def buy(connection: Connection, owner: str, job: Job, account: str, root: str) -
     attempt_id = claims.new_attempt_id()
     wanted = claims.Claim(job, (0,), {0: None}, Purpose.FIRST, RUN, False, GATEWAY, account, price, price, "cheapest")
     claims.claim(connection, owner, attempt_id, wanted, 0.0)
-    records.accepted(connection, attempt_id, f"task-unified-{attempt_id}", 30.0, None)
-    records.delivered(connection, attempt_id, Finished((Link(link_of(attempt_id)),)), None)
+    transitions.accepted(connection, attempt_id, f"task-unified-{attempt_id}", 30.0, None)
+    transitions.delivered(connection, attempt_id, Finished((Link(link_of(attempt_id)),)), None)
     stored = Stored(root, path_of(job), DIGEST, len(PICTURE), "image/jpeg", 64, 64)
-    pictures.archived(connection, attempt_id, 0, stored)
+    images.archived(connection, attempt_id, 0, stored)
     return attempt_id
 
 

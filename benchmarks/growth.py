@@ -146,14 +146,14 @@ class Bench:
 FILLED = "00000000-0000-0000-0000-000000000001"
 MANIFEST = """
 import sys
-from seedream_tasks.catalog.manifest import write_manifest
-from seedream_tasks.engine.pairing import open_known
-from seedream_tasks.engine.settings import locations
+from seedream_tasks.runs.manifest import write_manifest
+from seedream_tasks.config.pairing import open_known
+from seedream_tasks.config.settings import locations
 place = locations(sys.argv[1], None, simulated=False)
 ledger = open_known(place)
 write_manifest(ledger, place.archive, sys.argv[2])
 """
-SHEET = MANIFEST.replace("catalog.manifest import write_manifest", "catalog.contact_sheet import write_contact_sheet")
+SHEET = MANIFEST.replace("runs.manifest import write_manifest", "runs.contact_sheet import write_contact_sheet")
 SHEET = SHEET.replace("write_manifest", "write_contact_sheet")
 READ = """
 import sys

@@ -25,10 +25,10 @@ from sqlalchemy import Connection, func, select
 from seedream_tasks.core.decisions import Purpose
 from seedream_tasks.core.jobs import Job
 from seedream_tasks.core.outcomes import Finished, Link
-from seedream_tasks.core.pictures import Stored
 from seedream_tasks.core.pricing import PriceRow
 from seedream_tasks.core.states import AttemptState
-from seedream_tasks.ledger import pictures, records
+from seedream_tasks.core.stored_images import Stored
+from seedream_tasks.ledger import images, transitions
 from seedream_tasks.ledger.claims import Claim, awake_or_asleep, claim, new_attempt_id
 from seedream_tasks.ledger.facts import open_run
 from seedream_tasks.ledger.schema import attempts
@@ -98,9 +98,9 @@ async def _life(ledger: Ledger, number: int, capped: bool) -> None:
     granted_at = awake_or_asleep()
     steps: list[Callable[[Connection], Any]] = [
         lambda connection: claim(connection, ledger.owner, attempt_id, wanted, granted_at),
-        lambda connection: records.accepted(connection, attempt_id, f"task-{number}", 12.0, "seedream-4-5"),
-        lambda connection: records.delivered(connection, attempt_id, finished, datetime.now(UTC)),
-        lambda connection: pictures.archived(connection, attempt_id, 0, stored),
+        lambda connection: transitions.accepted(connection, attempt_id, f"task-{number}", 12.0, "seedream-4-5"),
+        lambda connection: transitions.delivered(connection, attempt_id, finished, datetime.now(UTC)),
+        lambda connection: images.archived(connection, attempt_id, 0, stored),
     ]
     for step in steps:
         await ledger.write(step)

@@ -25,9 +25,9 @@ from virtual_gateway import VirtualGateway, Whole, most_in_a_second, never_gone
 from virtual_time import run_virtually
 
 from seedream_tasks.core.outcomes import TaskState
-from seedream_tasks.engine import polling
-from seedream_tasks.engine.pacing import Pace
-from seedream_tasks.engine.polling import Poller
+from seedream_tasks.engine import poller
+from seedream_tasks.engine.poller import Poller
+from seedream_tasks.engine.rate_limit import Pace
 
 from .polling_chart import Curve, chart
 
@@ -177,9 +177,9 @@ def curves(setting: Setting, path: Path) -> None:
     ):
         points = []
         for price in PRICES:
-            with patch.object(polling, "LOOK_COST_S", price):
+            with patch.object(poller, "LOOK_COST_S", price):
                 points.append((price, measure(of, ours)))
-        drawn.append(Curve(name, points, "{:g}", marked=polling.LOOK_COST_S))
+        drawn.append(Curve(name, points, "{:g}", marked=poller.LOOK_COST_S))
     print("| poller | interval, or cost of a look, s | requests per attempt | mean delay, s |\n|---|---|---|---|")
     for curve in drawn:
         for at, figures in curve.points:

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from seedream_tasks.sandbox.pictures.drawing import hue_of
+from seedream_tasks.sandbox.images.drawing import hue_of
 
 from .usage import cpu_s
 

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 from .core.printable import clean_loggers
 from .version import __version__
 
-# Every logger of the package.
-LOGGERS = tuple(
-    f"seedream_tasks.{ring}" for ring in ("catalog", "engine", "flows", "gateways", "ledger", "media", "service")
+# Every logger of the package: one a room.
+_ROOMS = (
+    *("catalog", "config", "engine", "gateways", "images", "ledger", "maintenance", "orchestration", "planning"),
+    *("references", "runs", "server", "uploads"),
 )
+LOGGERS = tuple(f"seedream_tasks.{room}" for room in _ROOMS)
 clean_loggers(LOGGERS)
 
 if TYPE_CHECKING:
-    from .catalog.manifest import read_manifest
-    from .core.errors import (
+    from .core.errors import (  # fmt: skip
         GatewayRefused,
         IncompleteRun,
         InputError,
@@ -25,14 +26,22 @@ if TYPE_CHECKING:
         NothingDelivered,
         OverCap,
         SeedreamError,
-    )  # fmt: skip
+    )
     from .core.jobs import Job, Reference
     from .orchestration.blocks import SeedreamGateway, SeedreamLedger
-    from .orchestration.collecting import collect_images
+    from .orchestration.collect_flow import collect_images
     from .orchestration.flows import catalog_images
     from .orchestration.shards import process_shard
-    from .orchestration.tasks import archive_job, plan_jobs, process_chunk, submit_job, wait_for_job, write_manifest
-    from .orchestration.uploads import emit_catalog_uploaded, watch_uploads
+    from .orchestration.tasks import (
+        archive_job,
+        plan_jobs,
+        process_chunk,
+        submit_job,
+        wait_for_job,
+        write_manifest,
+    )
+    from .runs.manifest import read_manifest
+    from .uploads.flow import emit_catalog_uploaded, watch_uploads
 
 # Loaded when they are asked for: Prefect takes seconds to import, and most of the command line does without it.
 _PLACES = {
@@ -52,15 +61,15 @@ _PLACES = {
     "SeedreamLedger": "orchestration.blocks",
     "archive_job": "orchestration.tasks",
     "catalog_images": "orchestration.flows",
-    "collect_images": "orchestration.collecting",
-    "emit_catalog_uploaded": "orchestration.uploads",
+    "collect_images": "orchestration.collect_flow",
+    "emit_catalog_uploaded": "uploads.flow",
     "plan_jobs": "orchestration.tasks",
     "process_chunk": "orchestration.tasks",
     "process_shard": "orchestration.shards",
-    "read_manifest": "catalog.manifest",
+    "read_manifest": "runs.manifest",
     "submit_job": "orchestration.tasks",
     "wait_for_job": "orchestration.tasks",
-    "watch_uploads": "orchestration.uploads",
+    "watch_uploads": "uploads.flow",
     "write_manifest": "orchestration.tasks",
 }
 

@@ -53,11 +53,11 @@ PLACES: dict[str, tuple[str, str | None, str]] = {
     "commit": ("seedream_tasks.ledger.store", None, "_deliver"),  # on disk, and nobody has heard of it
     "submit": ("seedream_tasks.gateways.client", "GatewayClient", "submit"),
     "status": ("seedream_tasks.gateways.client", "GatewayClient", "fetch"),
-    "wait": ("seedream_tasks.engine.polling", "Poller", "done"),
-    "download": ("seedream_tasks.engine.archiving", "Archiver", "_download"),
-    "copy": ("seedream_tasks.engine.archiving", "Archiver", "_kept"),
-    "store": ("seedream_tasks.media.archive", "Archive", "store"),
-    "publish": ("seedream_tasks.media.archive", "Archive", "publish"),  # jobs.parquet, then the manifests
+    "wait": ("seedream_tasks.engine.poller", "Poller", "done"),
+    "download": ("seedream_tasks.engine.archiver", "Archiver", "_download"),
+    "copy": ("seedream_tasks.engine.archiver", "Archiver", "_kept"),
+    "store": ("seedream_tasks.storage.archive", "Archive", "store"),
+    "publish": ("seedream_tasks.storage.archive", "Archive", "publish"),  # jobs.parquet, then the manifests
 }
 SYNCHRONOUS = ("record", "commit", "submit", "download", "copy", "store", "publish")  # what getimg comes by
 
@@ -294,7 +294,7 @@ def command(*arguments: str, moment: Moment | None = None, **options: Any) -> di
 
 
 def _child(wanted: dict[str, Any]) -> int:
-    from seedream_tasks.ledger import claims, connecting, rates, store
+    from seedream_tasks.ledger import claims, connections, rates, store
 
     if wanted.pop("powerless", False):
         _give_up_powers()
@@ -311,7 +311,7 @@ def _child(wanted: dict[str, Any]) -> int:
     if "outage_s" in wanted:
         store.OUTAGE_S = wanted.pop("outage_s")
     if "lock_wait_s" in wanted:
-        connecting.LOCK_WAIT_S = wanted.pop("lock_wait_s")
+        connections.LOCK_WAIT_S = wanted.pop("lock_wait_s")
     if "arguments" in wanted:
         _command(wanted["arguments"])
     _library(wanted)
@@ -407,10 +407,10 @@ def main(lines: Sequence[str] | Any = sys.stdin) -> None:
     import runs  # noqa: F401 - imported once, for all children
 
     import seedream_tasks.cli.run
-    from seedream_tasks.engine import polling
+    from seedream_tasks.engine import poller
 
     assert seedream_tasks.cli.run
-    polling.LOOK_COST_S, polling.AFTER_FAULT_S = 0.0002, 0.05
+    poller.LOOK_COST_S, poller.AFTER_FAULT_S = 0.0002, 0.05
 
     def tell(answer: dict[str, Any]) -> None:
         print(json.dumps(answer), flush=True)  # noqa: T201 - the answer

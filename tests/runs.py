@@ -11,12 +11,12 @@ import fsspec
 import pyarrow.parquet as pq
 from sandbox_process import Sandbox
 
-from seedream_tasks.catalog.manifest import Summary
+from seedream_tasks.config.settings import configured, locations
 from seedream_tasks.core.money import ZERO
-from seedream_tasks.engine.freezing import Request
-from seedream_tasks.engine.settings import configured, locations
 from seedream_tasks.orchestration.session import RunSettings, session
 from seedream_tasks.orchestration.tasks import plan_jobs, write_manifest
+from seedream_tasks.planning.freeze import Request
+from seedream_tasks.runs.manifest import Summary
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import pytest
 
-from seedream_tasks.catalog.frozen import RECORD
 from seedream_tasks.cli.main import seedream
 from seedream_tasks.core.states import Reason, RecordStatus
+from seedream_tasks.runs.frozen import RECORD
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..core.amounts import read_amount
-from ..core.names import folded
+from ..core.column_names import folded
 
 _TOTALS_TEXT = (
     "total|totals|grand total|subtotal|sub-total|total amount|sum|summe|gesamt|gesamtsumme|zwischensumme|insgesamt|somme"

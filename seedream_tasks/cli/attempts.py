@@ -6,16 +6,16 @@ from typing import Any
 
 import click
 
+from ..config.pairing import open_pair
+from ..config.settings import known_locations
 from ..core.errors import InputError
 from ..core.money import plain
 from ..core.secrets import without_secrets
 from ..core.states import AttemptState
-from ..engine.pairing import open_pair
-from ..engine.settings import known_locations
-from ..ledger import answers, facts, views
-from ..ledger.answers import KeptAnswer
+from ..ledger import facts, queries, unread_answers
+from ..ledger.unread_answers import KeptAnswer
 from . import options
-from .telling import print_json, say
+from .terminal import print_json, say
 
 # What became of these is open, so what their gateways answered is of interest.
 _UNSETTLED = frozenset({AttemptState.ACCEPTED, AttemptState.UNKNOWN, AttemptState.LOST})
@@ -34,9 +34,9 @@ def attempts(state: str | None, run_id: str | None, archive: str | None, ledger:
     store = open_pair(place, create=False, migrates=False)
     try:
         simulated = store.read_now(facts.kind) == facts.SIMULATED
-        found = store.read_now(lambda connection: list(views.list_attempts(connection, state, run_id)))
+        found = store.read_now(lambda connection: list(queries.list_attempts(connection, state, run_id)))
         unsettled = [each.attempt_id for each, *_ in found if each.state in _UNSETTLED]
-        unread = store.read_now(lambda connection: answers.kept_of(connection, unsettled))
+        unread = store.read_now(lambda connection: unread_answers.kept_of(connection, unsettled))
     finally:
         store.close()
     rows = [
@@ -60,7 +60,7 @@ def attempts(state: str | None, run_id: str | None, archive: str | None, ledger:
 
 
 def _row(
-    attempt: views.Attempt, row_key: str, shot: str, simulated: bool, unread: Iterable[KeptAnswer]
+    attempt: queries.Attempt, row_key: str, shot: str, simulated: bool, unread: Iterable[KeptAnswer]
 ) -> dict[str, Any]:
     return {
         "attempt_id": attempt.attempt_id,

@@ -4,14 +4,14 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import click
 
+from ..config.pairing import open_pair
+from ..config.settings import amount, known_locations
 from ..core.capabilities import GATEWAYS
 from ..core.errors import InputError
 from ..core.money import dollars, plain
-from ..engine.pairing import open_pair
-from ..engine.settings import amount, known_locations
 from ..ledger import budgets
 from . import options
-from .telling import print_json, say
+from .terminal import print_json, say
 
 
 @click.group()

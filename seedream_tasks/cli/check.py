@@ -6,12 +6,12 @@ import os
 import click
 import httpx
 
+from ..config.readiness import check_gateways, check_place, check_prefect
+from ..config.settings import configured, known_locations
 from ..core.errors import SeedreamError
-from ..engine.checking import check_gateways, check_place, check_prefect
-from ..engine.settings import configured, known_locations
 from . import options
-from .surroundings import direct_to_this_machine
-from .telling import print_json, say
+from .environment import direct_to_this_machine
+from .terminal import print_json, say
 
 _WITHIN_S = 10.0
 

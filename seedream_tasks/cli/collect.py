@@ -4,13 +4,13 @@ import asyncio
 
 import click
 
+from ..config.settings import known_locations
 from ..core.money import dollars
-from ..engine.collecting import collect as collect_all
 from ..engine.progress import Progress, listen
-from ..engine.settings import known_locations
+from ..maintenance.collect import collect as collect_all
 from . import options
-from .blocks import access
-from .telling import in_lines, print_json, say
+from .block_names import access
+from .terminal import in_lines, print_json, say
 
 
 @click.command()

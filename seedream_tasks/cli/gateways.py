@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
+from ..config.settings import configured, key_variable, read_prices
 from ..core.capabilities import CAPABILITIES, Capability, Limit, ReferenceLimits
 from ..core.errors import ConfigurationError
 from ..core.money import dollars, plain
 from ..core.pricing import PriceBook, PriceRow
 from ..core.sizes import PixelRange
-from ..engine.settings import configured, key_variable, read_prices
 from . import options
-from .telling import print_json, say
+from .terminal import print_json, say
 
 
 @click.command()

@@ -2,17 +2,17 @@
 
 import click
 
+from ..config.settings import known_locations, locations
 from ..core.money import dollars, plain
-from ..engine.exporting import export as export_ledger
-from ..engine.pruning import prune as prune_archive
-from ..engine.rebuild import merge as merge_ledger
-from ..engine.rebuild import rebuild as rebuild_ledger
-from ..engine.settings import known_locations, locations
 from ..ledger.schema import SCHEMA_VERSION
 from ..ledger.store import open_ledger, shown_url
-from ..media.archive import Archive
+from ..maintenance.export import export as export_ledger
+from ..maintenance.prune import prune as prune_archive
+from ..maintenance.rebuild import merge as merge_ledger
+from ..maintenance.rebuild import rebuild as rebuild_ledger
+from ..storage.archive import Archive
 from . import options
-from .telling import print_json, say
+from .terminal import print_json, say
 
 _SHOWN = 20
 

@@ -11,14 +11,14 @@ import click
 from ..core.errors import InputError, SeedreamError
 from ..core.variables import unknown_variables
 from ..version import __version__
-from .output import Output
-from .telling import print_json, say
+from .broken_output import Output
+from .terminal import print_json, say
 
 # Command -> module that holds it. Loaded when it is called: only `run` needs Prefect, which takes seconds to import.
 _COMMANDS = {
     "new": "seedream_tasks.cli.new",
     "check": "seedream_tasks.cli.check",
-    "run": "seedream_tasks.cli.starting",
+    "run": "seedream_tasks.cli.run_options",
     "plan": "seedream_tasks.cli.plan",
     "collect": "seedream_tasks.cli.collect",
     "attempts": "seedream_tasks.cli.attempts",

@@ -7,9 +7,9 @@ import click
 
 from ..catalog.tables.sources import is_catalog
 from ..core.errors import InputError
-from ..engine.starter import starter
+from ..planning.starter_shots import starter
 from . import options
-from .telling import print_json, say
+from .terminal import print_json, say
 
 
 @click.command()

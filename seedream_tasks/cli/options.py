@@ -11,7 +11,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _ledger_url(context: click.Context, parameter: click.Parameter, word: str | None) -> str | None:
     if word is None:
         return None
-    from .blocks import ledger_url  # what it needs takes a second to import, and a command speaks before that
+    from .block_names import ledger_url  # what it needs takes a second to import, and a command speaks before that
 
     return ledger_url(word)
 

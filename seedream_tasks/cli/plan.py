@@ -6,19 +6,19 @@ import click
 
 from ..catalog.presets import advice, listed
 from ..catalog.tables import stating
+from ..config.settings import amount, locations, retry_words
 from ..core.errors import InputError
 from ..core.money import dollars
 from ..core.preflight import shown
 from ..core.pricing import quote
 from ..core.secrets import without_secrets
-from ..engine.forecast import Forecast
-from ..engine.freezing import Request, Understood
-from ..engine.planning import Planned
-from ..engine.settings import amount, locations, retry_words
+from ..planning.forecast import Forecast
+from ..planning.freeze import Request, Understood
+from ..planning.planner import Planned
 from . import options
-from .blocks import access
-from .foreseeing import Wanted
-from .telling import print_json, say
+from .block_names import access
+from .preview import Wanted
+from .terminal import print_json, say
 
 _NAMES_SHOWN = 12
 

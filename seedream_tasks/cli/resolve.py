@@ -9,20 +9,20 @@ from datetime import UTC, datetime, timedelta
 import click
 from sqlalchemy import Connection
 
+from ..config.pairing import open_pair
+from ..config.settings import known_locations
 from ..core.errors import InputError
 from ..core.money import ZERO, dollars, plain
 from ..core.outcomes import ErrorClass, ErrorInfo
 from ..core.states import AttemptState
-from ..engine.evidence import confirmed, evidence
-from ..engine.pairing import open_pair
-from ..engine.settings import known_locations
 from ..gateways.client import DIALECTS, SYNCHRONOUS_TIMEOUT_S
 from ..gateways.ids import is_task_id
-from ..ledger import answers, facts, records, views
+from ..ledger import facts, queries, transitions, unread_answers
 from ..ledger.claims import LEASE_S
-from ..ledger.views import Attempt
+from ..ledger.queries import Attempt
+from ..maintenance.evidence import confirmed, evidence
 from . import options
-from .telling import print_json, say
+from .terminal import print_json, say
 
 # Nothing of a request can arrive at the gateway later than this after its intent.
 _UNDER_WAY = timedelta(seconds=LEASE_S + SYNCHRONOUS_TIMEOUT_S)
@@ -68,9 +68,9 @@ def resolve(
     place = known_locations(archive, ledger)
     store = open_pair(place, create=False)
     try:
-        found = store.read_now(lambda connection: views.attempts_by_id(connection, attempt_ids))
+        found = store.read_now(lambda connection: queries.attempts_by_id(connection, attempt_ids))
         _check(attempt_ids, found, word)
-        kept = store.read_now(lambda connection: answers.kept_of(connection, attempt_ids))
+        kept = store.read_now(lambda connection: unread_answers.kept_of(connection, attempt_ids))
         says = ""
         if word == "paid":
             task_id = task_id or _only_id(found[0], kept)
@@ -148,7 +148,7 @@ def _check(asked: tuple[str, ...], found: list[Attempt], word: str) -> None:
             )
 
 
-def _only_id(attempt: Attempt, kept: Mapping[str, Sequence[answers.KeptAnswer]]) -> str:
+def _only_id(attempt: Attempt, kept: Mapping[str, Sequence[unread_answers.KeptAnswer]]) -> str:
     """The task id that the attempt's own answer names, where it names one. Raises InputError."""
     ids = [each for answer in kept.get(attempt.attempt_id, ()) for each in answer.ids]
     if len(ids) == 1:
@@ -167,13 +167,13 @@ def _record(attempt: Attempt, word: str, task_id: str | None, says: str) -> Call
 
     def write(connection: Connection) -> None:
         if word == "paid":
-            records.accepted(connection, attempt.attempt_id, str(task_id), None, None)
+            transitions.accepted(connection, attempt.attempt_id, str(task_id), None, None)
         elif word == "lost":
-            records.lost(connection, attempt.attempt_id, f"given up by {who}")
+            transitions.lost(connection, attempt.attempt_id, f"given up by {who}")
         else:
-            records.not_sent(connection, attempt.attempt_id, said)
+            transitions.not_sent(connection, attempt.attempt_id, said)
         facts.reopen_run(connection, attempt.run_id)  # its manifest says otherwise
         detail = f"{word} by {who}" + (f"; {says}" if says else "")
-        records.note(connection, "resolved", detail, attempt.attempt_id, attempt.run_id)
+        transitions.note(connection, "resolved", detail, attempt.attempt_id, attempt.run_id)
 
     return write

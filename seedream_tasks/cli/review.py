@@ -4,12 +4,12 @@ import getpass
 
 import click
 
+from ..config.pairing import open_pair
+from ..config.settings import known_locations, read_text
 from ..core.money import dollars
-from ..engine.pairing import open_pair
-from ..engine.reviewing import apply_review, read_review
-from ..engine.settings import known_locations, read_text
+from ..maintenance.review import apply_review, read_review
 from . import options
-from .telling import print_json, say
+from .terminal import print_json, say
 
 
 @click.group()

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from .surroundings import direct_to_this_machine
+from .environment import direct_to_this_machine
 
 # Prefect reads these when it is imported. Its recorder writes one task run at a time by default and would lag far behind.
 for _name, _value in {
@@ -40,16 +40,8 @@ if os.environ.get("PREFECT_HOME"):
     Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)
 
 from ..catalog.tables import stating  # noqa: E402
-from ..core.errors import SeedreamError  # noqa: E402
-from ..core.money import dollars  # noqa: E402
-from ..core.secrets import without_secrets  # noqa: E402
-from ..engine import stages  # noqa: E402
-from ..engine.buying import is_paying  # noqa: E402
-from ..engine.freezing import Request, check  # noqa: E402
-from ..engine.lasting import check_it_lasts  # noqa: E402
-from ..engine.progress import Happening, Progress, listen  # noqa: E402
-from ..engine.room import check_room  # noqa: E402
-from ..engine.settings import (  # noqa: E402
+from ..config.durability import check_it_lasts  # noqa: E402
+from ..config.settings import (  # noqa: E402
     amount,
     asks,
     callback_base,
@@ -57,14 +49,22 @@ from ..engine.settings import (  # noqa: E402
     retry_words,
     verifies_in_full,
 )
+from ..config.writability import check_room  # noqa: E402
+from ..core.errors import SeedreamError  # noqa: E402
+from ..core.money import dollars  # noqa: E402
+from ..core.secrets import without_secrets  # noqa: E402
+from ..engine.buyer import is_paying  # noqa: E402
+from ..engine.progress import Happening, Progress, listen  # noqa: E402
 from ..gateways.proxy import proxy_of_environment  # noqa: E402
 from ..ledger.store import holds_password  # noqa: E402
-from ..media.archive import Archive  # noqa: E402
-from .blocks import access  # noqa: E402
-from .foreseeing import Wanted, confirm  # noqa: E402
+from ..planning import stages  # noqa: E402
+from ..planning.freeze import Request, check  # noqa: E402
+from ..storage.archive import Archive  # noqa: E402
+from .block_names import access  # noqa: E402
+from .broken_output import leave_at_once  # noqa: E402
 from .main import tell  # noqa: E402
-from .output import leave_at_once  # noqa: E402
-from .telling import QUIET, Stages, in_a_line, in_lines, print_json, say  # noqa: E402
+from .preview import Wanted, confirm  # noqa: E402
+from .terminal import QUIET, Stages, in_a_line, in_lines, print_json, say  # noqa: E402
 
 _M_ARENA_MAX = -8  # malloc.h
 _LOOK_EVERY_S = 0.5

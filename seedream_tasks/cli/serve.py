@@ -9,13 +9,13 @@ import socket
 import click
 from aiohttp import web
 
+from ..config.pairing import open_pair
+from ..config.settings import known_locations
 from ..core.errors import SeedreamError
-from ..engine.pairing import open_pair
-from ..engine.settings import known_locations
-from ..orchestration.announcing import PrefectApi
-from ..service.app import Service
-from ..service.listening import listening
-from ..service.uploads import SECRET_VARIABLE, Uploads
+from ..server.app import Service
+from ..server.listening import listening
+from ..uploads.announce import PrefectApi
+from ..uploads.routes import SECRET_VARIABLE, Uploads
 from . import options
 
 DEFAULT_PORT = 8788

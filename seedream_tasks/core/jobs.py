@@ -8,7 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from .outputs import Output
+from .output_profiles import Output
 from .sizes import asked_aspect
 
 FINGERPRINT_FORM = "v1"
@@ -91,7 +91,7 @@ class Job:
     output: Output | None = None  # a further file made of each picture
 
     def __post_init__(self) -> None:
-        from .asked import checked_fields
+        from .job_input import checked_fields
 
         self.__dict__.update(checked_fields(self._fields()))
 
@@ -102,7 +102,7 @@ class Job:
         `key`: the column that identifies the row; default: sku, id or handle. Raises InputError; a RowError where it is the row
         that does not fit, also where the shot's `when` is false for it.
         """
-        from .asked import job_of_row
+        from .job_input import job_of_row
 
         return cls(**job_of_row(row, shot, key))
 

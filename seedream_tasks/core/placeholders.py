@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from .column_names import Columns
 from .errors import InputError
-from .names import Columns
 from .shots import Shot
 from .templates import literals
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .capabilities import Capability, Transport
 from .jobs import Job, Reference
-from .presentation import Presentation, findings, may_be_linked, presentations
+from .reference_transport import Presentation, findings, may_be_linked, presentations
 from .secrets import without_secrets
 from .sizes import AUTO, parse_pixels, pixels_for
 

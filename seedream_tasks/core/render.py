@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import StrictUndefined
 from jinja2.exceptions import SecurityError, UndefinedError
 
+from .column_names import BadCell, Columns, Row, bad_cell, snake_case
 from .errors import BadValue, InputError, RowError
 from .invisible import visible
 from .jobs import Job, Reference, tidy_prompt
-from .names import BadCell, Columns, Row, bad_cell, snake_case
 from .shots import FIELDS, Shot
 from .templates import FAILS, checked, expression, links, template, without_address
 

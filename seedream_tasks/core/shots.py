@@ -12,7 +12,7 @@ from typing import Any
 from .capabilities import CAPABILITIES, GATEWAYS, MODELS
 from .errors import BadValue, InputError
 from .jobs import MOST_PICTURES
-from .outputs import read_output
+from .output_profiles import read_output
 from .sizes import AUTO, TIERS, parse_pixels, parse_ratio
 from .yaml_text import read_yaml
 

@@ -22,9 +22,16 @@ from jinja2.utils import _PassArg, missing
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
-from .amounts import DecimalMarks, Number, exactly, number, order_misleads, text_is_number
+from .amounts import (
+    DecimalMarks,
+    Number,
+    exactly,
+    number,
+    order_misleads,
+    text_is_number,
+)
+from .column_names import Row, find
 from .errors import BadValue
-from .names import Row, find
 
 # Whatever a template can raise on a row's text (a filter on the wrong type, a division by zero), or while it is compiled.
 FAILS = (

@@ -9,8 +9,8 @@ from ..core.errors import GatewayFault
 from ..core.money import dollars, plain
 from ..core.outcomes import ErrorInfo, class_of_status
 from ..gateways.dialect import Balance
-from .forecast import Forecast, GatewayForecast
-from .lanes import Lane
+from ..planning.forecast import Forecast, GatewayForecast
+from .account_limiter import Lane
 
 logger = logging.getLogger("seedream_tasks.engine")
 

@@ -26,20 +26,20 @@ from ..core.outcomes import Fate
 from ..core.preflight import obstacles, pictures_per_call
 from ..core.pricing import PriceBook, PriceRow
 from ..core.states import FOLLOWED, LIVE, AttemptState, Closed, Reason
-from ..ledger import facts, memory, records, views
+from ..ledger import facts, held_attempts, queries, transitions
 from ..ledger.facts import Admission
-from ..ledger.records import Recorded
+from ..ledger.queries import Attempt, JobView, Picture
 from ..ledger.store import Ledger
-from ..ledger.views import Attempt, JobView, Picture
-from .buying import Buyer, Purchase
-from .context import RunContext
-from .deriving import Deriver
-from .finding import Finder
-from .following import Follower, Whose, run_all
-from .lanes import Lane
-from .presenting import Presenter
+from ..ledger.transitions import Recorded
+from ..references.reference_thumbnails import ReferenceThumbnails
+from .account_limiter import Lane
+from .buyer import Buyer, Purchase
+from .deriver import Deriver
+from .follower import Follower, Whose, run_all
+from .opening import RunContext
+from .orphan_check import Finder
 from .progress import Progress
-from .reference_thumbnails import ReferenceThumbnails
+from .reference_sender import Presenter
 
 logger = logging.getLogger("seedream_tasks.engine")
 
@@ -136,7 +136,7 @@ class Engine:
         self._ledger.release([each.attempt_id for each in view.attempts if each.state not in LIVE])
         followed = [each.attempt_id for each in view.attempts if self._is_to_follow(each)]
         if followed:
-            await memory.take_over(self._ledger, await self._buyer.rescuer(), followed)
+            await held_attempts.take_over(self._ledger, await self._buyer.rescuer(), followed)
 
     async def prepare(self) -> None:
         """What has to be known before the first job. Raises ArchiveFault."""
@@ -170,8 +170,8 @@ class Engine:
 
     async def _named(self, attempt_ids: Sequence[str]) -> tuple[list[Attempt], dict[str, JobName]]:
         def look(connection: Connection) -> tuple[list[Attempt], dict[str, JobName]]:
-            found = views.attempts_by_id(connection, attempt_ids)
-            return found, views.job_names(connection, [each.job_key for each in found])
+            found = queries.attempts_by_id(connection, attempt_ids)
+            return found, queries.job_names(connection, [each.job_key for each in found])
 
         return await self._ledger.read(look)
 
@@ -205,7 +205,7 @@ class Engine:
 
     async def _view(self, job: Job) -> JobView:
         key, made = job.job_key, job.output is not None
-        return (await self._ledger.read(lambda connection: views.job_views(connection, [key], made)))[key]
+        return (await self._ledger.read(lambda connection: queries.job_views(connection, [key], made)))[key]
 
     async def _wait_for_others(self, view: JobView, began: float) -> bool:
         """Wait while another process is sending for this job, or follows what only its keys can ask for.
@@ -225,7 +225,7 @@ class Engine:
         if not theirs:
             return False
         await asyncio.sleep(_OTHERS_S)
-        await self._ledger.write(records.overdue_intents)
+        await self._ledger.write(transitions.overdue_intents)
         return True
 
     async def _copy_here(self, job: Job, view: JobView) -> None:
@@ -451,7 +451,7 @@ class Engine:
         return None
 
     async def _may_come_back(self, budget: str) -> bool:
-        return await self._ledger.read(lambda connection: views.may_come_back(connection, budget))
+        return await self._ledger.read(lambda connection: queries.may_come_back(connection, budget))
 
     async def _put_off(
         self,

@@ -7,12 +7,26 @@ request knows it (`SubmitOutcome.ask_for`); what can still be read of an answer 
 from dataclasses import replace
 from typing import Any
 
-from ..core.outcomes import ErrorInfo, Fate, Kept, SubmitOutcome, classify, judge_refusal
-from ..core.outside import storable
+from ..core.outcomes import (
+    ErrorInfo,
+    Fate,
+    Kept,
+    SubmitOutcome,
+    classify,
+    judge_refusal,
+)
+from ..core.storable import storable
 from .dialect import Dialect
 from .http import Answer
 from .ids import ids_in_text, names_a_task, task_ids_in
-from .reading import JSON, Unreadable, first_of, has_error, named_status, read_error
+from .reading import (
+    JSON,
+    Unreadable,
+    first_of,
+    has_error,
+    named_status,
+    read_error,
+)
 
 KEEPS_BYTES = 4096
 # Codes that say in a 2xx that all is well.

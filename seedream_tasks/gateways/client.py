@@ -14,8 +14,16 @@ import httpx
 
 from ..core.capabilities import SEEDREAM_45, Capability
 from ..core.errors import GatewayFault, NotThisGateway
-from ..core.outcomes import ErrorClass, ErrorInfo, Fate, Kept, SubmitOutcome, TaskStatus, class_of_status
-from ..core.outside import short
+from ..core.outcomes import (
+    ErrorClass,
+    ErrorInfo,
+    Fate,
+    Kept,
+    SubmitOutcome,
+    TaskStatus,
+    class_of_status,
+)
+from ..core.storable import short
 from .acceptance import keep, read_submit, unknown
 from .apiin import ApiIn
 from .dialect import Balance, Dialect, Uploaded
@@ -25,7 +33,13 @@ from .gccai import Gccai
 from .getimg import GetImg, ModelInForce, read_costs, read_model
 from .http import Answer, HttpClients, SendWitness
 from .patience import within
-from .reading import Unreadable, has_error, named_status, read_error, tells_status
+from .reading import (
+    Unreadable,
+    has_error,
+    named_status,
+    read_error,
+    tells_status,
+)
 
 logger = logging.getLogger("seedream_tasks.gateways")
 

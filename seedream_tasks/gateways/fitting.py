@@ -1,13 +1,13 @@
 """What answers hold, made to fit where it is kept: the last thing that happens to a gateway's words before anybody uses them.
 
-Bodies are made storable where they are parsed (core/outside.py); texts within texts, and what our own libraries say of an answer
+Bodies are made storable where they are parsed (core/storable.py); texts within texts, and what our own libraries say of an answer
 that they cannot read, are made so here. Beyond what anybody reads, or an index takes, they are cut off.
 """
 
 from dataclasses import replace
 
 from ..core.outcomes import ErrorInfo, Finished, Link, SubmitOutcome, TaskStatus
-from ..core.outside import MOST_LINK, MOST_WORD, short, storable
+from ..core.storable import MOST_LINK, MOST_WORD, short, storable
 
 
 def fitted_outcome(outcome: SubmitOutcome) -> SubmitOutcome:

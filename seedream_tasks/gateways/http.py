@@ -15,8 +15,8 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from ..core.outside import read_json
-from ..core.waits import retry_after
+from ..core.retry_after import retry_after
+from ..core.storable import read_json
 from .proxy import is_here, proxy_of_environment
 
 SANDBOX_HEADER = "Seedream-Sandbox"

@@ -12,7 +12,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..core.money import ZERO, reported
-from ..core.outcomes import ErrorClass, ErrorInfo, Finished, Link, TaskState, TaskStatus, classify
+from ..core.outcomes import (
+    ErrorClass,
+    ErrorInfo,
+    Finished,
+    Link,
+    TaskState,
+    TaskStatus,
+    classify,
+)
 
 JSON = dict[str, Any]
 

@@ -9,9 +9,9 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, case, func, select, update
 
+from .queries import batched
 from .schema import archives, counts, runs
 from .store import upsert
-from .views import batched
 
 
 def places(connection: Connection) -> dict[str, str]:

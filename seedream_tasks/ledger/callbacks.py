@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select, update
 
 from ..core.states import AttemptState
+from .queries import Attempt, attempts_by_id
 from .schema import attempts, callbacks
 from .store import database_now, upsert
-from .views import Attempt, attempts_by_id
 
 TAKEN, REFUSED = "taken", "refused"
 

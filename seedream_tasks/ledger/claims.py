@@ -16,7 +16,7 @@ from ..core.jobs import Job, canonical_json
 from ..core.money import ZERO
 from ..core.pricing import PriceRow, quote
 from ..core.states import AttemptState, SlotState
-from . import budgets, uploads
+from . import budgets, gateway_files
 from .schema import attempts, jobs, slots
 from .store import DATABASE_NOW, database_now, insert_on_conflict
 
@@ -96,12 +96,12 @@ def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, gr
         if row.state != SlotState.OPEN and not reopened:
             raise SlotsTaken(f"slot {slot} of {job_key} is {row.state}", job_key=job_key, slot=slot, state=row.state)
     now = datetime.now(UTC)
-    uploads.hold(connection, wanted.uploads)
+    gateway_files.hold(connection, wanted.uploads)
     quoted = quote(wanted.price, len(wanted.slots))
     keys = budgets.budgets_for(connection, wanted.run_id, wanted.capped, wanted.gateway, now)
     budgets.reserve(connection, keys, quoted.reserved_usd)
 
-    uploads.used(connection, wanted.uploads, now)
+    gateway_files.used(connection, wanted.uploads, now)
     job_row = _job_row(wanted.job, wanted.run_id, now)
     connection.execute(_KNOW, job_row)
     rows = [

@@ -11,7 +11,15 @@ from sqlalchemy import Connection, func, select, update
 from ..core.money import ZERO
 from ..core.states import AttemptState
 from .budgets import change_run_budget, open_run_budget
-from .schema import accounts, admissions, attempts, callbacks, meta, pictures, runs
+from .schema import (
+    accounts,
+    admissions,
+    attempts,
+    callbacks,
+    meta,
+    pictures,
+    runs,
+)
 from .store import database_now, has_ended, is_current, upsert
 
 REAL, SIMULATED = "real", "simulated"

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, cast
 
 from sqlalchemy import Connection, select
 
-from ..core.outside import storable
+from ..core.storable import storable
 from ..gateways.ids import is_task_id
 from .schema import meta
 from .store import upsert
@@ -47,7 +47,7 @@ class Rescued:
     model: str | None = None
     links: tuple[str, ...] | None = None  # of a synchronous gateway
     usd: str | None = None
-    rows: dict[str, Any] | None = None  # see ledger/memory.py; None: written before such lines held them
+    rows: dict[str, Any] | None = None  # see ledger/held_attempts.py; None: written before such lines held them
 
 
 def identity(connection: Connection) -> tuple[str, bytes]:

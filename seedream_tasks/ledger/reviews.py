@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from ..core.jobs import canonical_json
+from .queries import batched
 from .schema import reviews
 from .store import upsert
-from .views import batched
 
 
 class Verdict(StrEnum):

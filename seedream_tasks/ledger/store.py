@@ -5,8 +5,8 @@ fsync, and each caller goes on only once its own record is on disk. An operation
 leaves nothing behind and does not disturb the others; any other database error rolls the batch back, and its operations are
 then run one by one.
 
-What the process holds of its attempts is written again where the database turns out not to know them (see ledger/memory.py), and
-whatever happens to the thread, each caller learns of it.
+What the process holds of its attempts is written again where the database turns out not to know them
+(see ledger/held_attempts.py), and whatever happens to the thread, each caller learns of it.
 """
 
 import asyncio
@@ -38,9 +38,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from ..core.errors import ConfigurationError, LedgerFault, LedgerRefusal, UnknownAttempt
+from ..core.errors import (
+    ConfigurationError,
+    LedgerFault,
+    LedgerRefusal,
+    UnknownAttempt,
+)
 from ..core.secrets import is_secret_name, without_secrets
-from .connecting import connect_to
+from .connections import connect_to
 from .schema import SCHEMA_VERSION, TABLES
 from .versions import bring_up, lock, make, version_in
 

@@ -15,13 +15,13 @@ from prefect.runtime import deployment
 from pydantic import Field
 from sqlalchemy import Connection
 
-from ..catalog.contact_sheet import MOST_TILES, Tile, tiles_of
+from ..config.settings import amount
 from ..core.errors import ConfigurationError, InputError
 from ..core.money import ZERO, dollars
 from ..core.states import RecordStatus
-from ..engine.forecast import Forecast
-from ..engine.settings import amount
-from ..ledger import facts, records
+from ..ledger import facts, transitions
+from ..planning.forecast import Forecast
+from ..runs.contact_sheet import MOST_TILES, Tile, tiles_of
 from .artifacts import table, tiles_table
 from .session import Session
 
@@ -76,7 +76,7 @@ async def lift(run: Session, allowed: Decimal | None, why: str) -> None:
 
     def write(connection: Connection) -> None:
         facts.change_cap(connection, run.run_id, allowed)
-        records.note(connection, "approval", why, run_id=run.run_id)
+        transitions.note(connection, "approval", why, run_id=run.run_id)
 
     await run.around.ledger.write(write)
 

@@ -9,14 +9,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from ..catalog.contact_sheet import Tile
-from ..catalog.manifest import Summary
 from ..core.advice import advice
 from ..core.money import ZERO, dollars, plain
 from ..core.states import COMPLETE, RecordStatus
 from ..engine.balances import Funds
-from ..engine.forecast import Forecast
-from ..ledger import views
+from ..ledger import queries
+from ..planning.forecast import Forecast
+from ..runs.contact_sheet import Tile
+from ..runs.manifest import Summary
 from .charts import data_uri, spend_chart
 
 _UNKNOWN_SHOWN = 200
@@ -272,7 +272,7 @@ def _why(summary: Summary, status: str) -> str:
 
 
 def stopped_markdown(
-    live: Sequence[tuple[views.Attempt, str, str]], reserved_usd: Decimal, at_risk_usd: Decimal
+    live: Sequence[tuple[queries.Attempt, str, str]], reserved_usd: Decimal, at_risk_usd: Decimal
 ) -> str:
     """What a run that was stopped leaves at the gateways, in money: attempts with row key and shot."""
     rows = [

@@ -15,15 +15,15 @@ from prefect.blocks.core import Block
 from prefect.client.schemas.objects import BlockType
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from ..config.settings import base_url_of
 from ..core.jobs import Job
 from ..core.pricing import PriceRow, read_price_file
-from ..engine.settings import base_url_of
 from ..gateways.client import Account, GatewayClient
 from ..gateways.http import HttpClients
 from ..ledger.store import parse_url
 
 if TYPE_CHECKING:
-    from .single import SeedreamImages
+    from .single_jobs import SeedreamImages
 
 _ICON = "data:image/png;base64," + base64.b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
 _DOCUMENTATION = "https://docs.prefect.io/v3/concepts/blocks"
@@ -123,7 +123,7 @@ uris = await run.fetch_result()
         return Account(self.gateway, base, self.api_key.get_secret_value())
 
     def limits(self) -> dict[str, Any]:
-        """The limits that this block sets, as `engine.lanes.Limits` names them."""
+        """The limits that this block sets, as `engine.account_limiter.Limits` names them."""
         names = ("in_flight", "submits_per_minute", "polls_per_second")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
@@ -158,7 +158,7 @@ uris = await run.fetch_result()
         `archive`, `ledger`, `prices` and `max_usd` (USD, for the whole flow run) as for `catalog_images`; `wait_s` is how long
         `wait_for_completion` waits (s). Raises SeedreamError when nothing could be bought, saying why.
         """
-        from .single import trigger  # the session of a run loads blocks, so this cannot be loaded before them
+        from .single_jobs import trigger  # the session of a run loads blocks, so this cannot be loaded before them
 
         return await trigger(self, job, archive, ledger, prices, max_usd, wait_s)
 

@@ -5,8 +5,8 @@ import html
 from collections.abc import Mapping
 from decimal import Decimal
 
-from ..catalog.manifest import GatewayTotals
 from ..core.money import dollars
+from ..runs.manifest import GatewayTotals
 
 _WIDTH, _LABEL, _AMOUNT, _BAR, _GAP, _TOP = 640, 90, 110, 16, 22, 34  # px
 _QUOTED, _BILLED = "#9db4d0", "#2f6fb3"

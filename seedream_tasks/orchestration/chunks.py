@@ -9,10 +9,10 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.exceptions import FailedRun
 
-from ..catalog.frozen import FrozenRun
 from ..core.states import Reason
-from .elsewhere import other_task_runner, run_elsewhere
+from ..runs.frozen import FrozenRun
 from .session import RunSettings, Session
+from .task_runners import other_task_runner, run_elsewhere
 from .tasks import process_chunk
 
 # Up to this many jobs are task runs of their own; beyond, Prefect's server could not keep up with the engine.

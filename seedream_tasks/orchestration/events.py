@@ -7,13 +7,13 @@ from typing import Any
 from prefect.events import emit_event
 from sqlalchemy import Connection
 
-from ..catalog.manifest import Summary
 from ..core.advice import advice
 from ..core.money import plain
 from ..core.states import Reason, RecordStatus
-from ..engine.shrinking import Shrunk
-from ..ledger import notices, records
+from ..ledger import alerts, transitions
 from ..ledger.store import Ledger
+from ..planning.shrunken_catalog import Shrunk
+from ..runs.manifest import Summary
 
 COMPLETED, BUDGET, DRIFT = "seedream.run.completed", "seedream.budget.reached", "seedream.price.drift"
 SHRANK = "seedream.catalog.shrank"
@@ -43,7 +43,7 @@ def tell_shrunk(run_id: str, shrunk: Shrunk) -> None:
 async def tell_end(ledger: Ledger, summary: Summary, manifest: str) -> None:
     """A run has ended: its figures; where a cap held it back, by how much; what gateways charged above the reservation."""
     run_id = summary.run_id
-    held = await ledger.read(lambda connection: notices.held_back(connection, run_id))
+    held = await ledger.read(lambda connection: alerts.held_back(connection, run_id))
     if held is not None:
         payload = {
             "run_id": run_id,
@@ -63,11 +63,11 @@ def _end(summary: Summary, manifest: str) -> dict[str, Any]:
 
 async def _tell_drift(ledger: Ledger, run_id: str) -> None:
     """Each charge above its reservation, once, whichever run bought it."""
-    found = await ledger.read(notices.untold_drift)
+    found = await ledger.read(alerts.untold_drift)
 
     def told(connection: Connection) -> None:
         for each in found:
-            records.note(connection, notices.TOLD_DRIFT, "", each.attempt_id, run_id)
+            transitions.note(connection, alerts.TOLD_DRIFT, "", each.attempt_id, run_id)
 
     for each in found:
         payload = {

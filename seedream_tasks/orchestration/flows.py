@@ -20,23 +20,22 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from ..catalog.contact_sheet import sheet_path, short_sheet
-from ..catalog.manifest import Summary, manifest_path, summarize
-from ..catalog.records import RunFacts
+from ..config.durability import outside_of_volumes
+from ..config.embedded_sandbox import embedded_sandbox, sandbox_state
+from ..config.settings import amount, configured, retry_words
 from ..core.errors import IncompleteRun
 from ..core.states import COMPLETE, RecordStatus
 from ..engine.balances import Funds, look_at_funds
-from ..engine.canary import canary
-from ..engine.embedded import embedded_sandbox, sandbox_state
-from ..engine.forecast import Forecast
-from ..engine.freezing import Request
-from ..engine.lasting import outside_of_volumes
 from ..engine.progress import Progress
-from ..engine.running import Runner
-from ..engine.settings import amount, configured, retry_words
-from ..engine.stages import enter
-from ..media.archive import Archive
-from .access import gateway_names, lasting_place_of, to_hand_on
+from ..engine.runner import Runner
+from ..planning.canary import canary
+from ..planning.forecast import Forecast
+from ..planning.freeze import Request
+from ..planning.stages import enter
+from ..runs.contact_sheet import sheet_path, short_sheet
+from ..runs.manifest import Summary, manifest_path, summarize
+from ..runs.records import RunFacts
+from ..storage.archive import Archive
 from .approval import abide, approved, lift
 from .artifacts import (
     as_link,
@@ -48,16 +47,23 @@ from .artifacts import (
     result_markdown,
 )
 from .chunks import chunk, run_chunks
-from .discreet import check_addresses, discreet_flow
 from .events import tell_end, tell_shrunk
-from .retrying import retried_if_it_may_help
+from .notifications import (
+    for_show,
+    name_run,
+    show_stopped,
+    show_unknown,
+    tell_unreadable,
+)
+from .redacted_parameters import check_addresses, discreet_flow
+from .retries import retried_if_it_may_help
+from .run_settings import gateway_names, lasting_place_of, to_hand_on
 from .session import RunSettings, Session, session
 from .shards import check_shards, run_shards
-from .stopping import cancelled_by_a_person, in_order
+from .shutdown import cancelled_by_a_person, in_order
 from .tasks import plan_jobs, write_manifest
-from .telling import for_show, name_run, show_stopped, show_unknown, tell_unreadable
 
-logger = logging.getLogger("seedream_tasks.flows")
+logger = logging.getLogger("seedream_tasks.orchestration")
 
 _PROGRESS_EVERY_S = 2.0
 

@@ -41,7 +41,7 @@ class OwnServer:
             self.api_url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
             self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-                [sys.executable, "-P", "-m", "seedream_tasks.orchestration.server_process", str(listener.fileno())],
+                [sys.executable, "-P", "-m", "seedream_tasks.orchestration.own_server_process", str(listener.fileno())],
                 env=_environment(),
                 pass_fds=(listener.fileno(),),
                 stdin=subprocess.PIPE,

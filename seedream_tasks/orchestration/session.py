@@ -15,15 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from ..catalog.manifest import manifest_path, write_manifest
-from ..core.capabilities import Capability
-from ..core.errors import SeedreamError
-from ..core.secrets import without_secrets
-from ..engine.context import Opened, RunContext, opened
-from ..engine.engine import Engine
-from ..engine.freezing import Request
-from ..engine.running import Runner, engine_for, open_frozen
-from ..engine.settings import (
+from ..config.settings import (
     Locations,
     asks,
     callback_base,
@@ -32,8 +24,16 @@ from ..engine.settings import (
     sandbox_account,
     verifies_in_full,
 )
+from ..core.capabilities import Capability
+from ..core.errors import SeedreamError
+from ..core.secrets import without_secrets
+from ..engine.engine import Engine
+from ..engine.opening import Opened, RunContext, opened
+from ..engine.runner import Runner, engine_for, open_frozen
 from ..ledger import facts
-from .access import Access, access_to, place_of
+from ..planning.freeze import Request
+from ..runs.manifest import manifest_path, write_manifest
+from .run_settings import Access, access_to, place_of
 
 # Between two parts of a sandbox's bill: it has one entry for each picture it ever sold.
 _BILL_WITHIN_S = 300.0

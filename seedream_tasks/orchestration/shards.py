@@ -23,22 +23,22 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling, Completed, Crashed
 from pydantic import TypeAdapter
 
-from ..catalog.frozen import ROWS_PER_GROUP
-from ..catalog.manifest import write_part
-from ..catalog.parts import Range
 from ..core.errors import ConfigurationError, LedgerFault
 from ..core.secrets import holds_secret, without_secrets
 from ..ledger import shards
 from ..ledger.shards import ShardView
 from ..ledger.store import Ledger, exists, shown_url
+from ..runs.frozen import ROWS_PER_GROUP
+from ..runs.manifest import write_part
+from ..runs.manifest_parts import Range
 from .artifacts import in_a_line
 from .chunks import run_chunks
-from .discreet import discreet_flow
-from .retrying import retried_if_it_may_help
+from .redacted_parameters import discreet_flow
+from .retries import retried_if_it_may_help
 from .session import RunSettings, Session, session
-from .stopping import cancelled_by_a_person, in_order
+from .shutdown import cancelled_by_a_person, in_order
 
-logger = logging.getLogger("seedream_tasks.flows")
+logger = logging.getLogger("seedream_tasks.orchestration")
 
 DEPLOYMENT = "process_shard/process-shard"
 # How often one shard is begun, and for how long nobody may take it (s), before the parent does it.

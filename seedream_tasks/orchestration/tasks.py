@@ -12,22 +12,22 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
-from ..catalog import manifest
-from ..catalog.manifest import Summary
-from ..catalog.parts import Range
-from ..catalog.records import RunFacts
 from ..core.jobs import Job
 from ..core.states import RecordStatus
-from ..engine.forecast import Forecast
-from ..engine.freezing import freeze
-from ..engine.publishing import publish, publish_concerned
 from ..ledger import facts
+from ..planning.forecast import Forecast
+from ..planning.freeze import freeze
+from ..runs import manifest
+from ..runs.manifest import Summary
+from ..runs.manifest_parts import Range
+from ..runs.publish import publish, publish_concerned
+from ..runs.records import RunFacts
 from .artifacts import in_a_line, record_in_a_line
-from .awaited import awaited
-from .retrying import worth_retrying
+from .coroutines import awaited
+from .retries import worth_retrying
 from .session import RunSettings, session
-from .single import archive_pictures, own_run_id, settings_for, submit, wait
-from .stopping import STOPPED
+from .shutdown import STOPPED
+from .single_jobs import archive_pictures, own_run_id, settings_for, submit, wait
 
 # Records that need somebody's eye; a deferred one only waits for its next run.
 _RED = frozenset({RecordStatus.FAILED, RecordStatus.UNKNOWN, RecordStatus.EXPIRED, RecordStatus.LOST})

@@ -4,9 +4,9 @@ import asyncio
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
+from seedream_tasks.sandbox.images.drawing import Brief, draw, draw_plain, hue_of
+from seedream_tasks.sandbox.images.stamps import stamp
 from seedream_tasks.sandbox.orders import Reference, Task
-from seedream_tasks.sandbox.pictures.drawing import Brief, draw, draw_plain, hue_of
-from seedream_tasks.sandbox.pictures.stamps import stamp
 from seedream_tasks.sandbox.sizes import Size, fit
 from seedream_tasks.sandbox.state import State
 

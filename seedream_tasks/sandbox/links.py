@@ -9,8 +9,8 @@ import hmac
 from aiohttp import web
 
 from seedream_tasks.sandbox.gallery import Gallery
+from seedream_tasks.sandbox.images.damage import damaged
 from seedream_tasks.sandbox.orders import PictureState, Task, Trouble
-from seedream_tasks.sandbox.pictures.damage import damaged
 from seedream_tasks.sandbox.sizes import Size
 from seedream_tasks.sandbox.web import Route
 from seedream_tasks.sandbox.world import World

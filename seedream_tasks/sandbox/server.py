@@ -19,7 +19,7 @@ import threading
 from aiohttp import web
 
 from seedream_tasks.sandbox.app import Sandbox
-from seedream_tasks.sandbox.callbacks import Callbacks
+from seedream_tasks.sandbox.callback_sender import Callbacks
 from seedream_tasks.sandbox.config import SandboxConfig
 from seedream_tasks.sandbox.faults import FaultError, parse_faults
 from seedream_tasks.sandbox.gallery import Gallery

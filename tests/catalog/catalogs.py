@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from seedream_tasks.catalog.frozen import FrozenRecord
 from seedream_tasks.catalog.tables import Row, open_table
 from seedream_tasks.core.capabilities import BY_OFFER, GATEWAYS
 from seedream_tasks.core.pricing import PriceBook
 from seedream_tasks.core.shots import parse_shots
-from seedream_tasks.engine.planning import Planner, Wishes
-from seedream_tasks.media.references import References
+from seedream_tasks.planning.planner import Planner, Wishes
+from seedream_tasks.references.reader import References
+from seedream_tasks.runs.frozen import FrozenRecord
 
 CAPABILITIES = {
     gateway: {model: row for (owner, model), row in BY_OFFER.items() if owner == gateway} for gateway in GATEWAYS

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from seedream_tasks.catalog.tables import open_table
 from seedream_tasks.catalog.tables.sources import stating
 from seedream_tasks.core.errors import InputError
-from seedream_tasks.engine.freezing import Request, check
+from seedream_tasks.planning.freeze import Request, check
 
 HERO = "shots: [{name: hero, prompt: '{{ title }}'}]"
 PREAMBLE = "Price list autumn;;;\nprinted 2024-09-01;;;\n\n"

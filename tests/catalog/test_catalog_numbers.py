@@ -16,8 +16,8 @@ from seedream_tasks.catalog.tables.number_formats import zeros_of
 from seedream_tasks.core.capabilities import BY_OFFER, GATEWAYS
 from seedream_tasks.core.pricing import PriceBook
 from seedream_tasks.core.shots import parse_shots
-from seedream_tasks.engine.planning import Planner, Wishes
-from seedream_tasks.media.references import References
+from seedream_tasks.planning.planner import Planner, Wishes
+from seedream_tasks.references.reader import References
 
 HERO = "shots: [{name: hero, prompt: '{{ title }}'}]"
 CAPABILITIES = {name: {model: row for (owner, model), row in BY_OFFER.items() if owner == name} for name in GATEWAYS}

@@ -10,10 +10,10 @@ from click.testing import CliRunner, Result
 from runs import run, write_catalog
 from sandbox_process import Sandbox
 
-from seedream_tasks.catalog.arrivals import find_files
 from seedream_tasks.cli.main import seedream
 from seedream_tasks.core.errors import ArchiveFault, SeedreamError
-from seedream_tasks.media.archive import Archive
+from seedream_tasks.storage.archive import Archive
+from seedream_tasks.uploads.scan import find_files
 
 
 def pipe(path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from runs import products
 
-from seedream_tasks.core.stores import driver_hint
+from seedream_tasks.core.store_schemes import driver_hint
 from seedream_tasks.core.variables import KNOWN, unknown_variables
 
 ROOT = Path(__file__).parents[2]

@@ -16,9 +16,9 @@ from seedream_tasks.catalog.tables import open_table
 from seedream_tasks.core.capabilities import GATEWAYS
 from seedream_tasks.core.pricing import PriceBook
 from seedream_tasks.core.shots import parse_shots
-from seedream_tasks.engine.freezing import documented
-from seedream_tasks.engine.planning import Planner, Wishes
-from seedream_tasks.media.references import References
+from seedream_tasks.planning.freeze import documented
+from seedream_tasks.planning.planner import Planner, Wishes
+from seedream_tasks.references.reader import References
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "from-my-shop.md").read_text(encoding="utf-8")

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedream_tasks.core.jobs import Job, JobName, Reference, canonical_json, job_key, tidy_prompt
+from seedream_tasks.core.jobs import (
+    Job,
+    JobName,
+    Reference,
+    canonical_json,
+    job_key,
+    tidy_prompt,
+)
 
 PLAIN = Job("p1", "hero", "seedream-4.5", "generate", "Studio photograph of a desk lamp")
 FRONT = Reference("https://shop.example/front.jpg", "1" * 64, "JPEG", 1000, 800, 300_000)

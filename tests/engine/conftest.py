@@ -1,13 +1,5 @@
-"""The engine's tests: short waits, so that a suite of whole runs takes a minute or two. No rule depends on their length."""
+"""Whole runs with short waits."""
 
-import pytest
+from short_waits import short_waits
 
-
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tasks are looked at as soon as they can be done, and what does not answer is not waited for."""
-    monkeypatch.setattr("seedream_tasks.engine.polling.LOOK_COST_S", 0.0002)
-    monkeypatch.setattr("seedream_tasks.engine.polling.AFTER_FAULT_S", 0.05)
-    monkeypatch.setattr("seedream_tasks.engine.context.PROBE_FOR_S", 0.4)
-    monkeypatch.setattr("seedream_tasks.engine.engine._OTHERS_S", 0.05)
-    monkeypatch.setattr("seedream_tasks.engine.engine._CAP_CHECK_S", 0.1)
+__all__ = ["short_waits"]

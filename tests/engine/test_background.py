@@ -11,11 +11,11 @@ from sandbox_process import Sandbox
 from witness import leases_end
 
 from seedream_tasks.core.errors import LedgerFault, SeedreamError
-from seedream_tasks.engine import buying
+from seedream_tasks.engine import buyer
 from seedream_tasks.gateways.client import GatewayClient
-from seedream_tasks.ledger import claims, rates, records
+from seedream_tasks.images.store import Keeper
+from seedream_tasks.ledger import claims, rates, transitions
 from seedream_tasks.ledger.store import Ledger, open_ledger
-from seedream_tasks.media.keeping import Keeper
 
 
 def fails(*_: Any, **__: Any) -> Any:
@@ -31,16 +31,16 @@ def stops(*_: Any, **__: Any) -> Any:
 # Where -> how it goes wrong there.
 PLACES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "renewing leases": lambda patch: (
-        patch.setattr(buying, "_RENEW_EVERY_S", 0.01),
+        patch.setattr(buyer, "_RENEW_EVERY_S", 0.01),
         patch.setattr(claims, "renew_leases", fails),
     )[0],
     "renewing shares": lambda patch: patch.setattr(rates, "lease", fails),
     "counting what is not found": lambda patch: (
-        patch.setattr(records, "not_found", fails),
+        patch.setattr(transitions, "not_found", fails),
         patch.setattr(GatewayClient, "fetch", gone),
     )[0],
     "keeping an image": lambda patch: patch.setattr(Keeper, "keep", stops),
-    "a claim": lambda patch: patch.setattr(buying, "claim", stops),
+    "a claim": lambda patch: patch.setattr(buyer, "claim", stops),
 }
 
 

@@ -8,8 +8,8 @@ from balance import listed
 from odd_gateway import PRICE, OddGateway, picture
 from runs import Ran, products, read, run
 
-from seedream_tasks.engine import braking
-from seedream_tasks.engine.braking import LAST, PROBES, UNFETCHED
+from seedream_tasks.engine import brake
+from seedream_tasks.engine.brake import LAST, PROBES, UNFETCHED
 
 ROWS = 60
 
@@ -17,10 +17,10 @@ ROWS = 60
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes follow soon, and a link has failed its first tries in a moment."""
-    monkeypatch.setattr(braking, "PAUSE_S", 0.05)
-    monkeypatch.setattr("seedream_tasks.engine.archiving._PAUSE_S", 0.01)
-    monkeypatch.setattr("seedream_tasks.engine.archiving._LONGEST_PAUSE_S", 0.2)
-    monkeypatch.setattr("seedream_tasks.engine.archiving._QUICK_S", 0.2)
+    monkeypatch.setattr(brake, "PAUSE_S", 0.05)
+    monkeypatch.setattr("seedream_tasks.engine.archiver._PAUSE_S", 0.01)
+    monkeypatch.setattr("seedream_tasks.engine.archiver._LONGEST_PAUSE_S", 0.2)
+    monkeypatch.setattr("seedream_tasks.engine.archiver._QUICK_S", 0.2)
 
 
 def go(tmp_path: Path, rows: int = ROWS, **options: object) -> Ran:

@@ -11,7 +11,7 @@ from virtual_gateway import Alone, VirtualGateway
 from virtual_time import run_virtually
 
 from seedream_tasks.core.outcomes import ErrorClass, ErrorInfo, Fate, SubmitOutcome
-from seedream_tasks.engine.lanes import Lane, Limits
+from seedream_tasks.engine.account_limiter import Lane, Limits
 
 ROOT = Path(__file__).parents[2]
 RATE = SubmitOutcome(Fate.NOT_SENT, error=ErrorInfo("rate_limit_error", "", ErrorClass.RATE), retry_after_s=1.0)

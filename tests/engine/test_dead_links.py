@@ -10,12 +10,12 @@ from odd_gateway import PRICE, OddGateway, Reply, picture
 from runs import Ran, products, read, run, write_catalog
 from web_server import Page, serving
 
+from seedream_tasks.config.settings import locations
 from seedream_tasks.core.errors import ConfigurationError
-from seedream_tasks.engine.collecting import Collected, collect
 from seedream_tasks.engine.progress import Progress
-from seedream_tasks.engine.settings import locations
-from seedream_tasks.media.guard import AllowedHosts
-from seedream_tasks.media.result_links import Origin, check
+from seedream_tasks.engine.result_links import Origin, check
+from seedream_tasks.maintenance.collect import Collected, collect
+from seedream_tasks.references.address_guard import AllowedHosts
 
 PAGE = "<!DOCTYPE html><html><body>Just a moment...</body></html>"
 
@@ -23,9 +23,9 @@ PAGE = "<!DOCTYPE html><html><body>Just a moment...</body></html>"
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other quickly; the quick ones are over in a moment."""
-    monkeypatch.setattr("seedream_tasks.engine.archiving._PAUSE_S", 0.01)
-    monkeypatch.setattr("seedream_tasks.engine.archiving._LONGEST_PAUSE_S", 0.05)
-    monkeypatch.setattr("seedream_tasks.engine.archiving._QUICK_S", 0.1)
+    monkeypatch.setattr("seedream_tasks.engine.archiver._PAUSE_S", 0.01)
+    monkeypatch.setattr("seedream_tasks.engine.archiver._LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr("seedream_tasks.engine.archiver._QUICK_S", 0.1)
 
 
 def go(tmp_path: Path, **options: object) -> Ran:

@@ -10,10 +10,10 @@ from runs import products, run
 from sandbox_process import Sandbox
 from witness import ASYNCHRONOUS, assert_files, leases_end
 
-from seedream_tasks.engine.collecting import collect
+from seedream_tasks.config.settings import locations
 from seedream_tasks.engine.progress import Progress
-from seedream_tasks.engine.settings import locations
 from seedream_tasks.gateways.http import Answer, HttpClients
+from seedream_tasks.maintenance.collect import collect
 
 INSTEAD = "\N{REPLACEMENT CHARACTER}"
 

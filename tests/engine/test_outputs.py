@@ -9,7 +9,7 @@ from PIL import Image
 from runs import Ran, products, run
 from sandbox_process import Sandbox
 
-from seedream_tasks.media.outputs import GENERATED
+from seedream_tasks.images.derivatives import GENERATED
 
 
 def shots(path: Path, output: str) -> str:

@@ -15,10 +15,10 @@ from sandbox_process import Sandbox
 from web_server import serving
 
 from seedream_tasks.core.errors import ConfigurationError
+from seedream_tasks.engine.result_links import ResultLinks
 from seedream_tasks.gateways.http import HttpClients, SendWitness
 from seedream_tasks.gateways.proxy import proxy_of_environment
-from seedream_tasks.media.guard import AddressRefused, AllowedHosts
-from seedream_tasks.media.result_links import ResultLinks
+from seedream_tasks.references.address_guard import AddressRefused, AllowedHosts
 
 PASSWORD = "s3cret-of-the-proxy"
 

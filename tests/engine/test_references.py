@@ -19,10 +19,10 @@ from web_server import Web, named, serving, trusted_certificate
 
 from seedream_tasks.core.jobs import Job, Reference
 from seedream_tasks.core.pricing import PriceBook
-from seedream_tasks.engine.freezing import Request, documented, forecast
-from seedream_tasks.media import fetching
-from seedream_tasks.media.archive import Archive
 from seedream_tasks.orchestration.session import session
+from seedream_tasks.planning.freeze import Request, documented, forecast
+from seedream_tasks.references import fetch
+from seedream_tasks.storage.archive import Archive
 
 GATEWAYS = [
     ("evolink", "seedream-4.5"),
@@ -69,7 +69,7 @@ def inside() -> Iterator[Web]:
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     """A public https server: shop.example, by a certificate for it; this machine stands for the internet."""
     named(monkeypatch, "shop.example")
-    monkeypatch.setattr(fetching, "is_public", lambda _: True)
+    monkeypatch.setattr(fetch, "is_public", lambda _: True)
     with serving(trusted_certificate(tmp_path, monkeypatch)) as web:
         web.base = f"https://shop.example:{web.port}"
         yield web
@@ -349,8 +349,8 @@ def test_what_falls_out_of_memory_is_not_fetched_again_in_the_same_run(
     gateways: Sandbox, tmp_path: Path, inside: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A catalog of a million references must fit: the ledger says what this run has seen already."""
-    monkeypatch.setattr("seedream_tasks.engine.looking._KEPT", 3)
-    monkeypatch.setattr("seedream_tasks.engine.planning._BATCH", 4)
+    monkeypatch.setattr("seedream_tasks.planning.reference_lookup._KEPT", 3)
+    monkeypatch.setattr("seedream_tasks.planning.planner._BATCH", 4)
     links = [inside.serve(f"/{number}.jpg", picture(number)) for number in range(12)]
     catalog = edits(tmp_path, {f"p{number}": links[number % 12] for number in range(24)})
     ran = run(catalog, tmp_path / "a", gateways=["gccai"])

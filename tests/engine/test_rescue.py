@@ -11,9 +11,9 @@ from sandbox_process import Sandbox
 from sqlalchemy.exc import OperationalError
 from witness import EVERY_GATEWAY, assert_files, leases_end, ledger, now, submissions
 
-from seedream_tasks.catalog.manifest import Summary
 from seedream_tasks.core.errors import ArchiveFault, LedgerFault
-from seedream_tasks.media.archive import Archive
+from seedream_tasks.runs.manifest import Summary
+from seedream_tasks.storage.archive import Archive
 
 
 def disk_full(*_: Any, **__: Any) -> Any:
@@ -23,7 +23,7 @@ def disk_full(*_: Any, **__: Any) -> Any:
 
 def refuse_acceptances(patch: pytest.MonkeyPatch, gateway: str) -> None:
     """From here on the ledger takes no acceptance; a synchronous gateway's comes with its pictures."""
-    patch.setattr(f"seedream_tasks.ledger.records.{'delivered' if gateway == 'getimg' else 'accepted'}", disk_full)
+    patch.setattr(f"seedream_tasks.ledger.transitions.{'delivered' if gateway == 'getimg' else 'accepted'}", disk_full)
 
 
 def stopped_run(catalog: Path, archive: Path, gateway: str) -> Path:
@@ -114,7 +114,7 @@ def test_a_claim_that_the_ledger_refuses_sends_nothing(
     """No intent on disk, no request: the run ends with a fault and the bill is empty."""
     catalog, archive = products(tmp_path / "c.csv", 3), tmp_path / "a"
     with monkeypatch.context() as patch:
-        patch.setattr("seedream_tasks.engine.buying.claim", disk_full)
+        patch.setattr("seedream_tasks.engine.buyer.claim", disk_full)
         with pytest.raises(LedgerFault):
             run(catalog, archive, gateways=["evolink"])
     assert submissions(gateways) == 0

@@ -11,7 +11,7 @@ from sandbox_process import Sandbox
 from witness import EVERY_GATEWAY, PRICE, bought, calls, submissions, submissions_at
 
 from seedream_tasks.core.errors import SeedreamError
-from seedream_tasks.engine.lanes import Breaker
+from seedream_tasks.engine.account_limiter import Breaker
 
 CAP = Decimal("0.10")
 

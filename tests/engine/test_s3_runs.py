@@ -9,8 +9,8 @@ from sandbox_process import Sandbox
 from witness import submissions
 
 from seedream_tasks.core.errors import ArchiveFault, SeedreamError
-from seedream_tasks.engine import archiving
-from seedream_tasks.media.archive import Archive
+from seedream_tasks.engine import archiver
+from seedream_tasks.storage.archive import Archive
 
 ROOT = "s3://shop/out"
 COUNT = 6
@@ -53,7 +53,7 @@ def test_a_store_with_a_bad_moment_costs_nothing_but_time(
     tmp_path: Path, gateways: Sandbox, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503 for some dozens of requests in the middle of a run: every picture is stored in the end, once bought."""
-    monkeypatch.setattr(archiving, "_STORE_AGAIN_S", 0.05)
+    monkeypatch.setattr(archiver, "_STORE_AGAIN_S", 0.05)
     monkeypatch.setattr(type(Archive(ROOT).fs), "retries", 1)
     s3.fail(503, "ServiceUnavailable", "PUT", "/images/", count=30)
     ran = run(products(tmp_path / "c.csv", COUNT), ROOT, gateways=["evolink"], ledger=f"sqlite:///{tmp_path / 'l.db'}")
@@ -68,8 +68,8 @@ def test_what_could_not_be_stored_is_stored_by_the_next_run(
     status: int, code: str, tmp_path: Path, gateways: Sandbox, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run ends with a fault and buys no more; what it had bought is archived later, and not bought again."""
-    monkeypatch.setattr(archiving, "_STORE_WITHIN_S", 0.2)
-    monkeypatch.setattr(archiving, "_STORE_AGAIN_S", 0.05)
+    monkeypatch.setattr(archiver, "_STORE_WITHIN_S", 0.2)
+    monkeypatch.setattr(archiver, "_STORE_AGAIN_S", 0.05)
     monkeypatch.setattr(type(Archive(ROOT).fs), "retries", 1)
     catalog, url = products(tmp_path / "c.csv", COUNT), f"sqlite:///{tmp_path / 'l.db'}"
     s3.fail(status, code, "PUT", "/images/")
@@ -86,7 +86,7 @@ def test_an_answer_that_never_comes_is_a_bad_moment(
     tmp_path: Path, gateways: Sandbox, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A picture was written, the answer was lost: it is one file, bought once."""
-    monkeypatch.setattr(archiving, "_STORE_AGAIN_S", 0.05)
+    monkeypatch.setattr(archiver, "_STORE_AGAIN_S", 0.05)
     s3.fail(500, "InternalError", "PUT", "/images/", count=COUNT, after=True)
     ran = run(products(tmp_path / "c.csv", COUNT), ROOT, gateways=["evolink"], ledger=f"sqlite:///{tmp_path / 'l.db'}")
     assert ran.statuses() == {"archived": COUNT}

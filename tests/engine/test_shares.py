@@ -22,8 +22,8 @@ from waiting import until
 from witness import submissions
 
 from seedream_tasks.core.errors import SeedreamError
-from seedream_tasks.engine import shares
-from seedream_tasks.engine.shares import Holding
+from seedream_tasks.engine import account_shares
+from seedream_tasks.engine.account_shares import Holding
 from seedream_tasks.ledger import rates
 from seedream_tasks.ledger.rates import Asked, Key, Rate, Share
 from seedream_tasks.ledger.schema import rate_leases
@@ -57,7 +57,7 @@ class Account(RuleBasedStateMachine):
         self.ledger = open_ledger(f"sqlite:///{self.folder / 'ledger.db'}", create=True)
         self.clock = 1000.0
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(shares, "awake_or_asleep", lambda: self.clock)
+        self.patch.setattr(account_shares, "awake_or_asleep", lambda: self.clock)
         self.patch.setattr(rates, "database_now", lambda connection: int(self.clock * 1_000_000))
         self.alive: list[Process] = []
         self.names = 0

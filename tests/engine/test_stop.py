@@ -9,11 +9,11 @@ from runs import Ran, assert_bill, go, products, read, run, settings
 from sandbox_process import Sandbox
 from witness import EVERY_GATEWAY, assert_files, bought, ledger, now, submissions
 
-from seedream_tasks.catalog.manifest import Summary
-from seedream_tasks.engine.archiving import Archiver
+from seedream_tasks.engine.archiver import Archiver
 from seedream_tasks.gateways.client import GatewayClient
 from seedream_tasks.gateways.http import HttpClients
 from seedream_tasks.orchestration.session import RunSettings
+from seedream_tasks.runs.manifest import Summary
 
 
 def reached(patch: pytest.MonkeyPatch, holder: type, name: str, times: int, when: str = "before") -> asyncio.Event:
@@ -95,7 +95,7 @@ def test_a_call_that_a_stop_does_not_wait_for_is_unknown_and_said(
     gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An asynchronous gateway that does not answer its submit in time is left: unknown, its price at risk, never resent."""
-    monkeypatch.setattr("seedream_tasks.engine.buying.LEAVE_WITHIN_S", 0.2)
+    monkeypatch.setattr("seedream_tasks.engine.buyer.LEAVE_WITHIN_S", 0.2)
     silent: list[asyncio.StreamWriter] = []
     open_now = asyncio.Event()
 

@@ -15,11 +15,11 @@ from runs import Ran, products, read, run
 
 from seedream_tasks.cli.attempts import attempts as attempts_command
 from seedream_tasks.cli.resolve import resolve as resolve_command
+from seedream_tasks.config.settings import locations
 from seedream_tasks.core.errors import InputError
-from seedream_tasks.engine.collecting import Collected, collect
 from seedream_tasks.engine.progress import Progress
-from seedream_tasks.engine.settings import locations
 from seedream_tasks.gateways import client as client_module
+from seedream_tasks.maintenance.collect import Collected, collect
 
 
 @pytest.fixture(autouse=True)

@@ -13,12 +13,12 @@ from servers import Server, closed_port, cutting, message, saying
 
 from seedream_tasks.core.capabilities import BY_OFFER, SEEDREAM_40, SEEDREAM_45
 from seedream_tasks.core.errors import GatewayFault, NotThisGateway
+from seedream_tasks.engine.result_links import ResultLinks
 from seedream_tasks.gateways.client import DIALECTS, Account, GatewayClient, Probe
 from seedream_tasks.gateways.dialect import Balance
 from seedream_tasks.gateways.getimg import ModelInForce, read_model
 from seedream_tasks.gateways.http import HttpClients
-from seedream_tasks.media.guard import AllowedHosts
-from seedream_tasks.media.result_links import ResultLinks
+from seedream_tasks.references.address_guard import AllowedHosts
 
 DOCUMENTED: dict[str, tuple[int, dict[str, Any]]] = {
     "evolink": (

@@ -10,10 +10,10 @@ from sandbox_process import Sandbox
 
 from seedream_tasks.core.capabilities import SEEDREAM_40
 from seedream_tasks.core.outcomes import Fate, Finished, TaskState
+from seedream_tasks.engine.result_links import ResultLinks
 from seedream_tasks.gateways.client import GatewayClient
 from seedream_tasks.gateways.http import HttpClients
-from seedream_tasks.media.guard import AllowedHosts
-from seedream_tasks.media.result_links import ResultLinks
+from seedream_tasks.references.address_guard import AllowedHosts
 
 CALLBACK = "http://127.0.0.1:9/callbacks/token"
 ONE = "https://pictures.example/one.jpg"
@@ -183,7 +183,7 @@ def test_gccai_with_references(
 @pytest.mark.parametrize("gateway", ["gccai", "getimg"])
 def test_a_data_uri_is_taken_where_it_is_offered(gateways: Sandbox, gateway: str) -> None:
     """A reference can stand in the request itself."""
-    from seedream_tasks.media.references import data_uri
+    from seedream_tasks.references.reader import data_uri
 
     inline = data_uri(picture(), "image/jpeg")
     request = sent(gateways, gateway, body_of(gateway, job(), 1, (inline,)))

@@ -13,16 +13,16 @@ from sqlalchemy import Connection, select, update
 from seedream_tasks.core.decisions import Purpose
 from seedream_tasks.core.jobs import Job
 from seedream_tasks.core.outcomes import ErrorClass, ErrorInfo, Finished, Link, SlotFate
-from seedream_tasks.core.pictures import Stored
 from seedream_tasks.core.pricing import PriceRow
 from seedream_tasks.core.states import AttemptState, Closed, SlotState
-from seedream_tasks.ledger import pictures, records
+from seedream_tasks.core.stored_images import Stored
+from seedream_tasks.ledger import images, transitions
 from seedream_tasks.ledger.claims import Claim, Lease, awake_or_asleep, claim, new_attempt_id
 from seedream_tasks.ledger.facts import Run, open_run
-from seedream_tasks.ledger.records import Recorded
+from seedream_tasks.ledger.queries import Attempt, JobView, attempts_by_id, job_views
 from seedream_tasks.ledger.schema import TABLES, attempts
 from seedream_tasks.ledger.store import Ledger, open_ledger
-from seedream_tasks.ledger.views import Attempt, JobView, attempts_by_id, job_views
+from seedream_tasks.ledger.transitions import Recorded
 
 T = TypeVar("T")
 PRICE = PriceRow("evolink", "seedream-4.5", "*", Decimal("0.031"), Decimal("2.25"), "a test", date(2026, 11, 1))
@@ -148,7 +148,7 @@ class Book:
     def accepted(self, attempt_id: str, task_id: str | None = None) -> Recorded:
         """The gateway gave a task id."""
         task = task_id or f"task-of-{attempt_id}"
-        return self.write(lambda connection: records.accepted(connection, attempt_id, task, 12.0, "a-model"))
+        return self.write(lambda connection: transitions.accepted(connection, attempt_id, task, 12.0, "a-model"))
 
     def delivered(
         self,
@@ -159,19 +159,19 @@ class Book:
     ) -> Recorded:
         """Links are known."""
         result = finished or made()
-        return self.write(lambda connection: records.delivered(connection, attempt_id, result, until, task_id))
+        return self.write(lambda connection: transitions.delivered(connection, attempt_id, result, until, task_id))
 
     def not_sent(self, attempt_id: str) -> Recorded:
         """Provably not accepted."""
-        return self.write(lambda connection: records.not_sent(connection, attempt_id, BUSY))
+        return self.write(lambda connection: transitions.not_sent(connection, attempt_id, BUSY))
 
     def refused(self, attempt_id: str, fate: SlotFate = REFUSED) -> Recorded:
         """The gateway's own no at submit."""
-        return self.write(lambda connection: records.refused(connection, attempt_id, NO, fate))
+        return self.write(lambda connection: transitions.refused(connection, attempt_id, NO, fate))
 
     def unknown(self, attempt_id: str) -> Recorded:
         """No proof either way."""
-        return self.write(lambda connection: records.unknown(connection, attempt_id, BROKEN))
+        return self.write(lambda connection: transitions.unknown(connection, attempt_id, BROKEN))
 
     def failed(
         self,
@@ -181,25 +181,25 @@ class Book:
         charge: Finished | None = None,
     ) -> Recorded:
         """The gateway ended the task without pictures."""
-        return self.write(lambda connection: records.failed(connection, attempt_id, to, NO, fate, charge))
+        return self.write(lambda connection: transitions.failed(connection, attempt_id, to, NO, fate, charge))
 
     def lost(self, attempt_id: str) -> Recorded:
         """Given up."""
-        return self.write(lambda connection: records.lost(connection, attempt_id, "nobody answers"))
+        return self.write(lambda connection: transitions.lost(connection, attempt_id, "nobody answers"))
 
     def archived(self, attempt_id: str, ordinal: int = 0, **more: Any) -> AttemptState:
         """A picture is copied and verified."""
         kept = stored(f"{attempt_id}-{ordinal}.jpg", **more)
-        return self.write(lambda connection: pictures.archived(connection, attempt_id, ordinal, kept))
+        return self.write(lambda connection: images.archived(connection, attempt_id, ordinal, kept))
 
     def quarantined(self, attempt_id: str, ordinal: int = 0) -> AttemptState:
         """A picture cannot be decoded."""
         kept = stored(f"quarantine/{attempt_id}-{ordinal}")
-        return self.write(lambda connection: pictures.quarantined(connection, attempt_id, ordinal, kept, "no picture"))
+        return self.write(lambda connection: images.quarantined(connection, attempt_id, ordinal, kept, "no picture"))
 
     def expired(self, attempt_id: str, ordinal: int = 0) -> AttemptState:
         """A link died before the copy."""
-        return self.write(lambda connection: pictures.expired(connection, attempt_id, ordinal, "the link is dead"))
+        return self.write(lambda connection: images.expired(connection, attempt_id, ordinal, "the link is dead"))
 
     def attempt(self, attempt_id: str) -> Attempt:
         """One attempt as it stands."""

@@ -14,7 +14,7 @@ from sqlalchemy import insert
 
 from seedream_tasks.core.errors import OverCap, SlotsTaken
 from seedream_tasks.core.states import LIVE, AttemptState, SlotState
-from seedream_tasks.ledger import facts, rates, records
+from seedream_tasks.ledger import facts, rates, transitions
 from seedream_tasks.ledger.claims import (
     LEASE_S,
     SENDING_MARGIN_S,
@@ -251,14 +251,14 @@ def test_money_comes_back_to_the_run_that_reserved_it(book: Book) -> None:
 def test_an_intent_becomes_unknown_only_after_its_lease(book: Book) -> None:
     """A lease ends by the database's clock: what is still held stays an intent, what is overdue becomes unknown, at risk."""
     held, overdue = book.claim(make_job("held")), book.claim(make_job("overdue"))
-    assert book.write(records.overdue_intents) == []
+    assert book.write(transitions.overdue_intents) == []
     book.end_lease(overdue)
-    assert book.write(records.overdue_intents) == [overdue]
+    assert book.write(transitions.overdue_intents) == [overdue]
     assert book.attempt(held).state is AttemptState.INTENT
     attempt = book.attempt(overdue)
     assert (attempt.state, attempt.at_risk_usd) == (AttemptState.UNKNOWN, Decimal("0.031"))
     assert book.slots(make_job("overdue"))[0][0] is SlotState.TAKEN
-    assert book.write(records.overdue_intents) == []
+    assert book.write(transitions.overdue_intents) == []
 
 
 def test_only_intents_are_overdue(book: Book) -> None:
@@ -267,7 +267,7 @@ def test_only_intents_are_overdue(book: Book) -> None:
     for each in ids:
         book.end_lease(each)
     before = book.rows()
-    assert book.write(records.overdue_intents) == []
+    assert book.write(transitions.overdue_intents) == []
     assert book.rows() == before
 
 
@@ -278,7 +278,7 @@ def test_a_renewed_lease_is_not_overdue(book: Book) -> None:
         book.end_lease(each)
     book.write(lambda connection: renew_leases(connection, book.ledger.owner, [mine]))
     book.write(lambda connection: renew_leases(connection, "a stranger", [other]))
-    assert book.write(records.overdue_intents) == [other]
+    assert book.write(transitions.overdue_intents) == [other]
     assert book.attempt(mine).state is AttemptState.INTENT
 
 
@@ -296,7 +296,7 @@ def test_who_held_the_lease_may_record_after_it_ended(book: Book) -> None:
     late, never = book.claim(make_job("late")), book.claim(make_job("never"))
     for each in (late, never):
         book.end_lease(each)
-    assert sorted(book.write(records.overdue_intents)) == sorted([late, never])
+    assert sorted(book.write(transitions.overdue_intents)) == sorted([late, never])
     book.accepted(late)
     book.not_sent(never)
     assert book.attempt(late).state is AttemptState.ACCEPTED
@@ -338,9 +338,9 @@ def _granted_a_year_ahead(book: Book, table: Any, column: str) -> None:
 def test_a_lease_that_ends_further_away_than_a_lease_can_last_has_ended(book: Book) -> None:
     """Granted while the clock was a year ahead: the intent is `unknown` at the next look, and nobody waits a year."""
     attempt_id = book.claim()
-    assert book.write(records.overdue_intents) == []
+    assert book.write(transitions.overdue_intents) == []
     _granted_a_year_ahead(book, attempts, "lease_until")
-    assert book.write(records.overdue_intents) == [attempt_id]
+    assert book.write(transitions.overdue_intents) == [attempt_id]
     assert book.attempt(attempt_id).state is AttemptState.UNKNOWN
 
 

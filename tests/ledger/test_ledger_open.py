@@ -12,9 +12,9 @@ from sqlalchemy import update
 
 from seedream_tasks.core.errors import ConfigurationError, LedgerFault
 from seedream_tasks.ledger import facts
+from seedream_tasks.ledger.queries import list_attempts
 from seedream_tasks.ledger.schema import SCHEMA_VERSION, attempts, meta
 from seedream_tasks.ledger.store import exists, holds_password, open_ledger, parse_url, shown_url
-from seedream_tasks.ledger.views import list_attempts
 
 
 def test_what_is_not_there_does_not_exist_and_is_not_made_by_looking(ledger_url: str) -> None:

@@ -15,10 +15,18 @@ from ledger_book import RUN, Book, attempt_in, make_job
 from sqlalchemy import Connection, delete, update
 
 from seedream_tasks.core.states import AttemptState, SlotState
-from seedream_tasks.ledger.memory import Rows, as_json, rows_of
-from seedream_tasks.ledger.rescue import Rescued, Rescuer, identity, private_folder, rescue, rescue_path, rescued
+from seedream_tasks.ledger.held_attempts import Rows, as_json, rows_of
+from seedream_tasks.ledger.rescue import (
+    Rescued,
+    Rescuer,
+    identity,
+    private_folder,
+    rescue,
+    rescue_path,
+    rescued,
+)
+from seedream_tasks.ledger.rescue_intake import take_in_rescued
 from seedream_tasks.ledger.schema import TABLES, budgets, jobs, runs
-from seedream_tasks.ledger.taking_in import take_in_rescued
 
 OTHER_USER = 4711
 

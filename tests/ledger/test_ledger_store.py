@@ -16,9 +16,9 @@ from sqlalchemy import Connection, text
 
 from seedream_tasks.core.errors import AttemptMoved, LedgerFault, SlotsTaken
 from seedream_tasks.core.states import AttemptState
-from seedream_tasks.ledger import records
+from seedream_tasks.ledger import transitions
+from seedream_tasks.ledger.queries import list_attempts
 from seedream_tasks.ledger.store import open_ledger
-from seedream_tasks.ledger.views import list_attempts
 
 
 def in_one_batch(book: Book, *operations: Callable[[Connection], Any]) -> list[Any]:
@@ -106,7 +106,7 @@ def test_a_refusal_does_not_disturb_the_others(book: Book) -> None:
         claiming(book, "a"),
         claiming(book, "a2"),
         taking(book.ledger.owner, make_claim(make_job("a")), "attempt-late"),
-        lambda connection: records.not_sent(connection, "no-such-attempt", None),
+        lambda connection: transitions.not_sent(connection, "no-such-attempt", None),
         claiming(book, "b"),
     )
     assert isinstance(results[2], SlotsTaken)
@@ -121,13 +121,13 @@ def broken(connection: Connection) -> None:
 
 def clashing(connection: Connection) -> None:
     """An operation that violates a constraint, after it has written something."""
-    records.note(connection, "half", "must not be kept")
+    transitions.note(connection, "half", "must not be kept")
     connection.execute(text("INSERT INTO meta (key, value) VALUES ('ledger_id', 'another')"))
 
 
 def mistaken(connection: Connection) -> None:
     """An operation with a mistake of its own, after it has written something."""
-    records.note(connection, "half", "must not be kept")
+    transitions.note(connection, "half", "must not be kept")
     raise ZeroDivisionError
 
 

@@ -1,35 +1,44 @@
-"""A server and a worker that the tests of this folder share: bringing them up takes a while."""
+"""Runs whose gateways are to call back, and the endpoint that takes the calls."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prefect_place import Place
-from sandbox_process import Sandbox
+from prefect_listener import PrefectListener
+from serving import UPLOAD_SECRET, Serve
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The place's ledgers hold what earlier tests bought, the bill only what this one did; each compares its own run."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.outside_the_law("the place is shared"))
-
-
-@pytest.fixture(scope="session")
-def _place(_fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    environment = {}
-    for name, base in _fast_sandbox.bases.items():
-        environment[f"SEEDREAM_{name.upper()}_API_KEY"] = f"key-of-{name}"
-        environment[f"SEEDREAM_{name.upper()}_BASE_URL"] = base
-    made = Place(tmp_path_factory.mktemp("place"), environment)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.script("down")
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callbacks are looked for often, and whoever may ask without one does so soon. No rule depends on how often."""
+    monkeypatch.setattr("seedream_tasks.engine.callback_hints.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("seedream_tasks.engine.poller.AFTER_FAULT_S", 0.05)
+    for name in ("LOOK_COST_S", "LOOK_COST_CALLED_BACK_S"):
+        monkeypatch.setattr(f"seedream_tasks.engine.poller.{name}", 0.0002)
 
 
 @pytest.fixture
-def place(_place: Place, gateways: Sandbox) -> Place:
-    """The running place, its worker alive, with gateways as if just started."""
-    return _place
+def _called_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gateways are given a public address, as they demand; the tests bring their calls to the endpoint."""
+    monkeypatch.setenv("SEEDREAM_CALLBACK_URL", "https://callbacks.example.com/seedream")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """An archive of this test."""
+    return tmp_path / "a"
+
+
+@pytest.fixture
+def serve(archive: Path) -> Serve:
+    """The endpoint of that archive's ledger, to be entered."""
+    return Serve(archive)
+
+
+@pytest.fixture
+def prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrefectListener]:
+    """Where `serve` finds Prefect, and the secret that uploads need."""
+    monkeypatch.setenv("SEEDREAM_UPLOAD_SECRET", UPLOAD_SECRET)
+    with PrefectListener() as listener:
+        monkeypatch.setenv("PREFECT_API_URL", listener.url)
+        yield listener

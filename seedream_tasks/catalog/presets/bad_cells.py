@@ -6,7 +6,7 @@ So a row with such a cell in one of the shop's own columns is invalid; in any ot
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ...core.names import BadCell
+from ...core.column_names import BadCell
 from ..tables import Row, Table
 from . import known_columns
 

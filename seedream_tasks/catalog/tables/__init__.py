@@ -7,17 +7,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ...core.errors import InputError
-from ...core.stores import driver_hint
+from ...core.store_schemes import driver_hint
 from .contents import check_content
 from .delimited import open_delimited
 from .feeds import open_feed
 from .headers import names_a_key
 from .json_lines import open_json
 from .parquet import open_parquet
-from .parts import joined
 from .rows import Facts, Row, Table
+from .several_files import joined
 from .sheets import open_sheet
-from .sources import READ_FROM_THE_END, Source, file_in_folder, find_sources, stating
+from .sources import (
+    READ_FROM_THE_END,
+    Source,
+    file_in_folder,
+    find_sources,
+    stating,
+)
 
 __all__ = ["Facts", "Row", "Table", "names_a_key", "open_table", "reference_base", "stating"]
 
@@ -48,7 +54,7 @@ def open_table(uri: str) -> Table:
 
 
 def reference_base(uri: str) -> str:
-    """What references are relative to (`media.references.References`): a file in the catalog's folder. Raises InputError."""
+    """What references are relative to (`references.reader.References`): a file in the catalog's folder. Raises InputError."""
     try:
         return file_in_folder(uri)
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own

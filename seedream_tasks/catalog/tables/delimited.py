@@ -6,12 +6,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...core.column_names import BadCell
 from ...core.errors import InputError
-from ...core.names import BadCell
 from .encodings import Text, bounded_lines, read_text
-from .headers import SAMPLE_CHARACTERS, SAMPLE_ROWS, Line, find_header, looks_like_data, stated_header, told
+from .headers import (
+    SAMPLE_CHARACTERS,
+    SAMPLE_ROWS,
+    Line,
+    find_header,
+    looks_like_data,
+    stated_header,
+    told,
+)
 from .quotes import quotes_of, unclosed
-from .rows import MOST_CELL_CHARACTERS, Facts, Row, Table, named, text_schema, unfit
+from .rows import (
+    MOST_CELL_CHARACTERS,
+    Facts,
+    Row,
+    Table,
+    named,
+    text_schema,
+    unfit,
+)
 from .sources import Source
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}

@@ -10,7 +10,15 @@ from typing import Any
 
 from ...core.cells import cell_text
 from ...core.errors import InputError
-from .rows import MOST_CELL_CHARACTERS, Facts, Row, Table, named, text_schema, unfit
+from .rows import (
+    MOST_CELL_CHARACTERS,
+    Facts,
+    Row,
+    Table,
+    named,
+    text_schema,
+    unfit,
+)
 from .sources import Source
 from .xml_stream import XmlStream
 

@@ -9,7 +9,15 @@ from typing import Any
 from ...core.cells import cell_text
 from ...core.errors import InputError
 from .encodings import bounded_lines, read_text
-from .rows import MOST_LINE_CHARACTERS, Facts, Row, Table, named, text_schema, unfit
+from .rows import (
+    MOST_LINE_CHARACTERS,
+    Facts,
+    Row,
+    Table,
+    named,
+    text_schema,
+    unfit,
+)
 from .sources import Source
 
 _BLOCK = 64 * 1024

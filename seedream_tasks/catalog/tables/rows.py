@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from ...core.column_names import INVISIBLE
 from ...core.errors import InputError
-from ...core.names import INVISIBLE
 
 _MEANINGLESS = re.compile("[\ufeff\u200b\u2060]")
 # A cell longer than this is a quote that was never closed; product descriptions stay far below.

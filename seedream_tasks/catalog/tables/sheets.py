@@ -12,9 +12,18 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from ...core.cells import cell_text
+from ...core.column_names import BadCell
 from ...core.errors import InputError
-from ...core.names import BadCell
-from .headers import SAMPLE_ROWS, Line, find_header, is_clear, is_table, looks_like_data, stated_header, told
+from .headers import (
+    SAMPLE_ROWS,
+    Line,
+    find_header,
+    is_clear,
+    is_table,
+    looks_like_data,
+    stated_header,
+    told,
+)
 from .number_formats import Zeros
 from .rows import Facts, Row, Table, named, text_schema, unfit
 from .sources import Source

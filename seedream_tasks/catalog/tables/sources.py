@@ -17,7 +17,7 @@ import pyarrow as pa
 from fsspec.core import url_to_fs
 
 from ...core.errors import InputError
-from ...media.regular import NotRegularError, check_regular
+from ...storage.regular_files import NotRegularError, check_regular
 
 FORMATS = {
     ".csv": "csv",

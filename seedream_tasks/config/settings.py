@@ -1,0 +1,300 @@
+"""What a run is told: gateways and keys from the environment, archive, ledger, caps. Checked before anything is opened."""
+
+import ipaddress
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from ..catalog.tables import reference_base
+from ..core.addresses import check_address
+from ..core.capabilities import GATEWAYS
+from ..core.errors import BadValue, ConfigurationError, InputError
+from ..core.money import stated
+from ..core.pricing import PriceRow, read_price_file
+from ..core.states import RETRY_OPENS
+from ..core.store_schemes import driver_hint
+from ..gateways.client import DIALECTS, Account
+from ..references.address_guard import ALLOW_HOSTS, AllowedHosts
+from ..references.places import ROOTS, parse_roots
+from ..references.reader import References
+from ..storage.archive import Archive
+from ..storage.regular_files import NotRegularError, check_regular
+
+DEFAULT_ARCHIVE = "seedream-out"
+DEFAULT_SANDBOX_ARCHIVE = "seedream-sandbox-out"
+SANDBOX_KEY = "sandbox"
+
+
+def key_variable(gateway: str) -> str:
+    """The environment variable that holds a gateway's key."""
+    return f"SEEDREAM_{gateway.upper()}_API_KEY"
+
+
+def base_variable(gateway: str) -> str:
+    """The environment variable that holds a gateway's base URL."""
+    return f"SEEDREAM_{gateway.upper()}_BASE_URL"
+
+
+@dataclass(frozen=True)
+class Gateways:
+    """Which gateways a run may use. `embedded`: all of `names`, on a sandbox that is still to be started."""
+
+    names: tuple[str, ...]
+    accounts: Mapping[str, Account]
+    embedded: bool
+    asked_for_sandbox: bool  # False with `embedded`: nothing is configured, and the user is told
+
+
+def sandbox_account(gateway: str, base_url: str) -> Account:
+    """The account at the embedded sandbox: one and the same however often, and on whatever port, it is started."""
+    return Account(gateway, base_url, SANDBOX_KEY, place=EMBEDDED)
+
+
+def configured(
+    only: Sequence[str] = (),
+    sandbox: bool = False,
+    fall_back: bool = False,
+    environment: Mapping[str, str] | None = None,
+    needed: bool = True,
+) -> Gateways:
+    """The gateways that are configured, narrowed to `only`. `fall_back`: with nothing configured, take the embedded sandbox;
+    `needed` False: none is a valid answer.
+
+    Raises ConfigurationError for settings that do not fit together.
+    """
+    env = os.environ if environment is None else environment
+    for name in only:
+        if name not in GATEWAYS:
+            raise ConfigurationError(f"unknown gateway {name!r}; known: {', '.join(GATEWAYS)}", field="gateway")
+    chosen = tuple(name for name in GATEWAYS if not only or name in only)
+    if sandbox:
+        return Gateways(chosen, {}, embedded=True, asked_for_sandbox=True)
+    accounts: dict[str, Account] = {}
+    for name in GATEWAYS:
+        key = env.get(key_variable(name), "").strip()
+        base = env.get(base_variable(name), "").strip().rstrip("/")
+        if base and not key:
+            raise ConfigurationError(
+                f"{base_variable(name)} is set but {key_variable(name)} is not",
+                field=key_variable(name),
+                hint="set the key, or unset the base URL",
+            )
+        if key:
+            accounts[name] = Account(name, base_url_of(name, base, base_variable(name)), key)
+    if not accounts and not only and fall_back:
+        return Gateways(chosen, {}, embedded=True, asked_for_sandbox=False)
+    for name in only:
+        if name not in accounts:
+            raise ConfigurationError(
+                f"gateway {name} is not configured", field="gateway", hint=f"set {key_variable(name)}, or use --sandbox"
+            )
+    if not accounts and needed:
+        raise ConfigurationError(
+            "no gateway is configured", field="gateway", hint=f"set {key_variable('evolink')} or another gateway's key"
+        )
+    kept = {name: account for name, account in accounts.items() if name in chosen}
+    return Gateways(tuple(kept), kept, embedded=False, asked_for_sandbox=False)
+
+
+def base_url_of(gateway: str, given: str, field: str) -> str:
+    """Where a gateway's API is: `given`, or its own default. `field` is what an error names. Raises ConfigurationError."""
+    base = given or DIALECTS[gateway].default_base_url
+    if not base:
+        raise ConfigurationError(
+            f"{gateway} has no default base URL",
+            field=field,
+            hint=f"set {field} to the address of your {gateway} account's API",
+        )
+    parts = urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError(f"{field} is no http(s) address: {base!r}", field=field)
+    if parts.username or parts.password:
+        raise ConfigurationError(f"{field} must not hold a password", field=field)
+    return base
+
+
+EMBEDDED = "embedded-sandbox"
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where a run keeps things."""
+
+    archive: Archive
+    ledger_url: str
+
+
+def locations(archive: str | None, ledger: str | None, simulated: bool) -> Locations:
+    """Archive and ledger, from options, then environment, then defaults. Raises ConfigurationError."""
+    root = archive or os.environ.get("SEEDREAM_ARCHIVE") or (DEFAULT_SANDBOX_ARCHIVE if simulated else DEFAULT_ARCHIVE)
+    place = Archive(root)
+    if place.is_local and (found := _file_in(place.local_path())):
+        raise ConfigurationError(
+            f"the archive {place.root} is not a folder: {found} is a file",
+            field="archive",
+            code="archive_unwritable",
+            hint="give --archive a folder, which is made where there is none",
+        )
+    url = ledger or os.environ.get("SEEDREAM_LEDGER")
+    if not url:
+        if not place.is_local:
+            raise ConfigurationError(
+                f"the archive {place.root} is not a local folder, so it has no default ledger",
+                field="ledger",
+                hint="give --ledger sqlite:///path/ledger.db or postgresql://user@host/name",
+            )
+        url = f"sqlite:///{place.local_path('ledger.db')}"
+    return Locations(place, url)
+
+
+def _file_in(path: Path) -> Path | None:
+    """The nearest that there is of a path, should it be a file."""
+    there = next((each for each in (path, *path.parents) if each.exists()), None)
+    return None if there is None or there.is_dir() else there
+
+
+def known_locations(archive: str | None, ledger: str | None) -> Locations:
+    """Like `locations`, for commands that look after what runs have left: where only simulated runs were made, theirs."""
+    given = archive or os.environ.get("SEEDREAM_ARCHIVE") or ledger or os.environ.get("SEEDREAM_LEDGER")
+    simulated = not given and not Path(DEFAULT_ARCHIVE).exists() and Path(DEFAULT_SANDBOX_ARCHIVE).exists()
+    return locations(archive, ledger, simulated)
+
+
+def read_prices(uri: str | None) -> tuple[list[PriceRow], str]:
+    """The user's price rows and the file's text; empty without a file. Raises InputError."""
+    uri = uri or os.environ.get("SEEDREAM_PRICES")
+    if not uri:
+        return [], ""
+    check_address(uri, "prices")
+    text = read_text(uri, "prices")
+    return read_price_file(text, _date_of(uri), uri), text
+
+
+def _date_of(uri: str) -> date:
+    path = Path(uri.removeprefix("file://"))
+    if path.exists():
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
+    return datetime.now(UTC).date()
+
+
+def read_text(uri: str, field: str) -> str:
+    """A small text file from any fsspec URI. Raises InputError."""
+    try:
+        store, path = url_to_fs(uri)
+        check_regular(store, path)
+        with fsspec.open(uri, "r", encoding="utf-8") as file:
+            return str(file.read())
+    except FileNotFoundError:
+        raise InputError(f"{uri}: there is no such file", field=field) from None
+    except NotRegularError as error:
+        raise InputError(f"{uri}: {error}", field=field) from None
+    except UnicodeDecodeError:
+        raise InputError(f"{uri}: not UTF-8", field=field) from None
+    except Exception as error:  # noqa: BLE001 - each store's library has errors of its own
+        hint = driver_hint(uri, error)
+        raise InputError(f"{uri}: cannot be read: {type(error).__name__}: {error}", field=field, hint=hint) from None
+
+
+_LONGEST_CALLBACK = 2048  # EvoLink, Seedream 4.5 page: max length of callback_url
+_TOKEN_CHARACTERS = 43
+
+
+def callback_base() -> str | None:
+    """The public base of the callback endpoint, where SEEDREAM_CALLBACK_URL turns callbacks on. Raises ConfigurationError."""
+    base = os.environ.get("SEEDREAM_CALLBACK_URL", "").strip().rstrip("/")
+    if not base:
+        return None
+    parts = urlsplit(base)
+    problem = None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        problem = "must be an https address"
+    elif _is_allowed(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)):
+        problem = None  # the operator says that the gateway is in the same network, as the sandbox is
+    elif parts.scheme != "https":
+        problem = "must be an https address"
+    elif _is_private(parts.hostname):
+        problem = "must be public: a gateway cannot reach it"
+    elif len(f"{base}/callbacks/") + _TOKEN_CHARACTERS > _LONGEST_CALLBACK:
+        problem = f"must leave room for its token within {_LONGEST_CALLBACK} characters"
+    if problem:
+        raise ConfigurationError(f"SEEDREAM_CALLBACK_URL {problem}: {base[:80]!r}", field="SEEDREAM_CALLBACK_URL")
+    return base
+
+
+def allowed_hosts() -> AllowedHosts:
+    """What SEEDREAM_ALLOW_HOSTS opens. Raises ConfigurationError."""
+    return AllowedHosts.parse(os.environ.get(ALLOW_HOSTS, ""))
+
+
+def _is_allowed(host: str, port: int) -> bool:
+    allowed = allowed_hosts()
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return (host, None) in allowed.names or (host, port) in allowed.names
+    return allowed.holds(host, port, host)
+
+
+def asks() -> bool:
+    """Whether runs poll: SEEDREAM_POLLING=off leaves it to callbacks. Raises ConfigurationError."""
+    word = os.environ.get("SEEDREAM_POLLING", "").strip().lower()
+    if word not in ("", "on", "off"):
+        raise ConfigurationError(f"SEEDREAM_POLLING is on or off, not {word!r}", field="SEEDREAM_POLLING")
+    if word == "off" and callback_base() is None:
+        raise ConfigurationError(
+            "SEEDREAM_POLLING=off needs callbacks: set SEEDREAM_CALLBACK_URL", field="SEEDREAM_POLLING"
+        )
+    return word != "off"
+
+
+def verifies_in_full() -> bool:
+    """Whether every pixel is decoded before a picture counts as archived: SEEDREAM_VERIFY is full (default) or header.
+
+    Raises ConfigurationError.
+    """
+    word = os.environ.get("SEEDREAM_VERIFY", "").strip().lower() or "full"
+    if word not in ("full", "header"):
+        raise ConfigurationError(f"SEEDREAM_VERIFY is full or header, not {word!r}", field="SEEDREAM_VERIFY")
+    return word == "full"
+
+
+def _is_private(host: str) -> bool:
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
+
+
+def amount(value: object, field: str, called: str | None = None) -> Decimal | None:
+    """An option's amount or fraction, not below zero; `called`: what the user calls it. Raises ConfigurationError."""
+    if value is None:
+        return None
+    try:
+        return stated(value)
+    except BadValue as error:
+        raise ConfigurationError(f"{called or field}: {error}", field=field) from None
+
+
+def retry_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Checked --retry words. Raises ConfigurationError."""
+    for word in words:
+        if word not in RETRY_OPENS:
+            raise ConfigurationError(f"--retry takes {', '.join(RETRY_OPENS)}, not {word!r}", field="retry")
+    return tuple(dict.fromkeys(words))
+
+
+def references_of(catalog: str) -> References:
+    """A reader of a catalog's references, as far as SEEDREAM_ALLOW_HOSTS and SEEDREAM_REFERENCE_ROOTS let it reach.
+
+    Raises InputError.
+    """
+    return References(reference_base(catalog), allowed_hosts(), parse_roots(os.environ.get(ROOTS, "")))

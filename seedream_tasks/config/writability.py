@@ -1,0 +1,60 @@
+"""Whether a run could keep what it buys: found out before anything is started for it, and nothing is left behind by asking."""
+
+import tempfile
+from pathlib import Path
+
+from ..core.errors import ArchiveFault, ConfigurationError
+from ..ledger.store import parse_url
+from ..storage.archive import Archive
+from .settings import Locations
+
+
+def check_room(place: Locations) -> None:
+    """Raises ConfigurationError for an archive or an SQLite ledger that cannot be written, with the way out."""
+    _check_archive(place.archive)
+    url = parse_url(place.ledger_url)
+    if url.get_backend_name() == "sqlite":
+        why = why_not_writable(Path(str(url.database)).parent)
+        if why:
+            raise ConfigurationError(
+                f"no ledger can be written at {url.database}: {why}",
+                field="ledger",
+                code="ledger_unwritable",
+                hint="give --ledger or --archive in a folder that you may write to",
+            )
+
+
+def _check_archive(archive: Archive) -> None:
+    if archive.is_local:
+        why = why_not_writable(archive.local_path())
+    else:
+        try:
+            archive.prove_writable()
+        except ArchiveFault as fault:
+            if fault.facts.get("passing"):
+                raise
+            why = fault.message
+        else:
+            return
+    if why:
+        raise ConfigurationError(
+            f"the archive {archive.root} cannot be written: {why}",
+            field="archive",
+            code="archive_unwritable",
+            hint="give --archive a folder that you may write to, or a store whose credentials this process has",
+        )
+
+
+def why_not_writable(folder: Path) -> str | None:
+    """Why nothing can be written into a folder, or where it would be made."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        return f"{there} is a file"
+    try:
+        # Without a name where the system knows such files.
+        with tempfile.TemporaryFile(dir=there):
+            return None
+    except OSError as error:
+        return f"{there}: {error.strerror or error}"

@@ -1,0 +1,423 @@
+"""Copies of paid pictures: downloaded, decoded in full, stored, recorded. The link that dies first is copied first."""
+
+import asyncio
+import hashlib
+import heapq
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import aiohttp
+import httpx
+from sqlalchemy import Connection
+
+from ..core.errors import ArchiveFault, ResourceFault, SeedreamError, UndecodableImage
+from ..core.jobs import JobName
+from ..core.states import AttemptState
+from ..core.stored_images import Stored
+from ..images.decode import EXTENSIONS
+from ..images.store import Keeper, Wanted
+from ..images.store_pool import Keeping
+from ..ledger import archives, facts, missing_images, queries
+from ..ledger import images as records
+from ..ledger.queries import Attempt, Picture
+from ..ledger.store import Ledger
+from ..references.address_guard import AddressRefused
+from ..storage.archive import Archive, archive_id, safe_key
+from .result_links import Origin, ResultLinks
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+MOST_BYTES = 100 * 1024 * 1024
+AT_ONCE = 24
+# A picture that does not decode is fetched again, in case the transfer was at fault.
+TRIES_TO_DECODE = 3
+# A link without a stated or documented end lives this long.
+LIFE = timedelta(hours=24)
+# Pauses between tries of a link that does not give its picture, growing from the first to the longest; a place among those that
+# are fetched is not held meanwhile. The quick ones are always made, whatever the wait.
+_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 60.0
+_QUICK_S = 4.0
+_DOWNLOAD_WITHIN_S = 600.0
+# The task may name another link: asked at the first failure, and at every so many after it.
+_ASK_EVERY = 3
+# How long a picture waits for an archive that has a bad moment, beyond the tries of the store's own library.
+_STORE_WITHIN_S = 120.0
+_STORE_AGAIN_S = 1.0
+_UNDATED = datetime.max.replace(tzinfo=UTC)
+
+
+class Source(Protocol):
+    """What is known of where an attempt's pictures come from."""
+
+    async def fresh_links(self, attempt: Attempt) -> list[str]:
+        """The links that its task gives out now; none where it cannot be asked."""
+
+    def origin(self, attempt: Attempt) -> Origin | None:
+        """Where its gateway is."""
+
+    def fetched(self, attempt: Attempt, whether: bool, in_time: bool = True) -> None:
+        """Told of every picture once whether it could be fetched at the first tries, and again when it could be after all;
+        `in_time`: its link had not reached its end before anybody tried it.
+        """
+
+
+class _NoPicture(Exception):
+    """What a link gave instead; `for_good`: its store says that there will be nothing."""
+
+    def __init__(self, why: str, for_good: bool = False) -> None:
+        super().__init__(why)
+        self.for_good = for_good
+
+
+class _Elsewhere(Exception):
+    """The link leads where none may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a picture in this run."""
+
+    state: str  # archived, quarantined, expired, or delivered (not copied yet: it stays to be done)
+    why: str = ""
+    record: Callable[[Connection], AttemptState] | None = None  # what the ledger is to be told of it
+
+
+class Archiver:
+    """Copies pictures into one archive; at most AT_ONCE at a time, by the earliest expiry."""
+
+    def __init__(
+        self,
+        links: ResultLinks,
+        ledger: Ledger,
+        archive: Archive,
+        source: "Source",
+        patience_s: float,
+        in_full: bool = True,
+    ) -> None:
+        self._links = links
+        self._source = source
+        self._patience_s = max(patience_s, _QUICK_S)
+        self._ledger = ledger
+        self._archive = archive
+        self._free = AT_ONCE
+        self._waiting: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._number = 0
+        self._keeping = Keeping(Keeper(archive, in_full))
+
+    async def close(self) -> None:
+        """What is being stored is finished."""
+        await self._keeping.close()
+
+    async def save(self, name: JobName, attempt: Attempt, picture: Picture, folder: str) -> Outcome:
+        """Copy one picture below this folder of its row, or say why it cannot be. Every end but "not yet" is recorded.
+
+        Raises ArchiveFault, LedgerFault.
+        """
+        fetch = _Fetch(name, attempt, picture, _stem(name, picture, folder))
+        outcome = await self._patiently_fetched(fetch)
+        record, of = outcome.record, attempt.attempt_id
+
+        def write(connection: Connection) -> None:
+            if outcome.state == "delivered":
+                records.not_fetched(connection, of, outcome.why)
+            elif attempt.error_code == records.NOT_FETCHED:
+                records.not_fetched(connection, of, None)
+            if record is not None:
+                record(connection)
+
+        await self._ledger.write(write)
+        return outcome
+
+    async def _patiently_fetched(self, fetch: "_Fetch") -> Outcome:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while True:
+            outcome = await self._in_turn(fetch)
+            if outcome is not None:
+                return outcome
+            pause = min(_LONGEST_PAUSE_S, _PAUSE_S * 2.0 ** min(fetch.failures - 1, 10))
+            past = loop.time() - began + pause
+            if past > _QUICK_S:
+                self._tell(fetch, False)
+            if past > self._patience_s:
+                until = f"{fetch.dies_at:%Y-%m-%d %H:%M} UTC"
+                return Outcome("delivered", f"{fetch.why}; it is tried again until {until}")
+            await asyncio.sleep(pause)
+
+    async def once_more(
+        self, name: JobName, attempt: Attempt, picture: Picture, folder: str
+    ) -> Callable[[Connection], object] | None:
+        """Try the link of a picture that counts as expired a last time, before it is bought again; returns what the ledger is to
+        be told where it is stored now. Raises ArchiveFault.
+        """
+        fetch = _Fetch(name, attempt, picture, _stem(name, picture, folder))
+        await self._enter(_UNDATED)
+        try:
+            record = (await self._kept(name, picture, fetch.stem, await self._download(fetch))).record
+        except (_NoPicture, _Elsewhere, UndecodableImage, ResourceFault) as reason:
+            logger.info("%s picture %s is expired: %s", picture.attempt_id, picture.ordinal, reason)
+            return None
+        finally:
+            self._leave()
+
+        def write(connection: Connection) -> None:
+            if record is not None:
+                record(connection)
+            records.note_on_attempt(connection, picture.attempt_id, None, None)  # it is not expired any more
+
+        return write
+
+    async def _in_turn(self, fetch: "_Fetch") -> Outcome | None:
+        """One try, among those that are fetched at once; None: it is to be tried again."""
+        await self._enter(fetch.picture.expires_at or _UNDATED)
+        try:
+            return await self._try(fetch)
+        finally:
+            # Before its record: what waits for a commit is on the disk, and holds no picture in memory.
+            self._leave()
+
+    def _tell(self, fetch: "_Fetch", whether: bool, in_time: bool = True) -> None:
+        if fetch.told is not whether:
+            fetch.told = whether
+            self._source.fetched(fetch.attempt, whether, in_time)
+
+    async def _enter(self, expires_at: datetime) -> None:
+        if self._free > 0:
+            self._free -= 1
+            return
+        self._keeping.expect_many()
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._number += 1
+        heapq.heappush(self._waiting, (expires_at, self._number, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        while self._waiting:
+            turn = heapq.heappop(self._waiting)[2]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+    async def _try(self, fetch: "_Fetch") -> Outcome | None:
+        try:
+            content = await self._download(fetch)
+        except _Elsewhere as refused:
+            self._tell(fetch, False)
+            return Outcome("delivered", str(refused))
+        except _NoPicture as none:
+            fetch.failures += 1
+            fetch.why = str(none)
+            if none.for_good or datetime.now(UTC) >= fetch.dies_at:
+                self._tell(fetch, False, in_time=none.for_good or fetch.failures > 1)
+                return await self._expired(fetch)
+            logger.info("%s picture %s: %s; again", fetch.picture.attempt_id, fetch.picture.ordinal, none)
+            return None
+        self._tell(fetch, True)
+        try:
+            return await self._kept(fetch.name, fetch.picture, fetch.stem, content)
+        except ResourceFault as fault:
+            # It stays delivered: nothing is known to be wrong with the image.
+            fetch.failures += 1
+            fetch.why = fault.message
+            logger.warning("%s picture %s: %s; again", fetch.picture.attempt_id, fetch.picture.ordinal, fault)
+            return None
+        except UndecodableImage as error:
+            fetch.undecodable += 1
+            if fetch.undecodable < TRIES_TO_DECODE:
+                return await self._try(fetch)
+            return await self._quarantine(fetch.picture, content, error.message)
+
+    async def _download(self, fetch: "_Fetch") -> bytes:
+        """The picture, by the link that is known or by another that its task gives out, since asking is free."""
+        try:
+            return await self._get(fetch)
+        except (_NoPicture, _Elsewhere):
+            if fetch.failures % _ASK_EVERY:
+                raise
+            links = await self._source.fresh_links(fetch.attempt)
+            ordinal = fetch.picture.ordinal
+            other = links[ordinal] if ordinal < len(links) else None
+            if not other or other == fetch.url:
+                raise
+            fetch.url = other
+        return await self._get(fetch)
+
+    async def _get(self, fetch: "_Fetch") -> bytes:
+        try:
+            async with (
+                asyncio.timeout(_DOWNLOAD_WITHIN_S),
+                self._links.stream(fetch.url, self._source.origin(fetch.attempt)) as response,
+            ):
+                if response.status != 200:
+                    raise _NoPicture(f"the link answers HTTP {response.status}", for_good=response.status == 410)
+                content = bytearray()
+                async for part in response.content.iter_any():
+                    content += part
+                    if len(content) > MOST_BYTES:
+                        break  # no picture of this model is that large: what is here is kept as undecodable
+        except AddressRefused as refused:
+            raise _Elsewhere(str(refused)) from None
+        except (aiohttp.ClientError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise _NoPicture(f"the link gives nothing: {type(error).__name__}: {error}") from None
+        if _is_page(content):
+            raise _NoPicture("the link answers with a page instead of an image")
+        return bytes(content)
+
+    async def _kept(self, name: JobName, picture: Picture, stem: str, content: bytes) -> Outcome:
+        wanted = Wanted(stem, name.aspect, name.edits)
+        stored = await self._patiently(lambda: self._keeping.keep(wanted, content))
+        return Outcome(
+            "archived",
+            record=lambda connection: records.archived(connection, picture.attempt_id, picture.ordinal, stored),
+        )
+
+    async def _patiently(self, store: Callable[[], Awaitable[Stored]]) -> Stored:
+        loop, wait = asyncio.get_running_loop(), _STORE_AGAIN_S
+        until = loop.time() + _STORE_WITHIN_S
+        while True:
+            try:
+                return await store()
+            except ArchiveFault as fault:
+                # The bytes are here, and paid for: a store that has a bad moment is asked again.
+                if not fault.facts.get("passing") or loop.time() + wait > until:
+                    raise
+                logger.warning("%s; again in %.0f s", fault.message, wait)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 30.0)
+
+    async def _quarantine(self, picture: Picture, content: bytes, why: str) -> Outcome:
+        stored = await self._patiently(lambda: self._keeping.keep_undecodable(_aside(picture), content))
+        return Outcome(
+            "quarantined",
+            why,
+            lambda connection: records.quarantined(connection, picture.attempt_id, picture.ordinal, stored, why),
+        )
+
+    async def _expired(self, fetch: "_Fetch") -> Outcome:
+        name, picture, stem, why = fetch.name, fetch.picture, fetch.stem, fetch.why
+        # The copy may have been made by a process that died before it could say so.
+        for extension in EXTENSIONS.values():
+            path = f"{stem}.{extension}"
+            if await asyncio.to_thread(self._archive.exists, path):
+                content = await asyncio.to_thread(self._archive.read, path)
+                if picture.sha256 and hashlib.sha256(content).hexdigest() != picture.sha256:
+                    continue  # it had been copied before, and this is not it
+                try:
+                    return await self._kept(name, picture, stem, content)
+                except UndecodableImage:
+                    continue
+        if (late := datetime.now(UTC) - fetch.dies_at) > timedelta(0):
+            hours = late.total_seconds() / 3600
+            why += f"; it was good until {fetch.dies_at:%Y-%m-%d %H:%M} UTC, missed by {hours:.1f} hours"
+        return Outcome(
+            "expired", why, lambda connection: records.expired(connection, picture.attempt_id, picture.ordinal, why)
+        )
+
+    async def copy_here(self, name: JobName, picture: Picture) -> None:
+        """Bring an archived picture into this archive from another one. Raises ArchiveFault when none can give it.
+
+        When the others certainly have it no more, that is recorded: it is then fetched again, or lost.
+        """
+
+        def work() -> bytes:
+            problem, gone = "no copy is known", True
+            for path in set(picture.copies.values()):
+                # An archive that was copied has it where the original does.
+                if (content := _whole(self._archive, path, picture)) is not None:
+                    return content
+            for archive, path in picture.copies.items():
+                try:
+                    other = Archive(self._ledger.read_now(archives.places).get(archive, archive))
+                    if not self._is_ours(other, archive):
+                        problem, gone = f"the archive {archive} is not at {other.root}: moved, or not mounted", False
+                        continue
+                    if (content := _whole(other, path, picture)) is not None:
+                        return content
+                    problem = f"{other.uri(path)} is gone, or is not the picture that was archived"
+                except SeedreamError as fault:
+                    problem, gone = fault.message, False
+            raise ArchiveFault(problem, gone=gone)
+
+        try:
+            content = await asyncio.to_thread(work)
+        except ArchiveFault as fault:
+            if fault.facts.get("gone"):
+                which = [(picture.attempt_id, picture.ordinal)]
+                for archive in picture.copies:
+                    await self._ledger.write(lambda connection, of=archive: missing_images.gone(connection, of, which))  # type: ignore[misc]
+            raise
+        first = await self._ledger.read(lambda connection: queries.is_first_of_case(connection, name.row_key))
+        stem = _stem(name, picture, safe_key(name.row_key, first))
+        wanted = Wanted(stem, warnings=picture.warnings)
+        stored = await self._patiently(lambda: self._keeping.keep(wanted, content))
+        await self._ledger.write(
+            lambda connection: records.copied(connection, picture.attempt_id, picture.ordinal, stored)
+        )
+
+    def _is_ours(self, other: Archive, name: str) -> bool:
+        """Whether that archive of this ledger stands there, and not another one, or an empty mount."""
+        marker = other.marker()
+        if marker is None or marker["ledger_id"] != self._ledger.read_now(facts.ledger_id):
+            return False
+        return marker.get("archive_id") in (None, archive_id(name))
+
+
+@dataclass(slots=True)
+class _Fetch:
+    """A picture that is being fetched, and how that goes."""
+
+    name: JobName
+    attempt: Attempt
+    picture: Picture
+    stem: str
+    url: str = ""
+    failures: int = 0
+    undecodable: int = 0
+    why: str = ""
+    told: bool | None = None
+
+    def __post_init__(self) -> None:
+        self.url = self.picture.url
+
+    @property
+    def dies_at(self) -> datetime:
+        """When its link has no life left: as stated or documented, else a day after the gateway was seen to be done."""
+        attempt, stated = self.attempt, self.picture.expires_at
+        begun = attempt.submitted_at or attempt.intent_at
+        if stated is not None and stated > begun:  # an end before the task began is none
+            return stated
+        return (attempt.completed_at or begun) + LIFE
+
+
+def _is_page(content: bytes | bytearray) -> bool:
+    """Whether this is what stores and those in between put in an image's place: a page, an error in XML or JSON, nothing."""
+    begins = bytes(content[:64]).lstrip(b"\xef\xbb\xbf \t\r\n")
+    return not content or (begins.startswith((b"<", b"{")) and not begins.startswith(b"<svg"))
+
+
+def _stem(name: JobName, picture: Picture, folder: str) -> str:
+    """Where a picture is to stand, up to its extension."""
+    if picture.slot is None:
+        return _aside(picture)
+    return f"images/{folder}/{name.shot}-{name.fingerprint[:8]}-{picture.slot}"
+
+
+def _aside(picture: Picture) -> str:
+    return f"quarantine/{picture.attempt_id}-{picture.ordinal}"
+
+
+def _whole(archive: Archive, path: str, picture: Picture) -> bytes | None:
+    """The picture's bytes as they were archived; None when they are not there."""
+    if archive.size(path) != picture.bytes:
+        return None
+    content = archive.read(path)
+    return content if hashlib.sha256(content).hexdigest() == picture.sha256 else None

@@ -1,0 +1,134 @@
+"""What callbacks are good for: a hint to look now, and the task id of a submission whose answer got lost.
+
+Their bodies are not believed. A hint leads to a status request; a task id counts once a status request at the attempt's own
+account knows it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from sqlalchemy import Connection
+
+from ..core.errors import AttemptMoved, GatewayFault, LedgerFault, SeedreamError
+from ..ledger import callbacks, facts, transitions
+from ..ledger.callbacks import Claimed
+from ..ledger.queries import Attempt
+from ..ledger.store import Ledger, database_now
+from . import background
+from .account_limiter import Lane
+
+logger = logging.getLogger("seedream_tasks.engine")
+
+LOOK_EVERY_S = 1.0
+# Commits become visible in another order than their times: what is this old (microseconds) is looked at once more.
+_OVERLAP = 5_000_000
+
+
+class Hints:
+    """Tells of callbacks for the attempts that are waited for, wherever they were received. `close` it in every case."""
+
+    def __init__(
+        self, ledger: Ledger, look_now: Callable[[Attempt], None], broke: Callable[[SeedreamError], None]
+    ) -> None:
+        self._broke = broke
+        self._ledger = ledger
+        self._look_now = look_now
+        self._expected: dict[str, Attempt] = {}
+        self._told: dict[str, int] = {}  # when the callback came that an attempt was last looked at for
+        self._watching: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def expected(self, attempt: Attempt) -> AsyncIterator[bool]:
+        """While inside, a callback for this attempt is passed on; yields whether one has come already."""
+        if attempt.callback_sha256 is None:
+            yield False
+            return
+        token = attempt.callback_sha256
+        here = await self._ledger.read(lambda connection: callbacks.is_here(connection, token))
+        # From here to the caller's wait there is no pause: who is told must be waiting. What came in between is found by the
+        # watch, which looks back.
+        self._expected[attempt.attempt_id] = attempt
+        try:
+            if self._watching is None:
+                self._watching = background.begin(self._watch(), "looking for callbacks", self._broke)
+            yield here
+        finally:
+            self._expected.pop(attempt.attempt_id, None)
+            self._told.pop(attempt.attempt_id, None)
+
+    async def close(self) -> None:
+        """Stop watching."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        since: int | None = None
+        while True:
+            try:
+                if since is None:
+                    since = await self._ledger.read(database_now) - _OVERLAP
+                await asyncio.sleep(LOOK_EVERY_S)
+                if not self._expected:
+                    continue
+                arrived = await self._ledger.read(
+                    lambda connection, after=since: callbacks.arrived_since(connection, after)  # type: ignore[misc]
+                )
+            except LedgerFault as fault:
+                logger.warning("callbacks cannot be read: %s", fault)
+                await asyncio.sleep(LOOK_EVERY_S)
+                continue
+            for attempt_id, at in arrived:
+                attempt = self._expected.get(attempt_id)
+                if attempt is not None and self._told.get(attempt_id) != at:
+                    self._told[attempt_id] = at
+                    self._look_now(attempt)
+                since = max(since, at - _OVERLAP)
+
+
+async def find_by_callback(ledger: Ledger, lanes: Mapping[str, Lane]) -> list[str]:
+    """Ask the gateways about the tasks that callbacks name for submissions of unknown fate; returns the attempts found.
+
+    Raises LedgerFault. What a gateway does not answer now is asked again next time.
+    """
+    claimed = await ledger.read(callbacks.unjudged)
+    by_account = {lane.account: lane for lane in lanes.values()}
+    found = []
+    for each in claimed:
+        lane = by_account.get(each.attempt.account)
+        if lane is not None and await _judged(ledger, lane, each):
+            found.append(each.attempt.attempt_id)
+    return found
+
+
+async def _judged(ledger: Ledger, lane: Lane, claimed: Claimed) -> bool:
+    try:
+        await lane.client.fetch(claimed.task_id)
+    except GatewayFault as fault:
+        if fault.facts.get("status") == 404 and fault.facts.get("own_body"):
+            logger.warning(
+                "a callback names task %s for attempt %s, which %s does not know",
+                claimed.task_id,
+                claimed.attempt.attempt_id,
+                lane.gateway,
+            )
+            await ledger.write(lambda connection: callbacks.judge(connection, claimed, callbacks.REFUSED))
+        return False
+
+    def record(connection: Connection) -> None:
+        transitions.accepted(connection, claimed.attempt.attempt_id, claimed.task_id, None, None)
+        callbacks.judge(connection, claimed, callbacks.TAKEN)
+        facts.reopen_run(connection, claimed.attempt.run_id)
+        transitions.note(
+            connection, "found_by_callback", claimed.task_id, claimed.attempt.attempt_id, claimed.attempt.run_id
+        )
+
+    try:
+        await ledger.write(record)
+    except AttemptMoved as moved:
+        logger.warning("task %s of a callback: %s", claimed.task_id, moved)
+        await ledger.write(lambda connection: callbacks.judge(connection, claimed, callbacks.REFUSED))
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Images: decoded, checked, stored; their thumbnails and the files that shops get."""

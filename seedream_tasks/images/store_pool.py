@@ -1,0 +1,205 @@
+"""Where pictures are decoded and stored: in threads of this process; in a process beside it once there are many."""
+
+import asyncio
+import logging
+import os
+import pickle
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import ResourceFault
+from ..core.stored_images import Stored
+from .store import Keeper, Wanted
+from .store_process import LENGTH_BYTES, THREADS, Answer, Order, frame, length_of
+
+logger = logging.getLogger("seedream_tasks.images")
+
+_READY_WITHIN_S = 60.0
+_LET_GO_S = 120.0  # a process that was told to end stores what it has, and may wait for its archive
+
+
+class _Lost(Exception):
+    pass
+
+
+class Keeping:
+    """Runs a keeper's work off the event loop. Create inside one; `close` it in every case."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._threads = ThreadPoolExecutor(THREADS, "seedream-archive")
+        self._beside: _Beside | None = None
+        self._starting: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """What is being kept is finished."""
+        try:
+            if self._starting is not None:
+                await self._starting
+            if self._beside is not None:
+                await self._beside.close()
+        finally:
+            await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+
+    def expect_many(self) -> None:
+        """Pictures come faster than they are kept: from now on a process beside this one keeps them, if it can."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+
+    async def keep(self, wanted: Wanted, content: bytes) -> Stored:
+        """Check a picture and store it. Raises UndecodableImage, ArchiveFault."""
+        if self._beside is not None and not self._beside.is_gone:
+            with suppress(_Lost):  # what it had stored already is found as it is
+                return await self._beside.keep(wanted, content)
+        return await self._in_thread(self._keeper.keep, wanted, content)
+
+    async def keep_undecodable(self, stem: str, content: bytes) -> Stored:
+        """Store what is paid for and is no picture. Raises ArchiveFault."""
+        return await self._in_thread(self._keeper.keep_undecodable, stem, content)
+
+    async def _in_thread(self, work: Callable[..., Stored], *arguments: Any) -> Stored:
+        def guarded() -> Stored:
+            try:
+                return work(*arguments)
+            except StopIteration as error:  # no future takes it: whoever waits would wait for ever
+                raise RuntimeError(f"StopIteration: {error}") from error
+            except MemoryError as error:
+                raise ResourceFault(f"this machine lacks the memory to keep an image: {error}") from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, guarded)
+
+    async def _start(self) -> None:
+        if not self._keeper.archive.is_shared or not sys.executable:
+            return
+        try:
+            self._beside = await _Beside.start(self._keeper)
+        except Exception as error:  # noqa: BLE001 - an archive's file system that cannot be sent refuses in its own way
+            logger.info("threads keep all pictures, since no other process can: %s: %s", type(error).__name__, error)
+        else:
+            logger.info("process %s keeps the pictures from now on", self._beside.pid)
+
+
+class _Beside:
+    """The process, seen from here."""
+
+    def __init__(self, process: Process) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise OSError("it has no pipes")
+        self._process = process
+        self._stdin = process.stdin
+        self._stdout = process.stdout
+        self._numbers = count()
+        self._waiting: dict[int, asyncio.Future[Stored]] = {}
+        self._writing = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
+        self._is_told = False  # to end
+
+    @classmethod
+    async def start(cls, keeper: Keeper) -> "_Beside":
+        """A process that is ready. Raises what kept it from that."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-c",
+            "from seedream_tasks.images.store_process import main; main()",
+            env=_environment(),
+            stdin=PIPE,
+            stdout=PIPE,
+            start_new_session=True,  # a Ctrl-C is its parent's to understand
+        )
+        try:
+            beside = cls(process)
+            async with asyncio.timeout(_READY_WITHIN_S):
+                await beside._send((keeper, logging.getLogger("seedream_tasks").getEffectiveLevel()))
+                await beside._received()
+        except BaseException:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            raise
+        beside._reading = asyncio.create_task(beside._read())
+        return beside
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it keeps nothing more."""
+        return self._reading is None or self._reading.done()
+
+    async def close(self) -> None:
+        """Let it finish what it has."""
+        self._is_told = True
+        self._stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), _LET_GO_S)
+        except TimeoutError:
+            logger.warning("the process that kept pictures does not end, and is killed")
+            self._process.kill()
+            await self._process.wait()
+        if self._reading is not None:
+            await self._reading
+
+    async def keep(self, wanted: Wanted, content: bytes) -> Stored:
+        """As `Keeper.keep`. Raises _Lost when the process is gone."""
+        if self.is_gone:
+            raise _Lost("it has ended")
+        number = next(self._numbers)
+        answer: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            await self._send(Order(number, wanted, content))
+            return await answer
+        finally:
+            self._waiting.pop(number, None)
+
+    async def _send(self, value: Any) -> None:
+        try:
+            async with self._writing:  # one copy of one picture at a time
+                self._stdin.write(frame(value))
+                await self._stdin.drain()
+        except (BrokenPipeError, ConnectionResetError):
+            raise _Lost("it takes nothing") from None
+
+    async def _received(self) -> Any:
+        try:
+            content = await self._stdout.readexactly(length_of(await self._stdout.readexactly(LENGTH_BYTES)))
+        except (asyncio.IncompleteReadError, ConnectionResetError):
+            raise _Lost("it has ended") from None
+        return pickle.loads(content)  # noqa: S301 - from a process of our own, over a pipe that nobody else has
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                answer: Answer = await self._received()
+                for name, level, message in answer.logged:
+                    logging.getLogger(name).log(level, "%s", message)
+                waiter = self._waiting.get(answer.number)
+                if waiter is None or waiter.done():
+                    continue  # nobody waits for it any more
+                if isinstance(answer.result, Exception):
+                    waiter.set_exception(answer.result)
+                else:
+                    waiter.set_result(answer.result)
+        except _Lost:
+            if not self._is_told:
+                logger.warning("the process that kept pictures is gone; threads go on")
+        finally:
+            for waiter in self._waiting.values():
+                if not waiter.done():
+                    waiter.set_exception(_Lost("it has ended"))
+
+
+def _environment() -> dict[str, str]:
+    """What imports from where this process does, and holds no gateway's key: it reads files that somebody else has made."""
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    return kept | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}

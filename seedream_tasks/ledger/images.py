@@ -1,0 +1,220 @@
+"""Records about single pictures, and the end of the attempt when its last picture is settled."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, exists, select, update
+
+from ..core.errors import UnknownAttempt
+from ..core.secrets import without_secrets
+from ..core.states import AttemptState, Closed, SlotState
+from ..core.stored_images import Stored
+from .schema import attempts, copies, derived, jobs, pictures, slots
+from .store import insert_on_conflict, upsert
+
+# Error code of an attempt whose pictures are delivered and cannot be fetched now.
+NOT_FETCHED = "not_fetched"
+_THIS = (pictures.c.attempt_id == bindparam("of")) & (pictures.c.ordinal == bindparam("number"))
+_PICTURE = select(pictures).where(_THIS).with_for_update()
+_SETTLE = update(pictures).where(_THIS)
+# The usual end, in one statement.
+_SETTLE_DELIVERED = _SETTLE.where(pictures.c.state == "delivered").returning(pictures.c.job_key, pictures.c.slot)
+_STATES = select(pictures.c.state).where(pictures.c.attempt_id == bindparam("of"))
+_FILL = update(slots).where(
+    slots.c.job_key == bindparam("job"),
+    slots.c.slot == bindparam("number"),
+    slots.c.attempt_id == bindparam("holder"),
+)
+# None of its pictures is left to copy.
+_END = update(attempts).where(
+    attempts.c.attempt_id == bindparam("of"),
+    ~exists().where(pictures.c.attempt_id == attempts.c.attempt_id, pictures.c.state == "delivered"),
+)
+# An image that was archived with the same bytes; which of several does not matter.
+_TWIN = (
+    select(pictures.c.attempt_id, pictures.c.ordinal, pictures.c.warnings, jobs.c.row_key, jobs.c.shot)
+    .join(jobs, jobs.c.job_key == pictures.c.job_key)
+    .where(pictures.c.sha256 == bindparam("bytes"), pictures.c.state == bindparam("state"), ~_THIS)
+    .limit(1)
+)
+_NAME = select(jobs.c.row_key, jobs.c.shot).join(attempts, attempts.c.job_key == jobs.c.job_key)
+_ATTEMPT = update(attempts).where(attempts.c.attempt_id == bindparam("of"))
+
+
+_KEEP_COPY = insert_on_conflict(copies, "(attempt_id, ordinal, archive) DO UPDATE SET path = excluded.path")
+
+
+def archived(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> AttemptState:
+    """Copied and verified: its slot is filled. Another image with the same bytes is warned of at both."""
+    twin = connection.execute(
+        _TWIN, {"of": attempt_id, "number": ordinal, "bytes": stored.sha256, "state": "archived"}
+    ).first()
+    if twin is not None:
+        stored = replace(stored, warnings=(*stored.warnings, f"same_as: {twin.row_key}/{twin.shot}"))
+    if _settle(connection, attempt_id, ordinal, "archived", SlotState.FILLED, None, stored) and twin is not None:
+        _tell_twin(connection, twin, attempt_id)
+    ended = connection.execute(_END, {"of": attempt_id, "state": AttemptState.ARCHIVED}).rowcount
+    return AttemptState.ARCHIVED if ended else AttemptState.DELIVERED
+
+
+def _tell_twin(connection: Connection, twin: Row[Any], attempt_id: str) -> None:
+    """The image that was there first names the first that came after it; thousands with the same bytes need no longer list."""
+    warnings = json.loads(twin.warnings or "[]")
+    if any(each.startswith("same_as: ") for each in warnings):
+        return
+    name = connection.execute(_NAME.where(attempts.c.attempt_id == attempt_id)).one()
+    told = json.dumps([*warnings, f"same_as: {name.row_key}/{name.shot}"])
+    connection.execute(_SETTLE, {"of": twin.attempt_id, "number": twin.ordinal, "warnings": told})
+
+
+def quarantined(connection: Connection, attempt_id: str, ordinal: int, stored: Stored, why: str) -> AttemptState:
+    """Paid for, kept, but no picture: its slot is closed."""
+    if not _settle(connection, attempt_id, ordinal, "quarantined", SlotState.CLOSED, Closed.BILLED, stored):
+        return _finish(connection, attempt_id)
+    return _finish(connection, attempt_id, "undecodable", why)
+
+
+def expired(connection: Connection, attempt_id: str, ordinal: int, why: str) -> AttemptState:
+    """The link died before the copy was made; or before it was made again, of a picture whose file had gone: that is lost."""
+    had_been_copied = connection.scalar(
+        select(pictures.c.sha256).where(pictures.c.attempt_id == attempt_id, pictures.c.ordinal == ordinal)
+    )
+    state, closed = ("lost", Closed.LOST) if had_been_copied else ("expired", Closed.EXPIRED)
+    if not _settle(connection, attempt_id, ordinal, state, SlotState.CLOSED, closed, None):
+        return _finish(connection, attempt_id)
+    return _finish(connection, attempt_id, "missing" if had_been_copied else "expired", why)
+
+
+def _settle(
+    connection: Connection,
+    attempt_id: str,
+    ordinal: int,
+    state: str,
+    slot_state: SlotState,
+    closed: Closed | None,
+    stored: Stored | None,
+) -> bool:
+    """Record a picture's end; False when it had one already that stays."""
+    picture = {"of": attempt_id, "number": ordinal}
+    values = {} if stored is None else {
+        "sha256": stored.sha256,
+        "width": stored.width,
+        "height": stored.height,
+        "bytes": stored.bytes,
+        "mime_type": stored.mime_type,
+        "warnings": json.dumps(stored.warnings),
+    }  # fmt: skip
+    settled_at = {} if state == "lost" else {"archived_at": datetime.now(UTC)}
+    settled = {**picture, "state": state, **settled_at, **values}
+    row = connection.execute(_SETTLE_DELIVERED, settled).one_or_none()
+    if row is None:
+        row = connection.execute(_PICTURE, picture).one_or_none()
+        if row is None:
+            raise UnknownAttempt(f"attempt {attempt_id} has no picture {ordinal}", attempt_id=attempt_id, state=None)
+        # Two runs may have followed one attempt. What is settled stays, but a picture in the archive outweighs any other end.
+        if row.state == "archived" or state != "archived":
+            if stored and row.state == state:
+                _copy(connection, attempt_id, ordinal, stored)
+            return False
+        connection.execute(_SETTLE, settled)
+    if stored:
+        _copy(connection, attempt_id, ordinal, stored)
+    if row.slot is not None:
+        place = {"job": row.job_key, "number": row.slot, "holder": attempt_id}
+        held = connection.execute(_FILL, {**place, "state": slot_state, "closed": closed})
+        if not held.rowcount:
+            # The slot was bought again meanwhile: the picture is kept, but it holds no place.
+            connection.execute(_SETTLE, {**picture, "slot": None})
+    return True
+
+
+def _copy(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> None:
+    row = {"attempt_id": attempt_id, "ordinal": ordinal, "archive": stored.archive, "path": stored.path}
+    connection.execute(_KEEP_COPY, row)
+
+
+def copied(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> None:
+    """A further archive holds a verified copy of an archived picture."""
+    _copy(connection, attempt_id, ordinal, stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A file made of an archived picture."""
+
+    attempt_id: str
+    ordinal: int
+    archive: str  # root URI
+    profile: str  # digest of the output profile
+    path: str  # below the root
+    sha256: str
+    bytes: int
+    width: int  # px
+    height: int  # px
+    mime_type: str
+
+
+def made(connection: Connection, file: Derived) -> None:
+    """A file was made of a picture; one made with another profile is not there any more."""
+    values = asdict(file)
+    row = upsert(connection, derived).values(**values)
+    connection.execute(
+        row.on_conflict_do_update(
+            index_elements=[derived.c.attempt_id, derived.c.ordinal, derived.c.archive], set_=values
+        )
+    )
+
+
+def derived_of(connection: Connection, archive: str, attempt_ids: Collection[str]) -> dict[tuple[str, int], Derived]:
+    """The files made of these attempts' pictures, by attempt and slot."""
+    joined = and_(derived.c.attempt_id == pictures.c.attempt_id, derived.c.ordinal == pictures.c.ordinal)
+    query = (
+        select(derived, pictures.c.slot)
+        .select_from(derived.join(pictures, joined))
+        .where(derived.c.archive == archive, derived.c.attempt_id.in_(attempt_ids), pictures.c.slot.is_not(None))
+    )
+    found = {}
+    for row in connection.execute(query):
+        values = {name: getattr(row, name) for name in Derived.__dataclass_fields__}
+        found[row.attempt_id, row.slot] = Derived(**values)
+    return found
+
+
+def any_derived(connection: Connection, archive: str) -> bool:
+    """Whether any file was made of a picture of this archive."""
+    return connection.execute(select(derived.c.path).where(derived.c.archive == archive).limit(1)).first() is not None
+
+
+def _finish(
+    connection: Connection, attempt_id: str, error_code: str | None = None, error_message: str | None = None
+) -> AttemptState:
+    """End the attempt when none of its pictures is left to copy: one that is archived, or was, makes it `archived`."""
+    states: Sequence[str] = list(connection.scalars(_STATES, {"of": attempt_id}))
+    if "delivered" in states:
+        to = AttemptState.DELIVERED
+    elif not {"archived", "lost", "pruned"}.isdisjoint(states):
+        to = AttemptState.ARCHIVED
+    elif "expired" in states:
+        to = AttemptState.EXPIRED
+    else:
+        to = AttemptState.FAILED
+    values: dict[str, str | None] = {"state": to}
+    if error_code:
+        values |= {"error_code": error_code, "error_message": without_secrets(error_message or "")}
+    # From `delivered` only onwards; the money was settled when the links became known.
+    connection.execute(_ATTEMPT, {"of": attempt_id, **values})
+    return to
+
+
+def not_fetched(connection: Connection, attempt_id: str, why: str | None) -> None:
+    """Why what an attempt delivered is not copied yet; None: it is not so any more."""
+    note_on_attempt(connection, attempt_id, NOT_FETCHED if why else None, why)
+
+
+def note_on_attempt(connection: Connection, attempt_id: str, code: str | None, message: str | None) -> None:
+    """What a record without a picture is to say of an archived attempt."""
+    said = None if message is None else without_secrets(message)
+    connection.execute(_ATTEMPT, {"of": attempt_id, "error_code": code, "error_message": said})

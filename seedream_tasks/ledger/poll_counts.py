@@ -1,0 +1,30 @@
+"""Looks that found a task still running: counted by the day, since two clocks alone do not tell how long one has waited."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, select
+
+from .schema import events
+from .transitions import note
+
+_STILL_RUNNING = "still_running"
+# Looks nearer to each other than this are of one day.
+_APART = timedelta(hours=20)
+
+
+def still_running(connection: Connection, attempt_id: str, run_id: str) -> int:
+    """Count a look at a task that has not ended; returns on how many days there was one.
+
+    A clock that jumps makes one day of many, and counts it once.
+    """
+    seen = list(
+        connection.scalars(
+            select(events.c.at)
+            .where(events.c.attempt_id == attempt_id, events.c.kind == _STILL_RUNNING)
+            .order_by(events.c.event_id)
+        )
+    )
+    if seen and abs(datetime.now(UTC) - seen[-1]) < _APART:
+        return len(seen)
+    note(connection, _STILL_RUNNING, "a look found that it has not ended", attempt_id, run_id)
+    return len(seen) + 1

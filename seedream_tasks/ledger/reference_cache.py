@@ -1,0 +1,45 @@
+"""What the ledger remembers of reference images: by URI without its signature, so that an unchanged one is not fetched again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from .queries import batched
+from .schema import sources
+from .store import upsert
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is remembered of one reference."""
+
+    validator: str  # ETag or date of a link, version and size of a file in a store; empty: none
+    sha256: str
+    format: str
+    width: int  # px, upright
+    height: int  # px, upright
+    bytes: int
+    flaw: str | None
+    public: bool
+    seen_at: datetime
+
+
+def known_sources(connection: Connection, uris: Sequence[str]) -> dict[str, Source]:
+    """What is remembered of these URIs."""
+    found = {}
+    for some in batched(uris):
+        for row in connection.execute(select(sources).where(sources.c.uri.in_(some))):
+            values = row._asdict()
+            uri = values.pop("uri")
+            found[uri] = Source(**values)
+    return found
+
+
+def remember_sources(connection: Connection, found: Mapping[str, Source]) -> None:
+    """Remember what was found under these URIs, in place of what was."""
+    for uri, source in found.items():
+        values = asdict(source)
+        row = upsert(connection, sources).values(uri=uri, **values)
+        connection.execute(row.on_conflict_do_update(index_elements=[sources.c.uri], set_=values))

@@ -1,0 +1,447 @@
+"""What may be written about an attempt after its intent: each function is one transaction's work.
+
+Every record may be written twice with the same result: a commit whose success was not heard of is simply repeated.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, exists, func, insert, select, update
+
+from ..core.capabilities import BY_OFFER, Billing
+from ..core.errors import AttemptMoved, UnknownAttempt
+from ..core.money import ZERO
+from ..core.outcomes import ErrorClass, ErrorInfo, Finished, SlotFate, SubmitOutcome
+from ..core.pricing import NOTHING_BILLED, Bill, credits_settle, settle
+from ..core.states import FOLLOWS, AttemptState, Closed, SlotState
+from . import budgets
+from .queries import IS_FIRST_OF_CASE, Attempt, Delivery, Picture, as_attempt
+from .schema import attempts, events, pictures, slots
+from .store import database_now, has_ended
+
+_NO_IMAGES = "no_images"
+_NOT_FOUND_APART = timedelta(minutes=5)
+LONGEST_LEASE_S = 60.0  # no lease of an intent is granted for longer
+# While an attempt is in one of these its reservation is held; in any other its bill and its risk are.
+_UNSETTLED = frozenset({AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a record led to."""
+
+    attempt: Attempt  # as it stands after it
+    drift_usd: Decimal = ZERO  # charged above the reservation
+    delivery: Delivery | None = None  # its pictures, where this record made them known
+
+    @property
+    def state(self) -> AttemptState:
+        """Where the attempt stands now."""
+        return self.attempt.state
+
+
+_FIND = select(attempts).where(attempts.c.attempt_id == bindparam("of")).with_for_update()
+_FIND_AND_CASE = (
+    select(attempts, IS_FIRST_OF_CASE).where(attempts.c.attempt_id == bindparam("of")).with_for_update(of=attempts)
+)
+_UPDATE = update(attempts).where(attempts.c.attempt_id == bindparam("of"))
+_HOLDER_OF_TASK = select(attempts.c.attempt_id).where(
+    attempts.c.account == bindparam("at"), attempts.c.task_id == bindparam("task")
+)
+_other = attempts.alias()
+# The usual end of a claim, in one statement: it is still open, and nobody else's attempt has that task.
+_ACCEPT = (
+    update(attempts)
+    .where(
+        attempts.c.attempt_id == bindparam("of"),
+        attempts.c.state == AttemptState.INTENT,
+        ~exists().where(_other.c.account == attempts.c.account, _other.c.task_id == bindparam("task")),
+    )
+    .values(
+        state=AttemptState.ACCEPTED,
+        task_id=bindparam("task"),
+        submitted_at=func.coalesce(attempts.c.submitted_at, bindparam("at", type_=attempts.c.submitted_at.type)),
+    )
+    .returning(attempts)
+)
+_DELIVER = insert(pictures)
+
+
+def _find(connection: Connection, attempt_id: str, query: Select[Any] = _FIND) -> Row[Any]:
+    row = connection.execute(query, {"of": attempt_id}).one_or_none()
+    if row is None:
+        raise UnknownAttempt(f"the ledger knows no attempt {attempt_id}", attempt_id=attempt_id, state=None)
+    return row
+
+
+def exists_here(connection: Connection, attempt_id: str) -> bool:
+    """Whether the ledger has this attempt."""
+    return connection.execute(_FIND, {"of": attempt_id}).one_or_none() is not None
+
+
+def held_by(state: str, reserved: Decimal, billed: Decimal, at_risk: Decimal) -> tuple[Decimal, Decimal]:
+    """What an attempt holds of its budgets: reserved, and settled."""
+    if state == AttemptState.NOT_SENT:
+        return ZERO, ZERO
+    return (reserved, ZERO) if state in _UNSETTLED else (ZERO, billed + at_risk)
+
+
+def _check(row: Row[Any], to: AttemptState) -> None:
+    """Raise AttemptMoved where `to` may not follow. What is delivered ends by its pictures only, see ledger.images."""
+    if to not in FOLLOWS[AttemptState(row.state)] or row.state == AttemptState.DELIVERED:
+        raise AttemptMoved(
+            f"attempt {row.attempt_id} is {row.state} and cannot become {to}",
+            attempt_id=row.attempt_id,
+            state=row.state,
+        )
+
+
+def _advance(connection: Connection, row: Row[Any], to: AttemptState, **values: Any) -> Attempt:
+    """Move an attempt to a state that may follow its own, and its money with it; returns how it stands then."""
+    _check(row, to)
+    reserved, billed, at_risk = row.reserved_usd, row.billed_usd, row.at_risk_usd
+    before = held_by(row.state, reserved, billed, at_risk)
+    after = held_by(to, reserved, values.get("billed_usd", billed), values.get("at_risk_usd", at_risk))
+    values["state"] = to
+    connection.execute(_UPDATE, {"of": row.attempt_id, **values})
+    budgets.move(connection, json.loads(row.budgets), after[0] - before[0], after[1] - before[1])
+    return as_attempt({**row._mapping, **values})
+
+
+def _leave_slots(
+    connection: Connection,
+    attempt_id: str,
+    job_key: str,
+    state: SlotState,
+    closed: Closed | None,
+    only: Sequence[int] | None = None,
+) -> None:
+    """Change the slots this attempt holds, and only those."""
+    held = (slots.c.job_key == job_key) & (slots.c.attempt_id == attempt_id) & (slots.c.state == SlotState.TAKEN)
+    if only is not None:
+        held &= slots.c.slot.in_(only)
+    connection.execute(update(slots).where(held).values(state=state, closed=closed))
+
+
+def _error(error: ErrorInfo | None) -> dict[str, Any]:
+    if error is None:
+        return {}
+    return {"error_code": error.code, "error_class": error.kind, "error_message": error.message[:2000]}
+
+
+def note(
+    connection: Connection, kind: str, detail: str, attempt_id: str | None = None, run_id: str | None = None
+) -> None:
+    """Keep an event: what happened, when, to which attempt."""
+    connection.execute(
+        insert(events).values(at=datetime.now(UTC), kind=kind, attempt_id=attempt_id, run_id=run_id, detail=detail)
+    )
+
+
+def not_sent(connection: Connection, attempt_id: str, error: ErrorInfo | None) -> Recorded:
+    """Provably not accepted: slots and reservation go back. Its holder may write this over `unknown`."""
+    row = _find(connection, attempt_id)
+    if row.state == AttemptState.NOT_SENT:
+        return Recorded(as_attempt(row._mapping))
+    moved = _advance(connection, row, AttemptState.NOT_SENT, at_risk_usd=ZERO, **_error(error))
+    _leave_slots(connection, attempt_id, row.job_key, SlotState.OPEN, None)
+    return Recorded(moved)
+
+
+def refused(connection: Connection, attempt_id: str, error: ErrorInfo, fate: SlotFate) -> Recorded:
+    """Certainly unbilled, by the gateway's own word at submit."""
+    row = _find(connection, attempt_id)
+    if row.state == AttemptState.FAILED:
+        return Recorded(as_attempt(row._mapping))
+    moved = _advance(
+        connection,
+        row,
+        AttemptState.FAILED,
+        submitted_at=row.intent_at,
+        completed_at=datetime.now(UTC),
+        at_risk_usd=ZERO,
+        **_error(error),
+    )
+    _leave_slots(connection, attempt_id, row.job_key, fate.state, fate.closed)
+    return Recorded(moved)
+
+
+def unknown(connection: Connection, attempt_id: str, error: ErrorInfo | None) -> Recorded:
+    """Sent, without proof either way: the slots stay taken and the reservation is at risk."""
+    row = _find(connection, attempt_id)
+    if row.state != AttemptState.INTENT:
+        return Recorded(as_attempt(row._mapping))
+    moved = _advance(
+        connection,
+        row,
+        AttemptState.UNKNOWN,
+        submitted_at=row.submitted_at or row.intent_at,
+        at_risk_usd=row.reserved_usd,
+        **_error(error),
+    )
+    note(connection, "attempt_unknown", error.message if error else "the lease ended", attempt_id, row.run_id)
+    return Recorded(moved)
+
+
+def overdue_intents(connection: Connection) -> list[str]:
+    """Turn every intent whose lease ended without renewal into `unknown`; returns their ids."""
+    ended = has_ended(attempts.c.lease_until, database_now(connection), LONGEST_LEASE_S)
+    ids = list(connection.scalars(select(attempts.c.attempt_id).where(attempts.c.state == AttemptState.INTENT, ended)))
+    for attempt_id in ids:
+        unknown(connection, attempt_id, None)
+    return ids
+
+
+def accepted(
+    connection: Connection, attempt_id: str, task_id: str, estimate_s: float | None, model: str | None
+) -> Recorded:
+    """The gateway gave a task id. Anyone holding it may write this, over `unknown` and `not_sent` too."""
+    told = {"estimate_s": estimate_s, "model_reported": model}
+    usual = {"of": attempt_id, "task": task_id, "at": datetime.now(UTC), **told}
+    row = connection.execute(_ACCEPT, usual).one_or_none()
+    if row is not None:
+        return Recorded(as_attempt(row._mapping))
+    row = _find(connection, attempt_id)
+    if row.task_id == task_id:
+        return Recorded(as_attempt(row._mapping))
+    _check(row, AttemptState.ACCEPTED)
+    _check_task(connection, row, task_id)
+    moved = _advance(
+        connection,
+        row,
+        AttemptState.ACCEPTED,
+        task_id=task_id,
+        surplus=_take_back(connection, row),
+        submitted_at=row.submitted_at or datetime.now(UTC),
+        at_risk_usd=ZERO,
+        error_code=None,
+        error_class=None,
+        error_message=None,
+        **told,
+    )
+    return Recorded(moved)
+
+
+def answered(connection: Connection, attempt_id: str, answer: SubmitOutcome, expires_at: datetime | None) -> Recorded:
+    """An acceptance as it came: a task id, or a synchronous gateway's images. Refused by no state that its attempt may be in."""
+    task_id = answer.task_id or ""
+    try:
+        if answer.finished is None:
+            return accepted(connection, attempt_id, task_id, answer.estimate_s, answer.model)
+        return delivered(connection, attempt_id, answer.finished, expires_at, task_id)
+    except UnknownAttempt:
+        raise
+    except AttemptMoved as moved:
+        # One task for two submissions, or two tasks for one: which of them is billed, nobody knows. Its id stays on record.
+        note(connection, "acceptance_refused", f"task {task_id}: {moved.message}", attempt_id)
+        return unknown(connection, attempt_id, ErrorInfo("unknown", moved.message, ErrorClass.TRANSIENT))
+
+
+def _check_task(connection: Connection, row: Row[Any], task_id: str) -> None:
+    """A task belongs to one attempt of its account. A synchronous gateway may have given its pictures without any id."""
+    if not task_id:
+        return
+    other = connection.scalar(_HOLDER_OF_TASK, {"at": row.account, "task": task_id})
+    if other is not None and other != row.attempt_id:
+        raise AttemptMoved(
+            f"task {task_id} belongs to attempt {other} already", attempt_id=row.attempt_id, state=row.state
+        )
+
+
+def _check_accepted(row: Row[Any]) -> None:
+    """A task that ends was accepted: a ledger without its id is a copy from before that."""
+    if row.task_id is None:
+        raise UnknownAttempt(
+            f"the ledger does not know that attempt {row.attempt_id} was accepted",
+            attempt_id=row.attempt_id,
+            state=row.state,
+        )
+
+
+def _take_back(connection: Connection, row: Row[Any]) -> bool:
+    """Hold the attempt's slots again where it had let go of them; True when somebody else has them now."""
+    if row.state == AttemptState.INTENT:
+        return bool(
+            row.surplus
+        )  # an open claim never let go of them; one that was written again may have come too late
+    numbers = json.loads(row.slots)
+    held = connection.execute(
+        select(slots).where(slots.c.job_key == row.job_key, slots.c.slot.in_(numbers)).with_for_update()
+    ).all()
+    mine = [
+        each.slot
+        for each in held
+        if each.state == SlotState.OPEN or (each.attempt_id == row.attempt_id and each.state != SlotState.FILLED)
+    ]
+    if len(mine) == len(numbers):
+        connection.execute(
+            update(slots)
+            .where(slots.c.job_key == row.job_key, slots.c.slot.in_(mine))
+            .values(state=SlotState.TAKEN, closed=None, attempt_id=row.attempt_id)
+        )
+        return False
+    # Paid for without a place: what is still its own goes back, its pictures are kept aside.
+    _leave_slots(connection, row.attempt_id, row.job_key, SlotState.OPEN, None)
+    note(connection, "attempt_surplus", "its slots were bought meanwhile", row.attempt_id, row.run_id)
+    return True
+
+
+def delivered(
+    connection: Connection, attempt_id: str, finished: Finished, expires_at: datetime | None, task_id: str | None = None
+) -> Recorded:
+    """Links are known and the bill is settled, in one record. `task_id` is set for a synchronous gateway, which goes from
+    intent to here. No links at all end the attempt as `failed`, `no_images`.
+    """
+    row = _find(connection, attempt_id, _FIND_AND_CASE)
+    state = AttemptState(row.state)
+    if state in (AttemptState.DELIVERED, AttemptState.ARCHIVED) or row.error_code == _NO_IMAGES:
+        return Recorded(as_attempt(row._mapping))
+    to = AttemptState.DELIVERED if finished.links else AttemptState.FAILED
+    if task_id is None:
+        _check_accepted(row)
+    _check(row, to)
+    surplus = bool(row.surplus)
+    if task_id is not None:
+        _check_task(connection, row, task_id)
+        surplus = _take_back(connection, row)
+    bill = settle(
+        row.price_usd,
+        row.price_credits,
+        row.price_highest_usd,
+        len(finished.links),
+        finished.usd,
+        finished.credits,
+        finished.unitless,
+        credits_settle(row.gateway, row.model),
+    )
+    values = _bill(bill)
+    offer = BY_OFFER.get((row.gateway, row.model))
+    documented = offer.failed_task_billed.value if offer else Billing.UNKNOWN
+    if not finished.links and bill.basis == "none" and documented is Billing.UNKNOWN:
+        values["at_risk_usd"] = row.reserved_usd  # nothing was made, and nobody says whether that is free
+    now = datetime.now(UTC)
+    numbers = json.loads(row.slots)
+    moved = _advance(
+        connection,
+        row,
+        to,
+        task_id=task_id or row.task_id,
+        surplus=surplus,
+        submitted_at=row.submitted_at or now,
+        completed_at=now,
+        expires_at=expires_at,
+        model_reported=finished.model or row.model_reported,
+        error_code=None if finished.links else _NO_IMAGES,
+        error_class=None,
+        error_message=None if finished.links else "the gateway finished without a picture",
+        **values,
+    )
+    made = [
+        {
+            "attempt_id": attempt_id,
+            "ordinal": ordinal,
+            "job_key": row.job_key,
+            "slot": numbers[ordinal] if not surplus and ordinal < len(numbers) else None,
+            "url": link.url,
+            "expires_at": link.expires_at or expires_at,
+            "state": "delivered",
+        }
+        for ordinal, link in enumerate(finished.links)
+    ]
+    if made:
+        connection.execute(_DELIVER, made)
+    missing = numbers[len(finished.links) :]
+    if missing:
+        _leave_slots(connection, attempt_id, row.job_key, SlotState.CLOSED, Closed.FEWER, missing)
+    delivery = Delivery([Picture(**each) for each in made], bool(row.first_of_case))
+    return Recorded(moved, max(ZERO, bill.billed_usd - row.reserved_usd), delivery)
+
+
+def _bill(bill: Bill) -> dict[str, Any]:
+    return {
+        "billed_usd": bill.billed_usd,
+        "at_risk_usd": bill.at_risk_usd,
+        "billed_credits": bill.credits,
+        "cost_basis": bill.basis,
+    }
+
+
+def failed(
+    connection: Connection,
+    attempt_id: str,
+    to: AttemptState,
+    error: ErrorInfo,
+    fate: SlotFate,
+    charge: Finished | None = None,
+) -> Recorded:
+    """A task that the gateway ended as failed or cancelled; `charge` is what it says that cost, where it says so."""
+    row = _find(connection, attempt_id)
+    if row.state == to:
+        return Recorded(as_attempt(row._mapping))
+    _check_accepted(row)
+    bill = NOTHING_BILLED
+    if charge is not None:
+        bill = settle(
+            row.price_usd,
+            row.price_credits,
+            row.price_highest_usd,
+            0,
+            charge.usd,
+            charge.credits,
+            settled_by_credits=credits_settle(row.gateway, row.model),
+        )
+    values = _bill(bill)
+    if fate.billing_unknown:
+        values["at_risk_usd"] = row.reserved_usd
+    moved = _advance(connection, row, to, completed_at=datetime.now(UTC), **values, **_error(error))
+    _leave_slots(connection, attempt_id, row.job_key, fate.state, fate.closed)
+    return Recorded(moved, max(ZERO, bill.billed_usd - row.reserved_usd))
+
+
+def lost(connection: Connection, attempt_id: str, why: str) -> Recorded:
+    """Given up: paid for, perhaps. The reservation stays at risk."""
+    row = _find(connection, attempt_id)
+    if row.state == AttemptState.LOST:
+        return Recorded(as_attempt(row._mapping))
+    moved = _advance(
+        connection,
+        row,
+        AttemptState.LOST,
+        at_risk_usd=row.reserved_usd,
+        completed_at=datetime.now(UTC),
+        error_code="lost",
+        error_message=why,
+    )
+    _leave_slots(connection, attempt_id, row.job_key, SlotState.CLOSED, Closed.LOST)
+    note(connection, "attempt_lost", why, attempt_id, row.run_id)
+    return Recorded(moved)
+
+
+def look_later(connection: Connection, attempt_id: str, at: datetime) -> None:
+    """Outside a run nobody asks for this attempt before then."""
+    connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(next_look_at=at))
+
+
+def not_found(connection: Connection, attempt_id: str, seen_again: bool = False) -> int:
+    """Count an own 404 (or, with `seen_again`, forget them); returns how many in a row, each five minutes after the last.
+
+    Those in between count for nothing, so a clock that jumps adds one at most: it ends no task by itself.
+    """
+    row, now = _find(connection, attempt_id), datetime.now(UTC)
+    count = 0 if seen_again else row.not_found + 1
+    if not seen_again and row.not_found:
+        passed = now - row.not_found_since
+        if timedelta(0) <= passed < _NOT_FOUND_APART:
+            return int(row.not_found)
+        if passed < timedelta(0):
+            count = row.not_found  # the clock has been put back: the five minutes begin again
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.attempt_id == attempt_id)
+        .values(not_found=count, not_found_since=now if count else None)
+    )
+    return int(count)

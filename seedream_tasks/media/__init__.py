@@ -1,1 +1,0 @@
-"""References in, pictures out: read, check, store."""

@@ -1,0 +1,135 @@
+"""Looking at references for a plan: each once per run, however many records share it, and unchanged ones without a fetch."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from ..core.errors import ReferenceFault
+from ..core.jobs import Reference
+from ..ledger.reference_cache import Source, known_sources, remember_sources
+from ..ledger.store import Ledger
+from ..references.places import is_readable_link, without_signature
+from ..references.reader import References, Remembered
+
+# References kept in memory. What falls out is asked for in the ledger again, where it stands as seen in this run.
+_KEPT = 20_000
+# Longer URIs (data URIs, mostly) are known by their hash.
+_LONG = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What became of one reference."""
+
+    found: Reference | ReferenceFault
+    unreachable: bool = False  # as remembered: good for reuse, never for a purchase
+    source: Source | None = None  # to be remembered
+
+
+class Looker:
+    """Looks at the references of one catalog. `fetch` is False for a forecast, which sends nothing."""
+
+    def __init__(self, references: References, ledger: Ledger | None, fetch: bool) -> None:
+        self._references = references
+        self._ledger = ledger
+        self._fetch = fetch
+        self._began = datetime.now(UTC)
+        self._kept: OrderedDict[str, Looked] = OrderedDict()
+
+    def look(self, uris: Iterable[str], fetchers: ThreadPoolExecutor) -> dict[str, Looked]:
+        """What these URIs are. Raises LedgerFault."""
+        found: dict[str, Looked] = {}
+        new: list[str] = []
+        for uri in dict.fromkeys(uris):
+            kept = self._kept.get(_name(uri))
+            if kept is None:
+                new.append(uri)
+            else:
+                self._kept.move_to_end(_name(uri))
+                found[uri] = replace(kept, found=_called(kept.found, uri))
+        known = self._known(new)
+        looked = dict(zip(new, fetchers.map(lambda uri: self._look(uri, known.get(uri)), new), strict=True))
+        self._remember(looked)
+        for uri, each in looked.items():
+            # Without its URI: a data URI holds the whole picture.
+            self._kept[_name(uri)] = replace(each, found=_called(each.found, ""), source=None)
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return found | looked
+
+    def _look(self, uri: str, known: Source | None) -> Looked:
+        if not is_readable_link(uri):
+            return Looked(ReferenceFault(f"{uri[:80]} is no link", uri=uri))
+        try:
+            remote = self._references.is_remote(uri)
+        except ReferenceFault as fault:
+            return Looked(fault)
+        remembered = None if known is None else _reference(uri, known)
+        if remote and not self._fetch:
+            # It takes what an earlier run found, and counts the rest as unchecked.
+            return Looked(remembered or Reference(uri, None))
+        if known is not None and remembered is not None and known.seen_at >= self._began:
+            return Looked(remembered)
+        try:
+            found, validator = self._references.look(
+                uri, Remembered(known.validator, remembered) if known and remembered else None
+            )
+        except ReferenceFault as fault:
+            if remembered is not None:
+                return Looked(remembered, unreachable=True)
+            # A new one: the one that was raised holds on to the file's bytes by its traceback.
+            return Looked(ReferenceFault(fault.message, **fault.facts))
+        return Looked(found, source=_source(found, validator) if remote else None)
+
+    def _known(self, uris: Iterable[str]) -> dict[str, Source]:
+        names = self._names(uris)
+        if self._ledger is None or not names:
+            return {}
+        known = self._ledger.read_now(lambda connection: known_sources(connection, list(dict.fromkeys(names.values()))))
+        return {uri: known[name] for uri, name in names.items() if name in known}
+
+    def _remember(self, looked: Mapping[str, Looked]) -> None:
+        names = self._names(uri for uri, each in looked.items() if each.source is not None)
+        if self._ledger is not None and names:
+            found = {names[uri]: each.source for uri, each in looked.items() if each.source is not None}
+            self._ledger.write_now(lambda connection: remember_sources(connection, found))
+
+    def _names(self, uris: Iterable[str]) -> dict[str, str]:
+        """Under which names the ledger knows those that are remote."""
+        names = {}
+        for uri in uris:
+            try:
+                if is_readable_link(uri) and self._references.is_remote(uri):
+                    names[uri] = without_signature(self._references.address(uri))
+            except ReferenceFault:
+                continue  # its place in the plan says why
+        return names
+
+
+def _called(found: Reference | ReferenceFault, uri: str) -> Reference | ReferenceFault:
+    return replace(found, uri=uri) if isinstance(found, Reference) else found
+
+
+def _name(uri: str) -> str:
+    return uri if len(uri) < _LONG else hashlib.sha256(uri.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _reference(uri: str, known: Source) -> Reference:
+    return Reference(uri, known.sha256, known.format, known.width, known.height, known.bytes, known.flaw, known.public)
+
+
+def _source(found: Reference, validator: str | None) -> Source:
+    return Source(
+        validator or "",
+        found.sha256 or "",
+        found.format or "",
+        found.width or 0,
+        found.height or 0,
+        found.bytes or 0,
+        found.flaw,
+        bool(found.public),
+        datetime.now(UTC),
+    )

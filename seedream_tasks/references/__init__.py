@@ -1,0 +1,1 @@
+"""References: found, fetched from checked addresses only, read, converted."""

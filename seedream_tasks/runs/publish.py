@@ -1,0 +1,70 @@
+"""Publishing runs: the manifest with its contact sheet, and those of runs that somebody else finished."""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection
+
+from ..ledger import facts
+from ..ledger.facts import Run
+from ..ledger.store import Ledger
+from ..storage.archive import Archive
+from . import marks
+from .contact_sheet import write_contact_sheet
+from .frozen import frozen_path
+from .manifest import Summary, manifest_path, write_manifest
+from .manifest_parts import Range
+
+
+def publish(
+    ledger: Ledger, archive: Archive, run_id: str, provisional: bool = False, parts: Sequence[Range] = ()
+) -> Summary:
+    """Write a run's manifest, from `parts` where shards have written some, and its contact sheet.
+
+    Raises ManifestMismatch, ArchiveFault, LedgerFault.
+    """
+    summary = write_manifest(ledger, archive, run_id, provisional, parts)
+    write_contact_sheet(ledger, archive, run_id)
+    marks.renew(ledger, archive, run_id)
+    return summary
+
+
+def publish_concerned(ledger: Ledger, archive: Archive, settled: Collection[str], by: str | None = None) -> list[str]:
+    """Write the manifests that what happened makes out of date; returns their run ids, oldest run first.
+
+    These are the runs whose attempts were `settled` by somebody else, those that left none, and the archive's newest, which
+    speaks for all of them. What a process may still be at work on is written too, as provisional: it may have been killed a
+    moment ago. `by`: the run that asks for it; it has written its own. Raises ArchiveFault, LedgerFault.
+    """
+
+    def out_of_date(connection: Connection) -> list[Run]:
+        found = {run.run_id: run for run in facts.unfinished_runs(connection, archive.name)}
+        others = [facts.find_run(connection, run_id) for run_id in settled]
+        found.update({run.run_id: run for run in others if run is not None and run.archive == archive.name})
+        # Whoever settled something may have died before it wrote the newest one: it is written whenever another is.
+        newest = facts.newest_run(connection, archive.name) if found else None
+        if newest is not None:
+            found[newest.run_id] = newest
+        return sorted(found.values(), key=lambda run: run.created_at)
+
+    written = []
+    for run in ledger.read_now(out_of_date):
+        if run.run_id != by and archive.exists(frozen_path(run.run_id)):
+            _publish(ledger, archive, run)
+            written.append(run.run_id)
+    return written
+
+
+def _publish(ledger: Ledger, archive: Archive, run: Run) -> None:
+    publish(ledger, archive, run.run_id, provisional=run.alive)
+    if not run.alive:
+        ledger.write_now(lambda connection: facts.finish_run(connection, run.run_id))
+        return
+    now = ledger.read_now(lambda connection: facts.find_run(connection, run.run_id))
+    if now is not None and now.finished_at != run.finished_at:
+        # It wrote its last word while this one was being written: which of the two stands there, nobody knows.
+        publish(ledger, archive, run.run_id)
+
+
+def manifest_uris(archive: Archive, run_ids: Collection[str]) -> list[str]:
+    """Where these runs' manifests stand."""
+    return [archive.uri(manifest_path(run_id)) for run_id in run_ids]

@@ -1,0 +1,1 @@
+"""Where files are kept: the archive, on any fsspec store."""

@@ -1,0 +1,1 @@
+"""A catalog has arrived: scanned for, announced once, taken in over HTTP."""
