@@ -57,6 +57,25 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
+def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of Prefect's, to be copied: all processes of this test session together make it once."""
+    from own_prefect import migrated
+
+    root = tmp_path_factory.getbasetemp()
+    return migrated(root.parent if "PYTEST_XDIST_WORKER" in os.environ else root)
+
+
+@pytest.fixture(scope="session")
+def prefect_api(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the one Prefect server that this process's flows and commands use: a server takes seconds to start."""
+    from own_prefect import at_home, prefect_api
+
+    home = at_home(prefect_database, tmp_path_factory.mktemp("prefect"))
+    with prefect_api(home / "prefect.db") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def _fast_sandbox() -> Iterator[Sandbox]:
     with start_sandbox("--seconds", "0.05", "--image-px", "96", "--allow-local-callbacks") as running:
         yield running

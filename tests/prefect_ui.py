@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from own_prefect import at_home
 from waiting import until
 
 
@@ -34,12 +35,13 @@ class Shown:
 
 
 @contextmanager
-def server_with_ui(home: Path) -> Iterator[str]:
+def server_with_ui(home: Path, database: Path) -> Iterator[str]:
+    """A server that keeps what it keeps in `home`, where a copy of that database is; its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    environment = {**os.environ, "PREFECT_HOME": str(home), "PREFECT_UI_API_URL": f"{url}/api"}
+    environment = {**os.environ, "PREFECT_HOME": str(at_home(database, home)), "PREFECT_UI_API_URL": f"{url}/api"}
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

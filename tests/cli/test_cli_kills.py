@@ -28,9 +28,9 @@ def processes() -> Iterator[Runs]:
 
 
 @pytest.fixture(scope="module")
-def commands(_server: str) -> Iterator[Runs]:
+def commands(prefect_api: str) -> Iterator[Runs]:
     """Whole commands in processes that may fail, over the one Prefect server of these tests."""
-    with Runs(PREFECT_API_URL=_server) as started:
+    with Runs(PREFECT_API_URL=prefect_api) as started:
         yield started
 
 

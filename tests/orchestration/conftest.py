@@ -1,16 +1,12 @@
-"""One Prefect server for the flow tests; starting it takes seconds, so it is shared."""
-
-from collections.abc import Iterator
+"""The flows' tests share one Prefect server."""
 
 import pytest
-from prefect.testing.utilities import prefect_test_harness
 from sandbox_process import Sandbox
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=60):
-        yield
+def _prefect(prefect_api: str) -> None:
+    """Flows report to it."""
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from own_prefect import at_home
 from prefect_place import Place
 from sandbox_process import Sandbox
 
@@ -16,12 +17,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def _place(_fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def _place(_fast_sandbox: Sandbox, prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     environment = {}
     for name, base in _fast_sandbox.bases.items():
         environment[f"SEEDREAM_{name.upper()}_API_KEY"] = f"key-of-{name}"
         environment[f"SEEDREAM_{name.upper()}_BASE_URL"] = base
     made = Place(tmp_path_factory.mktemp("place"), environment)
+    at_home(prefect_database, made.folder / "home/prefect")
     try:
         made.up()
         yield made

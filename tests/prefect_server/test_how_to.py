@@ -96,9 +96,9 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prefect_url(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A bare Prefect server, as somebody has who follows a page."""
-    with server_with_ui(tmp_path_factory.mktemp("prefect")) as url:
+    with server_with_ui(tmp_path_factory.mktemp("prefect"), prefect_database) as url:
         yield url
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from own_prefect import at_home
 from runs import products
 from sandbox_process import Sandbox
 from waiting import until
@@ -24,10 +25,10 @@ def _as_a_terminal_starts_it() -> None:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def running(folder: Path, database: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`seedream run` as the leader of a process group, which is what a terminal sends Ctrl-C to."""
     environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
-    environment["PREFECT_HOME"] = str(folder / "prefect")
+    environment["PREFECT_HOME"] = str(at_home(database, folder / "prefect"))
     command = [sys.executable, "-m", "seedream_tasks", "run", *arguments, "--archive", str(folder / "a")]
     with (
         (folder / "said").open("w") as said,
@@ -62,11 +63,11 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_terminals_signal_is_for_the_run_and_its_server_ends_after_it(
-    gateways: Sandbox, tmp_path: Path, number: int, status: int
+    gateways: Sandbox, prefect_database: Path, tmp_path: Path, number: int, status: int
 ) -> None:
     """A signal to the whole process group ends the run in order, since its server still answers; nobody is left behind."""
     gateways.faults([{"gateway": "*", "kind": "slow", "rate": 1, "value": 600}])
-    with running(tmp_path, str(products(tmp_path / "c.csv", 3))) as process:
+    with running(tmp_path, prefect_database, str(products(tmp_path / "c.csv", 3))) as process:
         until(lambda: gateways.bill()["accepted"] == 3 or process.poll() is not None, "three jobs", WITHIN_S)
         started = children(process.pid)
         os.killpg(process.pid, number)
@@ -80,9 +81,9 @@ def test_a_terminals_signal_is_for_the_run_and_its_server_ends_after_it(
     assert (billed, at_risk) == (0, 0)  # all three are known to the ledger as in flight
 
 
-def test_a_killed_run_leaves_no_server_behind(gateways: Sandbox, tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_server_behind(gateways: Sandbox, prefect_database: Path, tmp_path: Path) -> None:
     """kill -9 asks nobody: the server and the sandbox notice that their pipe has ended."""
-    with running(tmp_path, str(products(tmp_path / "c.csv", 3)), "--sandbox") as process:
+    with running(tmp_path, prefect_database, str(products(tmp_path / "c.csv", 3)), "--sandbox") as process:
         until(lambda: len(children(process.pid)) >= 2 or process.poll() is not None, "server and sandbox", WITHIN_S)
         started = children(process.pid)
         process.kill()
@@ -92,12 +93,12 @@ def test_a_killed_run_leaves_no_server_behind(gateways: Sandbox, tmp_path: Path)
 
 
 def test_a_proxy_never_stands_between_a_run_and_its_own_processes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prefect_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """HTTP_PROXY and its like name a proxy that is not there: server and sandbox are reached all the same."""
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         for each in (name, name.upper()):
             monkeypatch.setenv(each, "http://127.0.0.1:9")
-    with running(tmp_path, str(products(tmp_path / "c.csv", 2)), "--sandbox", "--json") as process:
+    with running(tmp_path, prefect_database, str(products(tmp_path / "c.csv", 2)), "--sandbox", "--json") as process:
         assert process.wait(WITHIN_S) == 0, (tmp_path / "said").read_text()
     assert '"archived": 2' in (tmp_path / "said").read_text()

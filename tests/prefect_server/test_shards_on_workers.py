@@ -34,12 +34,14 @@ asyncio.run(catalog_images(**json.loads(sys.argv[1])))
 
 
 @pytest.fixture(scope="module")
-def server(_fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def server(
+    _fast_sandbox: Sandbox, prefect_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
     """The environment of a new server that has a work pool and the deployment of this project's prefect.yaml, keys and all."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copytree(ROOT / "flows", folder / "flows")
     shutil.copy(ROOT / "prefect.yaml", folder)
-    with server_with_ui(folder / "prefect") as url:
+    with server_with_ui(folder / "prefect", prefect_database) as url:
         known = {
             **os.environ,
             **{f"SEEDREAM_{name.upper()}_API_KEY": f"key-of-{name}" for name in _fast_sandbox.bases},

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import chromium
@@ -30,7 +31,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="session")
-def shown(page: Page, _fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+def shown(
+    page: Page, _fast_sandbox: Sandbox, prefect_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shown]:
     """A run with pictures, a refusal, an unknown payment, a set that fits under no cap and an invalid row, at two gateways."""
     folder = tmp_path_factory.mktemp("ui")
     _fast_sandbox.reset()
@@ -50,7 +53,7 @@ def shown(page: Page, _fast_sandbox: Sandbox, tmp_path_factory: pytest.TempPathF
         {"sku": "many", "prompt": "A table set", "n": 15, "gateways": "evolink"},
     ]
     catalog = write_catalog(folder / "spring-catalog.csv", *rows)
-    with server_with_ui(folder / "home") as url:
+    with server_with_ui(folder / "home", prefect_database) as url:
         environment = {**os.environ, "PREFECT_HOME": str(folder / "client"), "PREFECT_API_URL": f"{url}/api"}
         for name in _BOTH:
             environment[f"SEEDREAM_{name.upper()}_API_KEY"] = f"key-of-{name}"
