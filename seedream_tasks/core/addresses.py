@@ -1,12 +1,12 @@
 """Addresses of files that a person gives: what they may hold."""
 
 from .errors import InputError
-from .secrets import holds_password, without_secrets
+from .secrets import holds_credentials, without_secrets
 
 
 def check_address(address: str, field: str) -> None:
     """Raises InputError for an address with a password in it; `field` is the option or parameter it was given as."""
-    if holds_password(address):
+    if holds_credentials(address):
         raise InputError(
             f"{field}: the address {without_secrets(address)} was given with a password or a token before its host",
             field=field,

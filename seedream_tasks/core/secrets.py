@@ -64,7 +64,7 @@ def holds_secret(address: str) -> bool:
     return without_secrets(address) != address
 
 
-def holds_password(address: str) -> bool:
+def holds_credentials(address: str) -> bool:
     """Whether an address holds a password or token before its host, as against a signature in its query."""
     whole = re.sub(r"[\s\"<>`]", "_", address)
     return any(_chain(found[1], found[2]) != found[2] for found in _ADDRESS.finditer(whole))

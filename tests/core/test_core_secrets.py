@@ -6,7 +6,7 @@ import pytest
 
 from seedream_tasks.core.errors import InputError, SeedreamError
 from seedream_tasks.core.outcomes import ErrorClass, ErrorInfo
-from seedream_tasks.core.secrets import holds_password, holds_secret, without_secrets
+from seedream_tasks.core.secrets import holds_credentials, holds_secret, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_what_holds_no_secret_stays_as_it_is(text: str) -> None:
 
 def test_a_password_is_told_from_a_signature() -> None:
     """An address with a password is refused, a signed link is not."""
-    assert holds_password("zip://a.csv::https://u:pw@host/x.zip")
-    assert holds_password("https://u:a b@host/x.csv")
-    assert not holds_password("https://host/x.csv?X-Amz-Signature=1&user=a:b@c")
+    assert holds_credentials("zip://a.csv::https://u:pw@host/x.zip")
+    assert holds_credentials("https://u:a b@host/x.csv")
+    assert not holds_credentials("https://host/x.csv?X-Amz-Signature=1&user=a:b@c")
 
 
 def test_an_error_says_nothing_secret() -> None:

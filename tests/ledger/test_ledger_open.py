@@ -11,6 +11,7 @@ from ledger_book import RUN, Book, far_off, make_job
 from sqlalchemy import update
 
 from seedream_tasks.core.errors import ConfigurationError, LedgerFault
+from seedream_tasks.core.secrets import without_secrets
 from seedream_tasks.ledger import facts
 from seedream_tasks.ledger.queries import list_attempts
 from seedream_tasks.ledger.schema import SCHEMA_VERSION, attempts, meta
@@ -134,16 +135,34 @@ def test_a_ledger_in_memory_is_refused() -> None:
     "url",
     [
         "postgresql://me:secret@host/name",
+        "postgresql+psycopg://me:secret@host/name",
+        "postgresql://me:se%40cret-secret@host:5432/name",
         "postgresql://me@host/name?password=secret&sslmode=require",
+        "postgresql://me@host/name?PassWord=secret",
         "postgresql://host/name?sslpassword=secret",
     ],
 )
-def test_a_password_is_not_shown(url: str) -> None:
-    """A ledger URL in a message carries no password, wherever it stands in it."""
-    assert "secret" not in shown_url(url)
-    assert shown_url(url).startswith("postgresql://")
+def test_a_password_is_found_and_not_shown(url: str) -> None:
+    """The one rule finds it wherever it is, and neither a message nor what Prefect stores of such a text repeats it."""
     assert holds_password(url)
-    assert not holds_password("postgresql://me@host/name")
+    assert shown_url(url).startswith("postgresql")
+    for shown in (shown_url(url), without_secrets(url)):
+        assert "secret" not in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me@host/name",
+        "postgresql://me@host:5432/name?sslmode=require&application_name=shop",
+        "postgresql://host/name?passfile=/run/pgpass",
+        "sqlite:////data/u:x@y/ledger.db",
+    ],
+)
+def test_what_holds_no_password_is_handed_on_as_it_is(url: str) -> None:
+    """Users, ports, options and odd paths are no password; such a URL may be a parameter, and is stored whole."""
+    assert not holds_password(url)
+    assert without_secrets(url) == url
 
 
 @pytest.mark.parametrize("url", ["postgresql:/me:secret@host", "//me:secret@host/x", "me:secret@host"])

@@ -1,7 +1,9 @@
 """Links with signatures, and addresses with passwords: nothing of them is left in what Prefect keeps and a run writes."""
 
 import asyncio
+import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,18 @@ from runs import products
 from sandbox_process import Sandbox
 from web_server import Web, serving
 
-from seedream_tasks import catalog_images, emit_catalog_uploaded, watch_uploads
+from seedream_tasks import (
+    Job,
+    SeedreamLedger,
+    catalog_images,
+    collect_images,
+    emit_catalog_uploaded,
+    process_shard,
+    submit_job,
+    watch_uploads,
+)
 from seedream_tasks.core.errors import ConfigurationError, InputError
+from seedream_tasks.orchestration.single_jobs import settings_for
 
 SIGNED = "X-Amz-Date=1&X-Amz-Signature=SECRET"
 SHOTS = b"""\
@@ -30,6 +42,16 @@ shots:
 def web() -> Iterator[Web]:
     with serving() as found:
         yield found
+
+
+# Wherever in a ledger's URL a password can be.
+WITH_PASSWORD = [
+    "postgresql://me:SECRET@127.0.0.1/name",
+    "postgresql+psycopg://me:SECRET@127.0.0.1/name?sslmode=disable",
+    "postgresql://me@127.0.0.1/name?password=SECRET",
+    "postgresql://127.0.0.1/name?user=me&sslpassword=SECRET",
+]
+MUG = Job(row_key="mug", shot="hero", model="seedream-4.5", operation="generate", prompt="A blue mug")
 
 
 async def _kept(run_id: Any) -> str:
@@ -121,3 +143,44 @@ def test_what_is_announced_holds_no_secret() -> None:
         emit_catalog_uploaded(f"https://shop.example/a.csv?{SIGNED}", digest="0" * 64)
     with pytest.raises(InputError):
         asyncio.run(watch_uploads("sftp://me:SECRET@host/in"))
+
+
+@pytest.mark.parametrize("ledger", WITH_PASSWORD)
+def test_every_flow_and_task_refuses_a_ledger_url_with_a_password(ledger: str, tmp_path: Path) -> None:
+    """A parameter is stored in plain text: refused before the archive is touched, by the one rule, and not repeated."""
+    archive = str(tmp_path / "a")
+    for asked in (
+        lambda: catalog_images("a.csv", archive=archive, ledger=ledger),
+        lambda: collect_images(archive=archive, ledger=ledger),
+        lambda: watch_uploads(str(tmp_path), archive=archive, ledger=ledger),
+        lambda: submit_job(MUG, archive=archive, ledger=ledger),
+    ):
+        with pytest.raises(ConfigurationError, match="the ledger's URL holds a password") as refused:
+            asyncio.run(asked())
+        assert "SECRET" not in f"{refused.value} {refused.value.as_json()}"
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("ledger", WITH_PASSWORD)
+@pytest.mark.parametrize("given", ["block", "environment"])
+def test_shards_and_tasks_are_handed_no_password_of_a_ledger(
+    ledger: str, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a block its name is handed on, from the environment nothing: each process looks the password up by itself."""
+    if given == "block":
+        asyncio.run(SeedreamLedger(url=ledger).asave("with-password", overwrite=True))
+        named: str | None = "seedream-ledger/with-password"
+    else:
+        monkeypatch.setenv("SEEDREAM_LEDGER", ledger)
+        named = None
+    settings = asyncio.run(settings_for(str(tmp_path / "a"), named, None, None, None, 1.0))
+    assert settings.ledger == named
+    assert b"SECRET" not in pickle.dumps(settings)
+    assert asyncio.run(settings.place()).ledger_url == ledger
+
+
+def test_a_shard_that_is_handed_a_password_refuses_it(tmp_path: Path) -> None:
+    """Its parameters are stored too: whoever starts one by hand gives a block's name."""
+    handed = asyncio.run(settings_for(str(tmp_path / "a"), None, None, None, None, 1.0))
+    with pytest.raises(ConfigurationError, match="the ledger's URL holds a password"):
+        asyncio.run(process_shard("some-run", replace(handed, ledger=WITH_PASSWORD[2]), 0, 1))
