@@ -6,7 +6,7 @@ DEMO := .demo
 # `env -u NAME` for every variable that could name a gateway, a key, an archive or a ledger.
 CLEAN := env $$(env | sed -n 's/^\(SEEDREAM_[A-Za-z0-9_]*\)=.*/-u \1/p; s/^\(GETIMG_[A-Za-z0-9_]*\)=.*/-u \1/p')
 
-.PHONY: demo server server-down test lint bench clean
+.PHONY: demo server server-down test lint wheel bench clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -38,6 +38,10 @@ lint: $(VENV)/.installed-for-tests
 
 test: lint
 	$(CLEAN) $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+# Builds the wheel and tries it installed, with the lowest and the highest Python that this machine has of those supported.
+wheel: $(VENV)/.installed-for-tests
+	$(CLEAN) $(BIN)/python scripts/try_wheel.py --online
 
 # The short version of all benchmarks, against sandboxes of their own: under five minutes on two cores.
 bench: $(VENV)/.installed-for-tests

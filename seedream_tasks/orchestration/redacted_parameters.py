@@ -5,7 +5,7 @@ the same, in this process. What a deployment was given is stored before any code
 """
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from prefect import Flow
 from prefect.runtime import deployment
@@ -26,10 +26,12 @@ class DiscreetFlow(Flow[P, R]):
         """What Prefect stores."""
         return {name: _shown(value) for name, value in super().serialize_parameters(parameters).items()}
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it, where its coroutine can be awaited. Raises NotAwaited."""
-        check_that_it_can_be_awaited(self.name)
-        return in_hand(self.name, super().__call__(*args, **kwargs))
+    if not TYPE_CHECKING:  # a type checker sees Flow's own signature, and with it the parameters
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            """Call it, where its coroutine can be awaited. Raises NotAwaited."""
+            check_that_it_can_be_awaited(self.name)
+            return in_hand(self.name, super().__call__(*args, **kwargs))
 
     def with_options(self, **options: Any) -> "DiscreetFlow[P, R]":
         """The same flow with other options, as discreet."""
