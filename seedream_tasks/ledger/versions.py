@@ -63,7 +63,7 @@ def _other_version(shown: str, is_file: bool, version: str | None) -> Configurat
         )
     newer = version is not None and version.isdecimal() and int(version) > int(SCHEMA_VERSION)
     hint = (
-        "a newer seedream-tasks wrote it: pip install --upgrade seedream-tasks"
+        "a newer seedream-tasks wrote it: install that version, or a newer one"
         if newer
         else f"versions {FIRST_VERSION} to {SCHEMA_VERSION} can be read"
     )

@@ -154,7 +154,7 @@ def _weekly(reader: Reader, town: Town) -> None:
     reader.follow("weekly-refresh.md")
     run = town.newest("catalog-images-weekly")
     assert run["state_name"] == "Completed", run["state"]
-    manifest = read("s3://shop/pictures", run["id"])
+    manifest = read("s3://shop/images", run["id"])
     assert sum((each["billed_usd"] for each in manifest), Decimal(0)) == town.usd() == Decimal("0.062")
 
 
@@ -218,7 +218,7 @@ def _alerts(reader: Reader, town: Town) -> None:
         subprocess.run(command, cwd=town.folder, env=reader.environment, capture_output=True, check=False)
         until(lambda: len(told) >= 2, "two messages", WITHIN_S)
         (unknown,) = [each for each in told if each.startswith("Unknown payment at evolink: 0.031 USD\np0 image")]
-        (cap,) = [each for each in told if each.startswith("0.031 USD put off\n")]
+        (cap,) = [each for each in told if each.startswith("0.031 USD deferred\n")]
         assert "seedream resolve" in unknown
         assert "cap" in cap
         dead = _dead_run(town)
@@ -283,7 +283,7 @@ def _does(reader: Reader, *command: str, code: int = 0) -> str:
 @story("move-to-postgresql.md")
 def _move(reader: Reader, town: Town) -> None:
     products(town.folder / "products.csv", 3)
-    old = ("--archive", "s3://shop/pictures", "--ledger", "sqlite:///ledger.db")
+    old = ("--archive", "s3://shop/images", "--ledger", "sqlite:///ledger.db")
     _does(reader, *_SEEDREAM, "run", "products.csv", *old)
     before = town.usd()
     reader.follow("move-to-postgresql.md")
@@ -295,7 +295,7 @@ def _move(reader: Reader, town: Town) -> None:
 @story("collect.md")
 def _collect(reader: Reader, town: Town) -> None:
     products(town.folder / "products.csv", 2)
-    place = ("--archive", "s3://shop/pictures", "--ledger", "postgresql://seedream@db.example.com/seedream")
+    place = ("--archive", "s3://shop/images", "--ledger", "postgresql://seedream@db.example.com/seedream")
     town.gateways.faults([{"gateway": "*", "kind": "slow", "rate": 1, "value": 3600}])
     _does(reader, *_SEEDREAM, "run", "products.csv", *place, "--wait", "0", code=3)
     town.gateways.faults([])
