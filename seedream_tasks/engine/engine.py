@@ -7,6 +7,7 @@ nothing left to do. Counting, splitting, retrying, topping up and going to the n
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -422,25 +423,21 @@ class Engine:
         self, purchase: Purchase, send: Callable[[], Awaitable[Recorded | None]], given_up: set[int], until: float
     ) -> Recorded | None:
         """Send, waiting for money under a cap to come back as long as any may."""
-        try:
+        with suppress(OverCap):
             return await send()
-        except OverCap as over:
-            budget = over.facts["budget"]
         async with self._turnstile:
             while not self.stopping and self.fault is None:
-                self._settled.clear()
-                # Asked before the try: what comes back between the two is there for it.
-                coming = await self._may_come_back(budget)
+                self._settled.clear()  # before the try: what comes back after its refusal wakes the wait below
                 try:
                     return await send()
-                except OverCap as over:
-                    other, text = over.facts["budget"] != budget, over.message
-                    budget = over.facts["budget"]
+                except OverCap as refusal:
+                    over = refusal
+                budget = over.facts["budget"]
                 if _now() > until:
                     self._vain.add(budget)
-                if budget in self._vain or not (coming or other):
+                if budget in self._vain or not over.facts["may_come_back"]:
                     await self._put_off(
-                        purchase.job, purchase.slots, Reason.OVER_CAP, text, purchase.route.price, given_up
+                        purchase.job, purchase.slots, Reason.OVER_CAP, over.message, purchase.route.price, given_up
                     )
                     return None
                 try:
@@ -449,9 +446,6 @@ class Engine:
                 except TimeoutError:
                     pass
         return None
-
-    async def _may_come_back(self, budget: str) -> bool:
-        return await self._ledger.read(lambda connection: queries.may_come_back(connection, budget))
 
     async def _put_off(
         self,

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, bindparam, delete, literal, or_, select, upda
 
 from ..core.errors import OverCap
 from ..core.money import ZERO, dollars
-from .schema import budgets, caps
+from ..core.states import AttemptState
+from .schema import attempts, budgets, caps
 from .store import insert_on_conflict, upsert
 
 ALL_GATEWAYS = "all"
@@ -139,7 +140,10 @@ def _day_key(cap_key: str, zone: str, now: datetime) -> str:
 
 
 def reserve(connection: Connection, keys: Sequence[str], amount: Decimal) -> None:
-    """Hold `amount` under every key, or raise OverCap before anything is written."""
+    """Hold `amount` under every key, or raise OverCap before anything is written.
+
+    The refusal says too whether money may come back: asked before or after it, somebody else's claim could come in between.
+    """
     if not keys:
         return
     # In one order everywhere, so that two processes cannot wait for each other's row.
@@ -154,8 +158,20 @@ def reserve(connection: Connection, keys: Sequence[str], amount: Decimal) -> Non
                 held_usd=held,
                 wanted_usd=amount,
                 reserved_usd=row.reserved_usd,
+                may_come_back=may_come_back(connection, row.budget_key),
             )
     move(connection, keys, amount, ZERO)
+
+
+def may_come_back(connection: Connection, budget_key: str) -> bool:
+    """Whether any attempt that holds money of this budget may still give it back by itself."""
+    waiting = (AttemptState.INTENT, AttemptState.ACCEPTED)
+    query = (
+        select(attempts.c.attempt_id)
+        .where(attempts.c.state.in_(waiting), attempts.c.budgets.contains(f'"{budget_key}"', autoescape=True))
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None
 
 
 _MOVE = (

@@ -399,14 +399,3 @@ def admissions_of(connection: Connection, run_id: str, job_keys: Sequence[str]) 
         for row in connection.execute(_ADMISSIONS, {"of": run_id, "keys": keys}):
             found[row.job_key] = Admission(row.reason, row.message, row.usd, row.cheapest_usd, bool(row.for_good))
     return found
-
-
-def may_come_back(connection: Connection, budget_key: str) -> bool:
-    """Whether any attempt that holds money of this budget may still give it back by itself."""
-    waiting = (AttemptState.INTENT, AttemptState.ACCEPTED)
-    query = (
-        select(attempts.c.attempt_id)
-        .where(attempts.c.state.in_(waiting), attempts.c.budgets.contains(f'"{budget_key}"', autoescape=True))
-        .limit(1)
-    )
-    return connection.execute(query).first() is not None

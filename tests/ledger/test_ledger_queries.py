@@ -7,7 +7,7 @@ from ledger_book import DISPUTED, RUN, Book, attempt_in, far_off, made, make_job
 from seedream_tasks.core.decisions import PastAttempt, Purpose, SlotView
 from seedream_tasks.core.outcomes import ErrorClass
 from seedream_tasks.core.states import AttemptState, Closed, SlotState
-from seedream_tasks.ledger import facts, queries
+from seedream_tasks.ledger import budgets, facts, queries
 
 
 def test_a_job_the_ledger_does_not_know_has_an_empty_view(book: Book) -> None:
@@ -116,10 +116,10 @@ def test_money_may_come_back_while_an_intent_or_a_task_is_open(book: Book) -> No
         run = f"run-{state}%_"
         book.open_run(run, max_usd="1")
         attempt_in(book, state, make_job(state), run_id=run, capped=True)
-        comes = book.read(lambda connection, key=f"run:{run}": queries.may_come_back(connection, key))
+        comes = book.read(lambda connection, key=f"run:{run}": budgets.may_come_back(connection, key))
         assert comes is (state in (AttemptState.INTENT, AttemptState.ACCEPTED)), state
-    assert not book.read(lambda connection: queries.may_come_back(connection, "run:run-intent%%"))
-    assert not book.read(lambda connection: queries.may_come_back(connection, "run:run-intent"))
+    assert not book.read(lambda connection: budgets.may_come_back(connection, "run:run-intent%%"))
+    assert not book.read(lambda connection: budgets.may_come_back(connection, "run:run-intent"))
 
 
 def test_what_a_run_has_spent(book: Book) -> None:
