@@ -14,13 +14,12 @@ from prefect.states import Cancelled, Completed, Failed
 
 from ..core.jobs import Job
 from ..core.states import RecordStatus
-from ..ledger import facts
 from ..planning.forecast import Forecast
 from ..planning.freeze import freeze
 from ..runs import manifest
 from ..runs.manifest import Summary
 from ..runs.manifest_parts import Range
-from ..runs.publish import publish, publish_concerned
+from ..runs.publish import publish_concerned, publish_own
 from ..runs.records import RunFacts
 from .artifacts import in_a_line, record_in_a_line
 from .coroutines import awaited
@@ -97,8 +96,7 @@ async def write_manifest(run_id: str, settings: RunSettings, parts: Sequence[Ran
     """
     async with session(run_id, settings) as run:
         ledger, archive = run.around.ledger, run.around.archive
-        summary = await asyncio.to_thread(publish, ledger, archive, run_id, parts=parts)
-        await ledger.write(lambda connection: facts.finish_run(connection, run_id))
+        summary = await asyncio.to_thread(publish_own, ledger, archive, run_id, parts)
         others = (await run.engine()).follower.others
         await asyncio.to_thread(publish_concerned, ledger, archive, others, run_id)
         return summary

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection
 
-from ..ledger import facts
+from ..ledger import facts, last_words
 from ..ledger.facts import Run
 from ..ledger.store import Ledger
 from ..storage.archive import Archive
@@ -26,6 +26,20 @@ def publish(
     write_contact_sheet(ledger, archive, run_id)
     marks.renew(ledger, archive, run_id)
     return summary
+
+
+def publish_own(ledger: Ledger, archive: Archive, run_id: str, parts: Sequence[Range] = ()) -> Summary:
+    """Write the manifest of a run that has done its work, and say in the ledger that it has ended.
+
+    A provisional one, begun by somebody else while the run was at work, may come to stand over it: then it is written again.
+    Raises ManifestMismatch, ArchiveFault, LedgerFault.
+    """
+    while True:
+        seen = ledger.read_now(lambda connection: last_words.provisional_ones(connection, run_id))
+        summary = publish(ledger, archive, run_id, parts=parts)
+        if ledger.write_now(lambda connection, seen=seen: last_words.finish(connection, run_id, seen)):  # type: ignore[misc]
+            return summary
+        parts = ()  # they are joined and deleted
 
 
 def publish_concerned(ledger: Ledger, archive: Archive, settled: Collection[str], by: str | None = None) -> list[str]:
@@ -59,8 +73,7 @@ def _publish(ledger: Ledger, archive: Archive, run: Run) -> None:
     if not run.alive:
         ledger.write_now(lambda connection: facts.finish_run(connection, run.run_id))
         return
-    now = ledger.read_now(lambda connection: facts.find_run(connection, run.run_id))
-    if now is not None and now.finished_at != run.finished_at:
+    if not ledger.write_now(lambda connection: last_words.wrote_provisional(connection, run.run_id)):
         # It wrote its last word while this one was being written: which of the two stands there, nobody knows.
         publish(ledger, archive, run.run_id)
 

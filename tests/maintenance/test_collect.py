@@ -17,6 +17,7 @@ from balance import balance, listed
 from crashing import Moment, Runs, command, order
 from runs import products, read, run
 from sandbox_process import Sandbox, start_sandbox
+from waiting import until
 from witness import ASYNCHRONOUS, PRICE, assert_files, leases_end, ledger, ledger_money, now, submissions
 
 from seedream_tasks.config.embedded_sandbox import embedded_sandbox, sandbox_state
@@ -27,6 +28,7 @@ from seedream_tasks.gateways.client import Account
 from seedream_tasks.ledger import transitions
 from seedream_tasks.ledger.store import open_ledger
 from seedream_tasks.maintenance.collect import Collected, collect
+from seedream_tasks.runs import publish as publishing
 from seedream_tasks.runs.manifest import PROVISIONAL
 
 ZERO = Decimal(0)
@@ -462,8 +464,7 @@ def test_a_pass_beside_a_run_that_is_going_on_harms_nothing(gateways: Sandbox, p
     gateways.faults([{"gateway": "*", "kind": "slow", "rate": 1, "value": 1}])
     catalog = products(tmp_path / "c.csv", 20)
     processes.begin(order(catalog, archive, gateways=["evolink"], run_id="live"))
-    while not (archive / "runs" / "live" / "jobs.parquet").exists():
-        time.sleep(0.01)
+    until(lambda: (archive / "runs" / "live" / "jobs.parquet").exists(), "the run's frozen list")
     passes = [collected(archive) for _ in range(5)]
     assert [ended.status for ended in processes.ends()] == [0]
     assert passes
@@ -473,6 +474,57 @@ def test_a_pass_beside_a_run_that_is_going_on_harms_nothing(gateways: Sandbox, p
     assert sum(each["billed_usd"] for each in rows) == Decimal(gateways.bill()["usd"]) == 20 * PRICE["evolink"]
     assert balance(gateways.bill(), listed(archive)).lawful
     assert collected(archive).manifests == []
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_provisional_manifest_never_stands_over_a_run_s_last_word(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """A pass that saw the run at work writes just before or just after the run's own manifest, and then the run ends."""
+    archive = tmp_path / "a"
+    original, passes = publishing.publish, 0
+
+    def beside(*arguments: Any, **more: Any) -> Any:
+        nonlocal passes
+        if passes or threading.current_thread().name == "a pass":
+            return original(*arguments, **more)
+        passes += 1
+        done = None if when == "before" else original(*arguments, **more)
+        at_once = threading.Thread(target=collected, args=(archive,), name="a pass")
+        at_once.start()
+        at_once.join()
+        assert PROVISIONAL.encode() in pq.read_schema(archive / "manifest.parquet").metadata
+        return done or original(*arguments, **more)
+
+    monkeypatch.setattr(publishing, "publish", beside)
+    ran = run(products(tmp_path / "c.csv", 3), archive, gateways=["evolink"])
+    assert passes == 1
+    for path in (archive / "runs" / ran.run_id / "manifest.parquet", archive / "manifest.parquet"):
+        assert PROVISIONAL.encode() not in pq.read_schema(path).metadata
+    assert ran.statuses() == {"archived": 3}
+    assert collected(archive).manifests == []
+
+
+def test_a_run_that_ends_while_a_provisional_manifest_is_written_gets_its_last_word_again(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pass finds the run ended when it says what it wrote, and writes it for good."""
+    ran = run(products(tmp_path / "c.csv", 3), tmp_path / "a", gateways=["evolink"])
+    archive = tmp_path / "a"
+    at_work = int((time.time() + 60) * 1_000_000)
+    ledger(archive, "UPDATE runs SET finished_at = NULL, alive_until = ?", at_work)
+    original = publishing.publish
+
+    def overtaken(*arguments: Any, provisional: bool = False, **more: Any) -> Any:
+        summary = original(*arguments, provisional=provisional, **more)
+        if provisional:
+            ledger(archive, "UPDATE runs SET finished_at = created_at, alive_until = 0")
+        return summary
+
+    monkeypatch.setattr(publishing, "publish", overtaken)
+    assert collected(archive).manifests == [f"{archive}/runs/{ran.run_id}/manifest.parquet"]
+    for path in (archive / "runs" / ran.run_id / "manifest.parquet", archive / "manifest.parquet"):
+        assert PROVISIONAL.encode() not in pq.read_schema(path).metadata
 
 
 def test_what_is_left_unknown_is_counted_and_never_bought(gateways: Sandbox, tmp_path: Path) -> None:
