@@ -51,6 +51,7 @@ class Ended:
 PLACES: dict[str, tuple[str, str | None, str]] = {
     "record": ("seedream_tasks.ledger.store", "Ledger", "write"),  # claim, accepted, delivered, archived: each in turn
     "commit": ("seedream_tasks.ledger.store", None, "_deliver"),  # on disk, and nobody has heard of it
+    "send": ("seedream_tasks.engine.buyer", "Buyer", "_send"),  # what is claimed is on disk, and nothing has left
     "submit": ("seedream_tasks.gateways.client", "GatewayClient", "submit"),
     "status": ("seedream_tasks.gateways.client", "GatewayClient", "fetch"),
     "wait": ("seedream_tasks.engine.poller", "Poller", "done"),
@@ -59,7 +60,7 @@ PLACES: dict[str, tuple[str, str | None, str]] = {
     "store": ("seedream_tasks.storage.archive", "Archive", "store"),
     "publish": ("seedream_tasks.storage.archive", "Archive", "publish"),  # jobs.parquet, then the manifests
 }
-SYNCHRONOUS = ("record", "commit", "submit", "download", "copy", "store", "publish")  # what getimg comes by
+SYNCHRONOUS = ("record", "commit", "send", "submit", "download", "copy", "store", "publish")  # what getimg comes by
 
 
 def _die() -> None:
@@ -294,7 +295,7 @@ def command(*arguments: str, moment: Moment | None = None, **options: Any) -> di
 
 
 def _child(wanted: dict[str, Any]) -> int:
-    from seedream_tasks.ledger import claims, connections, rates, store
+    from seedream_tasks.ledger import connections, rates, store
 
     if wanted.pop("powerless", False):
         _give_up_powers()
@@ -304,8 +305,7 @@ def _child(wanted: dict[str, Any]) -> int:
     if "cwd" in wanted:
         os.chdir(wanted.pop("cwd"))
     if "lease_s" in wanted:
-        claims.LEASE_S = wanted.pop("lease_s")
-        claims.SENDING_MARGIN_S = claims.LEASE_S / 3
+        store.Ledger.lease_s = wanted.pop("lease_s")
     if "rate_lease_s" in wanted:
         rates.LEASE_S = wanted.pop("rate_lease_s")
     if "outage_s" in wanted:

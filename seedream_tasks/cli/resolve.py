@@ -18,8 +18,8 @@ from ..core.states import AttemptState
 from ..gateways.client import DIALECTS, SYNCHRONOUS_TIMEOUT_S
 from ..gateways.ids import is_task_id
 from ..ledger import facts, queries, transitions, unread_answers
-from ..ledger.claims import LEASE_S
 from ..ledger.queries import Attempt
+from ..ledger.store import LEASE_S
 from ..maintenance.evidence import confirmed, evidence
 from . import options
 from .terminal import print_json, say

@@ -41,7 +41,7 @@ from .account_limiter import Lane
 
 logger = logging.getLogger("seedream_tasks.engine")
 
-_RENEW_EVERY_S = claims.LEASE_S / 4
+_RENEWALS = 4  # within the life of a lease, and of the word that a process is at work on a run
 # How long a stop waits for open submits of asynchronous gateways.
 LEAVE_WITHIN_S = 8.0
 # An answer that has come while nobody could read it, as while this process was stopped, is read within this.
@@ -173,8 +173,9 @@ class Buyer:
         return lane is not None and lane.client.dialect.synchronous
 
     async def _renew(self) -> None:
+        every_s = min(self._ledger.lease_s, facts.ALIVE_FOR_S) / _RENEWALS
         while True:
-            await asyncio.sleep(_RENEW_EVERY_S)
+            await asyncio.sleep(every_s)
             try:
                 await self._ledger.write(lambda connection, ids=list(self._open): self._still_here(connection, ids))  # type: ignore[misc]
             except LedgerFault as fault:
@@ -183,7 +184,7 @@ class Buyer:
 
     def _still_here(self, connection: Connection, open_calls: list[str]) -> None:
         facts.keep_alive(connection, self._run_id)
-        claims.renew_leases(connection, self._ledger.owner, open_calls)
+        claims.renew_leases(connection, self._ledger.owner, open_calls, self._ledger.lease_s)
 
     async def _buy(self, purchase: Purchase, lane: Lane, encode: Callable[[str | None], dict[str, Any]]) -> Bought:
         attempt_id = new_attempt_id()
@@ -213,7 +214,9 @@ class Buyer:
         granted_at = awake_or_asleep()  # before the transaction: waiting for the disk uses up the lease
         try:
             lease = await self._ledger.write(
-                lambda connection: claim(connection, self._ledger.owner, attempt_id, wanted, granted_at)
+                lambda connection: claim(
+                    connection, self._ledger.owner, attempt_id, wanted, granted_at, self._ledger.lease_s
+                )
             )
         except (SlotsTaken, UploadGone):
             return Bought(Fate.NOT_SENT)

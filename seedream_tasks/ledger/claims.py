@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, insert, select, update
 
 from ..core.decisions import Purpose
 from ..core.errors import SlotsTaken, UnknownAttempt
@@ -18,12 +18,11 @@ from ..core.pricing import PriceRow, quote
 from ..core.states import AttemptState, SlotState
 from . import budgets, gateway_files
 from .schema import attempts, jobs, slots
-from .store import DATABASE_NOW, database_now, insert_on_conflict
+from .store import DATABASE_NOW, LEASE_S, database_now, insert_on_conflict
 
-# Who holds a lease may send until it ends; see Lease.allows_sending.
-LEASE_S = 60.0
-# With less left than this the holder does not send: between its look at the clock and the first byte it may be stopped.
-SENDING_MARGIN_S = 20.0
+# With less than this share of a lease left its holder does not send: between its look at the clock and the first byte it may be
+# stopped.
+SENDING_MARGIN = 1 / 3
 
 # Counts on while the machine sleeps (on macOS the monotonic clock does): a lease must not look fresh after a suspend.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -36,7 +35,8 @@ _TAKE = (
     .values(state=SlotState.TAKEN, closed=None)
 )
 _INTEND = {
-    name: insert(attempts).values(lease_until=now + int(LEASE_S * 1_000_000)) for name, now in DATABASE_NOW.items()
+    name: insert(attempts).values(lease_until=now + bindparam("lease_us", type_=BigInteger()))
+    for name, now in DATABASE_NOW.items()
 }
 _KNOW = insert_on_conflict(jobs, "(job_key) DO NOTHING")
 
@@ -72,12 +72,13 @@ class Lease:
 
     attempt_id: str
     granted_at: float  # by `awake_or_asleep`, read before the transaction began
+    lasts_s: float = LEASE_S
     # What was written, by table; empty where it was on disk already.
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict, compare=False)
 
     def allows_sending(self) -> bool:
         """Whether enough of the lease is left to begin sending now."""
-        return awake_or_asleep() - self.granted_at < LEASE_S - SENDING_MARGIN_S
+        return awake_or_asleep() - self.granted_at < self.lasts_s * (1 - SENDING_MARGIN)
 
 
 def new_attempt_id() -> str:
@@ -85,12 +86,14 @@ def new_attempt_id() -> str:
     return f"{time.time_ns() // 1000:014x}{secrets.token_hex(5)}"
 
 
-def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, granted_at: float) -> Lease:
+def claim(
+    connection: Connection, owner: str, attempt_id: str, wanted: Claim, granted_at: float, lease_s: float = LEASE_S
+) -> Lease:
     """Take the slots, hold the money, write the intent. Raises SlotsTaken, UploadGone or OverCap, before anything is written."""
     job_key = wanted.job.job_key
     held = {row.slot: row for row in connection.execute(_SLOTS, {"of": job_key}) if row.slot in wanted.slots}
     if held and all(row.attempt_id == attempt_id and row.state == SlotState.TAKEN for row in held.values()):
-        return Lease(attempt_id, granted_at)  # this very claim is on disk already: its commit was not heard of
+        return Lease(attempt_id, granted_at, lease_s)  # this very claim is on disk already: its commit was not heard of
     for slot, row in held.items():
         reopened = row.state == SlotState.CLOSED and row.attempt_id == wanted.seen.get(slot)
         if row.state != SlotState.OPEN and not reopened:
@@ -144,8 +147,9 @@ def claim(connection: Connection, owner: str, attempt_id: str, wanted: Claim, gr
         "warnings": json.dumps(wanted.warnings),
         "uploads": json.dumps(wanted.uploads),
     }
-    connection.execute(_INTEND[connection.dialect.name], attempt)
-    return Lease(attempt_id, granted_at, {"jobs": [job_row], "attempts": [attempt], "slots": rows, "pictures": []})
+    connection.execute(_INTEND[connection.dialect.name], {**attempt, "lease_us": int(lease_s * 1_000_000)})
+    written = {"jobs": [job_row], "attempts": [attempt], "slots": rows, "pictures": []}
+    return Lease(attempt_id, granted_at, lease_s, written)
 
 
 def know_job(connection: Connection, job: Job, run_id: str, now: datetime) -> bool:
@@ -165,7 +169,7 @@ def _job_row(job: Job, run_id: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def renew_leases(connection: Connection, owner: str, attempt_ids: list[str]) -> None:
+def renew_leases(connection: Connection, owner: str, attempt_ids: list[str], lease_s: float = LEASE_S) -> None:
     """Keep the leases of open calls: what is still being answered is not unknown yet. Raises UnknownAttempt."""
     if attempt_ids:
         renewed = connection.execute(
@@ -175,7 +179,7 @@ def renew_leases(connection: Connection, owner: str, attempt_ids: list[str]) -> 
                 attempts.c.lease_owner == owner,
                 attempts.c.state == AttemptState.INTENT,
             )
-            .values(lease_until=database_now(connection) + int(LEASE_S * 1_000_000))
+            .values(lease_until=database_now(connection) + int(lease_s * 1_000_000))
         )
         if renewed.rowcount < len(attempt_ids):
             there = set(connection.scalars(select(attempts.c.attempt_id).where(attempts.c.attempt_id.in_(attempt_ids))))

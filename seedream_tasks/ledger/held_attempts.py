@@ -19,7 +19,6 @@ from ..core.errors import AttemptMoved
 from ..core.outcomes import Fate, Finished, SubmitOutcome
 from ..core.states import AttemptState, SlotState
 from . import budgets, transitions
-from .claims import LEASE_S
 from .rescue import Rescued, Rescuer
 from .schema import (
     TABLES,
@@ -31,7 +30,7 @@ from .schema import (
     runs,
     slots,
 )
-from .store import Ledger, database_now, upsert
+from .store import LEASE_S, Ledger, database_now, upsert
 
 Rows = dict[str, list[dict[str, Any]]]  # by table: a run, a job, an attempt, its slots and images
 _TABLES = ("runs", "jobs", "attempts", "slots", "pictures")

@@ -60,6 +60,8 @@ _ENDED_HELD = 500
 _SLACK = 1.5
 # How long a PostgreSQL server may be away, as for a restart or a failover, before what waits for it fails.
 OUTAGE_S = 60.0
+# No lease of an intent is granted for longer.
+LEASE_S = 60.0
 _LOOK_AGAIN_S = 0.5
 # What servers say while they stop and start, and while only a standby answers; connecting to one that is not there has no code.
 _READ_ONLY = "25006"
@@ -92,6 +94,8 @@ class Held(Protocol):
 
 class Ledger:
     """An open ledger. `write` and `read` take functions of a connection; both may be awaited from any event loop."""
+
+    lease_s: float = LEASE_S  # how long what this process claims is its own to send, unless renewed
 
     def __init__(self, url: str, engine: Engine, reader: Engine) -> None:
         self.url = url

@@ -21,11 +21,10 @@ from ..core.states import FOLLOWS, AttemptState, Closed, SlotState
 from . import budgets
 from .queries import IS_FIRST_OF_CASE, Attempt, Delivery, Picture, as_attempt
 from .schema import attempts, events, pictures, slots
-from .store import database_now, has_ended
+from .store import LEASE_S, database_now, has_ended
 
 _NO_IMAGES = "no_images"
 _NOT_FOUND_APART = timedelta(minutes=5)
-LONGEST_LEASE_S = 60.0  # no lease of an intent is granted for longer
 # While an attempt is in one of these its reservation is held; in any other its bill and its risk are.
 _UNSETTLED = frozenset({AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.UNKNOWN})
 
@@ -189,7 +188,7 @@ def unknown(connection: Connection, attempt_id: str, error: ErrorInfo | None) ->
 
 def overdue_intents(connection: Connection) -> list[str]:
     """Turn every intent whose lease ended without renewal into `unknown`; returns their ids."""
-    ended = has_ended(attempts.c.lease_until, database_now(connection), LONGEST_LEASE_S)
+    ended = has_ended(attempts.c.lease_until, database_now(connection), LEASE_S)
     ids = list(connection.scalars(select(attempts.c.attempt_id).where(attempts.c.state == AttemptState.INTENT, ended)))
     for attempt_id in ids:
         unknown(connection, attempt_id, None)

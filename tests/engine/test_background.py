@@ -31,7 +31,7 @@ def stops(*_: Any, **__: Any) -> Any:
 # Where -> how it goes wrong there.
 PLACES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "renewing leases": lambda patch: (
-        patch.setattr(buyer, "_RENEW_EVERY_S", 0.01),
+        patch.setattr(buyer, "_RENEWALS", 6_000),
         patch.setattr(claims, "renew_leases", fails),
     )[0],
     "renewing shares": lambda patch: patch.setattr(rates, "lease", fails),

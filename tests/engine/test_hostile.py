@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from balance import balance, listed
 from crashing import Ended, Moment, Runs, order
 from runs import products, run
 from sandbox_process import Sandbox
+from waiting import until
 from witness import assert_files, leases_end, ledger, submissions
 
 from seedream_tasks.core.errors import LedgerMismatch
@@ -292,11 +292,12 @@ def test_a_process_that_slept_past_its_lease_does_not_send(gateways: Sandbox, pr
     """Asleep between claim and request, its intent called unknown meanwhile: awake, it gives the slots back over that."""
     catalog, archive = products(tmp_path / "c.csv", 1), tmp_path / "a"
     processes.begin(
-        order(catalog, archive, Moment("record", "after", 3), deeds=[["sleep"]], lease_s=0.6, gateways=["evolink"])
+        order(catalog, archive, Moment("send", "before"), deeds=[["sleep"]], lease_s=4.0, gateways=["evolink"])
     )
     pid = processes.asleep()
     assert [row["state"] for row in ledger(archive, "SELECT state FROM attempts")] == ["intent"]
-    time.sleep(0.6)  # the lease itself: it ends by the clock, asleep or not
+    overdue = "SELECT 1 FROM attempts WHERE lease_until < (julianday('now') - 2440587.5) * 86400000000.0"
+    until(lambda: ledger(archive, overdue), "the end of the lease: by the clock, asleep or not")
     between = run(catalog, archive, gateways=["evolink"])
     assert between.statuses() == {"unknown": 1}
     os.kill(pid, signal.SIGCONT)
@@ -313,9 +314,9 @@ def test_a_process_that_slept_while_its_request_was_open_records_the_answer(
 ) -> None:
     """A lease decides who may send, never who may record: called unknown meanwhile, the acceptance is written over that."""
     catalog, archive = products(tmp_path / "c.csv", 1), tmp_path / "a"
-    processes.begin(order(catalog, archive, ACCEPTED, deeds=[["sleep"]], lease_s=0.6, gateways=["evolink"]))
+    processes.begin(order(catalog, archive, ACCEPTED, deeds=[["sleep"]], gateways=["evolink"]))
     pid = processes.asleep()
-    time.sleep(0.6)
+    leases_end(archive)
     between = run(catalog, archive, gateways=["evolink"])
     assert between.statuses() == {"unknown": 1}
     os.kill(pid, signal.SIGCONT)

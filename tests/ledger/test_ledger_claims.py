@@ -16,15 +16,14 @@ from seedream_tasks.core.errors import OverCap, SlotsTaken
 from seedream_tasks.core.states import LIVE, AttemptState, SlotState
 from seedream_tasks.ledger import facts, rates, transitions
 from seedream_tasks.ledger.claims import (
-    LEASE_S,
-    SENDING_MARGIN_S,
+    SENDING_MARGIN,
     Lease,
     awake_or_asleep,
     new_attempt_id,
     renew_leases,
 )
 from seedream_tasks.ledger.schema import attempts, caps, rate_leases, runs
-from seedream_tasks.ledger.store import open_ledger
+from seedream_tasks.ledger.store import LEASE_S, open_ledger
 
 
 def at_once(url: str, workers: int, work: Callable[[Any, int], Any]) -> list[Any]:
@@ -168,6 +167,21 @@ def test_what_does_not_fit_under_the_cap_writes_nothing(book: Book) -> None:
     assert refusal.value.facts["wanted_usd"] == Decimal("0.031")
 
 
+def test_a_refusal_says_whether_money_may_come_back(book: Book) -> None:
+    """In the same transaction: while anything under the cap may still be refused or fail, what does not fit may wait for it."""
+    book.open_run(max_usd="0.05")
+    first = book.claim(make_job("a"), capped=True)
+    for move, expected in (
+        (lambda: None, True),
+        (lambda: book.accepted(first), True),
+        (lambda: book.delivered(first), False),
+    ):
+        move()
+        with pytest.raises(OverCap) as refusal:
+            book.claim(make_job("b"), capped=True)
+        assert refusal.value.facts["may_come_back"] is expected
+
+
 def test_a_cap_may_be_used_up_to_the_last_millionth(book: Book) -> None:
     """What fits exactly fits; a millionth less of a cap refuses it."""
     book.open_run("exact", max_usd="0.093")
@@ -309,8 +323,8 @@ def test_who_held_the_lease_may_record_after_it_ended(book: Book) -> None:
     ("age_s", "allowed"),
     [
         (0.0, True),
-        (LEASE_S - SENDING_MARGIN_S - 5, True),
-        (LEASE_S - SENDING_MARGIN_S, False),
+        (LEASE_S * (1 - SENDING_MARGIN) - 30, True),
+        (LEASE_S * (1 - SENDING_MARGIN), False),
         (LEASE_S, False),
         (8 * 3600.0, False),
     ],
