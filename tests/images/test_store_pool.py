@@ -25,7 +25,7 @@ from waiting import until
 from witness import assert_files, leases_end
 
 from seedream_tasks.core.errors import ArchiveFault, SeedreamError
-from seedream_tasks.engine.archiver import AT_ONCE
+from seedream_tasks.engine.archiver import AT_ONCE, Archiver
 from seedream_tasks.images.store import Keeper, Wanted
 from seedream_tasks.images.store_pool import Keeping
 from seedream_tasks.storage.archive import Archive
@@ -75,6 +75,30 @@ def pids(told: pytest.LogCaptureFixture) -> list[int]:
     """The processes that were started."""
     found = (re.search(r"process (\d+) ", message) for message in told.messages if STARTED in message)
     return [int(each[1]) for each in found if each]
+
+
+def held_until_beside(patch: pytest.MonkeyPatch) -> None:
+    """Let a run download no second image before the process beside it has started, however fast or slow this machine is.
+
+    The first one shows that the gateway's links are of use: without it few would be bought.
+    """
+    runs, first = asyncio.Event(), True
+    start, download = Keeping._start, Archiver._download
+
+    async def started(self: Keeping) -> None:
+        await start(self)
+        runs.set()
+
+    async def held(self: Archiver, fetch: Any) -> Any:
+        nonlocal first
+        if not first:
+            async with asyncio.timeout(120):
+                await runs.wait()
+        first = False
+        return await download(self, fetch)
+
+    patch.setattr(Keeping, "_start", started)
+    patch.setattr(Archiver, "_download", held)
 
 
 @asynccontextmanager
@@ -293,9 +317,10 @@ def test_a_small_run_starts_no_process(gateways: Sandbox, tmp_path: Path, told: 
 
 
 def test_many_pictures_are_kept_beside_the_run_and_the_damaged_set_aside(
-    gateways: Sandbox, tmp_path: Path, told: pytest.LogCaptureFixture
+    gateways: Sandbox, tmp_path: Path, told: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More than fit at once: every one is archived whole or quarantined, each bought once, and the process is gone."""
+    held_until_beside(monkeypatch)
     gateways.faults([{"gateway": "*", "kind": "corrupt_image", "rate": 0.2}])
     ran = run(products(tmp_path / "c.csv", MANY), tmp_path / "a", gateways=["evolink"])
     (pid,) = pids(told)
@@ -309,9 +334,10 @@ def test_many_pictures_are_kept_beside_the_run_and_the_damaged_set_aside(
 
 
 def test_many_pictures_go_into_a_bucket_beside_the_run(
-    gateways: Sandbox, tmp_path: Path, s3: S3, told: pytest.LogCaptureFixture
+    gateways: Sandbox, tmp_path: Path, s3: S3, told: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process has the run's credentials, and a store's bad moments cost time there too."""
+    held_until_beside(monkeypatch)
     s3.fail(503, "ServiceUnavailable", "PUT", "/images/", count=3)
     options: dict[str, Any] = {"gateways": ["evolink"], "ledger": f"sqlite:///{tmp_path / 'l.db'}"}
     ran = run(products(tmp_path / "c.csv", MANY), "s3://shop/out", **options)
