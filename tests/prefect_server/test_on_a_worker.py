@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from prefect_place import WITHIN_S, Place
+from prefect_place import OFTEN, WITHIN_S, Place
 from runs import products, read
 from sandbox_process import Sandbox
 from waiting import until
@@ -89,12 +89,12 @@ def test_a_weekly_run_waits_for_the_one_before_it(place: Place, gateways: Sandbo
 
 
 @contextmanager
-def scheduled(place: Place, name: str, **change: Any) -> Iterator[str]:
-    """A deployment whose schedule is switched on, with what is changed of it; off again afterwards."""
+def scheduled(place: Place, name: str) -> Iterator[str]:
+    """A deployment whose schedule is switched on; off again afterwards. What is due by then is still started."""
     deployment = place.deployment(name)
     (schedule,) = deployment["schedules"]
     path = f"/deployments/{deployment['id']}/schedules/{schedule['id']}"
-    place.api.ask("PATCH", path, {"active": True, **change})
+    place.api.ask("PATCH", path, {"active": True})
     try:
         yield str(deployment["id"])
     finally:
@@ -108,7 +108,7 @@ def _due(place: Place, deployment_id: str) -> list[dict[str, Any]]:
 
 def test_what_is_due_by_the_interval_is_started_and_ends(place: Place, gateways: Sandbox) -> None:
     """collect-images with a shorter interval: nobody starts it, and it runs."""
-    with scheduled(place, "collect-images", schedule={"interval": 10}) as deployment_id:
+    with scheduled(place, OFTEN) as deployment_id:
         until(
             lambda: any(each["state_type"] == "COMPLETED" for each in _due(place, deployment_id)),
             "a run that was due",
