@@ -1,10 +1,22 @@
 """What automations are told of a run: events with the figures and what to do. Read from the ledger, so it is the same whoever
 did the work, in this process or another.
+
+Prefect's own `emit_event` sends in the background and drops what it cannot send. What the ledger says was told once is an `Alert`
+instead: it is told when Prefect's server has answered that it took it, and until then each run and pass tries again.
 """
 
+import asyncio
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from prefect.events import emit_event
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.events import Event, Resource, emit_event
+from prefect.events.related import related_resources_from_run_context
+from prefect.exceptions import ObjectNotFound
 from sqlalchemy import Connection
 
 from ..core.advice import advice
@@ -21,6 +33,50 @@ _DRIFT_TODO = (
     "Compare it with the gateway's own bill, then name the price in a price file (`prices`);"
     " until then every run stops buying there."
 )
+
+logger = logging.getLogger("seedream_tasks.flows")
+
+_NAMESPACE = uuid.UUID("0d0f4f0e-6c1c-4f4e-8f0a-6a1d2b7c9e35")
+# A server whose database is busy answers late, and the next run may be a week away.
+_TAKEN_WITHIN_S = 60.0
+_AT_ONCE = 50
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An event that is told once. `key`: what tells it from others of its name."""
+
+    event: str
+    key: str
+    run_id: str  # that bought
+    payload: dict[str, Any]
+
+    def as_event(self) -> Event:
+        """As Prefect's server takes it: a repeated one has the same id, and counts once."""
+        return Event(
+            id=uuid.uuid5(_NAMESPACE, f"{self.event}\n{self.key}"),
+            event=self.event,
+            resource=Resource(run_resource(self.run_id)),
+            payload=self.payload,
+        )
+
+
+async def are_told(alerts: Sequence[Alert]) -> bool:
+    """Have Prefect's server take these, as events of the flow run that tells. Whether it has answered that it did."""
+    try:
+        async with asyncio.timeout(_TAKEN_WITHIN_S), get_client() as client:
+            related = await related_resources_from_run_context(client)
+            for start in range(0, len(alerts), _AT_ONCE):
+                events = [each.as_event() for each in alerts[start : start + _AT_ONCE]]
+                body = [each.model_copy(update={"related": related}).model_dump(mode="json") for each in events]
+                await client.request("POST", "/events", json=body)
+    except (TimeoutError, httpx.HTTPError, ObjectNotFound) as error:
+        names = ", ".join(sorted({each.event for each in alerts}))
+        logger.warning(
+            "Prefect's server did not take %s, the next run or pass tells it: %s", names, error or "too slow"
+        )
+        return False
+    return True
 
 
 def run_resource(run_id: str) -> dict[str, str]:
@@ -69,18 +125,24 @@ async def _tell_drift(ledger: Ledger, run_id: str) -> None:
         for each in found:
             transitions.note(connection, alerts.TOLD_DRIFT, "", each.attempt_id, run_id)
 
-    for each in found:
-        payload = {
-            "attempt_id": each.attempt_id,
-            "run_id": each.run_id,
-            "row_key": each.row_key,
-            "shot": each.shot,
-            "gateway": each.gateway,
-            "model": each.model,
-            "reserved_usd": plain(each.reserved_usd),
-            "billed_usd": plain(each.billed_usd),
-            "what_to_do": _DRIFT_TODO,
-        }
-        emit_event(DRIFT, resource=run_resource(each.run_id), payload=payload)
-    if found:
+    drifts = [
+        Alert(
+            DRIFT,
+            each.attempt_id,
+            each.run_id,
+            {
+                "attempt_id": each.attempt_id,
+                "run_id": each.run_id,
+                "row_key": each.row_key,
+                "shot": each.shot,
+                "gateway": each.gateway,
+                "model": each.model,
+                "reserved_usd": plain(each.reserved_usd),
+                "billed_usd": plain(each.billed_usd),
+                "what_to_do": _DRIFT_TODO,
+            },
+        )
+        for each in found
+    ]
+    if drifts and await are_told(drifts):
         await ledger.write(told)

@@ -13,7 +13,6 @@ import httpx
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
-from prefect.events import emit_event
 from sqlalchemy import Connection
 
 from ..config.pairing import open_pair
@@ -27,7 +26,7 @@ from ..ledger.expiring import Expiring, expiring, told_expiring
 from ..ledger.store import Ledger, shown_url
 from ..planning.forecast import Forecast
 from .artifacts import Unknown, stopped_markdown, unknown_markdown
-from .events import run_resource
+from .events import Alert, are_told
 
 logger = logging.getLogger("seedream_tasks.orchestration")
 
@@ -128,16 +127,15 @@ async def show_unknown(ledger: Ledger, by: str) -> int:
     if not found:
         return 0
     text = unknown_markdown(found, shown_url(ledger.url))
-    shown = False
     async with for_show():
         await acreate_markdown_artifact(text, key="seedream-unknown", description="Payments of unknown fate")
-        shown = True
-    if not shown:
-        return len(found)  # the next run tells of them
-    for each in found:
-        if each.attempt_id in untold:
-            emit_event("seedream.attempt.unknown", resource=run_resource(each.run_id), payload=each.payload())
-    await ledger.write(told)
+    alerts = [
+        Alert("seedream.attempt.unknown", each.attempt_id, each.run_id, each.payload())
+        for each in found
+        if each.attempt_id in untold
+    ]
+    if alerts and await are_told(alerts):
+        await ledger.write(told)
     return len(found)
 
 
@@ -149,10 +147,16 @@ async def tell_unreadable(ledger: Ledger, by: str) -> None:
         for each in found:
             transitions.note(connection, unread_answers.TOLD_UNREADABLE, "", each.attempt_id, by)
 
-    for each in found:
-        payload = {**asdict(each), "answer": without_secrets(each.answer), "what_to_do": _UNREADABLE_TODO}
-        emit_event("seedream.attempt.unreadable", resource=run_resource(each.run_id), payload=payload)
-    if found:
+    alerts = [
+        Alert(
+            "seedream.attempt.unreadable",
+            each.attempt_id,
+            each.run_id,
+            {**asdict(each), "answer": without_secrets(each.answer), "what_to_do": _UNREADABLE_TODO},
+        )
+        for each in found
+    ]
+    if alerts and await are_told(alerts):
         await ledger.write(told)
 
 
@@ -161,9 +165,11 @@ async def tell_expiring(ledger: Ledger) -> list[Expiring]:
     until = datetime.now(UTC) + EXPIRES_WITHIN
     found = await ledger.read(lambda connection: expiring(connection, until, _link_lives()))
     untold = [each for each in found if not each.told]
-    for each in untold:
-        emit_event("seedream.image.expiring", resource=run_resource(each.run_id), payload=_payload(each))
-    if untold:
+    alerts = [
+        Alert("seedream.image.expiring", f"{each.attempt_id} {each.ordinal}", each.run_id, _payload(each))
+        for each in untold
+    ]
+    if alerts and await are_told(alerts):
         await ledger.write(lambda connection: told_expiring(connection, untold))
     return found
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect_events import events_about, read_events
 from runs import products
 from sandbox_process import Sandbox
 from witness import ledger, submissions_at
@@ -17,6 +18,8 @@ from seedream_tasks.core.errors import ConfigurationError
 from seedream_tasks.gateways.client import Account
 from seedream_tasks.orchestration.artifacts import forecast_markdown
 from seedream_tasks.planning.forecast import Forecast
+
+UNKNOWN = "seedream.attempt.unknown"
 
 
 def go(**parameters: Any) -> dict[str, Any]:
@@ -39,19 +42,8 @@ def artifacts(run_id: str) -> dict[str, str]:
     return asyncio.run(read())
 
 
-@pytest.fixture
-def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    """What the flow sends to Prefect: event and payload."""
-    sent: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(
-        "seedream_tasks.orchestration.notifications.emit_event",
-        lambda event, resource, payload: sent.append((event, payload)),
-    )
-    return sent
-
-
 def test_each_unknown_payment_is_an_event_once_and_stands_in_an_artifact_until_it_is_settled(
-    gateways: Sandbox, tmp_path: Path, events: list[tuple[str, dict[str, Any]]]
+    gateways: Sandbox, tmp_path: Path
 ) -> None:
     """Gateway, time, amount and what to do; a second run lists them again and sends no second event."""
     gateways.faults([{"gateway": "*", "kind": "drop_response", "rate": 1, "match": "number 1"}])
@@ -62,7 +54,7 @@ def test_each_unknown_payment_is_an_event_once_and_stands_in_an_artifact_until_i
     }
     first = go(**parameters)
     assert (first["exit_status"], first["by_status"]) == (3, {"archived": 2, "unknown": 1})
-    (payload,) = [payload for name, payload in events if name == "seedream.attempt.unknown"]
+    (payload,) = events_about(UNKNOWN, 1, run_id=first["run_id"])
     (attempt,) = ledger(tmp_path / "a", "SELECT attempt_id, account FROM attempts WHERE state = 'unknown'")
     assert payload.pop("sent_at").startswith("20")
     assert "seedream resolve" in payload.pop("what_to_do")
@@ -76,11 +68,45 @@ def test_each_unknown_payment_is_an_event_once_and_stands_in_an_artifact_until_i
         "at_risk_usd": "0.031",
     }
     second = go(**parameters)
-    assert len([name for name, _ in events if name == "seedream.attempt.unknown"]) == 1
+    events_about("seedream.run.completed", 1, run_id=second["run_id"])  # the last that it says
+    assert len(events_about(UNKNOWN, 1, attempt_id=attempt["attempt_id"])) == 1
     for run_id in (first["run_id"], second["run_id"]):
         text = artifacts(run_id)["seedream-unknown"]
         assert "# 1 payment of unknown fate, $0.031 at risk" in text
         assert all(word in text for word in (attempt["attempt_id"], "p1", "evolink", "seedream resolve"))
+
+
+def test_an_unknown_payment_is_told_though_its_artifact_could_not_be_shown(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is too busy for what is only looked at is given longer for what somebody has to act on."""
+    monkeypatch.setattr("seedream_tasks.orchestration.notifications._SHOWN_WITHIN_S", 0.0)
+    gateways.faults([{"gateway": "*", "kind": "drop_response", "rate": 1}])
+    done = go(catalog=str(products(tmp_path / "c.csv", 1)), archive=str(tmp_path / "a"), gateways=["evolink"])
+    assert "seedream-unknown" not in artifacts(done["run_id"])
+    (payload,) = events_about(UNKNOWN, 1, run_id=done["run_id"])
+    assert payload["at_risk_usd"] == done["at_risk_usd"] == "0.031"
+
+
+def test_an_unknown_payment_that_the_server_did_not_take_is_told_by_the_next_run(
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Told is what the server has answered for, and nothing else: until then every run and pass tries again."""
+    gateways.faults([{"gateway": "*", "kind": "drop_response", "rate": 1}])
+    same = {
+        "catalog": str(products(tmp_path / "c.csv", 1)),
+        "archive": str(tmp_path / "a"),
+        "gateways": ["evolink"],
+    }
+    with monkeypatch.context() as away:
+        away.setattr("seedream_tasks.orchestration.events._TAKEN_WITHIN_S", 0.0)
+        first = go(**same)
+    assert f"did not take {UNKNOWN}, the next run or pass tells it" in caplog.text
+    events_about("seedream.run.completed", 1, run_id=first["run_id"])
+    second = go(**same)
+    events_about("seedream.run.completed", 1, run_id=second["run_id"])
+    (stored,) = [each for each in read_events(UNKNOWN) if each["payload"]["run_id"] == first["run_id"]]
+    assert f"prefect.flow-run.{second['run_id']}" in {each["prefect.resource.id"] for each in stored["related"]}
 
 
 def test_a_forecast_above_the_balance_is_a_warning_with_both_figures(

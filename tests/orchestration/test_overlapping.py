@@ -1,15 +1,16 @@
 """Flow runs that overlap, and flow runs in many tasks: each picture is paid once, each cap holds, each run tells of its own."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect_events import events_about, read_events
 from runs import products, read
 from sandbox_process import Sandbox
+from waiting import until
 from witness import bought, photo
 
 from seedream_tasks import catalog_images
@@ -53,10 +54,10 @@ def test_a_scheduled_and_a_triggered_run_of_one_catalog_pay_once(gateways: Sandb
     same: dict[str, Any] = {"catalog": str(catalog), "archive": str(tmp_path / "a"), "gateways": ["evolink"]}
 
     def finish_once_both_are_at_work() -> None:
-        until = time.monotonic() + 60
-        while len(list(tmp_path.glob("a/runs/*/jobs.parquet"))) < 2 or gateways.bill()["accepted"] < 6:
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        frozen = "a/runs/*/jobs.parquet"
+        until(
+            lambda: len(list(tmp_path.glob(frozen))) == 2 and gateways.bill()["accepted"] == 6, "both runs are at work"
+        )
         gateways.advance(3600)
 
     results = together(same, same, beside=finish_once_both_are_at_work)
@@ -116,7 +117,7 @@ def test_a_cap_holds_over_all_tasks_of_a_run_and_the_next_run_goes_on(
 
 
 def test_a_run_tells_of_its_own_drift_and_of_no_other_runs(
-    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[Event]
+    gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two runs in one process, one of them overcharged: one event, under its run, naming the row it happened to."""
     monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "1")
@@ -132,6 +133,10 @@ def test_a_run_tells_of_its_own_drift_and_of_no_other_runs(
         {"catalog": str(one), "archive": str(tmp_path / "a"), "gateways": ["evolink"]},
         {"catalog": str(other), "archive": str(tmp_path / "b"), "gateways": ["getimg"]},
     )
-    ((_, resource, payload),) = [each for each in events if each[0] == "seedream.price.drift"]
-    assert resource == f"seedream.run.{results[0]['run_id']}"
+    runs = [each["run_id"] for each in results]
+    for each in runs:
+        events_about("seedream.run.completed", 1, run_id=each)  # the last that it says
+    (told,) = [each for each in read_events("seedream.price.drift") if each["payload"]["run_id"] in runs]
+    assert told["resource"]["prefect.resource.id"] == f"seedream.run.{runs[0]}"
+    payload = told["payload"]
     assert (payload["row_key"], payload["shot"]) == ("p4", "image")
