@@ -11,7 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -212,17 +212,35 @@ def _alerts(reader: Reader, town: Town) -> None:
     with _chat() as (address, told):
         reader.here |= {"https://hooks.slack.com/services/...": address, "within: 600": "within: 10"}
         reader.follow("alert-on-unknown-payments.md", {"BLOCK-ID": lambda: reader.said[-1].split()[-1]})
+        # The server loads an automation some time after it has taken it, and says so nowhere: the last of them is at work once it
+        # has ended a run, and so are those before it.
+        dead: list[str] = []
+        until(lambda: _one_has_ended(town, dead), "the end of a run whose process died", WITHIN_S)
+        _switch_off(town, "Seedream zombie runs")  # the run below may take longer than ten seconds
         town.gateways.faults([{"gateway": "*", "kind": "drop_response", "match": "number 0", "rate": 1}])
         products(town.folder / "products.csv", 3)
-        command = [sys.executable, "-m", "seedream_tasks", "run", "products.csv", "--max-usd", "0.07"]
-        subprocess.run(command, cwd=town.folder, env=reader.environment, capture_output=True, check=False)
-        until(lambda: len(told) >= 2, "two messages", WITHIN_S)
+        _does(reader, *_SEEDREAM, "run", "products.csv", "--max-usd", "0.07", code=3)
+        until(lambda: len(told) >= 2, f"two messages, not only {told}", WITHIN_S)
         (unknown,) = [each for each in told if each.startswith("Unknown payment at evolink: 0.031 USD\np0 image")]
         (cap,) = [each for each in told if each.startswith("0.031 USD deferred\n")]
         assert "seedream resolve" in unknown
         assert "cap" in cap
-        dead = _dead_run(town)
-        until(lambda: _state(town, dead) == "CRASHED", "the end of a run whose process died", WITHIN_S)
+
+
+def _one_has_ended(town: Town, dead: list[str]) -> bool:
+    """Whether one of these runs has been ended; one more dies whenever those before it had time enough to be."""
+    if not dead or datetime.now(UTC) - _began(town, dead[-1]) > timedelta(seconds=30):
+        dead.append(_dead_run(town))
+    return any(_state(town, each) == "CRASHED" for each in dead)
+
+
+def _began(town: Town, run_id: str) -> datetime:
+    return datetime.fromisoformat(town.ask("GET", f"/flow_runs/{run_id}")["created"])
+
+
+def _switch_off(town: Town, automation: str) -> None:
+    (found,) = [each for each in town.ask("POST", "/automations/filter", {}) if each["name"] == automation]
+    town.ask("PATCH", f"/automations/{found['id']}", {"enabled": False})
 
 
 def _dead_run(town: Town) -> str:
