@@ -23,7 +23,7 @@ POOL = "seedream"
 USUAL_PORT = 4200
 HOST = "127.0.0.1"
 # Starting takes seconds, on a busy machine many.
-_READY_WITHIN_S = 120.0
+_READY_WITHIN_S = 300.0
 _GONE_WITHIN_S = 20.0
 
 

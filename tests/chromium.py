@@ -28,7 +28,7 @@ _FLAGS = (
     *("--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-port=0"),
     "--disable-dev-shm-usage",
 )
-_WITHIN_S = 60.0
+_WITHIN_S = 300.0
 _CODES = {"Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 
 

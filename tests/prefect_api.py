@@ -10,7 +10,7 @@ class Api:
     """The API of one server."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=f"{url}/api", timeout=60, trust_env=False)
+        self._http = httpx.Client(base_url=f"{url}/api", timeout=300, trust_env=False)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """One call, made again while the server's database is busy: 503, nothing done."""

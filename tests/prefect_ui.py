@@ -45,11 +45,11 @@ def server_with_ui(home: Path, database: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: _answers(url, process), "Prefect's server answers", within_s=90.0)
+        until(lambda: _answers(url, process), "Prefect's server answers", within_s=300.0)
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def _answers(url: str, process: "subprocess.Popen[bytes]") -> bool:

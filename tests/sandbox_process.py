@@ -31,7 +31,7 @@ class Sandbox:
         ready = json.loads(line)
         self.url: str = ready["url"]
         self.bases: dict[str, str] = ready["gateways"]
-        self.http = httpx.Client(timeout=30, headers=AUTH, trust_env=False)
+        self.http = httpx.Client(timeout=120, headers=AUTH, trust_env=False)
 
     @property
     def pid(self) -> int:
@@ -66,7 +66,7 @@ class Sandbox:
         return self._ended()
 
     def _ended(self) -> int:
-        status = self.process.wait(timeout=10)
+        status = self.process.wait(timeout=120)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()

@@ -28,7 +28,7 @@ class Serve:
         line = self.process.stdout.readline()
         assert line, self.process.communicate()[1]
         self.url: str = json.loads(line)["url"]
-        self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=120, trust_env=False)
         return self
 
     def __exit__(
@@ -40,7 +40,7 @@ class Serve:
         """End it in order; returns its exit status."""
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-            self.said = self.process.communicate(timeout=20)[1]
+            self.said = self.process.communicate(timeout=120)[1]
             self.http.close()
         return int(self.process.returncode)
 

@@ -167,7 +167,7 @@ def test_without_a_deployment_it_waits_in_its_own_process(gateways: Sandbox, tmp
                 return_state=True,
             )
         )
-        async with get_client() as client, asyncio.timeout(60):
+        async with get_client() as client, asyncio.timeout(300):
             while True:
                 await asyncio.sleep(0.1)
                 found = [each for each in await client.read_flow_runs() if each.state and each.state.is_paused()]

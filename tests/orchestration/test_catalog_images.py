@@ -24,7 +24,7 @@ def _go(**parameters: Any) -> State[Any]:
 
 async def _seen(run_id: str) -> tuple[list[TaskRun], dict[str, str]]:
     of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
-    async with get_client() as client, asyncio.timeout(60):
+    async with get_client() as client, asyncio.timeout(300):
         tasks = await client.read_task_runs(flow_run_filter=of_run)
         while not any(each.name == "manifest" and each.state_type is StateType.COMPLETED for each in tasks):
             # The server writes task runs down some time after they ended; the manifest is the last of them.

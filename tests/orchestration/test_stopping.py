@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from prefect.settings import PREFECT_API_URL
 from runs import products
 from sandbox_process import Sandbox
+from waiting import until
 from witness import ledger
 
 from seedream_tasks.orchestration.shutdown import in_order
@@ -24,7 +24,7 @@ asyncio.run(catalog_images(sys.argv[1], archive=sys.argv[2], gateways=["getimg"]
 
 def test_an_open_synchronous_call_is_recorded_before_the_process_leaves(gateways: Sandbox, tmp_path: Path) -> None:
     """SIGTERM cancels the run: nothing new is bought, and the answer that was on its way stands in the ledger."""
-    gateways.faults([{"gateway": "getimg", "kind": "slow", "rate": 1, "value": 3}])
+    gateways.faults([{"gateway": "getimg", "kind": "slow", "rate": 1, "value": 3600}])
     catalog = products(tmp_path / "c.csv", 3)
     environment = {
         **os.environ,
@@ -36,13 +36,11 @@ def test_an_open_synchronous_call_is_recorded_before_the_process_leaves(gateways
         [sys.executable, "-c", PROGRAM, str(catalog), str(tmp_path / "a")], env=environment
     ) as process:
         try:
-            until = time.monotonic() + 90
-            while not gateways.bill()["accepted"]:
-                assert process.poll() is None
-                assert time.monotonic() < until
-                time.sleep(0.05)
+            until(lambda: gateways.bill()["accepted"] or process.poll() is not None, "a call that is paid for", 300)
+            assert process.poll() is None
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            gateways.advance(3600)  # only now the call is answered
+            process.wait(300)
         finally:
             process.kill()
     states = [row["state"] for row in ledger(tmp_path / "a", "SELECT state FROM attempts")]
@@ -78,7 +76,7 @@ def test_of_flow_runs_that_overlap_each_is_stopped() -> None:
     outside = signal.signal(signal.SIGTERM, before)
     try:
         for ended_first in range(3):
-            ends = asyncio.run(asyncio.wait_for(overlap(ended_first), 20))
+            ends = asyncio.run(asyncio.wait_for(overlap(ended_first), 120))
             assert ends == ["done" if number == ended_first else "stopped" for number in range(3)]
             assert signal.getsignal(signal.SIGTERM) is before
     finally:

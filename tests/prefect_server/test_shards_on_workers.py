@@ -103,7 +103,7 @@ def parent(
 
 def all_accepted(gateways: Sandbox, process: "subprocess.Popen[bytes]", said: Path, ledger: str, rows: int) -> None:
     """Wait for all tasks to be at the gateway, and in the ledger: a worker that is killed before that leaves unknown ones."""
-    until(lambda: gateways.bill()["accepted"] == rows or process.poll() is not None, "all tasks at the gateway")
+    until(lambda: gateways.bill()["accepted"] == rows or process.poll() is not None, "all tasks at the gateway", 300)
     assert process.poll() is None, said.read_text()
     recorded = "SELECT 1 FROM attempts WHERE state = 'accepted'"
     until(lambda: len(rows_of(ledger, recorded)) == rows, "all tasks in the ledger")
@@ -134,11 +134,11 @@ def test_a_worker_killed_in_mid_shard_costs_nothing_twice(
         kill(one)
         assert len(rows_of(postgres_ledger, "SELECT * FROM shards")) == 2
         rows_of(postgres_ledger, "UPDATE shards SET alive_until = 0")
-        until(lambda: said.read_text().count("it is begun again") == 2, "two shards that are begun again")
+        until(lambda: said.read_text().count("it is begun again") == 2, "two shards that are begun again", 300)
         gateways.faults([])
         gateways.advance(4000)
         with worker(server, tmp_path, "three"):
-            assert process.wait(timeout=120) == 0, said.read_text()
+            assert process.wait(timeout=300) == 0, said.read_text()
     assert gateways.bill()["submissions"] == ROWS
     assert set(bought(gateways).values()) == {1}
     (run,) = (tmp_path / "archive" / "runs").iterdir()
@@ -161,7 +161,7 @@ def test_a_parent_that_is_stopped_stops_its_shards(
     ):
         all_accepted(gateways, process, said, postgres_ledger, 2)
         process.terminate()
-        assert process.wait(timeout=120) != 0
+        assert process.wait(timeout=300) != 0
         (run_id,) = (path.name for path in (tmp_path / "archive" / "runs").iterdir())
         with httpx.Client(base_url=server["PREFECT_API_URL"], timeout=60, trust_env=False) as http:
 
@@ -169,6 +169,6 @@ def test_a_parent_that_is_stopped_stops_its_shards(
                 every = http.post("/flow_runs/filter", json={}).raise_for_status().json()
                 return [each["state_type"] for each in every if each["parameters"].get("run_id") == run_id]
 
-            until(lambda: states() == ["CANCELLED"] * 2, "both shards cancelled")
+            until(lambda: states() == ["CANCELLED"] * 2, "both shards cancelled", 300)
     assert [row.state for row in rows_of(postgres_ledger, "SELECT state FROM attempts")] == ["accepted"] * 2
     assert rows_of(postgres_ledger, "SELECT * FROM rate_leases") == []

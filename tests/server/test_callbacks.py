@@ -3,8 +3,6 @@
 import asyncio
 import json
 import sqlite3
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +13,7 @@ from balance import balance, listed
 from runs import Ran, products, run
 from sandbox_process import Sandbox
 from serving import Serve, status_of, token_of
+from waiting import until
 from witness import PRICE, ledger, now, submissions
 
 from seedream_tasks.config.settings import locations
@@ -25,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("_called_back")
 QUIET = {"gateway": "*", "kind": "no_callback", "rate": 1}  # the tests make the calls themselves
 DROPPED = {"gateway": "*", "kind": "drop_response", "rate": 1, "count": 1}
 CALLING_BACK = ("evolink", "apiin")
+WITHIN_S = 300.0  # only a broken program takes that long
 
 
 def collected(archive: Path) -> Collected:
@@ -35,7 +35,7 @@ def collected(archive: Path) -> Collected:
 def unknown(gateways: Sandbox, archive: Path, gateway: str = "evolink") -> Ran:
     """A run of two rows: one archived, the answer to the other's submit got lost."""
     gateways.faults([DROPPED, QUIET])
-    ran = run(products(archive.with_name("c.csv"), 2), archive, gateways=[gateway], wait_s=20)
+    ran = run(products(archive.with_name("c.csv"), 2), archive, gateways=[gateway], wait_s=WITHIN_S)
     gateways.faults([QUIET])
     assert ran.statuses() == {"archived": 1, "unknown": 1}
     return ran
@@ -46,14 +46,6 @@ def entries(gateways: Sandbox, archive: Path) -> tuple[dict[str, Any], dict[str,
     known = {each["task_id"] for each in listed(archive)}
     lost, found = sorted(gateways.bill()["entries"], key=lambda entry: entry["task_id"] in known)
     return lost, found
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another process does; each look is a request, not a wait of a guessed length."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)
 
 
 def stored(archive: Path) -> list[tuple[str, str | None]]:
@@ -241,7 +233,7 @@ def test_a_ledger_that_is_busy_is_said_at_once_and_the_callback_stored_all_the_s
         assert serve.http.get("/health").status_code == 200
         writer.execute("COMMIT")
         writer.close()
-        until(lambda: stored(archive) == [(lost["task_id"], None)])
+        until(lambda: stored(archive) == [(lost["task_id"], None)], "the call is on record")
         assert serve.post(token_of(lost), body).status_code == 200
     assert collected(archive).archived == 1
 
@@ -257,7 +249,7 @@ def test_it_ends_in_order_and_what_it_took_is_kept(gateways: Sandbox, archive: P
         serve.process.terminate()
         writer.execute("COMMIT")
         writer.close()
-        assert serve.process.wait(20) == 0
+        assert serve.process.wait(WITHIN_S) == 0
         assert "Traceback" not in serve.process.communicate()[1]
     assert [task_id for task_id, _ in stored(archive)] == [lost["task_id"]]
 
@@ -292,15 +284,15 @@ def test_a_waiting_run_is_woken_and_hardly_polls(
     gateways.faults([QUIET, {"gateway": "*", "kind": "slow", "rate": 1, "value": 3600}])
     catalog = products(archive.with_name("c.csv"), 5)
     with ThreadPoolExecutor(1) as beside:
-        running = beside.submit(run, catalog, archive, gateways=[gateway], wait_s=30)
-        until(lambda: gateways.bill()["accepted"] == 5)
+        running = beside.submit(run, catalog, archive, gateways=[gateway], wait_s=WITHIN_S)
+        until(lambda: gateways.bill()["accepted"] == 5, "five tasks at the gateway")
         asked = polls(gateways)  # apiin's account is checked by asking for a task that is made up
         assert asked <= 1
         gateways.advance(3600)
         with serve:
             for entry in gateways.bill()["entries"]:
                 assert serve.deliver(gateways, entry).status_code == 200
-            ran = running.result(60)
+            ran = running.result(WITHIN_S)
     assert ran.statuses() == {"archived": 5}
     assert polls(gateways) == asked + 5 + 5  # five of them are the test's own, for the bodies
     assert ran.summary.billed_usd == Decimal(gateways.bill()["usd"])
@@ -318,7 +310,7 @@ def test_a_callback_that_came_before_the_wait_began_is_not_missed(
         for entry in gateways.bill()["entries"]:
             serve.deliver(gateways, entry)
     monkeypatch.setenv("SEEDREAM_POLLING", "off")
-    assert run(catalog, archive, gateways=["evolink"], wait_s=60).statuses() == {"archived": 2}
+    assert run(catalog, archive, gateways=["evolink"], wait_s=WITHIN_S).statuses() == {"archived": 2}
 
 
 def test_a_hint_that_comes_too_early_is_followed_by_the_next_one(
@@ -329,15 +321,15 @@ def test_a_hint_that_comes_too_early_is_followed_by_the_next_one(
     gateways.faults([QUIET, {"gateway": "*", "kind": "slow", "rate": 1, "value": 3600}])
     catalog = products(archive.with_name("c.csv"), 1)
     with ThreadPoolExecutor(1) as beside, serve:
-        running = beside.submit(run, catalog, archive, gateways=["evolink"], wait_s=30)
-        until(lambda: gateways.bill()["accepted"] == 1)
+        running = beside.submit(run, catalog, archive, gateways=["evolink"], wait_s=WITHIN_S)
+        until(lambda: gateways.bill()["accepted"] == 1, "a task at the gateway")
         (entry,) = gateways.bill()["entries"]
         serve.post(token_of(entry), b'{"status": "completed", "id": "task-unified-1-forged"}')
-        until(lambda: polls(gateways) == 1)
+        until(lambda: polls(gateways) == 1, "the hint is followed")
         assert not running.done()
         gateways.advance(3600)
         serve.deliver(gateways, entry)
-        assert running.result(60).statuses() == {"archived": 1}
+        assert running.result(WITHIN_S).statuses() == {"archived": 1}
     assert polls(gateways) == 3  # the hint's, the test's own, the last
 
 
@@ -353,13 +345,15 @@ def test_the_sandboxs_own_callbacks_end_a_run_that_does_not_poll(
         # An address of this machine is refused unless it is allowed by name; the sandbox is told to call it, too.
         monkeypatch.setenv("SEEDREAM_CALLBACK_URL", serve.url)
         monkeypatch.setenv("SEEDREAM_ALLOW_HOSTS", "127.0.0.1")
-        running = beside.submit(run, products(archive.with_name("c.csv"), 3), archive, gateways=["evolink"], wait_s=30)
-        until(lambda: gateways.bill()["accepted"] == 3)
+        running = beside.submit(
+            run, products(archive.with_name("c.csv"), 3), archive, gateways=["evolink"], wait_s=WITHIN_S
+        )
+        until(lambda: gateways.bill()["accepted"] == 3, "three tasks at the gateway")
         gateways.advance(600)
         if kind == "late_callback":
             assert not running.done()
             gateways.advance(60)
-        ran = running.result(60)
+        ran = running.result(WITHIN_S)
     assert ran.statuses() == {"archived": 3}
     assert ran.summary.billed_usd == Decimal(gateways.bill()["usd"])
     assert 3 <= polls(gateways) <= 9
