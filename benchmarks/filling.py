@@ -20,7 +20,7 @@ from seedream_tasks.config.settings import locations, references_of
 from seedream_tasks.core.decisions import Purpose
 from seedream_tasks.core.jobs import Job, canonical_json
 from seedream_tasks.core.outcomes import Finished, Link
-from seedream_tasks.core.pricing import PriceBook
+from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.stored_images import Stored
 from seedream_tasks.gateways.client import Account
 from seedream_tasks.ledger import claims, facts, images, schema, transitions

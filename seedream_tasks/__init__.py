@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .core.market import Market, provide
 from .core.printable import clean_loggers
 from .version import __version__
 
@@ -13,6 +14,15 @@ _ROOMS = (
 )
 LOGGERS = tuple(f"seedream_tasks.{room}" for room in _ROOMS)
 clean_loggers(LOGGERS)
+
+
+def _load_market() -> Market:
+    from .gateways.registry import load_market
+
+    return load_market()
+
+
+provide(_load_market)
 
 if TYPE_CHECKING:
     from .core.errors import (  # fmt: skip

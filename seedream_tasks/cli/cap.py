@@ -6,8 +6,8 @@ import click
 
 from ..config.pairing import open_pair
 from ..config.settings import amount, known_locations
-from ..core.capabilities import GATEWAYS
 from ..core.errors import InputError
+from ..core.market import market
 from ..core.money import dollars, plain
 from ..ledger import budgets
 from . import options
@@ -29,8 +29,8 @@ def cap() -> None:
 @options.as_json
 def set_cap(usd: str, gateway: str | None, zone: str, archive: str | None, ledger: str | None, json_: bool) -> int:
     """Set a cap in USD a day, or take it off with `none`."""
-    if gateway is not None and gateway not in GATEWAYS:
-        raise InputError(f"unknown gateway {gateway!r}; known: {', '.join(GATEWAYS)}", field="gateway")
+    if gateway is not None and gateway not in market().gateways:
+        raise InputError(market().why_not(gateway), field="gateway")
     if zone not in available_timezones():
         raise InputError(f"unknown time zone {zone!r}", field="zone", hint="a name such as UTC or Europe/Berlin")
     limit = None if usd.lower() == "none" else amount(usd, "usd")

@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from ..config.settings import configured, key_variable, read_prices
-from ..core.capabilities import CAPABILITIES, Capability, Limit, ReferenceLimits
+from ..core.capabilities import Capability, Limit, ReferenceLimits
 from ..core.errors import ConfigurationError
+from ..core.market import market
 from ..core.money import dollars, plain
-from ..core.pricing import PriceBook, PriceRow
+from ..core.price_book import PriceBook
+from ..core.pricing import PriceRow
 from ..core.sizes import PixelRange
 from . import options
 from .terminal import print_json, say
@@ -44,12 +46,12 @@ def gateways(prices: str | None, json_: bool) -> int:
                             _price(each) for each in book if (each.gateway, each.model) == (row.gateway, row.model)
                         ],
                     }
-                    for row in CAPABILITIES
+                    for row in market().capabilities
                 ]
             }
         )
         return 0
-    for row in CAPABILITIES:
+    for row in market().capabilities:
         state = "configured" if row.gateway in names else f"not configured ({key_variable(row.gateway)})"
         say(f"{row.gateway} {row.model}: {state}")
         for price in book:

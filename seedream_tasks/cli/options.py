@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
+from ..core.market import DEFAULT_MODEL, market
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -80,7 +82,7 @@ def catalog(command: F) -> F:
             click.option(
                 "--model",
                 metavar="NAME",
-                help="seedream-4.5 or seedream-4.0, where a shot does not say. Default: seedream-4.5.",
+                help=f"{' or '.join(market().models)}, where a shot does not say. Default: {DEFAULT_MODEL}.",
             ),
             click.option(
                 "--sandbox",

@@ -10,7 +10,8 @@ import click
 from ..config.pairing import check_others, open_known
 from ..config.settings import Gateways, Locations
 from ..core.errors import InputError
-from ..core.pricing import PriceBook, PriceRow
+from ..core.price_book import PriceBook
+from ..core.pricing import PriceRow
 from ..engine.opening import ask_kind, known_kind
 from ..planning.forecast import Forecast
 from ..planning.freeze import Request, Understood, documented, forecast

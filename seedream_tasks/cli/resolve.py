@@ -15,8 +15,9 @@ from ..core.errors import InputError
 from ..core.money import ZERO, dollars, plain
 from ..core.outcomes import ErrorClass, ErrorInfo
 from ..core.states import AttemptState
-from ..gateways.client import DIALECTS, SYNCHRONOUS_TIMEOUT_S
+from ..gateways.client import SYNCHRONOUS_TIMEOUT_S
 from ..gateways.ids import is_task_id
+from ..gateways.registry import dialect
 from ..ledger import facts, queries, transitions, unread_answers
 from ..ledger.queries import Attempt
 from ..ledger.store import LEASE_S
@@ -134,7 +135,7 @@ def _check(asked: tuple[str, ...], found: list[Attempt], word: str) -> None:
                 field="attempt_id",
                 hint="--as not-sent where no gateway's books show it, else --as lost",
             )
-        if word == "paid" and DIALECTS[each.gateway].synchronous:
+        if word == "paid" and dialect(each.gateway).synchronous:
             raise InputError(
                 f"attempt {each.attempt_id}: {each.gateway} keeps no pictures to ask for; a lost answer is lost there",
                 field="attempt_id",

@@ -6,11 +6,12 @@ sandbox ends when its starter is gone and nobody holds the lock. A process that 
 
 import fcntl
 import json
+import logging
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -18,9 +19,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ..core.capabilities import GATEWAYS
-from ..core.errors import SeedreamError
+from ..core.errors import ConfigurationError, SeedreamError
+from ..core.market import market
 from .settings import Locations
+
+logger = logging.getLogger("seedream_tasks.engine")
 
 _TRIES = 6
 _END_WITHIN_S = 10.0
@@ -41,9 +44,9 @@ def embedded_sandbox(state: Path) -> Iterator[dict[str, str]]:
     state.parent.mkdir(parents=True, exist_ok=True)
     with state.with_suffix(".users").open("ab") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
-        process, url = _found_or_started(state)
+        process, bases = _found_or_started(state)
         try:
-            yield {name: f"{url}/{name}" for name in GATEWAYS}
+            yield {name: bases[name] for name in market().gateways if name in bases}
         finally:
             last = _is_last(users)
             fcntl.flock(users, fcntl.LOCK_UN)
@@ -51,30 +54,46 @@ def embedded_sandbox(state: Path) -> Iterator[dict[str, str]]:
                 _leave(process, last)
 
 
-def _found_or_started(state: Path) -> tuple[subprocess.Popen[str] | None, str]:
+def bases_for(bases: Mapping[str, str], gateways: Sequence[str], asked_for: bool) -> dict[str, str]:
+    """The base URLs of these gateways at the sandbox. Raises ConfigurationError for one that is asked for by name and has no
+    stand-in there; of the others it is said that they are left out.
+    """
+    for name in gateways:
+        if name not in bases:
+            why = f"the sandbox has no stand-in for {name}"
+            if asked_for:
+                raise ConfigurationError(why, field="gateway", hint="`seedream sandbox` says what is wrong with it")
+            logger.warning("%s: what is simulated goes without it", why)
+    return {name: bases[name] for name in gateways if name in bases}
+
+
+def _found_or_started(state: Path) -> tuple[subprocess.Popen[str] | None, dict[str, str]]:
     memory = state.with_suffix(".port")
     why = ""
     for _ in range(_TRIES):
         last = memory.read_text("ascii").strip() if memory.exists() else ""
-        if last.isdigit() and _serves(state, f"http://127.0.0.1:{last}"):
-            return None, f"http://127.0.0.1:{last}"
+        if last.isdigit() and (bases := _served(state, f"http://127.0.0.1:{last}")):
+            return None, bases
         # The port it had last time first: links it gave out before a crash then still work.
         for port in dict.fromkeys((last if last.isdigit() else "0", "0")):
             process, ready, why = _started(state, port)
             if ready:
-                url = str(json.loads(ready)["url"])
-                memory.write_text(str(urlsplit(url).port), "ascii")
-                return process, url
+                told = json.loads(ready)
+                memory.write_text(str(urlsplit(told["url"]).port), "ascii")
+                return process, told["gateways"]
         time.sleep(0.2)  # another run is starting the same sandbox right now
     raise SeedreamError(f"the embedded sandbox did not start: {why}")
 
 
-def _serves(state: Path, url: str) -> bool:
+def _served(state: Path, url: str) -> dict[str, str]:
+    """Gateway -> base URL, where it is this state's sandbox that answers there; else none."""
     try:
         answer = httpx.get(f"{url}/sandbox/health", timeout=5.0, trust_env=False).json()
     except (httpx.HTTPError, ValueError):
-        return False
-    return isinstance(answer, dict) and answer.get("state") == str(state)
+        return {}
+    if not isinstance(answer, dict) or answer.get("state") != str(state):
+        return {}
+    return {name: f"{url}/{name}" for name in answer["gateways"]}
 
 
 def _started(state: Path, port: str) -> tuple[subprocess.Popen[str], str, str]:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from ..core.capabilities import GATEWAYS
 from ..core.errors import GatewayFault, SeedreamError
+from ..core.market import market
 from ..core.money import dollars, plain
 from ..gateways.client import Account, GatewayClient
 from ..gateways.dialect import Balance
@@ -31,7 +31,11 @@ async def check_gateways(accounts: Mapping[str, Account]) -> list[Checked]:
     async with HttpClients() as http:
         asked = {name: _account(GatewayClient(account, http)) for name, account in accounts.items()}
         answers = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
-    unset = [Checked(name, True, f"not configured ({key_variable(name)})") for name in GATEWAYS if name not in answers]
+    unset = [
+        Checked(name, True, f"not configured ({key_variable(name)})")
+        for name in market().gateways
+        if name not in answers
+    ]
     return [*answers.values(), *unset]
 
 

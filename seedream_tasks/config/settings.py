@@ -14,13 +14,15 @@ from fsspec.core import url_to_fs
 
 from ..catalog.tables import reference_base
 from ..core.addresses import check_address
-from ..core.capabilities import GATEWAYS
 from ..core.errors import BadValue, ConfigurationError, InputError
+from ..core.market import market
 from ..core.money import stated
-from ..core.pricing import PriceRow, read_price_file
+from ..core.price_book import read_price_file
+from ..core.pricing import PriceRow
 from ..core.states import RETRY_OPENS
 from ..core.store_schemes import driver_hint
-from ..gateways.client import DIALECTS, Account
+from ..gateways.client import Account
+from ..gateways.registry import dialect
 from ..references.address_guard import ALLOW_HOSTS, AllowedHosts
 from ..references.places import ROOTS, parse_roots
 from ..references.reader import References
@@ -70,14 +72,20 @@ def configured(
     Raises ConfigurationError for settings that do not fit together.
     """
     env = os.environ if environment is None else environment
+    offered = market()
     for name in only:
-        if name not in GATEWAYS:
-            raise ConfigurationError(f"unknown gateway {name!r}; known: {', '.join(GATEWAYS)}", field="gateway")
-    chosen = tuple(name for name in GATEWAYS if not only or name in only)
+        if name not in offered.gateways:
+            raise ConfigurationError(offered.why_not(name), field="gateway")
+    chosen = tuple(name for name in offered.gateways if not only or name in only)
     if sandbox:
         return Gateways(chosen, {}, embedded=True, asked_for_sandbox=True)
     accounts: dict[str, Account] = {}
-    for name in GATEWAYS:
+    for name, why in offered.broken.items():
+        if name not in offered.gateways and not only and env.get(key_variable(name), "").strip():
+            raise ConfigurationError(
+                why, field="gateway", hint=f"mend or uninstall the package, unset {key_variable(name)}, or name others"
+            )
+    for name in offered.gateways:
         key = env.get(key_variable(name), "").strip()
         base = env.get(base_variable(name), "").strip().rstrip("/")
         if base and not key:
@@ -97,7 +105,9 @@ def configured(
             )
     if not accounts and needed:
         raise ConfigurationError(
-            "no gateway is configured", field="gateway", hint=f"set {key_variable('evolink')} or another gateway's key"
+            "no gateway is configured",
+            field="gateway",
+            hint=f"set {key_variable(offered.gateways[0])} or another gateway's key",
         )
     kept = {name: account for name, account in accounts.items() if name in chosen}
     return Gateways(tuple(kept), kept, embedded=False, asked_for_sandbox=False)
@@ -105,7 +115,7 @@ def configured(
 
 def base_url_of(gateway: str, given: str, field: str) -> str:
     """Where a gateway's API is: `given`, or its own default. `field` is what an error names. Raises ConfigurationError."""
-    base = given or DIALECTS[gateway].default_base_url
+    base = given or dialect(gateway).default_base_url
     if not base:
         raise ConfigurationError(
             f"{gateway} has no default base URL",
@@ -202,7 +212,6 @@ def read_text(uri: str, field: str) -> str:
         raise InputError(f"{uri}: cannot be read: {type(error).__name__}: {error}", field=field, hint=hint) from None
 
 
-_LONGEST_CALLBACK = 2048  # EvoLink, Seedream 4.5 page: max length of callback_url
 _TOKEN_CHARACTERS = 43
 
 
@@ -213,6 +222,7 @@ def callback_base() -> str | None:
         return None
     parts = urlsplit(base)
     problem = None
+    longest = min(each.longest_callback for each in market().offers if each.longest_callback is not None)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         problem = "must be an https address"
     elif _is_allowed(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)):
@@ -221,8 +231,8 @@ def callback_base() -> str | None:
         problem = "must be an https address"
     elif _is_private(parts.hostname):
         problem = "must be public: a gateway cannot reach it"
-    elif len(f"{base}/callbacks/") + _TOKEN_CHARACTERS > _LONGEST_CALLBACK:
-        problem = f"must leave room for its token within {_LONGEST_CALLBACK} characters"
+    elif len(f"{base}/callbacks/") + _TOKEN_CHARACTERS > longest:
+        problem = f"must leave room for its token within {longest} characters"
     if problem:
         raise ConfigurationError(f"SEEDREAM_CALLBACK_URL {problem}: {base[:80]!r}", field="SEEDREAM_CALLBACK_URL")
     return base

@@ -3,7 +3,8 @@
 `retry` and the other words in backticks are parameters of the flow and, with two dashes, options of `seedream run`.
 """
 
-from .outcomes import ERROR_CODES, ErrorClass
+from .market import market
+from .outcomes import ErrorClass
 from .states import Reason, RecordStatus
 
 _BY_REASON: dict[str, str] = {
@@ -49,6 +50,6 @@ def advice(status: RecordStatus, reason: str | None, error_code: str | None) -> 
     if status in (RecordStatus.DEFERRED, RecordStatus.INVALID, RecordStatus.PARTIAL) and reason in _BY_REASON:
         return _BY_REASON[reason]
     if status is RecordStatus.FAILED and error_code:
-        kind = ERROR_CODES.get(error_code)
+        kind = market().error_codes.get(error_code)
         return _BY_CODE.get(error_code) or (_BY_CLASS[kind] if kind else _BY_STATUS[status])
     return _BY_STATUS[status]

@@ -12,7 +12,8 @@ from .capabilities import Capability
 from .decisions import NoRoute, Offer, Route, route
 from .jobs import Job, canonical_json
 from .preflight import Obstacle, obstacles, prompt_length
-from .pricing import PriceBook, Quote, quote
+from .price_book import PriceBook
+from .pricing import Quote, quote
 
 # Kinds of jobs kept; a catalog whose rows state their own options may have as many kinds as rows.
 _KINDS = 4096

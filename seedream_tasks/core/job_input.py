@@ -8,11 +8,11 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .capabilities import CAPABILITIES
 from .cells import cell_text
 from .errors import BadValue, InputError, RowError
 from .invisible import as_key, visible
 from .jobs import EDIT, Job, Reference, tidy_prompt
+from .market import market
 from .output_profiles import Output
 from .preflight import obstacles
 from .render import Columns, is_wanted, render_job
@@ -161,7 +161,7 @@ def _check_offers(job: Job, name: str) -> None:
     """Raises InputError for a size, a prompt or references that nobody who sells this model takes; each says its limit."""
     against = {
         row.gateway: [each for each in obstacles(job, row) if each.field in _OF_ANY_GATEWAY]
-        for row in CAPABILITIES
+        for row in market().capabilities
         if row.model == job.model
     }
     if not all(against.values()):

@@ -8,16 +8,13 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
+from .market import market
 from .output_profiles import Output
 from .sizes import asked_aspect
 
 FINGERPRINT_FORM = "v1"
 MOST_PICTURES = 15
 EDIT = "edit"
-# Options that say how to ask, not what for: they never make a picture a different one.
-_WAYS_OF_ASKING = {("evolink", "size_form"), ("evolink", "prompt_hint"), ("gccai", "model_name")}
-# What a gateway does when the option is left out; spelled out or not, it is the same picture.
-_OPTION_DEFAULTS = {("gccai", "sequential_image_generation"): "disabled"}
 # Made once: json.dumps would make a new one for each of a million rows.
 _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 _AS_FROZEN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -159,13 +156,7 @@ class Job:
         options = {
             gateway: kept
             for gateway, given in self.gateway_options.items()
-            if (
-                kept := {
-                    name: value
-                    for name, value in given.items()
-                    if (gateway, name) not in _WAYS_OF_ASKING and _OPTION_DEFAULTS.get((gateway, name)) != value
-                }
-            )
+            if (kept := {name: value for name, value in given.items() if _decides(gateway, name, value)})
         }
         if options:
             values["gateway_options"] = options
@@ -192,6 +183,14 @@ class Job:
 
 _FIELDS = tuple(each.name for each in fields(Job))
 _DEFAULTS = {each.name: each.default for each in fields(Job) if each.default is not MISSING}
+
+
+def _decides(gateway: str, name: str, value: Any) -> bool:
+    """Whether an option says what is asked for. Raises ConfigurationError where nobody is there to know: its images would be
+    taken for others, and bought again.
+    """
+    option = market().at(gateway).options.get(name)
+    return option is None or (option.decides and option.default != value)
 
 
 def job_key(row_key: str, shot: str, fingerprint: str) -> str:

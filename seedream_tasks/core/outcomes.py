@@ -1,9 +1,10 @@
-"""What an answer means for the money. One table for submits, one for the codes of failed tasks.
+"""What an answer means for the money. One table for submits, one rule for the codes of failed tasks.
 
 The submit table errs to one side: only what provably was not accepted may be sent again. Everything else that is no clear
 acceptance becomes `unknown`, which nothing buys again by itself.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -148,62 +149,19 @@ def class_of_status(status: int) -> ErrorClass:
     return ErrorClass.TRANSIENT if status >= 500 else ErrorClass.PARAMETERS
 
 
-# Codes that gateways document for a refused request or a failed task, each with what kind of no it is. A code that stands
-# nowhere counts by its HTTP status, or, in a failed task, as PARAMETERS: closed until somebody asks for a retry.
-ERROR_CODES: dict[str, ErrorClass] = {
-    # EvoLink, error-codes page: failed tasks
-    "content_policy_violation": ErrorClass.CONTENT,
-    "invalid_parameters": ErrorClass.PARAMETERS,
-    "image_processing_error": ErrorClass.PARAMETERS,
-    "image_dimension_mismatch": ErrorClass.PARAMETERS,
-    "request_cancelled": ErrorClass.CANCELLED,
-    "service_error": ErrorClass.TRANSIENT,
-    "generation_timeout": ErrorClass.TRANSIENT,
-    "resource_exhausted": ErrorClass.TRANSIENT,
-    "quota_exceeded": ErrorClass.TRANSIENT,  # "rate or quota" there; at getimg's submit the 402 decides
-    "service_unavailable": ErrorClass.TRANSIENT,
-    "generation_failed_no_content": ErrorClass.CONTENT,  # its advice is a new prompt
-    "resource_not_found": ErrorClass.PARAMETERS,
-    "unknown_error": ErrorClass.PARAMETERS,
-    # EvoLink, published client
-    "model_unavailable": ErrorClass.PARAMETERS,
-    "upstream_error": ErrorClass.TRANSIENT,
-    "rate_limited": ErrorClass.TRANSIENT,
-    "rate_limit_exceeded": ErrorClass.RATE,
-    "invalid_task_id": ErrorClass.PARAMETERS,
-    # EvoLink, gccai, apiin: `type` of an HTTP error
-    "invalid_request_error": ErrorClass.PARAMETERS,
-    "invalid_request": ErrorClass.PARAMETERS,
-    "authentication_error": ErrorClass.ACCOUNT,
-    "insufficient_quota_error": ErrorClass.ACCOUNT,
-    "payment_required": ErrorClass.ACCOUNT,
-    "permission_error": ErrorClass.ACCOUNT,
-    "not_found_error": ErrorClass.PARAMETERS,
-    "request_too_large_error": ErrorClass.PARAMETERS,
-    "rate_limit_error": ErrorClass.RATE,
-    "internal_server_error": ErrorClass.TRANSIENT,
-    "server_error": ErrorClass.TRANSIENT,
-    "service_unavailable_error": ErrorClass.TRANSIENT,
-    # getimg, errors guide
-    "invalid_api_key": ErrorClass.ACCOUNT,
-    "parameter_missing": ErrorClass.PARAMETERS,
-    "invalid_parameter": ErrorClass.PARAMETERS,
-    "rate_limit": ErrorClass.RATE,
-}
-
-
-def classify(code: str, kind: str, status: int | None) -> ErrorClass:
+def classify(code: str, kind: str, status: int | None, codes: Mapping[str, ErrorClass]) -> ErrorClass:
     """The class of an error: by the account statuses first, then by its code, its type, its HTTP status.
 
-    `status` is None for the error of a failed task.
+    `status` is None for the error of a failed task; `codes` are those that are documented. A code that stands nowhere counts by
+    its HTTP status, or, in a failed task, as PARAMETERS: closed until somebody asks for a retry.
     """
     if status in ACCOUNT_REFUSALS:
         return ErrorClass.ACCOUNT
     if status == 429:
         return ErrorClass.RATE
     for name in (code, kind):
-        if name in ERROR_CODES:
-            return ERROR_CODES[name]
+        if name in codes:
+            return codes[name]
     if status is None and code.isdigit():
         status = int(code)
     return class_of_status(status) if status is not None else ErrorClass.PARAMETERS

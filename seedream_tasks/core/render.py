@@ -15,6 +15,7 @@ from .column_names import BadCell, Columns, Row, bad_cell, snake_case
 from .errors import BadValue, InputError, RowError
 from .invisible import visible
 from .jobs import Job, Reference, tidy_prompt
+from .market import DEFAULT_MODEL
 from .shots import FIELDS, Shot
 from .templates import FAILS, checked, expression, links, template, without_address
 
@@ -32,7 +33,7 @@ __all__ = [
 _UNDEFINED = re.compile(r"'(.+)' is undefined|'.+ object' has no attribute '(.+)'")
 # `&`, as HTML writes it in a link, once or several times over.
 _AMPERSAND = re.compile(r"&(?:amp|#0*38|#x0*26);(?:amp;)*", re.IGNORECASE)
-_DEFAULTS: dict[str, Any] = {"operation": "generate", "model": "seedream-4.5", "n": 1}
+_DEFAULTS: dict[str, Any] = {"operation": "generate", "model": DEFAULT_MODEL, "n": 1}
 
 
 def _said(error: BaseException) -> str:

@@ -9,24 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .capabilities import CAPABILITIES, GATEWAYS, MODELS
 from .errors import BadValue, InputError
-from .jobs import MOST_PICTURES
+from .field_checks import count, flag, one_of
+from .market import market
 from .output_profiles import read_output
 from .sizes import AUTO, TIERS, parse_pixels, parse_ratio
 from .yaml_text import read_yaml
 
 SHOT_NAME = re.compile(r"[a-z0-9-]{1,40}")
 SOURCE = "shot list"
-
-
-def _one_of(*allowed: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if value not in allowed:
-            raise BadValue(f"{value!r} is not one of {', '.join(allowed)}")
-        return str(value)
-
-    return check
 
 
 def _text(value: Any) -> str:
@@ -49,66 +40,48 @@ def _pixels(value: Any) -> str:
     return text
 
 
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,3}(\.0+)?", str(value).strip()):
-        raise BadValue(f"{value!r} is no whole number")
-    number = int(float(value))  # a table with an empty cell somewhere writes its whole numbers as 2.0
-    if not 1 <= number <= MOST_PICTURES:
-        raise BadValue(f"{number} is outside 1 to {MOST_PICTURES}")
-    return number
-
-
-def _flag(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    if text in ("true", "yes", "1"):
-        return True
-    if text in ("false", "no", "0"):
-        return False
-    raise BadValue(f"{value!r} is neither true nor false")
-
-
 def _gateways(value: Any) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names:
         raise BadValue("expected a list of gateway names")
     for name in names:
-        if name not in GATEWAYS:
-            raise BadValue(f"unknown gateway {name!r}; known: {', '.join(GATEWAYS)}")
+        if name not in market().gateways:
+            raise BadValue(market().why_not(name))
     return tuple(names)
-
-
-_OPTION_VALUES: dict[tuple[str, str], Callable[[Any], Any]] = {
-    ("evolink", "size_form"): _one_of("ratio", "pixels"),
-    ("evolink", "prompt_hint"): _flag,
-    ("gccai", "model_name"): _one_of(
-        *(name for row in CAPABILITIES if row.gateway == "gccai" for name in row.wire_models.value)
-    ),
-    ("gccai", "sequential_image_generation"): _one_of("disabled", "auto"),
-    ("gccai", "max_images"): _count,
-}
 
 
 def _gateway_options(value: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(value, dict):
-        raise BadValue("expected gateways with their options, as in {evolink: {size_form: pixels}}")
+        raise BadValue(f"expected gateways with their options{_example()}")
     checked: dict[str, dict[str, Any]] = {}
     for gateway, options in value.items():
-        if gateway not in GATEWAYS:
-            raise BadValue(f"unknown gateway {gateway!r}; known: {', '.join(GATEWAYS)}")
+        if gateway not in market().gateways:
+            raise BadValue(market().why_not(gateway))
         if not isinstance(options, dict):
             raise BadValue(f"{gateway}: expected options by name")
+        known = market().at(gateway).options
         for name, given in options.items():
-            check = _OPTION_VALUES.get((gateway, name))
-            if check is None:
-                known = sorted(option for owner, option in _OPTION_VALUES if owner == gateway)
-                raise BadValue(f"{gateway} has no option {name!r}{_nearest(str(name), known)}")
+            option = known.get(name)
+            if option is None:
+                raise BadValue(f"{gateway} has no option {name!r}{_nearest(str(name), sorted(known))}")
             try:
-                checked.setdefault(gateway, {})[name] = check(given)
+                checked.setdefault(gateway, {})[name] = option.check(given)
             except BadValue as error:
                 raise BadValue(f"{gateway}.{name}: {error}") from None
     return checked
+
+
+def _example() -> str:
+    """An option as it may be written, of the first gateway that has one."""
+    for offers in market().offers:
+        for name, option in offers.options.items():
+            if option.example:
+                return f", as in {{{offers.gateway}: {{{name}: {option.example}}}}}"
+    return ""
+
+
+def _model(value: Any) -> str:
+    return one_of(*market().models)(value)
 
 
 def _references(value: Any) -> tuple[str, ...]:
@@ -121,20 +94,20 @@ def _references(value: Any) -> tuple[str, ...]:
 # Every field a shot may have, with the check of its value.
 FIELDS: dict[str, Callable[[Any], Any]] = {
     "name": _text,
-    "operation": _one_of("generate", "edit"),
+    "operation": one_of("generate", "edit"),
     "prompt": _text,
-    "model": _one_of(*MODELS),
+    "model": _model,
     "ratio": _ratio,
     "pixels": _pixels,
-    "tier": _one_of(*TIERS),
-    "n": _count,
+    "tier": one_of(*TIERS),
+    "n": count,
     "references": _references,
     "when": _text,
-    "speed": _one_of("standard", "fast"),
-    "watermark": _flag,
-    "output_format": _one_of("jpeg", "png", "webp"),
+    "speed": one_of("standard", "fast"),
+    "watermark": flag,
+    "output_format": one_of("jpeg", "png", "webp"),
     "edition": _text,
-    "top_up": _flag,
+    "top_up": flag,
     "gateways": _gateways,
     "gateway_options": _gateway_options,
     "output": read_output,

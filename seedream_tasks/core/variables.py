@@ -3,12 +3,10 @@
 import difflib
 from collections.abc import Iterable
 
-from .capabilities import GATEWAYS
+from .market import market
 
 PREFIX = "SEEDREAM_"
-KNOWN = {
-    **{f"SEEDREAM_{gateway.upper()}_API_KEY": f"the key of {gateway}" for gateway in GATEWAYS},
-    **{f"SEEDREAM_{gateway.upper()}_BASE_URL": f"where the API of {gateway} is" for gateway in GATEWAYS},
+_OF_NO_GATEWAY = {
     "SEEDREAM_ARCHIVE": "default of --archive",
     "SEEDREAM_LEDGER": "default of --ledger",
     "SEEDREAM_PRICES": "default of --prices",
@@ -27,16 +25,26 @@ KNOWN = {
 }
 
 
+def known_variables() -> dict[str, str]:
+    """Every variable's name, and what it is."""
+    gateways = (*market().gateways, *market().broken)
+    return {
+        **{f"SEEDREAM_{gateway.upper()}_API_KEY": f"the key of {gateway}" for gateway in gateways},
+        **{f"SEEDREAM_{gateway.upper()}_BASE_URL": f"where the API of {gateway} is" for gateway in gateways},
+        **_OF_NO_GATEWAY,
+    }
+
+
 def unknown_variables(names: Iterable[str]) -> list[str]:
     """A line for each variable that looks like ours and is not, with the nearest that is."""
-    said = []
+    known, said = known_variables(), []
     for name in sorted(names):
-        if not name.upper().startswith(PREFIX) or name in KNOWN:
+        if not name.upper().startswith(PREFIX) or name in known:
             continue
         close = (
             name.upper()
-            if name.upper() in KNOWN
-            else next(iter(difflib.get_close_matches(name.upper(), KNOWN, 1)), None)
+            if name.upper() in known
+            else next(iter(difflib.get_close_matches(name.upper(), known, 1)), None)
         )
         said.append(f"{name} is not a setting and is ignored" + (f"; did you mean {close}?" if close else ""))
     return said

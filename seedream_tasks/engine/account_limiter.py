@@ -11,7 +11,7 @@ from ..core.errors import GatewayFault, LedgerFault
 from ..core.outcomes import ErrorClass, ErrorInfo, Fate, SubmitOutcome
 from ..core.pricing import PriceRow
 from ..gateways.client import GatewayClient
-from ..gateways.getimg import ModelInForce
+from ..gateways.dialect import ModelInForce
 from ..ledger.rates import Rate
 from .account_shares import Shares, Turns
 from .brake import Brake
@@ -23,7 +23,6 @@ _SHORTEST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 12.0
 # More in flight for each submit that is taken: from half of the limit to all of it in ten times as many.
 _CAREFULLY = 0.1
-_MODELS_SOURCE = "getimg.ai models endpoint, at run time"
 
 
 def _now() -> float:
@@ -34,11 +33,11 @@ def _in_force(row: Capability, found: ModelInForce) -> Capability:
     """A capability row narrowed to what the gateway itself says right now."""
     references = row.references
     if found.references is not None:
-        references = replace(references, count=Limit(found.references, _MODELS_SOURCE))
+        references = replace(references, count=Limit(found.references, found.source))
     return replace(
         row,
-        ratios=Limit(found.ratios, _MODELS_SOURCE) if found.ratios else row.ratios,
-        tiers=Limit(found.tiers, _MODELS_SOURCE) if found.tiers else row.tiers,
+        ratios=Limit(found.ratios, found.source) if found.ratios else row.ratios,
+        tiers=Limit(found.tiers, found.source) if found.tiers else row.tiers,
         references=references,
     )
 
@@ -287,7 +286,7 @@ class Lane:
             if found is not None:
                 self.capabilities[model] = _in_force(row, found)
                 stated += [
-                    PriceRow(self.gateway, model, tier, usd, None, _MODELS_SOURCE, today)
+                    PriceRow(self.gateway, model, tier, usd, None, found.source, today)
                     for tier, usd in found.usd.items()
                 ]
         return stated

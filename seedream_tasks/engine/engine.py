@@ -25,7 +25,8 @@ from ..core.jobs import Job, JobName
 from ..core.money import ZERO, dollars, money
 from ..core.outcomes import Fate
 from ..core.preflight import obstacles, pictures_per_call
-from ..core.pricing import PriceBook, PriceRow
+from ..core.price_book import PriceBook
+from ..core.pricing import PriceRow
 from ..core.states import FOLLOWED, LIVE, AttemptState, Closed, Reason
 from ..ledger import facts, held_attempts, queries, transitions
 from ..ledger.facts import Admission

@@ -20,7 +20,6 @@ from ..config.pairing import (
     still_there,
 )
 from ..config.settings import EMBEDDED, Locations, configured, sandbox_account
-from ..core.capabilities import BY_OFFER, MODELS
 from ..core.errors import (
     ConfigurationError,
     GatewayFault,
@@ -28,7 +27,9 @@ from ..core.errors import (
     NotThisGateway,
     SeedreamError,
 )
-from ..core.pricing import PriceBook, PriceRow
+from ..core.market import market
+from ..core.price_book import PriceBook
+from ..core.pricing import PriceRow
 from ..gateways.client import Account, GatewayClient, Probe
 from ..gateways.dialect import Balance
 from ..gateways.http import HttpClients
@@ -218,7 +219,7 @@ def make_lanes(
     for name, client in clients.items():
         lanes[name] = Lane(
             client,
-            {model: BY_OFFER[name, model] for model in MODELS if (name, model) in BY_OFFER},
+            market().rows_of(name),
             limits.get(name, usual),
             shares,
         )

@@ -7,14 +7,7 @@ request knows it (`SubmitOutcome.ask_for`); what can still be read of an answer 
 from dataclasses import replace
 from typing import Any
 
-from ..core.outcomes import (
-    ErrorInfo,
-    Fate,
-    Kept,
-    SubmitOutcome,
-    classify,
-    judge_refusal,
-)
+from ..core.outcomes import ErrorClass, ErrorInfo, Fate, Kept, SubmitOutcome, judge_refusal
 from ..core.storable import storable
 from .dialect import Dialect
 from .http import Answer
@@ -38,7 +31,7 @@ def read_submit(dialect: Dialect, answer: Answer) -> SubmitOutcome:
     if 200 <= answer.status < 300:
         return _of_success(dialect, answer)
     body = answer.json_object()
-    return _of_refusal(answer, body, answer.status, body is not None and has_error(body))
+    return _of_refusal(dialect, answer, body, answer.status, body is not None and has_error(body))
 
 
 def unknown(why: str, status: int | None = None, content: bytes = b"") -> SubmitOutcome:
@@ -46,7 +39,7 @@ def unknown(why: str, status: int | None = None, content: bytes = b"") -> Submit
     kept = None
     if content.strip():
         kept = keep(content)
-    return SubmitOutcome(Fate.UNKNOWN, error=ErrorInfo("unknown", why, classify("", "", 500)), status=status, kept=kept)
+    return SubmitOutcome(Fate.UNKNOWN, error=ErrorInfo("unknown", why, ErrorClass.TRANSIENT), status=status, kept=kept)
 
 
 def keep(content: bytes) -> Kept:
@@ -62,7 +55,7 @@ def _of_success(dialect: Dialect, answer: Answer) -> SubmitOutcome:
     named = task_ids_in(body)
     if has_error(body) and not _is_fine(body):
         # An error inside a success counts as what its code names; a code that names nothing proves nothing.
-        refusal = _of_refusal(answer, body, named_status(body) or 0, True)
+        refusal = _of_refusal(dialect, answer, body, named_status(body) or 0, True)
         if refusal.fate is not Fate.UNKNOWN and names_a_task(body):
             refusal = unknown(f"a task id beside an error: {_excerpt(answer)}", answer.status, answer.content)
         return replace(refusal, ask_for=named)
@@ -89,10 +82,10 @@ def _is_fine(body: JSON) -> bool:
     return not body.get("error") and (code in _FINE or (len(code) == 3 and code.isdigit() and code.startswith("2")))
 
 
-def _of_refusal(answer: Answer, body: JSON | None, status: int, own_body: bool) -> SubmitOutcome:
+def _of_refusal(dialect: Dialect, answer: Answer, body: JSON | None, status: int, own_body: bool) -> SubmitOutcome:
     """`status`: HTTP's, or what the code inside a success names; 0: it names none."""
     rule = judge_refusal(status, own_body)
-    error = read_error(body, status) if body is not None and own_body else None
+    error = read_error(body, status, dialect.error_codes) if body is not None and own_body else None
     if rule.fate is Fate.UNKNOWN:
         detail = f"{error.code}: {error.message}" if error else _excerpt(answer)
         return unknown(f"HTTP {answer.status}: {detail}", answer.status, answer.content)

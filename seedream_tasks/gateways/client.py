@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import httpx
 
-from ..core.capabilities import SEEDREAM_45, Capability
+from ..core.capabilities import Capability
 from ..core.errors import GatewayFault, NotThisGateway
 from ..core.outcomes import (
     ErrorClass,
@@ -25,27 +25,17 @@ from ..core.outcomes import (
 )
 from ..core.storable import short
 from .acceptance import keep, read_submit, unknown
-from .apiin import ApiIn
-from .dialect import Balance, Dialect, Uploaded
-from .evolink import EvoLink
+from .dialect import Balance, ModelInForce, Uploaded
 from .fitting import fitted_outcome, fitted_status
-from .gccai import Gccai
-from .getimg import GetImg, ModelInForce, read_costs, read_model
 from .http import Answer, HttpClients, SendWitness
 from .patience import within
-from .reading import (
-    Unreadable,
-    has_error,
-    named_status,
-    read_error,
-    tells_status,
-)
+from .reading import Unreadable, has_error, named_status, read_error, tells_status
+from .registry import dialect
 
 logger = logging.getLogger("seedream_tasks.gateways")
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (EvoLink(), Gccai(), GetImg(), ApiIn())}
 SUBMIT_TIMEOUT_S = 60.0
-# A synchronous gateway draws the picture before it answers; its own SDK waits this long.
+# A synchronous gateway draws the picture before it answers.
 SYNCHRONOUS_TIMEOUT_S = 300.0
 # A connection that could not be made is tried again after this.
 RECONNECT_S = 2.0
@@ -94,7 +84,7 @@ class GatewayClient:
 
     def __init__(self, account: Account, http: HttpClients) -> None:
         self.account = account
-        self.dialect = DIALECTS[account.gateway]
+        self.dialect = dialect(account.gateway)
         self._http = http
 
     @property
@@ -224,24 +214,26 @@ class GatewayClient:
 
     async def model_in_force(self, row: Capability) -> ModelInForce | None:
         """Limits and prices from a models endpoint, where the gateway has one. Raises GatewayFault."""
-        if not isinstance(self.dialect, GetImg) or row.model != SEEDREAM_45:
+        path = self.dialect.model_path(row)
+        if path is None:
             return None
-        answer = await self._get(self.dialect.model_path(row))
+        answer = await self._get(path)
         body = answer.json_object()
         if answer.status != 200 or body is None:
             raise self._fault("no model description", answer)
-        return read_model(body)
+        return self.dialect.read_model(body)
 
     async def costs(self, start: datetime, end: datetime) -> dict[date, Decimal] | None:
         """USD by day (UTC) in the gateway's own books; None where it shows none. Raises GatewayFault."""
-        if not isinstance(self.dialect, GetImg):
+        path = self.dialect.costs_path(start, end)
+        if path is None:
             return None
-        answer = await self._get(self.dialect.costs_path(start, end))
+        answer = await self._get(path)
         body = answer.json_object()
         if answer.status != 200 or body is None or has_error(body):
             raise self._fault("no costs", answer)
         try:
-            return read_costs(body)
+            return self.dialect.read_costs(body)
         except (Unreadable, ValueError) as error:
             raise self._fault(f"unreadable costs: {error}", answer) from None
 
@@ -287,7 +279,7 @@ class GatewayClient:
         own_body = body is not None and has_error(body)
         detail = "" if body is not None else f", not in the gateway's own words: {_begins(answer)}"
         if body is not None and own_body:
-            error = read_error(body, answer.status)
+            error = read_error(body, answer.status, self.dialect.error_codes)
             detail = f": {error.code}: {self._masked(error.message)}"
             if answer.status == 200:
                 status = status or named_status(body)

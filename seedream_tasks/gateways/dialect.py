@@ -1,15 +1,15 @@
-"""What every dialect offers."""
+"""What every dialect offers, and what those have that offer more."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
 from ..core.capabilities import Capability
 from ..core.jobs import Job
-from ..core.outcomes import SubmitOutcome, TaskStatus
-from .reading import JSON
+from ..core.outcomes import ErrorClass, SubmitOutcome, TaskStatus
+from .reading import JSON, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,45 +30,93 @@ class Uploaded:
     file_id: str | None = None  # what it is deleted by, where it can be
 
 
+@dataclass(frozen=True, slots=True)
+class ModelInForce:
+    """What a gateway itself says of a model right now: its own word above any document. None: it does not say."""
+
+    source: str
+    ratios: frozenset[str] | None
+    tiers: frozenset[str] | None
+    references: int | None
+    usd: Mapping[str, Decimal]  # by tier; "*" where a rate names none
+
+
 class Dialect(Protocol):
-    """One gateway's HTTP API. Paths are below the base URL; `read_*` raise Unreadable for what they cannot read."""
+    """One gateway's HTTP API. Paths are below the base URL; `read_*` raise Unreadable for what they cannot read.
+
+    A dialect is a class of its own below this one: what not every gateway has is here as having it not.
+    """
 
     name: str
     default_base_url: str | None  # None: must be configured
-    synchronous: bool
+    synchronous: bool  # the answer to a submit holds the images, and nothing can be asked for again
     submit_path: str
+    error_codes: Mapping[str, ErrorClass]  # as its offers state them
+
+    # Buying
 
     def encode(
         self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
     ) -> JSON:
         """The submit body for a call of `pictures`; `references` as the gateway is to see them (links or data URIs)."""
+        ...
 
     def read_accepted(self, body: JSON) -> SubmitOutcome:
         """A 2xx answer without an error in it."""
+        ...
 
     def status_path(self, task_id: str) -> str:
         """Where a task is asked for."""
+        raise Unreadable(f"{self.name} keeps no finished pictures to ask for")
 
     def read_status(self, body: JSON) -> TaskStatus:
         """A 2xx status answer without an error of its own."""
+        raise Unreadable(f"{self.name} keeps no finished pictures to ask for")
+
+    # The account
 
     def probe_path(self) -> str:
         """A free request that tells whether key and base URL are right."""
+        ...
 
     def read_probe(self, status: int, body: JSON) -> bool:
         """Whether this is the documented answer to the probe (with a good key)."""
+        ...
 
     def read_balance(self, body: JSON) -> Balance | None:
         """The balance in a probe's answer; None when this gateway has no such endpoint."""
+        return None
+
+    def costs_path(self, start: datetime, end: datetime) -> str | None:
+        """Where the account's costs by day are read; None where its books are not shown."""
+        return None
+
+    def read_costs(self, body: JSON) -> dict[date, Decimal]:
+        """USD by day (UTC)."""
+        raise Unreadable(f"{self.name} shows no costs")
+
+    def model_path(self, row: Capability) -> str | None:
+        """Where a model's limits and prices in force are read; None where they are not."""
+        return None
+
+    def read_model(self, body: JSON) -> ModelInForce:
+        """A model's limits and prices in force."""
+        raise Unreadable(f"{self.name} describes no model")
+
+    # Its file service
 
     def upload_url(self, base_url: str) -> str | None:
         """Where references are uploaded (multipart field `file`); None when there is no file service."""
+        return None
 
     def read_upload(self, body: JSON) -> Uploaded:
         """The answer to an upload."""
+        raise Unreadable(f"{self.name} has no file service")
 
     def delete_url(self, base_url: str, file_id: str) -> str | None:
         """Where an uploaded file is deleted; None where it cannot be."""
+        return None
 
     def is_full(self, body: JSON) -> bool:
         """Whether an upload was refused because the account holds as many files as it may."""
+        return False

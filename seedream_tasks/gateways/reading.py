@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from ..core.market import market
 from ..core.money import ZERO, reported
 from ..core.outcomes import (
     ErrorClass,
@@ -118,10 +119,11 @@ _MESSAGES = (
 _ENVELOPE_CODES = frozenset({"0", "200"})  # of an answer that is fine, whatever it tells of a task
 
 
-def read_error(body: JSON, status: int | None, word: str = "") -> ErrorInfo:
+def read_error(body: JSON, status: int | None, codes: Mapping[str, ErrorClass], word: str = "") -> ErrorInfo:
     """A gateway's error, wherever it puts its parts; `status` decides the class where the code says nothing finer.
 
-    `status` is None for a failed task, whose status `word` stands for a code where it has none.
+    `codes`: those that the gateway documents; what only others document is read as they mean it. `status` is None for a failed
+    task, whose status `word` stands for a code where it has none.
     """
     error = next((body[name] for name in ("error", "errors", "err") if body.get(name)), None)
     if isinstance(error, list) and len(error) == 1:
@@ -139,7 +141,7 @@ def read_error(body: JSON, status: int | None, word: str = "") -> ErrorInfo:
         message = "" if found.keys() <= {*_CODES, "type", "param"} else json.dumps(found, ensure_ascii=False)
     # A number says no more than the HTTP status; the type does.
     name = code if code and not code.isdigit() else (kind or code or str(status or "") or word)
-    return ErrorInfo(name, message, classify(name, kind, status))
+    return ErrorInfo(name, message, classify(name, kind, status, {**market().error_codes, **codes}))
 
 
 def _said(body: JSON) -> str:
@@ -248,13 +250,15 @@ _NOT_CHARGED = frozenset({"released", "refunded", "not_charged", "uncharged", "v
 _CHARGED = frozenset({"charged", "settled", "captured", "billed"})
 
 
-def failed_task(task: JSON, state: TaskState, word: str, charge: Finished | None = None) -> TaskStatus:
+def failed_task(
+    task: JSON, state: TaskState, word: str, codes: Mapping[str, ErrorClass], charge: Finished | None = None
+) -> TaskStatus:
     """A task that failed or was cancelled, with the gateway's words for it.
 
-    `charge`: what the dialect reads as its cost. Where it reads none, a cost of 0 or a charge that was released settles it at
-    nothing, and one that is only said to have been made leaves its billing in doubt.
+    `codes`: those that the gateway documents. `charge`: what the dialect reads as its cost. Where it reads none, a cost of 0 or
+    a charge that was released settles it at nothing, and one that is only said to have been made leaves its billing in doubt.
     """
-    error = read_error(task, None, word)
+    error = read_error(task, None, codes, word)
     if state is TaskState.CANCELLED and error.code == word:
         error = replace(error, kind=ErrorClass.CANCELLED)
     places = [task, *(task[name] for name in ("billing", "usage", "cost") if isinstance(task.get(name), dict))]

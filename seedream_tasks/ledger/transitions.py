@@ -12,11 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, exists, func, insert, select, update
 
-from ..core.capabilities import BY_OFFER, Billing
+from ..core.capabilities import Billing
 from ..core.errors import AttemptMoved, UnknownAttempt
+from ..core.market import market
 from ..core.money import ZERO
 from ..core.outcomes import ErrorClass, ErrorInfo, Finished, SlotFate, SubmitOutcome
-from ..core.pricing import NOTHING_BILLED, Bill, credits_settle, settle
+from ..core.pricing import NOTHING_BILLED, Bill, settle
 from ..core.states import FOLLOWS, AttemptState, Closed, SlotState
 from . import budgets
 from .queries import IS_FIRST_OF_CASE, Attempt, Delivery, Picture, as_attempt
@@ -315,10 +316,10 @@ def delivered(
         finished.usd,
         finished.credits,
         finished.unitless,
-        credits_settle(row.gateway, row.model),
+        market().credits_settle(row.gateway, row.model),
     )
     values = _bill(bill)
-    offer = BY_OFFER.get((row.gateway, row.model))
+    offer = market().by_offer.get((row.gateway, row.model))
     documented = offer.failed_task_billed.value if offer else Billing.UNKNOWN
     if not finished.links and bill.basis == "none" and documented is Billing.UNKNOWN:
         values["at_risk_usd"] = row.reserved_usd  # nothing was made, and nobody says whether that is free
@@ -391,7 +392,7 @@ def failed(
             0,
             charge.usd,
             charge.credits,
-            settled_by_credits=credits_settle(row.gateway, row.model),
+            settled_by_credits=market().credits_settle(row.gateway, row.model),
         )
     values = _bill(bill)
     if fate.billing_unknown:

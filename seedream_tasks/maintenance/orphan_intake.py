@@ -9,10 +9,10 @@ from decimal import Decimal
 
 from sqlalchemy import Connection
 
-from ..core.capabilities import GATEWAYS
 from ..core.digests import Digests
+from ..core.market import market
 from ..core.money import ZERO
-from ..core.pricing import PriceBook
+from ..core.price_book import PriceBook
 from ..images.store import Keeper
 from ..ledger import orphans, queries
 from ..ledger.store import Ledger
@@ -68,7 +68,7 @@ def take_in_named(ledger: Ledger, archive: Archive, simulated: bool, done: Rebui
 
 def dearest(prices: PriceBook, model: str, tier: str | None) -> Decimal:
     """The most that one image may have cost (USD), wherever it was bought."""
-    rows = (prices.row(gateway, model, tier) for gateway in GATEWAYS)
+    rows = (prices.row(gateway, model, tier) for gateway in market().gateways)
     return max((row.highest_usd for row in rows if row is not None), default=ZERO)
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from ..core.capabilities import BY_OFFER
 from ..core.decisions import Purpose, split
 from ..core.jobs import Job
+from ..core.market import market
 from ..core.money import ZERO, money
 from ..core.preflight import pictures_per_call
 from ..core.states import AttemptState, Closed, SlotState
@@ -198,7 +198,7 @@ def _shares(job: Job, record: Mapping[str, Any], rest: Sequence[int], without: S
     """Which attempts without a picture are for which of the slots without one: the last of them, each for what a call makes."""
     if not without or not rest:
         return {}
-    row = BY_OFFER.get((record["gateway"], record["model"]))
+    row = market().by_offer.get((record["gateway"], record["model"]))
     calls = split(rest, pictures_per_call(job, row) if row else len(rest))
     takers = without[-len(calls) :]
     shares = {attempt_id: list(call) for attempt_id, call in zip(takers, calls, strict=False)}

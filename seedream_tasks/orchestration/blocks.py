@@ -1,12 +1,12 @@
 """Blocks: a gateway's account and a ledger, kept by Prefect, with their secrets encrypted in its database."""
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import uuid4
 
 import yaml
@@ -17,7 +17,9 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 
 from ..config.settings import base_url_of
 from ..core.jobs import Job
-from ..core.pricing import PriceRow, read_price_file
+from ..core.market import market
+from ..core.price_book import read_price_file
+from ..core.pricing import PriceRow
 from ..gateways.client import Account, GatewayClient
 from ..gateways.http import HttpClients
 from ..ledger.store import parse_url
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 
 _ICON = "data:image/png;base64," + base64.b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
 _DOCUMENTATION = "https://docs.prefect.io/v3/concepts/blocks"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 class _WithoutIcon(Block):
@@ -55,7 +61,7 @@ class SeedreamGateway(_WithoutIcon, CredentialsBlock, JobBlock[list[str]]):
 
         @flow
         async def one_picture() -> list[str]:
-            gateway = await SeedreamGateway.aload("my-evolink")
+            gateway = await SeedreamGateway.aload("my-account")
             job = Job(row_key="mug", shot="hero", model="seedream-4.5", operation="generate", prompt="A blue mug")
             run = await gateway.trigger(job, archive="s3://shop/pictures", ledger="seedream-ledger/prod")
             await run.wait_for_completion()
@@ -67,7 +73,8 @@ class SeedreamGateway(_WithoutIcon, CredentialsBlock, JobBlock[list[str]]):
     _block_type_name: ClassVar[str] = "Seedream Gateway"
     _block_type_slug: ClassVar[str] = "seedream-gateway"
     _description: ClassVar[str] = (
-        "An account at EvoLink, gccai, getimg.ai or API in One: flows take it by name, `seedream-gateway/NAME`."
+        f"An account at {_listed([each.title for each in market().offers])}: flows take it by name,"
+        " `seedream-gateway/NAME`."
         " A new key is a new account: let what is in flight finish before you change it."
     )
     _code_example: ClassVar[str] = """\
@@ -86,14 +93,16 @@ uris = await run.fetch_result()
     # What a mistyped key or URL was is in no error message.
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
 
-    gateway: Literal["evolink", "gccai", "getimg", "apiin"] = Field(
-        default=..., description="Which gateway the account is at: evolink, gccai, getimg or apiin."
+    gateway: str = Field(
+        default=...,
+        description=f"Which gateway the account is at: {_listed(market().gateways)}.",
+        json_schema_extra={"enum": list(market().gateways)},
     )
     api_key: SecretStr = Field(default=..., title="API key", description="The account's key.")
     base_url: str = Field(
         default="",
         title="Base URL",
-        description="What stands before the paths of the gateway's API; empty: the gateway's own, which gccai has not.",
+        description="What stands before the paths of the gateway's API; empty: the gateway's own, where it has one.",
     )
     in_flight: int | None = Field(default=None, ge=1, description="Most attempts in flight at once.")
     submits_per_minute: int | None = Field(default=None, ge=1, description="Most paid requests a minute.")
@@ -103,6 +112,13 @@ uris = await run.fetch_result()
         description="What the account is charged, instead of built-in prices: {model: {tier: {usd, credits}}}, tier * for all.",
     )
     prices_as_of: date | None = Field(default=None, description="The day these prices were read; needed with prices.")
+
+    @field_validator("gateway")
+    @classmethod
+    def _is_one(cls, value: str) -> str:
+        if value not in market().gateways:
+            raise ValueError(market().why_not(value))
+        return value
 
     @field_validator("api_key")
     @classmethod

@@ -21,7 +21,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from ..config.durability import outside_of_volumes
-from ..config.embedded_sandbox import embedded_sandbox, sandbox_state
+from ..config.embedded_sandbox import bases_for, embedded_sandbox, sandbox_state
 from ..config.settings import amount, configured, retry_words
 from ..core.errors import IncompleteRun
 from ..core.states import COMPLETE, RecordStatus
@@ -121,7 +121,7 @@ async def catalog_images(
             archive.
         gateways: Buy only at these: names, with keys from the environment, or blocks: seedream-gateway/NAME; default: all that
             the environment configures.
-        model: seedream-4.5 or seedream-4.0, where the shot does not say.
+        model: as in shot lists, where the shot does not say.
         max_usd: Most that this run may spend, reservations included.
         max_premium: Most that a gateway may cost above the cheapest, as a fraction.
         prices: A price file (YAML) above the built-in prices.
@@ -170,7 +170,8 @@ async def catalog_images(
             stack.enter_context(in_order())
             if sandbox:
                 bases = await asyncio.to_thread(stack.enter_context, embedded_sandbox(sandbox_state(place)))
-                settings = replace(settings, bases={name: bases[name] for name in configured(names, sandbox).names})
+                chosen = configured(names, sandbox).names
+                settings = replace(settings, bases=bases_for(bases, chosen, asked_for=bool(names)))
             run = await stack.enter_async_context(session(run_id, settings))
             summary = await _run(run, settings, granularity, shards)
     except asyncio.CancelledError:

@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 
 from ..config.pairing import open_pair
 from ..config.settings import Locations
-from ..core.capabilities import BY_OFFER
 from ..core.errors import SeedreamError
+from ..core.market import market
 from ..core.secrets import without_secrets
 from ..core.states import AttemptState
 from ..ledger import facts, queries, transitions, unread_answers
@@ -177,7 +177,7 @@ async def tell_expiring(ledger: Ledger) -> list[Expiring]:
 def _link_lives() -> Mapping[tuple[str, str], timedelta]:
     return {
         offer: timedelta(seconds=row.link_life_s.value)
-        for offer, row in BY_OFFER.items()
+        for offer, row in market().by_offer.items()
         if row.link_life_s is not None
     }
 

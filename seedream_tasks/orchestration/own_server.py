@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import IO
 
 from ..core.errors import SeedreamError
+from ..core.market import market
 
 READY = b"ready\n"
 _READY_WITHIN_S = 90.0  # it may have a database to make, on a busy machine
@@ -24,7 +25,7 @@ _END_WITHIN_S = 4.0
 # What of its errors is shown when it does not start, in characters.
 _SHOWN = 600
 # It needs no gateway's key and no ledger.
-_KEPT_FROM_IT = ("SEEDREAM_", "GETIMG_")
+_KEPT_FROM_IT = ("SEEDREAM_",)
 
 
 class ServerDidNotStart(SeedreamError):
@@ -108,8 +109,9 @@ def own_server() -> OwnServer | None:
 def _environment() -> dict[str, str]:
     from prefect.settings import get_current_settings
 
+    kept = (*_KEPT_FROM_IT, *(start for each in market().offers for start in each.foreign_variables))
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(_KEPT_FROM_IT)},
+        **{name: value for name, value in os.environ.items() if not name.startswith(kept)},
         # What a profile says counts for the server too.
         **get_current_settings().to_environment_variables(exclude_unset=True),
         "PREFECT_UI_ENABLED": "0",

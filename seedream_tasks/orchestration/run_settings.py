@@ -17,8 +17,8 @@ from ..config.settings import (
     locations,
     read_prices,
 )
-from ..core.capabilities import GATEWAYS
 from ..core.errors import ConfigurationError
+from ..core.market import market
 from ..core.pricing import PriceRow
 from ..engine.account_limiter import Limits
 from ..engine.opening import limits_from_environment
@@ -38,7 +38,7 @@ class Access:
 
 
 def is_block(word: str, block: type[Block]) -> bool:
-    """Whether a word names a document of this block type (`seedream-gateway/my-evolink`)."""
+    """Whether a word names a document of this block type (`seedream-gateway/my-account`)."""
     return word.startswith(f"{block.get_block_type_slug()}/")
 
 
@@ -71,7 +71,8 @@ async def gateway_names(words: Sequence[str]) -> tuple[str, ...]:
             field="gateways",
             hint="a run has one account each",
         )
-    return tuple(sorted(names, key=lambda name: GATEWAYS.index(name) if name in GATEWAYS else -1))
+    known = market().gateways
+    return tuple(sorted(names, key=lambda name: known.index(name) if name in known else -1))
 
 
 async def access_to(words: Sequence[str], prices: str | None = None, needed: bool = True) -> Access:

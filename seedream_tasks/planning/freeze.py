@@ -12,9 +12,10 @@ from ..catalog.presets import fitting_preset
 from ..catalog.tables import Facts, open_table
 from ..config.settings import read_text, references_of
 from ..core.addresses import check_address
-from ..core.capabilities import BY_OFFER, MODELS, Capability
+from ..core.capabilities import Capability
 from ..core.errors import InputError
-from ..core.pricing import PriceBook
+from ..core.market import market
+from ..core.price_book import PriceBook
 from ..core.secrets import without_secrets
 from ..core.shots import parse_shots
 from ..ledger.store import Ledger
@@ -58,8 +59,8 @@ class Request:
         check_address(self.shots or "", "shots")
         defaults: dict[str, Any] = {}
         if self.model is not None:
-            if self.model not in MODELS:
-                raise InputError(f"--model: {self.model!r} is not one of {', '.join(MODELS)}", field="model")
+            if self.model not in market().models:
+                raise InputError(f"--model: {self.model!r} is not one of {', '.join(market().models)}", field="model")
             defaults["model"] = self.model
         if self.edition:
             defaults["edition"] = self.edition
@@ -94,7 +95,7 @@ def check(request: Request) -> int | None:
 
 def documented(names: tuple[str, ...]) -> dict[str, dict[str, Capability]]:
     """The capability rows of these gateways, by model."""
-    return {name: {model: BY_OFFER[name, model] for model in MODELS if (name, model) in BY_OFFER} for name in names}
+    return {name: market().rows_of(name) for name in names}
 
 
 @dataclass(frozen=True)

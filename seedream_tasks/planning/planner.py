@@ -21,7 +21,8 @@ from ..core.invisible import as_key
 from ..core.jobs import Job
 from ..core.money import ZERO
 from ..core.placeholders import check_places
-from ..core.pricing import PriceBook, Quote
+from ..core.price_book import PriceBook
+from ..core.pricing import Quote
 from ..core.render import (
     Columns,
     build_job,

@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 from ..catalog.presets import fitting_preset
 from ..catalog.tables import Table, open_table
 from ..core.addresses import check_address
-from ..core.capabilities import GATEWAYS
 from ..core.column_names import Columns, snake_case
 from ..core.errors import InputError
-from ..core.pricing import PriceBook
+from ..core.market import DEFAULT_MODEL, market
+from ..core.price_book import PriceBook
 from ..core.secrets import without_secrets
 from ..storage.archive import Archive
 from .freeze import Request, documented, forecast
@@ -80,7 +80,9 @@ def _refused(catalog: str, text: str, preset: str | None, key: str | None) -> in
         shots.write_text(text, encoding="utf-8")
         request = Request(catalog, str(shots), preset, key)
         prices = PriceBook.for_run(True, ())
-        figures, _ = forecast(request, documented(GATEWAYS), prices, Archive(str(Path(folder, "none"))), None, None)
+        figures, _ = forecast(
+            request, documented(market().gateways), prices, Archive(str(Path(folder, "none"))), None, None
+        )
     return figures.by_status["invalid"]
 
 
@@ -152,7 +154,7 @@ def _text(catalog: str, title: str, photo: str | None, names: Sequence[str], wit
 {known}# Every field: docs/catalogs-and-shots.md.
 
 defaults: # hold for every shot that does not say otherwise
-  model: seedream-4.5
+  model: {DEFAULT_MODEL}
   tier: 2K # about 2048 x 2048 px
 
 shots:

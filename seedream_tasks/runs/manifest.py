@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
-from ..core.capabilities import NAMES
 from ..core.errors import SeedreamError
 from ..core.jobs import Job
+from ..core.market import market
 from ..core.money import ZERO, dollars, plain
 from ..core.states import COMPLETE, RecordStatus
 from ..ledger import facts
@@ -99,7 +99,7 @@ class Summary:
         """What is at risk and why, in half a line."""
         total, named = (
             dollars(self.at_risk_usd),
-            " and ".join(NAMES.get(name, name) for name in sorted(self.price_risk)),
+            " and ".join(market().title(name) for name in sorted(self.price_risk)),
         )
         of_prices = Decimal(self.price_risk.total()).scaleb(-6)
         if not of_prices:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from ..core.capabilities import BY_OFFER
+from ..core.market import market
 from ..core.states import RecordStatus
 from ..ledger.settled_jobs import Plain, plain_jobs
 from .frozen import MONEY, RECORD, kept_link
@@ -49,7 +49,7 @@ def _as_expected(attempt: Any) -> bool:
 
 @cache
 def _spellings(gateway: str, model: str) -> frozenset[str]:
-    row = BY_OFFER.get((gateway, model))
+    row = market().by_offer.get((gateway, model))
     return frozenset({model, *(name.lower() for name in row.wire_models.value)} if row else {model})
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
 
-from ..core.capabilities import BY_OFFER
 from ..core.jobs import Job
+from ..core.market import market
 from ..core.money import ZERO
 from ..core.states import (
     WORST_FIRST,
@@ -211,7 +211,7 @@ def _warnings(
         found += picture.warnings
     for attempt in paid:
         found += attempt.warnings
-        row = BY_OFFER.get((attempt.gateway, attempt.model))
+        row = market().by_offer.get((attempt.gateway, attempt.model))
         spellings = {name.lower() for name in row.wire_models.value} if row else set()
         if attempt.model_reported and attempt.model_reported.lower() not in spellings | {attempt.model}:
             found.append("other_model")

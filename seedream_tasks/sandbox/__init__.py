@@ -1,6 +1,6 @@
 """The stand-in for the gateways: same HTTP contract, real images, its own bill.
 
-`run_sandbox` serves EvoLink, gccai, getimg and apiin under one address, refuses what their documents refuse, finishes
+`run_sandbox` serves the stand-ins of all gateways under one address, refuses what their documents refuse, finishes
 tasks by a clock that tests can move, and keeps a bill of what it was really asked for. It shares no rule, table or
 price with the rest of the package on purpose: a mistake there must not be able to hide behind the same mistake here.
 """

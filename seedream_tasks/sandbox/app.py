@@ -13,15 +13,12 @@ from aiohttp import web
 
 from seedream_tasks.sandbox.checks import Refused
 from seedream_tasks.sandbox.control import Control
-from seedream_tasks.sandbox.dialects.apiin import Apiin
-from seedream_tasks.sandbox.dialects.base import AsyncDialect, Dialect
-from seedream_tasks.sandbox.dialects.evolink import Evolink
-from seedream_tasks.sandbox.dialects.gccai import Gccai
-from seedream_tasks.sandbox.dialects.getimg import Getimg
 from seedream_tasks.sandbox.gallery import Gallery
 from seedream_tasks.sandbox.links import Links
 from seedream_tasks.sandbox.orders import Order
 from seedream_tasks.sandbox.references import ReferenceRules
+from seedream_tasks.sandbox.stand_in import AsyncStandIn, StandIn
+from seedream_tasks.sandbox.stand_ins import stand_ins
 from seedream_tasks.sandbox.web import Handler, Hangup, Route, reply
 from seedream_tasks.sandbox.world import World
 
@@ -36,11 +33,12 @@ class Sandbox:
     def __init__(self, world: World, gallery: Gallery, close_door: Callable[[float], None]) -> None:
         self._world = world
         links = Links(world, gallery)
-        kinds: tuple[type[Dialect], ...] = (Evolink, Gccai, Getimg, Apiin)
-        self._dialects = {kind.name: kind(world, links, close_door) for kind in kinds}
+        self._stand_ins: dict[str, StandIn] = {
+            name: kind(world, links, close_door) for name, kind in stand_ins().items()
+        }
         self.app = web.Application(client_max_size=_LARGEST_BODY)
-        for name, dialect in self._dialects.items():
-            for route in dialect.routes():
+        for name, stand_in in self._stand_ins.items():
+            for route in stand_in.routes():
                 self._add(route, name)
         for route in links.routes():
             self._add(route, route.path.split("/")[1])
@@ -49,13 +47,13 @@ class Sandbox:
         self.app.router.add_route("*", "/{tail:.*}", self._elsewhere)
 
     @property
-    def callers_back(self) -> dict[str, AsyncDialect]:
+    def callers_back(self) -> dict[str, AsyncStandIn]:
         """The gateways that have tasks to tell about."""
-        return {name: dialect for name, dialect in self._dialects.items() if isinstance(dialect, AsyncDialect)}
+        return {name: stand_in for name, stand_in in self._stand_ins.items() if isinstance(stand_in, AsyncStandIn)}
 
     def rules_of(self, order: Order) -> ReferenceRules:
         """What a reference of an order may be."""
-        return self._dialects[order.gateway].reference_rules(order)
+        return self._stand_ins[order.gateway].reference_rules(order)
 
     def _add(self, route: Route, gateway: str | None) -> None:
         label = None if gateway is None else route.label or f"{route.method} {route.path}"
@@ -98,7 +96,7 @@ class Sandbox:
     async def _elsewhere(self, request: web.Request) -> web.Response:
         """Any path that nobody serves: the 404 of the gateway it lies below."""
         gateway = request.path.split("/")[1]
-        known = gateway if gateway in self._dialects else None
+        known = gateway if gateway in self._stand_ins else None
         if gateway != "sandbox":
             self._count(f"{request.method} {unquote(request.path)[:_LONGEST_LABEL]}")
         response = self._refuse(known, Refused("not_found", f"there is no {request.method} {request.path}"))
@@ -111,5 +109,5 @@ class Sandbox:
 
     def _refuse(self, gateway: str | None, refused: Refused) -> web.Response:
         if gateway is not None:
-            return self._dialects[gateway].refusal(refused)
+            return self._stand_ins[gateway].refusal(refused)
         return reply({"error": {"code": "not_found", "message": refused.message}}, 404)

@@ -5,7 +5,7 @@ from typing import Any
 
 from seedream_tasks.sandbox.clock import iso
 from seedream_tasks.sandbox.orders import Task
-from seedream_tasks.sandbox.prices import GATEWAYS, money
+from seedream_tasks.sandbox.prices import gateways, money
 from seedream_tasks.sandbox.world import World
 
 
@@ -13,7 +13,7 @@ def bill(world: World) -> dict[str, Any]:
     """Everything so far, as `GET /sandbox/bill` answers it."""
     world.clock.run_due()
     tasks = list(world.tasks.values())
-    by_gateway = {name: [task for task in tasks if task.gateway == name] for name in GATEWAYS}
+    by_gateway = {name: [task for task in tasks if task.gateway == name] for name in gateways()}
     return {
         **_sums(sum(world.submissions.values()), tasks),
         "by_gateway": {name: _sums(world.submissions[name], own) for name, own in by_gateway.items()},

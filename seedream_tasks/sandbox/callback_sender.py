@@ -9,8 +9,8 @@ from typing import Any
 
 import aiohttp
 
-from seedream_tasks.sandbox.dialects.base import AsyncDialect
 from seedream_tasks.sandbox.orders import Delivery, Task
+from seedream_tasks.sandbox.stand_in import AsyncStandIn
 from seedream_tasks.sandbox.world import World
 
 _TIMEOUT_S = 10.0
@@ -21,9 +21,9 @@ _LATE_S = 60.0
 class Callbacks:
     """Sends callbacks. `base`: the sandbox's own address, for the links in their bodies."""
 
-    def __init__(self, world: World, dialects: Mapping[str, AsyncDialect], base: str) -> None:
+    def __init__(self, world: World, stand_ins: Mapping[str, AsyncStandIn], base: str) -> None:
         self._world = world
-        self._dialects = dialects
+        self._stand_ins = stand_ins
         self._base = base
         self._session: aiohttp.ClientSession | None = None
 
@@ -67,8 +67,8 @@ class Callbacks:
         self._world.clock.call_at(delivery.due, lambda: self._world.spawn(self._send(task, delivery)))
 
     async def _send(self, task: Task, delivery: Delivery) -> None:
-        dialect = self._dialects[task.gateway]
-        build = dialect.forged_status if delivery.forged else dialect.status
+        stand_in = self._stand_ins[task.gateway]
+        build = stand_in.forged_status if delivery.forged else stand_in.status
         arrived = await self._post(str(task.order.callback_url), build(task, self._base))
         if delivery.forged:
             return

@@ -1,6 +1,6 @@
 """Checking a submitted body: fields, types, ranges, callback addresses. What is wrong is raised as `Refused`.
 
-A reason says what is wrong; how a gateway words it (status, type, code) is its dialect's business.
+A reason says what is wrong; how a gateway words it (status, type, code) is its stand-in's business.
 """
 
 import ipaddress

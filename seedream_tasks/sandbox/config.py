@@ -21,7 +21,7 @@ class SandboxConfig:
     seed: int = 0
     """Decides fault draws and estimate errors."""
     estimate_error: float | None = 0.2
-    """Largest relative error of the estimates that EvoLink and gccai give; None: they give none."""
+    """Largest relative error of the estimates, where a gateway gives any; None: none does."""
     faults: Sequence[Mapping[str, object]] = ()
     """The fault list to start with, as `PUT /sandbox/faults` takes it."""
     allow_local_callbacks: bool = False

@@ -10,7 +10,7 @@ from seedream_tasks.sandbox.bill import bill
 from seedream_tasks.sandbox.clock import iso
 from seedream_tasks.sandbox.faults import FaultError
 from seedream_tasks.sandbox.gallery import Gallery
-from seedream_tasks.sandbox.prices import GATEWAYS, price_list
+from seedream_tasks.sandbox.prices import gateways, price_list
 from seedream_tasks.sandbox.web import Route, reply
 from seedream_tasks.sandbox.world import World
 
@@ -36,7 +36,9 @@ class Control:
 
     async def _health(self, request: web.Request) -> web.Response:
         state = self._world.config.state
-        return reply({"status": "ok", "now": iso(self._world.clock.now()), "gateways": list(GATEWAYS), "state": state})
+        return reply(
+            {"status": "ok", "now": iso(self._world.clock.now()), "gateways": list(gateways()), "state": state}
+        )
 
     async def _bill(self, request: web.Request) -> web.Response:
         return reply(bill(self._world))

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from seedream_tasks.sandbox.prices import GATEWAYS
+from seedream_tasks.sandbox.prices import gateways
 
 # kind -> the place where it strikes.
 PLACES: dict[str, str] = {
@@ -183,8 +183,8 @@ def _parse_entry(position: int, entry: object) -> Fault:
     if not isinstance(kind, str) or kind not in PLACES:
         raise FaultError(f"{where}: unknown kind {kind!r}; known: {', '.join(PLACES)}")
     gateway = entry.get("gateway", "*")
-    if gateway != "*" and gateway not in GATEWAYS:
-        raise FaultError(f"{where}: unknown gateway {gateway!r}; known: *, {', '.join(GATEWAYS)}")
+    if gateway != "*" and gateway not in gateways():
+        raise FaultError(f"{where}: unknown gateway {gateway!r}; known: *, {', '.join(gateways())}")
     match = entry.get("match")
     if match is not None and not isinstance(match, str):
         raise FaultError(f"{where}: match must be text or null")

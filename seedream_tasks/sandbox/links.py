@@ -5,6 +5,7 @@ Damage is drawn once per picture and kept with the task, so that the same link g
 
 import hashlib
 import hmac
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -12,11 +13,13 @@ from seedream_tasks.sandbox.gallery import Gallery
 from seedream_tasks.sandbox.images.damage import damaged
 from seedream_tasks.sandbox.orders import PictureState, Task, Trouble
 from seedream_tasks.sandbox.sizes import Size
+from seedream_tasks.sandbox.stand_ins import stand_ins
 from seedream_tasks.sandbox.web import Route
 from seedream_tasks.sandbox.world import World
 
-# getimg and apiin do not say how long theirs live; an hour is short enough to be taken seriously.
-_LIFE_S = {"evolink": 24 * 3600.0, "gccai": 24 * 3600.0, "getimg": 3600.0, "apiin": 3600.0}
+if TYPE_CHECKING:
+    from seedream_tasks.sandbox.stand_in import StandIn
+
 _SIGNING_KEY = b"the sandbox signs like a gateway, it guards nothing"
 
 
@@ -37,25 +40,24 @@ class Links:
 
     def dies_at(self, task: Task) -> float:
         """When a finished task's links die, in seconds since the epoch."""
-        return (task.finished_at or task.accepted_at) + _LIFE_S[task.gateway]
+        return (task.finished_at or task.accepted_at) + stand_ins()[task.gateway].link_life_s
 
     def routes(self) -> list[Route]:
         """Downloads need no key: who has the link has the picture."""
-        signed = Route("GET", "/getimg/v2/downloads/{id}/{index}", self._signed, "GET /getimg/v2/downloads/{id}")
-        return [signed, *(self._plain_route(gateway) for gateway in ("evolink", "gccai", "apiin"))]
+        return [self._route(name, kind) for name, kind in stand_ins().items()]
 
-    def _plain_route(self, gateway: str) -> Route:
+    def _route(self, gateway: str, kind: "type[StandIn]") -> Route:
         async def download(request: web.Request) -> web.Response:
-            return await self._download(request, gateway, request.match_info["index"].partition(".")[0])
+            index = request.match_info["index"]
+            if not kind.signed_links:
+                return await self._download(request, gateway, index.partition(".")[0])
+            signature = _signature(request.match_info["id"], index, request.query.get("exp", ""))
+            if not hmac.compare_digest(signature.encode(), request.query.get("sig", "").encode(errors="replace")):
+                return _gone(403)
+            return await self._download(request, gateway, index)
 
-        return Route("GET", f"/{gateway}/dl/{{id}}/{{index}}", download, f"GET /{gateway}/dl/{{id}}")
-
-    async def _signed(self, request: web.Request) -> web.Response:
-        index = request.match_info["index"]
-        signature = _signature(request.match_info["id"], index, request.query.get("exp", ""))
-        if not hmac.compare_digest(signature.encode(), request.query.get("sig", "").encode(errors="replace")):
-            return _gone(403)
-        return await self._download(request, "getimg", index)
+        path = f"/{gateway}/{kind.downloads}/{{id}}"
+        return Route("GET", f"{path}/{{index}}", download, f"GET {path}")
 
     async def _download(self, request: web.Request, gateway: str, index_text: str) -> web.Response:
         task = self._world.find(gateway, request.match_info["id"])
@@ -107,11 +109,12 @@ class Links:
         state.served = True
 
     def _url(self, task: Task, index: int, base: str) -> str:
-        if task.gateway == "getimg":
-            expires = str(int(self.dies_at(task)))
-            signature = _signature(task.task_id, str(index), expires)
-            return f"{base}/getimg/v2/downloads/{task.task_id}/{index}?exp={expires}&sig={signature}"
-        return f"{base}/{task.gateway}/dl/{task.task_id}/{index}.{task.order.output_format}"
+        kind = stand_ins()[task.gateway]
+        place = f"{base}/{task.gateway}/{kind.downloads}/{task.task_id}/{index}"
+        if not kind.signed_links:
+            return f"{place}.{task.order.output_format}"
+        expires = str(int(self.dies_at(task)))
+        return f"{place}?exp={expires}&sig={_signature(task.task_id, str(index), expires)}"
 
 
 _BYTES = {"corrupt_image", "wrong_type", "huge_image"}

@@ -32,7 +32,7 @@ class Order:
     model: str
     """As the request spells it."""
     priced_as: str
-    """As the price list spells it: `seedream-4.5` or `seedream-4.0`."""
+    """The model, as the price list spells it."""
     prompt: str
     n: int
     size: Size | None

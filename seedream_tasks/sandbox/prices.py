@@ -1,10 +1,12 @@
 """The sandbox's own price list: what it charges per image, in every tier.
 
-It is a list of its own, not the plugin's, also for what has no public price (gccai; Seedream 4.0 on EvoLink).
+It is a list of its own, not the plugin's, also for what has no public price. Each stand-in states its part.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
+
+from seedream_tasks.sandbox.stand_ins import stand_ins
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,25 +19,14 @@ class UnitPrice:
     """The gateway's own unit per image; None where it has none."""
 
 
-_PRICES: dict[str, dict[str, UnitPrice]] = {
-    "evolink": {
-        "seedream-4.5": UnitPrice(Decimal("0.031"), Decimal("2.25")),
-        "seedream-4.0": UnitPrice(Decimal("0.0248"), Decimal("1.8")),
-    },
-    "gccai": {
-        "seedream-4.5": UnitPrice(Decimal("0.035"), None),
-        "seedream-4.0": UnitPrice(Decimal("0.035"), None),
-    },
-    "getimg": {"seedream-4.5": UnitPrice(Decimal("0.04"), None)},
-    "apiin": {"seedream-4.5": UnitPrice(Decimal("0.024"), Decimal("12"))},
-}
-
-GATEWAYS: tuple[str, ...] = tuple(_PRICES)
+def gateways() -> tuple[str, ...]:
+    """The names of all stand-ins, in order."""
+    return tuple(stand_ins())
 
 
 def unit_price(gateway: str, model: str) -> UnitPrice:
-    """The price of one image of `model` (`seedream-4.5`, `seedream-4.0`) at `gateway`."""
-    return _PRICES[gateway][model]
+    """The price of one image of `model` at `gateway`."""
+    return stand_ins()[gateway].prices[model]
 
 
 def money(amount: Decimal) -> str:
@@ -46,7 +37,8 @@ def money(amount: Decimal) -> str:
 def price_list() -> dict[str, dict[str, dict[str, dict[str, str]]]]:
     """gateway -> model -> tier -> `{usd, credits}`, amounts as decimal strings; the only tier is `*`, all."""
     return {
-        gateway: {model: {"*": _row(price)} for model, price in models.items()} for gateway, models in _PRICES.items()
+        gateway: {model: {"*": _row(price)} for model, price in kind.prices.items()}
+        for gateway, kind in stand_ins().items()
     }
 
 

@@ -23,7 +23,8 @@ from seedream_tasks.sandbox.callback_sender import Callbacks
 from seedream_tasks.sandbox.config import SandboxConfig
 from seedream_tasks.sandbox.faults import FaultError, parse_faults
 from seedream_tasks.sandbox.gallery import Gallery
-from seedream_tasks.sandbox.prices import GATEWAYS
+from seedream_tasks.sandbox.prices import gateways
+from seedream_tasks.sandbox.stand_ins import unusable
 from seedream_tasks.sandbox.state import State, StateInUseError
 from seedream_tasks.sandbox.world import World
 
@@ -148,9 +149,11 @@ async def _serve(config: SandboxConfig) -> int:
     world.announce = callbacks.announce
     world.start()
     await door.open()
-    gateways = {name: f"{door.url}/{name}" for name in GATEWAYS}
+    for line in unusable():
+        _complain(line, 0)
+    bases = {name: f"{door.url}/{name}" for name in gateways()}
     try:
-        os.write(1, json.dumps({"url": door.url, "gateways": gateways}).encode() + b"\n")
+        os.write(1, json.dumps({"url": door.url, "gateways": bases}).encode() + b"\n")
     except OSError as error:
         # A full disk, or a reader who is gone already: stdin or a signal ends us all the same.
         _complain(f"stdout takes no first line ({error.strerror}); it serves at {door.url}", 0)

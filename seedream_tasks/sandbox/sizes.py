@@ -1,7 +1,7 @@
 """Sizes: the published ratio -> pixel table, pixel sizes as text, and the size of `auto`.
 
-Sources: the first party's current table for 2K, 4K and 1K; 4:5, 5:4 and 9:21 are in no table (EvoLink and gccai
-offer them), so they are laid out here at the same number of pixels.
+Sources: the first party's current table for 2K, 4K and 1K; 4:5, 5:4 and 9:21 are in no table (some
+gateways offer them), so they are laid out here at the same number of pixels.
 """
 
 import math

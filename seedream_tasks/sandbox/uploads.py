@@ -1,7 +1,4 @@
-"""Uploaded files: EvoLink's file service and gccai's image uploads keep theirs here for 72 hours.
-
-EvoLink's documents also limit the number of files (100) and say that the same name overwrites; gccai's do neither.
-"""
+"""Uploaded files: the gateways' file services keep theirs here for 72 hours."""
 
 import io
 from collections.abc import Iterator
@@ -14,7 +11,6 @@ from seedream_tasks.sandbox.clock import SandboxClock
 from seedream_tasks.sandbox.state import State
 
 LIFE_S = 72 * 3600.0
-EVOLINK_QUOTA = 100
 
 _MIME = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 _SUFFIX = {"image/jpeg": ".jpg", "image/png": ".png", "image/gif": ".gif", "image/webp": ".webp"}

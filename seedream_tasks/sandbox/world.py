@@ -1,10 +1,11 @@
-"""The world behind the four gateways: accepts orders, charges, finishes tasks on time, counts everything.
+"""The world behind the gateways: accepts orders, charges, finishes tasks on time, counts everything.
 
-Every path to a task goes through here, so that the bill is right whatever the dialects say about it.
+Every path to a task goes through here, so that the bill is right whatever the stand-ins say about it.
 """
 
 import asyncio
 import hashlib
+import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -16,7 +17,7 @@ from seedream_tasks.sandbox.clock import SandboxClock
 from seedream_tasks.sandbox.config import SandboxConfig
 from seedream_tasks.sandbox.faults import Fault, FaultBook
 from seedream_tasks.sandbox.orders import Order, Task, Trouble
-from seedream_tasks.sandbox.prices import GATEWAYS, unit_price
+from seedream_tasks.sandbox.prices import gateways, unit_price
 from seedream_tasks.sandbox.references import BadPictureError, ReferenceRules, References
 from seedream_tasks.sandbox.sizes import auto_size
 from seedream_tasks.sandbox.state import State
@@ -39,8 +40,8 @@ class World:
         self.submissions: Counter[str] = Counter(state.fact("submissions") or {})
         self.uploads = Uploads(state, self.clock)
         self.references = References(state, self.uploads.bytes_at)
-        self.usd: dict[str, Decimal] = dict.fromkeys(GATEWAYS, Decimal(0))
-        self.credits: dict[str, Decimal] = dict.fromkeys(GATEWAYS, Decimal(0))
+        self.usd: dict[str, Decimal] = dict.fromkeys(gateways(), Decimal(0))
+        self.credits: dict[str, Decimal] = dict.fromkeys(gateways(), Decimal(0))
         # Set by the server: who to tell when a task with a callback ends, and what a reference may be.
         self.announce: Callable[[Task], None] = lambda task: None
         self.rules_of: Callable[[Order], ReferenceRules] | None = None
@@ -73,7 +74,7 @@ class World:
         await asyncio.gather(*self._jobs, return_exceptions=True)
         await self.references.close()
 
-    # What the dialects do.
+    # What the stand-ins do.
 
     def count_submission(self, gateway: str, by: int = 1) -> None:
         """A generation request was read completely."""
@@ -162,7 +163,7 @@ class World:
         self.requests.clear()
         self.submissions.clear()
         self.faults.replace([])
-        for gateway in GATEWAYS:
+        for gateway in gateways():
             self.usd[gateway] = self.credits[gateway] = Decimal(0)
         self.state.reset()
         self.uploads.reset()
@@ -271,5 +272,8 @@ def token(length: int) -> str:
 
 
 def _another(model: str) -> str:
-    swaps = (("4.5", "4.0"), ("4-5", "4-0"), ("4.0", "4.5"), ("4-0", "4-5"))
-    return next((model.replace(old, new) for old, new in swaps if old in model), f"{model}-other")
+    """The name of the model's next version, or of the one before: 4.5 for 4.0, 4-0 for 4-5."""
+    other, changed = re.subn(
+        r"(\d[.-])(\d)", lambda found: found[1] + ("0" if found[2] == "5" else "5"), model, count=1
+    )
+    return other if changed else f"{model}-other"

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from on_offer import BY_OFFER, GATEWAYS
+
 from seedream_tasks.catalog.tables import Row, open_table
-from seedream_tasks.core.capabilities import BY_OFFER, GATEWAYS
-from seedream_tasks.core.pricing import PriceBook
+from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.shots import parse_shots
 from seedream_tasks.planning.planner import Planner, Wishes
 from seedream_tasks.references.reader import References

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from catalogs import cells, plan, write
+from on_offer import BY_OFFER, GATEWAYS
 from test_catalog_xlsx import package
 
 from seedream_tasks.catalog.tables import open_table
 from seedream_tasks.catalog.tables.number_formats import zeros_of
-from seedream_tasks.core.capabilities import BY_OFFER, GATEWAYS
-from seedream_tasks.core.pricing import PriceBook
+from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.shots import parse_shots
 from seedream_tasks.planning.planner import Planner, Wishes
 from seedream_tasks.references.reader import References

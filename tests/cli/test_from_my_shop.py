@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from on_offer import GATEWAYS
 from PIL import Image
 
 from seedream_tasks.catalog.tables import open_table
-from seedream_tasks.core.capabilities import GATEWAYS
-from seedream_tasks.core.pricing import PriceBook
+from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.shots import parse_shots
 from seedream_tasks.planning.freeze import documented
 from seedream_tasks.planning.planner import Planner, Wishes

@@ -1,9 +1,9 @@
 """What to do about a record: somebody who looks at a run is told, whatever became of it."""
 
 import pytest
+from on_offer import ERROR_CODES
 
 from seedream_tasks.core.advice import advice
-from seedream_tasks.core.outcomes import ERROR_CODES
 from seedream_tasks.core.states import COMPLETE, Reason, RecordStatus
 
 

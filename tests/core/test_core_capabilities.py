@@ -7,23 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from on_offer import BY_OFFER, CAPABILITIES, GATEWAYS, MODELS, PRICES, SEEDREAM_40, SEEDREAM_45
 
-from seedream_tasks.core.capabilities import (
-    BY_OFFER,
-    CAPABILITIES,
-    GATEWAYS,
-    MODELS,
-    SEEDREAM_40,
-    SEEDREAM_45,
-    Billing,
-    Capability,
-    Limit,
-    Refetch,
-    Transport,
-)
+from seedream_tasks.core.capabilities import Billing, Capability, Limit, Refetch, Transport
 from seedream_tasks.core.jobs import Job
 from seedream_tasks.core.preflight import obstacles, pictures_per_call
-from seedream_tasks.core.pricing import PRICES, PriceBook, PriceRow
+from seedream_tasks.core.price_book import PriceBook
+from seedream_tasks.core.pricing import PriceRow
 from seedream_tasks.core.sizes import TIERS
 
 EIGHT = {"1:1", "4:3", "3:4", "16:9", "9:16", "3:2", "2:3", "21:9"}

@@ -6,8 +6,9 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from on_offer import BY_OFFER, PRICES, SEEDREAM_45
 
-from seedream_tasks.core.capabilities import BY_OFFER, SEEDREAM_45, Refetch
+from seedream_tasks.core.capabilities import Refetch
 from seedream_tasks.core.decisions import (
     NoRoute,
     Offer,
@@ -21,7 +22,7 @@ from seedream_tasks.core.decisions import (
     wanted,
 )
 from seedream_tasks.core.outcomes import ErrorClass
-from seedream_tasks.core.pricing import PRICES, PriceRow
+from seedream_tasks.core.pricing import PriceRow
 from seedream_tasks.core.states import RETRY_OPENS, AttemptState, Closed, SlotState
 
 NOW, BEFORE = "run-now", "run-before"

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from on_offer import ERROR_CODES
 
 from seedream_tasks.core.capabilities import Billing
 from seedream_tasks.core.outcomes import (
-    ERROR_CODES,
     ErrorClass,
     ErrorInfo,
     Fate,

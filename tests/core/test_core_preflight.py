@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from on_offer import BY_OFFER, SEEDREAM_40, SEEDREAM_45
 
-from seedream_tasks.core.capabilities import BY_OFFER, SEEDREAM_40, SEEDREAM_45, Capability
+from seedream_tasks.core.capabilities import Capability
 from seedream_tasks.core.jobs import Job, Reference
 from seedream_tasks.core.preflight import obstacles, pictures_per_call, prompt_for, shown
 

@@ -7,20 +7,13 @@ from fractions import Fraction
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from on_offer import SEEDREAM_40, SEEDREAM_45
 
-from seedream_tasks.core.capabilities import SEEDREAM_40, SEEDREAM_45
 from seedream_tasks.core.errors import InputError
+from seedream_tasks.core.market import market
 from seedream_tasks.core.money import ZERO, money
-from seedream_tasks.core.pricing import (
-    NOTHING_BILLED,
-    Bill,
-    PriceBook,
-    PriceRow,
-    credits_settle,
-    quote,
-    read_price_file,
-    settle,
-)
+from seedream_tasks.core.price_book import PriceBook, read_price_file
+from seedream_tasks.core.pricing import NOTHING_BILLED, Bill, PriceRow, quote, settle
 
 DAY = date(2026, 1, 31)
 REAL = PriceBook.for_run(simulated=False)
@@ -89,7 +82,10 @@ def test_evolinks_4k_is_disputed_until_a_price_file_settles_it() -> None:
 def test_credits_settle_a_dispute_over_their_number_but_not_over_their_worth() -> None:
     """EvoLink's sources differ in how many credits 4K takes, API in One's in what a credit costs."""
     usd, units, highest = Decimal("0.031"), Decimal("2.25"), Decimal("0.035")
-    assert (credits_settle("evolink", SEEDREAM_45), credits_settle("apiin", SEEDREAM_45)) == (True, False)
+    assert (market().credits_settle("evolink", SEEDREAM_45), market().credits_settle("apiin", SEEDREAM_45)) == (
+        True,
+        False,
+    )
     assert settle(usd, units, highest, 1, reported_credits=units, settled_by_credits=True) == Bill(
         usd, ZERO, units, "reported"
     )

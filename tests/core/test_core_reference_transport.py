@@ -6,15 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from on_offer import BY_OFFER, CAPABILITIES, SEEDREAM_45
 
-from seedream_tasks.core.capabilities import (
-    BY_OFFER,
-    CAPABILITIES,
-    SEEDREAM_45,
-    Capability,
-    Limit,
-    Transport,
-)
+from seedream_tasks.core.capabilities import Capability, Limit, Transport
 from seedream_tasks.core.jobs import Reference
 from seedream_tasks.core.reference_transport import Presentation, presentation, presentations
 

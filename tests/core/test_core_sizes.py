@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from on_offer import CAPABILITIES, SEEDREAM_40, SEEDREAM_45
 
-from seedream_tasks.core.capabilities import CAPABILITIES, SEEDREAM_40, SEEDREAM_45
 from seedream_tasks.core.sizes import (
     BASE_RATIOS,
     TIERS,

@@ -18,7 +18,7 @@ from sandbox_process import Sandbox
 from web_server import Web, named, serving, trusted_certificate
 
 from seedream_tasks.core.jobs import Job, Reference
-from seedream_tasks.core.pricing import PriceBook
+from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.orchestration.session import session
 from seedream_tasks.planning.freeze import Request, documented, forecast
 from seedream_tasks.references import fetch

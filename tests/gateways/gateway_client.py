@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from on_offer import BY_OFFER, DIALECTS, SEEDREAM_45
 from sandbox_process import Sandbox
 from servers import Behaviour, Server
 
-from seedream_tasks.core.capabilities import BY_OFFER, SEEDREAM_45
 from seedream_tasks.core.jobs import Job
 from seedream_tasks.core.outcomes import SubmitOutcome, TaskStatus
-from seedream_tasks.gateways.client import DIALECTS, Account, GatewayClient
+from seedream_tasks.gateways.client import Account, GatewayClient
 from seedream_tasks.gateways.http import HttpClients
 
 T = TypeVar("T")

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from gateway_client import GATEWAYS, KEY, ask, at_server
+from on_offer import BY_OFFER, DIALECTS, SEEDREAM_40, SEEDREAM_45
 from PIL import Image
 from sandbox_process import Sandbox
 from servers import Server, closed_port, cutting, message, saying
 
-from seedream_tasks.core.capabilities import BY_OFFER, SEEDREAM_40, SEEDREAM_45
 from seedream_tasks.core.errors import GatewayFault, NotThisGateway
 from seedream_tasks.engine.result_links import ResultLinks
-from seedream_tasks.gateways.client import DIALECTS, Account, GatewayClient, Probe
+from seedream_tasks.gateways.client import Account, GatewayClient, Probe
 from seedream_tasks.gateways.dialect import Balance
 from seedream_tasks.gateways.getimg import ModelInForce, read_model
 from seedream_tasks.gateways.http import HttpClients

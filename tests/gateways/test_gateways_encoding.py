@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from gateway_client import ASYNCHRONOUS, GATEWAYS, ask, body_of, fetch, job, submit
+from on_offer import SEEDREAM_40
 from PIL import Image
 from sandbox_process import Sandbox
 
-from seedream_tasks.core.capabilities import SEEDREAM_40
 from seedream_tasks.core.outcomes import Fate, Finished, TaskState
 from seedream_tasks.engine.result_links import ResultLinks
 from seedream_tasks.gateways.client import GatewayClient

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from gateway_client import ASYNCHRONOUS, KEY, at_server, body_of, submit_to
+from on_offer import DIALECTS
 from servers import Behaviour, message, saying, starting
 
 from seedream_tasks.core.errors import GatewayFault
 from seedream_tasks.core.outcomes import ErrorClass, Fate, Finished, TaskState
 from seedream_tasks.gateways import client as client_module
-from seedream_tasks.gateways.client import DIALECTS
 from seedream_tasks.gateways.ids import ids_in_text, is_task_id
 from seedream_tasks.gateways.reading import Unreadable, as_link, find_links
 

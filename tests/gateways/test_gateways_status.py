@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from gateway_client import ASYNCHRONOUS, at_server, fetch, submit
+from on_offer import DIALECTS
 from sandbox_process import Sandbox
 from servers import cutting, message, saying
 
 from seedream_tasks.core.errors import GatewayFault
 from seedream_tasks.core.outcomes import ErrorClass, Finished, Link, TaskState
-from seedream_tasks.gateways.client import DIALECTS
 from seedream_tasks.gateways.reading import Unreadable
 
 A, B = "https://pictures.example/a.jpg", "https://pictures.example/b.jpg"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from on_offer import GATEWAYS
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
@@ -28,7 +29,6 @@ from seedream_tasks import (
     collect_images,
     submit_job,
 )
-from seedream_tasks.core.capabilities import GATEWAYS
 from seedream_tasks.core.errors import ConfigurationError, SeedreamError
 from seedream_tasks.orchestration.run_settings import access_to
 from seedream_tasks.orchestration.single_jobs import settings_for

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from on_offer import BY_OFFER, GATEWAYS
 
 from seedream_tasks.catalog.tables import open_table
-from seedream_tasks.core.capabilities import BY_OFFER, GATEWAYS
 from seedream_tasks.core.column_names import Columns
-from seedream_tasks.core.pricing import PriceBook
+from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.shots import parse_shots
 from seedream_tasks.planning.cell_warnings import names_for_templates
 from seedream_tasks.planning.planner import Planner, Wishes

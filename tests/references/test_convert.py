@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from on_offer import CAPABILITIES
 from PIL import Image, ImageCms
 
-from seedream_tasks.core.capabilities import CAPABILITIES, Capability, Transport
+from seedream_tasks.core.capabilities import Capability, Transport
 from seedream_tasks.core.errors import UndecodableImage
 from seedream_tasks.core.jobs import Reference
 from seedream_tasks.core.reference_transport import Fits, presentation

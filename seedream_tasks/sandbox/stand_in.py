@@ -1,7 +1,7 @@
-"""What all dialects share: the key, the way of a submit through the faults, the status route."""
+"""What all stand-ins share: the key, the way of a submit through the faults, the status route."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from seedream_tasks.sandbox.checks import Body, Reason, Refused
 from seedream_tasks.sandbox.faults import Fault
 from seedream_tasks.sandbox.links import Links
 from seedream_tasks.sandbox.orders import Order, Reference, Task
-from seedream_tasks.sandbox.prices import money
+from seedream_tasks.sandbox.prices import UnitPrice, money
 from seedream_tasks.sandbox.references import ReferenceRules
 from seedream_tasks.sandbox.web import Hangup, Route, bad_gateway, base_of, half_a_reply, reply
 from seedream_tasks.sandbox.world import World
@@ -31,12 +31,22 @@ _REJECTIONS: dict[str, tuple[Reason, str]] = {
 _ACCEPTED_ALL_THE_SAME = ("http_502_accepted", "drop_response", "garbage_json")
 
 
-class Dialect(ABC):
-    """One gateway's way of speaking."""
+class StandIn(ABC):
+    """One gateway, as its documents describe it."""
 
     name: ClassVar[str]
     submit_path: ClassVar[str]
     synchronous: ClassVar[bool] = False
+    order: ClassVar[int] = 100
+    """Where it stands in lists, among those that come with this package."""
+    prices: ClassVar[Mapping[str, UnitPrice]]
+    """Model, as `Order.priced_as` spells it -> what it charges for one image, in every tier."""
+    link_life_s: ClassVar[float]
+    """How long the links of a finished task live."""
+    downloads: ClassVar[str] = "dl"
+    """Path of those links, below the gateway."""
+    signed_links: ClassVar[bool] = False
+    """Whether they state when they die, and are signed."""
     errors: ClassVar[dict[Reason, tuple[int, str]]]
     """What is wrong -> HTTP status and the gateway's word for it."""
 
@@ -68,6 +78,13 @@ class Dialect(ABC):
     @abstractmethod
     def routes(self) -> list[Route]:
         """All routes of the gateway but the downloads."""
+
+    def serve_upload(self, request: web.Request) -> web.Response:
+        """The bytes of an uploaded file; expired and deleted ones are not found."""
+        file = self.world.uploads.find(request.match_info["id"].partition(".")[0])
+        if file is None or file.gateway != self.name:
+            return web.Response(text="NoSuchKey: there is no such file\n", status=404)
+        return web.Response(body=self.world.uploads.data(file), headers={"Content-Type": file.mime_type})
 
     def refusal(self, refused: Refused) -> web.Response:
         """The gateway's answer to a request that it does not take."""
@@ -135,7 +152,7 @@ class Dialect(ABC):
         raise Refused(reason, message, retry_after=float(str(fault.value)) if waits else None)
 
 
-class AsyncDialect(Dialect):
+class AsyncStandIn(StandIn):
     """A gateway that answers a submit with a task id."""
 
     @abstractmethod

@@ -7,22 +7,14 @@ is never billed, but what it exceeds the expected price by counts as at risk.
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from ..core.capabilities import Capability
-from ..core.jobs import Job
-from ..core.money import reported
-from ..core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
-from .dialect import Balance, Uploaded
-from .ids import id_at
-from .reading import (
-    JSON,
-    Unreadable,
-    failed_task,
-    find_task,
-    made_links,
-    object_at,
-    seconds_at,
-    text_at,
-)
+from ...core.capabilities import Capability
+from ...core.jobs import Job
+from ...core.money import reported
+from ...core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
+from ..dialect import Balance, Dialect, Uploaded
+from ..ids import id_at
+from ..reading import JSON, Unreadable, failed_task, find_task, made_links, object_at, seconds_at, text_at
+from .offers import ERROR_CODES, GATEWAY
 
 _STATES = {
     "submitted": TaskState.RUNNING,
@@ -41,13 +33,14 @@ _STATES = {
 _RESULTS = ("result", "results", "output")
 
 
-class Gccai:
+class Gccai(Dialect):
     """The dialect."""
 
-    name = "gccai"
+    name = GATEWAY
     default_base_url: str | None = None
     synchronous = False
     submit_path = "/v1/images/generations"
+    error_codes = ERROR_CODES
 
     def encode(
         self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
@@ -90,7 +83,7 @@ class Gccai:
             # Its currency is stated nowhere: a larger figure than expected is a reason for doubt, no more.
             links = made_links(*(task.get(name) for name in _RESULTS))
             return TaskStatus(state, Finished(links, unitless=reported(task.get("cost"))))
-        return failed_task(task, state, word)
+        return failed_task(task, state, word, ERROR_CODES)
 
     def probe_path(self) -> str:
         return "/v1/balance"
@@ -109,8 +102,5 @@ class Gccai:
     def read_upload(self, body: JSON) -> Uploaded:
         return Uploaded(text_at(body, "url"), None)
 
-    def delete_url(self, base_url: str, file_id: str) -> str | None:
-        return None
 
-    def is_full(self, body: JSON) -> bool:
-        return False
+DIALECT = Gccai()

@@ -4,13 +4,16 @@ Where they say nothing the sandbox chose: the status envelope of the submit answ
 was used in `credits_used`.
 """
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from seedream_tasks.sandbox.checks import Body, Reason, Refused, read_callback
-from seedream_tasks.sandbox.dialects.base import AsyncDialect
 from seedream_tasks.sandbox.orders import Order, Task
+from seedream_tasks.sandbox.prices import UnitPrice
 from seedream_tasks.sandbox.references import ReferenceRules, shortened
 from seedream_tasks.sandbox.sizes import EIGHT_RATIOS, pixels
+from seedream_tasks.sandbox.stand_in import AsyncStandIn
 from seedream_tasks.sandbox.web import Route, number
 from seedream_tasks.sandbox.world import token
 
@@ -28,10 +31,13 @@ _RULES = ReferenceRules(
 )
 
 
-class Apiin(AsyncDialect):
-    """The dialect of apiin."""
+class ApiinStandIn(AsyncStandIn):
+    """The stand-in of apiin."""
 
     name = "apiin"
+    order = 40
+    prices: ClassVar[Mapping[str, UnitPrice]] = {"seedream-4.5": UnitPrice(Decimal("0.024"), Decimal("12"))}
+    link_life_s = 3600.0  # not stated; an hour is short enough to be taken seriously
     submit_path = "/apiin/api/v1/images/generations"
     errors: ClassVar[dict[Reason, tuple[int, str]]] = {
         "missing": (400, "invalid_request"),
@@ -113,3 +119,6 @@ class Apiin(AsyncDialect):
 
 def _envelope(data: dict[str, Any]) -> dict[str, Any]:
     return {"code": 200, "message": "success", "data": data}
+
+
+STAND_IN = ApiinStandIn

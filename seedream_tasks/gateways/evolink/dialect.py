@@ -9,22 +9,15 @@ from dataclasses import replace
 from decimal import Decimal
 from urllib.parse import quote
 
-from ..core.capabilities import SEEDREAM_40, Capability
-from ..core.jobs import Job
-from ..core.money import reported
-from ..core.outcomes import (
-    ErrorClass,
-    Fate,
-    Finished,
-    SubmitOutcome,
-    TaskState,
-    TaskStatus,
-)
-from ..core.preflight import prompt_for
-from ..core.sizes import AUTO, pixels_for
-from .dialect import Balance, Uploaded
-from .ids import id_at
-from .reading import (
+from ...core.capabilities import Capability
+from ...core.jobs import Job
+from ...core.money import reported
+from ...core.outcomes import ErrorClass, Fate, Finished, SubmitOutcome, TaskState, TaskStatus
+from ...core.preflight import prompt_for
+from ...core.sizes import AUTO, pixels_for
+from ..dialect import Balance, Dialect, Uploaded
+from ..ids import id_at
+from ..reading import (
     JSON,
     Unreadable,
     failed_task,
@@ -36,6 +29,7 @@ from .reading import (
     seconds_at,
     text_at,
 )
+from .offers import ERROR_CODES, GATEWAY, MODEL_40
 
 _STATES = {
     "pending": TaskState.RUNNING,
@@ -50,13 +44,14 @@ _QUOTA_REACHED = "40003"
 _FILES_HOST = "https://files-api.evolink.ai"
 
 
-class EvoLink:
+class EvoLink(Dialect):
     """The dialect."""
 
-    name = "evolink"
+    name = GATEWAY
     default_base_url: str | None = "https://api.evolink.ai"
     synchronous = False
     submit_path = "/v1/images/generations"
+    error_codes = ERROR_CODES
 
     def encode(
         self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
@@ -79,7 +74,7 @@ class EvoLink:
             return {"size": job.pixels}
         ratio, tier = job.ratio or "1:1", job.tier or "2K"
         form = job.gateway_options.get(self.name, {}).get("size_form", "ratio")
-        if job.model == SEEDREAM_40 or form == "pixels":
+        if job.model == MODEL_40 or form == "pixels":
             # A tier alone leaves the ratio to the model.
             return {"size": tier if ratio == AUTO else "{}x{}".format(*pixels_for(ratio, tier))}
         return {"size": ratio, "quality": tier}
@@ -107,7 +102,7 @@ class EvoLink:
         if state is TaskState.FINISHED:
             links = made_links(*(task.get(name) for name in _RESULTS))
             return TaskStatus(state, Finished(links, credits=charge, model=model_in(task)))
-        failed = failed_task(task, state, word, None if charge is None else Finished((), credits=charge))
+        failed = failed_task(task, state, word, ERROR_CODES, None if charge is None else Finished((), credits=charge))
         # It has no word of its own for cancelled.
         cancelled = failed.error is not None and failed.error.kind is ErrorClass.CANCELLED
         return replace(failed, state=TaskState.CANCELLED) if cancelled else failed
@@ -152,6 +147,9 @@ class EvoLink:
 
     def is_full(self, body: JSON) -> bool:
         return str(body.get("code")) == _QUOTA_REACHED
+
+
+DIALECT = EvoLink()
 
 
 def _charge(body: JSON) -> Decimal | None:

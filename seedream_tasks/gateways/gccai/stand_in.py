@@ -1,16 +1,18 @@
 """gccai: an asynchronous gateway whose envelope has a `code` of its own; several images only with references."""
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from aiohttp import web
 
 from seedream_tasks.sandbox.checks import Body, Reason, Refused
-from seedream_tasks.sandbox.dialects.base import AsyncDialect
-from seedream_tasks.sandbox.dialects.evolink_files import serve_upload
-from seedream_tasks.sandbox.dialects.multipart import read_form
+from seedream_tasks.sandbox.multipart import read_form
 from seedream_tasks.sandbox.orders import Order, Task
+from seedream_tasks.sandbox.prices import UnitPrice
 from seedream_tasks.sandbox.references import ReferenceRules, shortened
 from seedream_tasks.sandbox.sizes import EIGHT_RATIOS, pixels
+from seedream_tasks.sandbox.stand_in import AsyncStandIn
 from seedream_tasks.sandbox.uploads import sniff
 from seedream_tasks.sandbox.web import Route, base_of, number, reply
 from seedream_tasks.sandbox.world import token
@@ -35,10 +37,16 @@ _RULES = ReferenceRules(
 )
 
 
-class Gccai(AsyncDialect):
-    """The dialect of gccai."""
+class GccaiStandIn(AsyncStandIn):
+    """The stand-in of gccai."""
 
     name = "gccai"
+    order = 20
+    prices: ClassVar[Mapping[str, UnitPrice]] = {
+        "seedream-4.5": UnitPrice(Decimal("0.035"), None),
+        "seedream-4.0": UnitPrice(Decimal("0.035"), None),
+    }
+    link_life_s = 24 * 3600.0
     submit_path = "/gccai/v1/images/generations"
     errors: ClassVar[dict[Reason, tuple[int, str]]] = {
         "missing": (400, "invalid_request_error"),
@@ -183,7 +191,7 @@ class Gccai(AsyncDialect):
         )
 
     async def _uploaded(self, request: web.Request) -> web.Response:
-        return serve_upload(self, request)
+        return self.serve_upload(request)
 
 
 def _images(body: Body, has_references: bool) -> int:
@@ -197,3 +205,6 @@ def _images(body: Body, has_references: bool) -> int:
     if images > 1 and not has_references:
         raise body.wrong("n", "above 1 (or sequential images) needs image_urls: text alone gives one image")
     return images
+
+
+STAND_IN = GccaiStandIn

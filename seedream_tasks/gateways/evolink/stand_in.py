@@ -1,18 +1,26 @@
 """EvoLink: Seedream 4.5 and 4.0 on one asynchronous endpoint, credits, a file service, callbacks."""
 
+import base64
+import binascii
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
 
-from seedream_tasks.sandbox.checks import Body, Reason, Refused, read_callback
-from seedream_tasks.sandbox.dialects.base import AsyncDialect
-from seedream_tasks.sandbox.dialects.evolink_files import EvolinkFiles
+from seedream_tasks.sandbox.checks import Body, Reason, Refused, is_loopback, read_callback
+from seedream_tasks.sandbox.clock import iso
+from seedream_tasks.sandbox.multipart import read_form
 from seedream_tasks.sandbox.orders import Order, Task
-from seedream_tasks.sandbox.prices import unit_price
-from seedream_tasks.sandbox.references import ReferenceRules, shortened
+from seedream_tasks.sandbox.prices import UnitPrice, unit_price
+from seedream_tasks.sandbox.references import BadPictureError, ReferenceRules, shortened
 from seedream_tasks.sandbox.sizes import Size, parse_pixels, pixels
-from seedream_tasks.sandbox.web import Route, number, reply
+from seedream_tasks.sandbox.stand_in import AsyncStandIn, StandIn
+from seedream_tasks.sandbox.uploads import QuotaError, Upload, sniff
+from seedream_tasks.sandbox.web import Handler, Route, base_of, number, reply
 from seedream_tasks.sandbox.world import token
 
 _MODELS = {"doubao-seedream-4.5": "seedream-4.5", "doubao-seedream-4.0": "seedream-4.0"}
@@ -36,10 +44,16 @@ _RULES = {
 _TASK_PREFIX = "task-unified-"
 
 
-class Evolink(AsyncDialect):
-    """The dialect of EvoLink."""
+class EvolinkStandIn(AsyncStandIn):
+    """The stand-in of EvoLink."""
 
     name = "evolink"
+    order = 10
+    prices: ClassVar[Mapping[str, UnitPrice]] = {
+        "seedream-4.5": UnitPrice(Decimal("0.031"), Decimal("2.25")),
+        "seedream-4.0": UnitPrice(Decimal("0.0248"), Decimal("1.8")),
+    }
+    link_life_s = 24 * 3600.0
     submit_path = "/evolink/v1/images/generations"
     errors: ClassVar[dict[Reason, tuple[int, str]]] = {
         "missing": (400, "invalid_request_error"),
@@ -196,3 +210,158 @@ def _wxh(body: Body, text: str, family: str, words: str) -> Size:
     if not 1 / 16 <= size[0] / size[1] <= 16:
         raise body.wrong("size", "must have a ratio in [1/16, 16]")
     return size
+
+
+# The file service: references get the URL that the generation endpoint asks for.
+
+_LARGEST_FILE = 100_000_000
+_FILES_QUOTA = 100
+_LONGEST_PAGE = 100
+_TOO_LARGE, _WRONG_TYPE, _QUOTA, _NOT_LOADED = 40001, 40002, 40003, 40004
+
+
+class EvolinkFiles:
+    """The routes below `/evolink/files/api/v1`."""
+
+    def __init__(self, stand_in: StandIn) -> None:
+        self._stand_in = stand_in
+        self._world = stand_in.world
+
+    def routes(self) -> list[Route]:
+        """Three ways in, the list, the quota, and the way out; the files themselves need no key."""
+        files = "/evolink/files/api/v1/files"
+        routes = [
+            Route("POST", f"{files}/upload/base64", self._from_base64),
+            Route("POST", f"{files}/upload/stream", self._from_form),
+            Route("POST", f"{files}/upload/url", self._from_url),
+            Route("GET", f"{files}/list", self._list),
+            Route("GET", f"{files}/quota", self._quota),
+            Route("DELETE", f"{files}/{{id}}", self._delete),
+        ]
+        own = [replace(route, handler=self._in_own_words(route.handler)) for route in routes]
+        return [*own, Route("GET", "/evolink/uploads/{id}", self._download)]
+
+    def _in_own_words(self, handler: Handler) -> Handler:
+        """Refusals in the file service's shape, which is not that of the generation API."""
+
+        async def answer(request: web.Request) -> web.Response:
+            try:
+                return await handler(request)
+            except Refused as refused:
+                status, _ = self._stand_in.errors[refused.reason]
+                return _failed(status, refused.message, status)
+
+        return answer
+
+    async def _from_base64(self, request: web.Request) -> web.Response:
+        self._stand_in.authorize(request)
+        body = Body.parse(await request.read())
+        text = body.required_text("base64_data")
+        if text[:5].lower() == "data:":
+            text = text.partition(",")[2]
+        try:
+            data = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            return _failed(_WRONG_TYPE, "base64_data is not valid base64")
+        return self._store(request, data, _name(body), _folder(body))
+
+    async def _from_form(self, request: web.Request) -> web.Response:
+        self._stand_in.authorize(request)
+        form = await read_form(request)
+        if form.data is None:
+            return _failed(_WRONG_TYPE, "the field file is missing")
+        name = form.fields.get("fileName") or form.filename
+        return self._store(request, form.data, name, form.fields.get("uploadPath", ""))
+
+    async def _from_url(self, request: web.Request) -> web.Response:
+        self._stand_in.authorize(request)
+        body = Body.parse(await request.read())
+        url = body.required_text("file_url")
+        parts = urlsplit(url)
+        data = self._world.uploads.bytes_at(url)
+        if data is None:
+            if parts.hostname is None or not is_loopback(parts.hostname):
+                return _failed(_NOT_LOADED, "the file could not be downloaded: the sandbox stays off the internet")
+            try:
+                data = await self._world.references.download(url, _LARGEST_FILE)
+            except BadPictureError as error:
+                return _failed(_NOT_LOADED, f"the file could not be downloaded: {error}")
+        return self._store(request, data, _name(body) or unquote(parts.path.rpartition("/")[2]), _folder(body))
+
+    async def _list(self, request: web.Request) -> web.Response:
+        self._stand_in.authorize(request)
+        page, length = _whole(request, "page", 1), min(_whole(request, "pageSize", 20), _LONGEST_PAGE)
+        files = list(self._world.uploads.living(self._stand_in.name))
+        shown = [_facts(file, base_of(request)) for file in files[(page - 1) * length : page * length]]
+        return _done({"files": shown, "total": len(files), "page": page, "pageSize": length}, "success")
+
+    async def _quota(self, request: web.Request) -> web.Response:
+        self._stand_in.authorize(request)
+        used = sum(1 for _ in self._world.uploads.living(self._stand_in.name))
+        left = _FILES_QUOTA - used
+        data = {"used_files": used, "max_files": _FILES_QUOTA, "remain_files": left, "user_group": "default"}
+        return _done(data, "success")
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self._stand_in.authorize(request)
+        file = self._world.uploads.find(request.match_info["id"])
+        if file is None or file.gateway != self._stand_in.name:
+            return _failed(404, "file not found", 404)
+        self._world.uploads.remove([file.upload_id])
+        return _done(None, "File deleted successfully")
+
+    async def _download(self, request: web.Request) -> web.Response:
+        return self._stand_in.serve_upload(request)
+
+    def _store(self, request: web.Request, data: bytes, name: str, folder: str) -> web.Response:
+        if len(data) > _LARGEST_FILE:
+            return _failed(_TOO_LARGE, f"the file has {len(data)} bytes, at most {_LARGEST_FILE} are taken")
+        mime_type = sniff(data)
+        if mime_type is None:
+            return _failed(_WRONG_TYPE, "only JPEG, PNG, GIF and WebP are taken")
+        upload_id = "file_" + token(20)
+        name = name or upload_id + (mimetypes.guess_extension(mime_type) or "")
+        try:
+            file = self._world.uploads.add(upload_id, self._stand_in.name, data, mime_type, name, folder, _FILES_QUOTA)
+        except QuotaError as error:
+            return _failed(_QUOTA, str(error))
+        return _done(_facts(file, base_of(request)), "File uploaded successfully")
+
+
+def _facts(file: Upload, base: str) -> dict[str, Any]:
+    return {
+        "file_id": file.upload_id,
+        "file_name": file.name,
+        "original_name": file.original_name,
+        "file_size": file.size,
+        "mime_type": file.mime_type,
+        "upload_path": file.folder,
+        "file_url": base + file.path,
+        "download_url": base + file.path,
+        "upload_time": iso(file.uploaded_at),
+        "expires_at": iso(file.expires_at),
+    }
+
+
+def _done(data: Any, message: str) -> web.Response:
+    return reply({"success": True, "code": 200, "msg": message, "data": data})
+
+
+def _failed(code: int, message: str, status: int = 400) -> web.Response:
+    return reply({"success": False, "code": code, "msg": message}, status)
+
+
+def _name(body: Body) -> str:
+    return body.text("file_name") or body.text("fileName") or ""
+
+
+def _folder(body: Body) -> str:
+    return body.text("upload_path") or body.text("uploadPath") or ""
+
+
+def _whole(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, "")
+    return max(int(text), 1) if text.isascii() and text.isdigit() else default
+
+
+STAND_IN = EvolinkStandIn

@@ -1,5 +1,6 @@
 """getimg: synchronous. The answer to the request carries the picture's link and its exact price."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -8,11 +9,11 @@ from aiohttp import web
 
 from seedream_tasks.sandbox.checks import Body, Reason, Refused
 from seedream_tasks.sandbox.clock import iso
-from seedream_tasks.sandbox.dialects.base import Dialect
 from seedream_tasks.sandbox.orders import Order, Reference, Task
-from seedream_tasks.sandbox.prices import money, unit_price
+from seedream_tasks.sandbox.prices import UnitPrice, money, unit_price
 from seedream_tasks.sandbox.references import BadPictureError, ReferenceRules, shortened
 from seedream_tasks.sandbox.sizes import EIGHT_RATIOS, pixels
+from seedream_tasks.sandbox.stand_in import StandIn
 from seedream_tasks.sandbox.web import Route, number, reply
 from seedream_tasks.sandbox.world import token
 
@@ -35,10 +36,15 @@ _RULES = ReferenceRules(
 )
 
 
-class Getimg(Dialect):
-    """The dialect of getimg."""
+class GetimgStandIn(StandIn):
+    """The stand-in of getimg."""
 
     name = "getimg"
+    order = 30
+    prices: ClassVar[Mapping[str, UnitPrice]] = {"seedream-4.5": UnitPrice(Decimal("0.04"), None)}
+    link_life_s = 3600.0  # not stated; an hour is short enough to be taken seriously
+    downloads = "v2/downloads"
+    signed_links = True
     submit_path = "/getimg/v2/images/generations"
     synchronous = True
     errors: ClassVar[dict[Reason, tuple[int, str]]] = {
@@ -238,3 +244,6 @@ def _moment(request: web.Request, name: str) -> datetime:
     if moment.tzinfo is None:
         raise Refused("invalid", f"{name} must include a time zone", name)
     return moment.astimezone(UTC)
+
+
+STAND_IN = GetimgStandIn

@@ -1,4 +1,4 @@
-"""API in One: Seedream 4.5. Asynchronous tasks, one picture a call; the thinnest document of the four.
+"""API in One: Seedream 4.5. Asynchronous tasks, one picture a call; the thinnest document of all.
 
 Its status body is nowhere documented, so the reader accepts every shape that its clients and its upstream are known to use.
 The sub-model follows from whether there are references: text-to-image would ignore them and charge all the same.
@@ -8,21 +8,13 @@ import json
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from ..core.capabilities import Capability
-from ..core.jobs import Job
-from ..core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
-from .dialect import Balance, Uploaded
-from .ids import id_at
-from .reading import (
-    JSON,
-    Unreadable,
-    failed_task,
-    find_links,
-    find_task,
-    has_error,
-    made_links,
-    model_in,
-)
+from ...core.capabilities import Capability
+from ...core.jobs import Job
+from ...core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
+from ..dialect import Dialect
+from ..ids import id_at
+from ..reading import JSON, Unreadable, failed_task, find_links, find_task, has_error, made_links, model_in
+from .offers import ERROR_CODES, GATEWAY
 
 _STATES = {
     **dict.fromkeys(
@@ -39,13 +31,14 @@ _QUALITY = {"2K": "basic", "4K": "high"}
 _MADE_UP_TASK = "seedream-tasks-key-check"
 
 
-class ApiIn:
+class ApiIn(Dialect):
     """The dialect."""
 
-    name = "apiin"
+    name = GATEWAY
     default_base_url: str | None = "https://apiin.one"
     synchronous = False
     submit_path = "/api/v1/images/generations"
+    error_codes = ERROR_CODES
 
     def encode(
         self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
@@ -82,7 +75,7 @@ class ApiIn:
             # A task names its references too: of it only what stands under the usual names is a picture.
             links = tuple(find_links(decoded) or find_links(task)) or made_links(decoded, *map(task.get, _RESULTS))
             return TaskStatus(state, Finished(links, model=model_in(task)))
-        return failed_task(task, state, word)
+        return failed_task(task, state, word, ERROR_CODES)
 
     def probe_path(self) -> str:
         return self.status_path(_MADE_UP_TASK)
@@ -91,20 +84,8 @@ class ApiIn:
         # It has no balance endpoint: with a good key, a task that does not exist is refused in the gateway's own words.
         return (status in (400, 404) and has_error(body)) or (status == 200 and has_error(body))
 
-    def read_balance(self, body: JSON) -> Balance | None:
-        return None
 
-    def upload_url(self, base_url: str) -> str | None:
-        return None
-
-    def read_upload(self, body: JSON) -> Uploaded:
-        raise Unreadable("API in One has no file service")
-
-    def delete_url(self, base_url: str, file_id: str) -> str | None:
-        return None
-
-    def is_full(self, body: JSON) -> bool:
-        return False
+DIALECT = ApiIn()
 
 
 def _decoded(value: object) -> object:

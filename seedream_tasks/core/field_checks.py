@@ -1,0 +1,41 @@
+"""Checks of values that shots and gateway options share: a value as it is written -> as it is kept, or BadValue."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from .errors import BadValue
+from .jobs import MOST_PICTURES
+
+
+def one_of(*allowed: str) -> Callable[[Any], str]:
+    """One of these words."""
+
+    def check(value: Any) -> str:
+        if value not in allowed:
+            raise BadValue(f"{value!r} is not one of {', '.join(allowed)}")
+        return str(value)
+
+    return check
+
+
+def count(value: Any) -> int:
+    """A number of images."""
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,3}(\.0+)?", str(value).strip()):
+        raise BadValue(f"{value!r} is no whole number")
+    number = int(float(value))  # a table with an empty cell somewhere writes its whole numbers as 2.0
+    if not 1 <= number <= MOST_PICTURES:
+        raise BadValue(f"{number} is outside 1 to {MOST_PICTURES}")
+    return number
+
+
+def flag(value: Any) -> bool:
+    """Yes or no."""
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in ("true", "yes", "1"):
+        return True
+    if text in ("false", "no", "0"):
+        return False
+    raise BadValue(f"{value!r} is neither true nor false")

@@ -1,0 +1,1 @@
+"""gccai: Seedream 4.5, asynchronous, by APIMart's documents."""

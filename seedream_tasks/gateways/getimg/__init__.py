@@ -1,0 +1,1 @@
+"""getimg.ai: Seedream 4.5, synchronous."""

@@ -1,1 +1,0 @@
-"""Dialects: what each gateway's documents say about requests, replies, errors and limits, one file per gateway."""
