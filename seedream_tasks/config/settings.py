@@ -115,7 +115,8 @@ def configured(
 
 def base_url_of(gateway: str, given: str, field: str) -> str:
     """Where a gateway's API is: `given`, or its own default. `field` is what an error names. Raises ConfigurationError."""
-    base = given or dialect(gateway).default_base_url
+    usual = dialect(gateway).default_base_url
+    base = given or usual
     if not base:
         raise ConfigurationError(
             f"{gateway} has no default base URL",

@@ -228,7 +228,7 @@ def copy_name(reference: Reference, fits: Fits) -> str:
 
 
 def file_name(kind: str) -> str:
-    """A name that no other upload has: at EvoLink the same name takes the place of a file that somebody's request links to."""
+    """A name that no other upload has: where the same name overwrites, a file that somebody's request links to would be lost."""
     return f"{uuid.uuid4().hex}.{EXTENSIONS.get(kind, 'bin')}"
 
 

@@ -107,8 +107,8 @@ DOCUMENTED = {
 def test_every_documented_code_is_mapped(code: str) -> None:
     """Each code or type is known by name, wherever in the error it stands."""
     assert ERROR_CODES.get(code) == DOCUMENTED[code]
-    assert classify(code, "", None) == DOCUMENTED[code]
-    assert classify("", code, None) == DOCUMENTED[code]
+    assert classify(code, "", None, ERROR_CODES) == DOCUMENTED[code]
+    assert classify("", code, None, ERROR_CODES) == DOCUMENTED[code]
 
 
 def test_nothing_is_mapped_that_nobody_documents() -> None:
@@ -120,17 +120,17 @@ def test_nothing_is_mapped_that_nobody_documents() -> None:
 @pytest.mark.parametrize("code", ["content_policy_violation", "quota_exceeded", "invalid_request_error", "", "402"])
 def test_an_account_status_decides_before_any_code(status: int, code: str) -> None:
     """getimg says quota_exceeded with a 402: that is the account, whatever the word means elsewhere."""
-    assert classify(code, "invalid_request_error", status) is ErrorClass.ACCOUNT
+    assert classify(code, "invalid_request_error", status, ERROR_CODES) is ErrorClass.ACCOUNT
 
 
 def test_too_many_requests_is_a_matter_of_rate() -> None:
     """Whatever code stands in the body."""
-    assert classify("invalid_parameters", "", 429) is ErrorClass.RATE
+    assert classify("invalid_parameters", "", 429, ERROR_CODES) is ErrorClass.RATE
 
 
 def test_the_code_says_more_than_the_type() -> None:
     """getimg's type is always invalid_request_error; its code tells content from parameters."""
-    assert classify("content_policy_violation", "invalid_request_error", 422) is ErrorClass.CONTENT
+    assert classify("content_policy_violation", "invalid_request_error", 422, ERROR_CODES) is ErrorClass.CONTENT
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_code_says_more_than_the_type() -> None:
 )
 def test_an_unknown_code_counts_by_its_status(code: str, status: int | None, kind: ErrorClass) -> None:
     """A number as code is a status; with nothing to go by the slot stays closed until somebody asks."""
-    assert classify(code, "", status) is kind
+    assert classify(code, "", status, ERROR_CODES) is kind
 
 
 @given(st.integers(400, 599))

@@ -15,8 +15,7 @@ from servers import Server, closed_port, cutting, message, saying
 from seedream_tasks.core.errors import GatewayFault, NotThisGateway
 from seedream_tasks.engine.result_links import ResultLinks
 from seedream_tasks.gateways.client import Account, GatewayClient, Probe
-from seedream_tasks.gateways.dialect import Balance
-from seedream_tasks.gateways.getimg import ModelInForce, read_model
+from seedream_tasks.gateways.dialect import Balance, ModelInForce
 from seedream_tasks.gateways.http import HttpClients
 from seedream_tasks.references.address_guard import AllowedHosts
 
@@ -228,12 +227,20 @@ def test_getimg_says_its_limits_at_run_time(gateways: Sandbox) -> None:
 
 def test_getimg_limits_are_read_as_stated() -> None:
     """Decimal prices by tier, counts, sets; what is not stated is not limited."""
-    assert read_model(MODEL) == ModelInForce(
-        frozenset({"1:1", "16:9"}), frozenset({"2K"}), 8, {"2K": Decimal("0.04"), "*": Decimal("0.05")}
+    getimg = DIALECTS["getimg"]
+    assert getimg.read_model(MODEL) == ModelInForce(
+        "getimg.ai models endpoint, at run time",
+        frozenset({"1:1", "16:9"}),
+        frozenset({"2K"}),
+        8,
+        {"2K": Decimal("0.04"), "*": Decimal("0.05")},
     )
-    assert read_model({}) == ModelInForce(None, None, None, {})
+    assert getimg.read_model({}) == ModelInForce("getimg.ai models endpoint, at run time", None, None, None, {})
     assert (
-        read_model({"pricing": {"currency": "EUR", "rates": [{"billable_unit": "image", "unit_price": "1"}]}}).usd == {}
+        getimg.read_model(
+            {"pricing": {"currency": "EUR", "rates": [{"billable_unit": "image", "unit_price": "1"}]}}
+        ).usd
+        == {}
     )
 
 

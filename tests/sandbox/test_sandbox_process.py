@@ -197,10 +197,13 @@ def test_what_a_client_knows_of_is_in_the_file(tmp_path: Path) -> None:
 
 
 def test_it_shares_nothing_with_what_it_tests() -> None:
-    """The witness imports no rule, table or price of the plugin: only itself."""
+    """The witness imports no rule, table or price of the plugin: only itself. So does each stand-in, in its gateway's folder."""
     import seedream_tasks.sandbox
 
-    for path in Path(seedream_tasks.sandbox.__file__).parent.rglob("*.py"):
+    package = Path(seedream_tasks.__file__).parent
+    stand_ins = list(package.glob("gateways/*/stand_in.py"))
+    assert len(stand_ins) == len(GATEWAYS)
+    for path in (*package.joinpath("sandbox").rglob("*.py"), *stand_ins):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
