@@ -6,7 +6,7 @@ DEMO := .demo
 # `env -u NAME` for every variable that could name a gateway, a key, an archive or a ledger.
 CLEAN := env $$(env | sed -n 's/^\(SEEDREAM_[A-Za-z0-9_]*\)=.*/-u \1/p; s/^\(GETIMG_[A-Za-z0-9_]*\)=.*/-u \1/p')
 
-.PHONY: demo server server-down test lint wheel bench clean
+.PHONY: demo server server-down check test lint wheel bench clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -35,6 +35,12 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The inner loop: what needs no server, on SQLite; under two minutes on two cores. `make test` is everything.
+QUICK := $(addprefix tests/,core catalog gateways ledger images references storage test_rings.py test_patches.py test_docs_reference.py)
+
+check: lint
+	$(CLEAN) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(QUICK)
 
 test: lint
 	$(CLEAN) $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder

@@ -21,7 +21,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from seedream_tasks.cli.output import leave_at_once
+import click
+
+from seedream_tasks.cli.broken_output import leave_at_once
 
 # What Prefect and the clients read when they are imported.
 _READ_AT_IMPORT = ("PREFECT_", "SSL_CERT_FILE", "DO_NOT_TRACK")
@@ -146,10 +148,10 @@ def _serve(channel: socket.socket) -> dict[str, Any] | None:
 
 
 def _import_all() -> None:
-    from seedream_tasks.cli import main
+    from seedream_tasks.cli.main import seedream
 
-    for module in main._COMMANDS.values():
-        importlib.import_module(module)
+    for name in seedream.list_commands(click.Context(seedream)):
+        seedream.get_command(click.Context(seedream), name)
     for module in ("seedream_tasks.cli.run", "seedream_tasks.orchestration.flows"):
         importlib.import_module(module)
 

@@ -26,20 +26,46 @@ os.environ |= {
     "PREFECT_LOGGING_LEVEL": "ERROR",
 }
 
+from crashing import Runs  # noqa: E402
 from law import assert_law, ledgers_below  # noqa: E402
 from odd_gateway import OddGateway, odd_gateway  # noqa: E402
 from postgres_server import Postgres, postgres_programs, start_postgres  # noqa: E402
 from s3_server import KEY_ID, S3, SECRET, start_s3  # noqa: E402
 from sandbox_process import Sandbox, start_sandbox  # noqa: E402
 
-# What waits for servers, workers and schedules; it comes first, so that nobody waits for it alone in the end.
-_SLOW = ("server", "flows", "ui", "cli", "service", "engine")
+# A file is one worker's: those that take longest come first, so that nobody waits for one alone in the end.
+_FIRST = (
+    "prefect_server/test_how_to.py",
+    "prefect_server",
+    "orchestration",
+    "ui",
+    "cli",
+    "engine",
+    "maintenance",
+    "server",
+    "uploads",
+)
+# What stands on one of these is slow: processes that are killed, servers, a browser.
+_SLOW = {"processes", "postgres_server", "prefect_database", "page"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow rings first, each in its own order."""
-    place = {name: number for number, name in enumerate(_SLOW)}
-    items.sort(key=lambda item: place.get(item.path.parent.name, len(place)))
+    """The files that take longest first, each in its own order; `slow` is whatever needs more than this process."""
+    place = {name: number for number, name in enumerate(_FIRST)}
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return place.get(f"{folder}/{item.path.name}", place.get(folder, len(place)))
+
+    items.sort(key=rank)
+    for item in items:
+        needs = set(getattr(item, "fixturenames", ()))
+        if "ledger_url" in needs and item.callspec.params["ledger_url"] == "sqlite":  # type: ignore[attr-defined]
+            needs.discard("postgres_server")
+        elif "ledger_url" in needs:
+            needs.add("postgres_server")
+        if needs & _SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -103,6 +129,13 @@ def gateways(
 
 
 @pytest.fixture(scope="session")
+def processes() -> Iterator[Runs]:
+    """Runs in processes of their own, without Prefect: they may be killed, put to sleep, lose their disk."""
+    with Runs() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
 def _s3_server() -> Iterator[S3]:
     with start_s3() as running:
         yield running
@@ -146,7 +179,9 @@ def postgres(postgres_server: Postgres) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new, empty ledger on each of the two databases."""
+    """A new, empty ledger on each of the two databases: for what they could do differently, as transactions, locks, kills in
+    mid-commit, SQL of their own, migrations, types and restarts. Everything else is tried on SQLite.
+    """
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger' / 'ledger.db'}"
     return str(request.getfixturevalue("postgres_ledger"))

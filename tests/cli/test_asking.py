@@ -3,18 +3,17 @@
 import json
 import os
 import pty
-import subprocess
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from command_line import begun, seedream
 from real_gateway import real
 from runs import products, run, write_catalog
 from sandbox_process import Sandbox
 
-RUN = (sys.executable, "-m", "seedream_tasks", "run", "c.csv")
+RUN = ("run", "c.csv")
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def door(gateways: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox
 def on_a_terminal(answer: str, *options: str, cwd: Path) -> tuple[int, str]:
     """Run it on a terminal where `answer` is typed; exit code and all that the terminal shows."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen((*RUN, *options), cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs)
+    command = begun(*RUN, *options, cwd=cwd, streams=(theirs, theirs, theirs))
     os.close(theirs)
     os.write(ours, answer.encode())
     shown = b""
@@ -46,7 +45,7 @@ def on_a_terminal(answer: str, *options: str, cwd: Path) -> tuple[int, str]:
             break
         shown += block
     os.close(ours)
-    return process.wait(timeout=300), shown.decode()
+    return command.wait(), shown.decode()
 
 
 @pytest.mark.parametrize("answer", ["no\n", "\n", "yess\n", "\x04"])
@@ -88,7 +87,7 @@ def test_without_a_terminal_it_says_so_and_goes_on(door: Sandbox, tmp_path: Path
         {"sku": "a", "prompt": "A cup", "ratio": "1:1"},
         *({"sku": f"b{n}", "prompt": "A cup", "ratio": "9:99"} for n in range(3)),
     )
-    ended = subprocess.run((*RUN, "--json"), cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    ended = seedream(*RUN, "--json", cwd=tmp_path)
     assert ended.returncode == 3, ended.stderr
     lines = ended.stderr.splitlines()
     assert lines[:2] == ["starting", "reading c.csv"]

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import command_line
 import pyarrow.parquet as pq
 import pytest
 from runs import products, write_catalog
@@ -20,8 +21,7 @@ SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 
 def seedream(*arguments: str, cwd: Path, code: int = 0) -> dict[str, Any]:
     """Run a command with --json; asserts its exit code and that stdout is one JSON object."""
-    command = [sys.executable, "-m", "seedream_tasks", *arguments, "--json"]
-    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    ended = command_line.seedream(*arguments, "--json", cwd=cwd)
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
     answer: dict[str, Any] = json.loads(ended.stdout)
@@ -61,8 +61,8 @@ def test_the_sample_catalog_becomes_pictures_and_a_second_run_buys_nothing(tmp_p
     assert again["submissions"] == bill["submissions"]
     # The archive is a simulated one: a run that is not simulated must not take its pictures for real ones.
     environment = {**os.environ, "SEEDREAM_EVOLINK_API_KEY": "sk", "SEEDREAM_EVOLINK_BASE_URL": "http://127.0.0.1:9"}
-    command = [sys.executable, "-m", "seedream_tasks", "attempts", "--archive", "out", "--json"]
-    known = json.loads(subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True).stdout)
+    arguments = ("attempts", "--archive", "out", "--json")
+    known = json.loads(command_line.seedream(*arguments, cwd=tmp_path, environment=environment).stdout)
     assert {each["simulated"] for each in known["attempts"]} == {True}
 
 
@@ -279,8 +279,7 @@ def test_a_standing_cap_holds_over_runs(gateways: Sandbox, tmp_path: Path) -> No
 
 def test_the_price_list_that_the_sandbox_prints_is_a_price_file(tmp_path: Path) -> None:
     """`seedream sandbox --prices` > file, `--prices file`: every dispute and every missing price is settled by it."""
-    command = [sys.executable, "-m", "seedream_tasks", "sandbox", "--prices"]
-    (tmp_path / "p.yaml").write_text(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    (tmp_path / "p.yaml").write_text(command_line.seedream("sandbox", "--prices", cwd=tmp_path).stdout)
     products(tmp_path / "c.csv", 2, model="seedream-4.0")
     answer = seedream("plan", "c.csv", "--prices", "p.yaml", "--sandbox", cwd=tmp_path)
     assert answer["by_gateway"] == {"evolink": {"images": 2, "jobs": 2, "usd": "0.0496"}}

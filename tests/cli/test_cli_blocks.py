@@ -3,13 +3,12 @@
 import asyncio
 import json
 import os
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import seedream
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from runs import products
 from sandbox_process import Sandbox
@@ -33,8 +32,7 @@ def saved(_fast_sandbox: Sandbox, tmp_path: Path) -> Sandbox:
 
 
 def _said(folder: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
-    command = [sys.executable, "-m", "seedream_tasks", *arguments, "--json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = seedream(*arguments, "--json", cwd=folder)
     assert done.returncode == code, done.stdout + done.stderr
     assert KEY not in done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)

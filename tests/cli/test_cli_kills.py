@@ -21,13 +21,6 @@ from witness import leases_end, submissions
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[Runs]:
-    """Runs in processes of their own, without Prefect."""
-    with Runs() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def commands(prefect_api: str) -> Iterator[Runs]:
     """Whole commands in processes that may fail, over the one Prefect server of these tests."""
     with Runs(PREFECT_API_URL=prefect_api) as started:

@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from command_line import seedream
 from runs import products
 from s3_server import KEY_ID, S3, SECRET
 from sandbox_process import Sandbox
@@ -28,8 +27,7 @@ class Said:
 
     def command(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         """Run a command with --json."""
-        command = [sys.executable, "-m", "seedream_tasks", *arguments, "--json"]
-        ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300)
+        ended = seedream(*arguments, "--json", cwd=self.folder)
         self.text += ended.stdout + ended.stderr
         assert ended.returncode == code, ended.stderr
         answer: dict[str, Any] = json.loads(ended.stdout)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import seedream
 from runs import products
 
 from seedream_tasks.core.store_schemes import driver_hint
@@ -18,13 +19,8 @@ ROOT = Path(__file__).parents[2]
 
 def run(*arguments: str, cwd: Path, **environment: str) -> tuple[int, dict[str, str], str]:
     """`seedream run` with --json: exit code, the error object, stderr."""
-    ended = subprocess.run(
-        (sys.executable, "-m", "seedream_tasks", "run", "c.csv", "--sandbox", *arguments, "--json"),
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
+    ended = seedream(
+        *("run", "c.csv", "--sandbox", *arguments, "--json"), cwd=cwd, environment={**os.environ, **environment}
     )
     return ended.returncode, json.loads(ended.stdout)["error"], ended.stderr
 

@@ -1,15 +1,13 @@
 """The page about shops' exports: each of its commands works as it stands, on the sample that it names."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import seedream
 from on_offer import GATEWAYS
 from PIL import Image
 
@@ -40,24 +38,7 @@ HOLDS = {
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: re.sub(r".*--preset (\w+).*", r"\1", command))
 def test_each_command_of_the_page_works(command: str, tmp_path: Path) -> None:
     """Every product is planned with its photo found; what is not for sale is left out."""
-    ended = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "seedream_tasks",
-            *shlex.split(command),
-            "--archive",
-            str(tmp_path),
-            "--sandbox",
-            "--json",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        timeout=120,
-    )
+    ended = seedream(*shlex.split(command), "--archive", str(tmp_path), "--sandbox", "--json", cwd=ROOT)
     assert ended.returncode == 0, ended.stderr
     answer = json.loads(ended.stdout)
     preset = re.sub(r".*--preset (\w+).*", r"\1", command)

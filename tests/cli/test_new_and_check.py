@@ -3,23 +3,15 @@
 import json
 import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import seedream
 from runs import products, run, write_catalog
 from sandbox_process import Sandbox
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
-
-
-def seedream(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command."""
-    command = (sys.executable, "-m", "seedream_tasks", *arguments)
-    full = {**os.environ, **environment}
-    return subprocess.run(command, cwd=cwd, env=full, capture_output=True, text=True, timeout=300)
 
 
 def planned(catalog: Path, cwd: Path) -> dict[str, Any]:
@@ -69,7 +61,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 def checked(cwd: Path, code: int, *arguments: str, **environment: str) -> dict[str, tuple[bool, str]]:
     """What `check` found; asserts that it left nothing behind."""
     before = sorted(cwd.rglob("*"))
-    ended = seedream("check", *arguments, "--json", cwd=cwd, **environment)
+    ended = seedream("check", *arguments, "--json", cwd=cwd, environment={**os.environ, **environment})
     assert ended.returncode == code, ended.stdout + ended.stderr
     assert sorted(cwd.rglob("*")) == before
     return {each["what"]: (each["ok"], each["said"]) for each in json.loads(ended.stdout)["checks"]}

@@ -1,12 +1,10 @@
 """`seedream plan`: what was understood of a catalog, and what it would cost, before anyone pays."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import seedream
 from runs import products, run, write_catalog
 from sandbox_process import Sandbox
 
@@ -16,11 +14,7 @@ FORECAST = {"rows", "jobs", "by_status", "by_gateway", "usd", "unpriced_jobs", "
 
 def plan(*arguments: str, cwd: Path, code: int = 0) -> tuple[str, str]:
     """Run the command; its stdout and stderr."""
-    command = [sys.executable, "-m", "seedream_tasks", "plan", *arguments]
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
-    ended = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=120
-    )
+    ended = seedream("plan", *arguments, cwd=cwd)
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
     return ended.stdout, ended.stderr

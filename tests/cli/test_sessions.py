@@ -9,11 +9,10 @@ used later.
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import seedream
 from how_to import SESSIONS
 from runs import products
 from sandbox_process import Sandbox
@@ -89,14 +88,7 @@ class Reader:
             command = command.replace(theirs, ours)
         program, *arguments = shlex.split(command)
         assert program == "seedream"
-        ended = subprocess.run(
-            [sys.executable, "-m", "seedream_tasks", *arguments],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-        )
+        ended = seedream(*arguments, cwd=self.folder, together=True)
         for theirs, ours in zip(re.findall(IDS, shown), re.findall(IDS, ended.stdout), strict=False):
             self.ids[theirs] = ours
         return ended.stdout

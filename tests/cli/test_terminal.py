@@ -1,20 +1,13 @@
 """What the command line prints acts on no terminal, whatever keys, cells and gateways say."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+from command_line import seedream
 from runs import write_catalog
 
 HOSTILE = "a\nforged: 48 archived\r\x1b[2J\x1b[31m\u202e\x9b1m"
 ACTS = "\x1b\r\x9b\u202e"
-
-
-def seedream(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command."""
-    command = [sys.executable, "-m", "seedream_tasks", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, encoding="utf-8", timeout=300)
 
 
 def test_a_hostile_key_is_escaped_on_the_terminal_and_kept_as_data(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -34,13 +33,6 @@ ASYNCHRONOUS_ONLY = [
 ]
 # A run alone writes a batch of records in one commit, so it is the small ones that tell most moments apart.
 ROWS_PER_KILL = 2
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Runs]:
-    """Runs in processes that may die."""
-    with Runs() as started:
-        yield started
 
 
 def moments(gateway: str) -> list[Moment]:

@@ -29,13 +29,6 @@ ACCEPTED = Moment("submit", "after")  # the gateway has taken it, and nobody has
 NO_ROOM = ["no_room", 8192]
 
 
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Runs]:
-    """Runs in processes that may fail."""
-    with Runs() as started:
-        yield started
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder that may lose its rights; it has them back afterwards."""

@@ -1,6 +1,5 @@
 """Killed amid faults, at any time, on both databases: a few of `benchmarks/kills.py` in every test run."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -14,13 +13,6 @@ from witness import EVERY_GATEWAY
 GROUPS = [tuple(sorted(FAULTS))[number::6] for number in range(6)]
 # Where a fault and a death meet: after the call, after its record, while the task is asked for, while pictures are copied.
 AMID_FAULTS = [Moment("submit", "after"), Moment("record", "after", 7), Moment("store", "after", 2)]
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Runs]:
-    """Runs in processes that may die."""
-    with Runs() as started:
-        yield started
 
 
 @pytest.mark.parametrize("kinds", GROUPS, ids="-".join)

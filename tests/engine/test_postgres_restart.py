@@ -1,6 +1,5 @@
 """A PostgreSQL ledger whose server restarts, or goes away, in the middle of a run."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,13 +15,6 @@ from witness import bought, leases_end
 from seedream_tasks.ledger.store import parse_url
 
 ROWS = 16
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Runs]:
-    """Runs in processes of their own."""
-    with Runs() as started:
-        yield started
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])

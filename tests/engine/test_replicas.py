@@ -1,6 +1,5 @@
 """The ledger forgets in mid-run: a failover to a replica that lags, an older copy moved into its place. No answer gets lost."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,6 @@ CLAIMS = ["attempts", "slots", "pictures"]
 def rows_at(moment: Moment) -> int:
     """How many products: what others have archived by then is forgotten too, and nobody holds it any more."""
     return 3 if moment.place == "submit" else 1
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Runs]:
-    """Runs in processes of their own."""
-    with Runs() as started:
-        yield started
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -140,13 +139,6 @@ Account.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestAnyScheduleKeepsTheLimit = Account.TestCase
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Runs]:
-    """Runs in processes of their own."""
-    with Runs() as started:
-        yield started
 
 
 def three_runs(folder: Path, ledger_url: str, rows: int) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,6 @@ from witness import PRICE, assert_files, bought, ledger_money, now, photo, submi
 from seedream_tasks.runs.manifest import Summary
 
 ROWS = 12
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Runs]:
-    """Runs in processes of their own."""
-    with Runs() as started:
-        yield started
 
 
 def finished(archive: Path, run_id: str) -> Ran:

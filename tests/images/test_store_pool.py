@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,6 @@ async def main():
     await asyncio.sleep(3600)
 asyncio.run(main())
 """
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Runs]:
-    """Runs in processes that may be killed."""
-    with Runs() as started:
-        yield started
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import pytest
 from sqlalchemy import Connection, select, update
 
 from seedream_tasks.core.decisions import Purpose
@@ -25,6 +26,10 @@ from seedream_tasks.ledger.store import Ledger, open_ledger
 from seedream_tasks.ledger.transitions import Recorded
 
 T = TypeVar("T")
+# For tests of what the two databases could do differently: transactions and locks of several connections, savepoints, clocks,
+# statements that are theirs alone (upserts, what the queries group and compare), constraints, and what they make of amounts,
+# times and JSON. The rules of the records are ours, over the same statements: SQLite tries them.
+on_both = pytest.mark.usefixtures("ledger_url")
 PRICE = PriceRow("evolink", "seedream-4.5", "*", Decimal("0.031"), Decimal("2.25"), "a test", date(2026, 11, 1))
 DISPUTED = PriceRow(
     "apiin", "seedream-4.5", "*", Decimal("0.024"), Decimal("12"), "a test", date(2026, 11, 1), Decimal("0.12")

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ledger_book import Book
+from ledger_book import Book, on_both
 
 from seedream_tasks.ledger import callbacks, transitions
 
@@ -36,6 +36,7 @@ def test_only_the_token_of_an_attempt_is_kept(book: Book, unknown: str) -> None:
     assert [row[0] for row in book.rows("callbacks")["callbacks"]] == [TOKEN]
 
 
+@on_both
 def test_one_that_comes_again_is_kept_once_and_looked_at_again(book: Book, unknown: str) -> None:
     """Judged and refused, the same call may be true later: the gateway is asked once more, not once per call."""
     for _ in range(3):
@@ -76,6 +77,7 @@ def test_an_attempt_with_a_task_needs_no_callback_to_find_it(book: Book, unknown
     assert not book.read(lambda connection: callbacks.is_here(connection, OTHER))
 
 
+@on_both
 def test_arrivals_are_told_since_a_time_and_make_their_attempt_due(book: Book, unknown: str) -> None:
     """By the database's clock, oldest first, the last call of each; what was to be asked later is due now."""
     book.accepted(unknown)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
-from ledger_book import Book
+from ledger_book import Book, on_both
 
 from seedream_tasks.core.errors import OverCap
 from seedream_tasks.ledger import budgets
@@ -56,6 +56,7 @@ def test_what_a_day_has_spent_counts_until_it_would_have_ended(book: Book, zone:
     assert spend(book, ends + timedelta(days=2))
 
 
+@on_both
 def test_going_back_and_forth_counts_once(book: Book) -> None:
     """What was spent in the running day is not added up by each change, and is never forgotten."""
     set_cap(book, "UTC", at(12), Decimal("0.10"))
@@ -68,6 +69,7 @@ def test_going_back_and_forth_counts_once(book: Book) -> None:
     assert not spend(book, at(19))
 
 
+@on_both
 def test_the_same_zone_again_keeps_the_day(book: Book) -> None:
     """Another amount holds at once; the next day begins at midnight."""
     set_cap(book, "Europe/Berlin", at(12))

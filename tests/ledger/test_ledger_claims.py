@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from ledger_book import ACCOUNT, DISPUTED, RUN, Book, attempt_in, make_claim, make_job, taking
+from ledger_book import ACCOUNT, DISPUTED, RUN, Book, attempt_in, make_claim, make_job, on_both, taking
 from sqlalchemy import insert
 
 from seedream_tasks.core.errors import OverCap, SlotsTaken
@@ -42,6 +42,7 @@ def at_once(url: str, workers: int, work: Callable[[Any, int], Any]) -> list[Any
         return list(pool.map(one, range(workers)))
 
 
+@on_both
 def test_a_claim_takes_its_slots_and_writes_the_intent(book: Book) -> None:
     """Slots, reservation and intent are on disk in one step, before anything can be sent."""
     book.open_run(max_usd="1")
@@ -56,6 +57,7 @@ def test_a_claim_takes_its_slots_and_writes_the_intent(book: Book) -> None:
     assert book.money() == {f"run:{RUN}": (Decimal("0.062"), Decimal(0))}
 
 
+@on_both
 def test_of_two_claims_of_one_slot_the_second_writes_nothing(book: Book) -> None:
     """A claim that touches a taken slot is refused as a whole, and not one row changes."""
     book.open_run(max_usd="1")
@@ -68,6 +70,7 @@ def test_of_two_claims_of_one_slot_the_second_writes_nothing(book: Book) -> None
     assert book.rows() == before
 
 
+@on_both
 def test_two_claims_in_one_commit_do_not_both_win(book: Book) -> None:
     """Claims that wait for the same commit see each other: one wins, the other changes nothing."""
     book.open_run(max_usd="1")
@@ -80,6 +83,7 @@ def test_two_claims_in_one_commit_do_not_both_win(book: Book) -> None:
     assert book.money() == {f"run:{RUN}": (Decimal("0.031"), Decimal(0))}
 
 
+@on_both
 def test_many_ledgers_claiming_the_same_slots_at_once_leave_one_winner_per_slot(book: Book) -> None:
     """Six ledgers, each with a connection of its own, want the same eight slots: every slot is bought exactly once."""
     book.open_run(max_usd="100")
@@ -115,6 +119,7 @@ def test_a_slot_of_a_live_attempt_is_never_claimed(book: Book) -> None:
         assert book.rows() == before
 
 
+@on_both
 def test_a_closed_slot_is_claimed_only_by_who_has_seen_how_it_was_closed(book: Book) -> None:
     """A reopened slot goes to a buyer who knows the attempt that held it last; a decision on older knowledge is refused."""
     for state in (AttemptState.FAILED, AttemptState.CANCELLED, AttemptState.EXPIRED, AttemptState.LOST):
@@ -145,6 +150,7 @@ def test_a_filled_slot_is_never_claimed(book: Book) -> None:
     assert book.slots()[0][0] is SlotState.FILLED
 
 
+@on_both
 def test_a_repeated_claim_changes_nothing(book: Book) -> None:
     """A claim whose commit was not heard of may be made again under its id: one attempt, reserved once."""
     book.open_run(max_usd="0.05")
@@ -154,6 +160,7 @@ def test_a_repeated_claim_changes_nothing(book: Book) -> None:
     assert book.rows() == before
 
 
+@on_both
 def test_what_does_not_fit_under_the_cap_writes_nothing(book: Book) -> None:
     """OverCap comes before the first write, and says what is held and what was wanted."""
     book.open_run(max_usd="0.10")
@@ -182,6 +189,7 @@ def test_a_refusal_says_whether_money_may_come_back(book: Book) -> None:
         assert refusal.value.facts["may_come_back"] is expected
 
 
+@on_both
 def test_a_cap_may_be_used_up_to_the_last_millionth(book: Book) -> None:
     """What fits exactly fits; a millionth less of a cap refuses it."""
     book.open_run("exact", max_usd="0.093")
@@ -191,6 +199,7 @@ def test_a_cap_may_be_used_up_to_the_last_millionth(book: Book) -> None:
         book.claim(make_job("b", n=3), range(3), capped=True, run_id="short")
 
 
+@on_both
 def test_a_cap_holds_when_many_reserve_at_once(book: Book) -> None:
     """Ten purchases of 0.031 by five ledgers under a cap of 0.10: three are made, seven refused, to the millionth."""
     book.open_run(max_usd="0.10")
@@ -233,6 +242,7 @@ def test_unknown_and_lost_count_against_the_cap_until_settled(book: Book) -> Non
     book.claim(make_job("c"), capped=True)
 
 
+@on_both
 def test_standing_caps_hold_over_all_runs_of_a_day(book: Book) -> None:
     """A cap per day for all and one for a gateway are held by every run, in the day of the cap's own zone."""
     zone = "Pacific/Kiritimati"
@@ -262,6 +272,7 @@ def test_money_comes_back_to_the_run_that_reserved_it(book: Book) -> None:
     assert book.money() == {"run:one": (Decimal(0), Decimal(0)), "run:two": (Decimal("0.031"), Decimal(0))}
 
 
+@on_both
 def test_an_intent_becomes_unknown_only_after_its_lease(book: Book) -> None:
     """A lease ends by the database's clock: what is still held stays an intent, what is overdue becomes unknown, at risk."""
     held, overdue = book.claim(make_job("held")), book.claim(make_job("overdue"))
@@ -285,6 +296,7 @@ def test_only_intents_are_overdue(book: Book) -> None:
     assert book.rows() == before
 
 
+@on_both
 def test_a_renewed_lease_is_not_overdue(book: Book) -> None:
     """The holder's renewal keeps its open call from becoming unknown; a stranger's renewal does not."""
     mine, other = book.claim(make_job("mine")), book.claim(make_job("other"))
@@ -349,6 +361,7 @@ def _granted_a_year_ahead(book: Book, table: Any, column: str) -> None:
     book.write(lambda connection: connection.execute(table.update().values(**later)))
 
 
+@on_both
 def test_a_lease_that_ends_further_away_than_a_lease_can_last_has_ended(book: Book) -> None:
     """Granted while the clock was a year ahead: the intent is `unknown` at the next look, and nobody waits a year."""
     attempt_id = book.claim()
@@ -358,6 +371,7 @@ def test_a_lease_that_ends_further_away_than_a_lease_can_last_has_ended(book: Bo
     assert book.attempt(attempt_id).state is AttemptState.UNKNOWN
 
 
+@on_both
 def test_a_run_that_was_alive_in_a_year_is_not_alive(book: Book) -> None:
     """The same of the sign of life of a run, and of a share of a rate."""
     book.open_run()

@@ -5,7 +5,7 @@ from threading import Barrier, Thread
 from typing import Any
 
 import pytest
-from ledger_book import ACCOUNT, Book, attempt_in, far_off, make_claim, make_job, taking
+from ledger_book import ACCOUNT, Book, attempt_in, far_off, make_claim, make_job, on_both, taking
 from sqlalchemy import Connection
 
 from seedream_tasks.core.errors import UploadGone
@@ -25,6 +25,7 @@ def source(**fields: Any) -> Source:
     return Source(**{**values, "flaw": None, "public": True, "seen_at": NOW, **fields})  # type: ignore[arg-type]
 
 
+@on_both
 def test_a_source_is_remembered_by_its_newest_content(book: Book) -> None:
     """Many at once, each under its URI; the last word counts."""
     many = {f"https://a/{number}.jpg": source(bytes=number) for number in range(1200)}
@@ -53,6 +54,7 @@ def there(book: Book, key: str) -> bool:
     return book.read(lambda connection: gateway_files.known_upload(connection, key, NOW)) is not None
 
 
+@on_both
 def test_an_upload_is_given_while_it_is_good_for_long_enough(book: Book) -> None:
     """A later upload under the same key takes its place; one that is about to expire is not used."""
     put(book, "a")
@@ -62,6 +64,7 @@ def test_an_upload_is_given_while_it_is_good_for_long_enough(book: Book) -> None
         assert book.read(lambda connection, good=until: gateway_files.known_upload(connection, "a", good)) == url
 
 
+@on_both
 def test_the_longest_unused_make_room(book: Book) -> None:
     """As many as are asked for, in the order of their last use."""
     put(book, "b", "a", "d", "c")
@@ -99,6 +102,7 @@ def test_only_ours_that_can_be_deleted_make_room(book: Book) -> None:
     assert [there(book, key) for key in ("keep", "no name", "elsewhere")] == [True, True, True]
 
 
+@on_both
 def test_expired_uploads_are_forgotten(book: Book) -> None:
     """They are gone by themselves: nothing to delete."""
     old = Upload("old", ACCOUNT, "https://files/old", "file-old", NOW - timedelta(seconds=1))
@@ -159,6 +163,7 @@ def test_a_claim_and_a_deletion_of_the_same_upload_exclude_each_other(book: Book
         assert outcome["claimed"] != outcome["deleted"]
 
 
+@on_both
 def test_an_attempt_keeps_its_warnings(book: Book) -> None:
     """How its references were presented is a fact about the attempt, for the manifest of whichever run shows its pictures."""
     attempt_id = book.claim(warnings=("reference_converted",))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_book import RUN, Book, far_off, make_job
+from ledger_book import RUN, Book, far_off, make_job, on_both
 from sqlalchemy import update
 
 from seedream_tasks.core.errors import ConfigurationError, LedgerFault
@@ -201,6 +201,7 @@ def test_sqlite_puts_every_commit_on_the_disk(tmp_path: Path) -> None:
         assert book.write(lambda connection: connection.exec_driver_sql("PRAGMA synchronous").scalar()) == 2
 
 
+@on_both
 def test_money_reads_back_exactly(book: Book) -> None:
     """Six places are kept, up to the largest amount that is one."""
     attempt_id = book.claim()
@@ -209,6 +210,7 @@ def test_money_reads_back_exactly(book: Book) -> None:
         assert book.attempt(attempt_id).billed_usd == amount
 
 
+@on_both
 def test_time_reads_back_to_the_microsecond(book: Book) -> None:
     """A point in time comes back aware, in UTC, to the microsecond."""
     attempt_id = book.claim()
@@ -234,6 +236,7 @@ def test_a_run_that_goes_on_keeps_the_cap_it_began_with(book: Book) -> None:
     assert book.money() == {f"run:{RUN}": (Decimal("0.031"), Decimal(0))}
 
 
+@on_both
 def test_the_first_kind_stays(book: Book) -> None:
     """A ledger is real or simulated once and for all."""
     assert book.read(facts.kind) is None

@@ -2,12 +2,14 @@
 
 from decimal import Decimal
 
-from ledger_book import DISPUTED, RUN, Book, attempt_in, far_off, made, make_job, stored
+from ledger_book import DISPUTED, RUN, Book, attempt_in, far_off, made, make_job, on_both, stored
 
 from seedream_tasks.core.decisions import PastAttempt, Purpose, SlotView
 from seedream_tasks.core.outcomes import ErrorClass
 from seedream_tasks.core.states import AttemptState, Closed, SlotState
 from seedream_tasks.ledger import budgets, facts, queries
+
+pytestmark = on_both
 
 
 def test_a_job_the_ledger_does_not_know_has_an_empty_view(book: Book) -> None:

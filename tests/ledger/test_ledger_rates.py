@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from ledger_book import ACCOUNT, Book
+from ledger_book import ACCOUNT, Book, on_both
 from sqlalchemy import Connection, create_engine, text, update
 
 from seedream_tasks.ledger.rates import Asked, Key, Rate, Share, fair_part, give_back, lease
@@ -24,6 +24,7 @@ def renewed(book: Book, holder: str, keep: int = 0, most: int = 10) -> tuple[int
     return got.share, got.fair
 
 
+@on_both
 def test_the_first_has_all_at_once_and_newcomers_get_what_is_given_back(book: Book) -> None:
     """One holder alone has the whole limit; a second gets nothing until the first has come down to its fair part."""
     assert renewed(book, "a") == (10, 10)
@@ -37,6 +38,7 @@ def test_the_first_has_all_at_once_and_newcomers_get_what_is_given_back(book: Bo
     assert renewed(book, "b", keep=5) == (10, 10)
 
 
+@on_both
 def test_a_share_falls_back_when_its_lease_ends(book: Book) -> None:
     """By the database's clock; whoever comes back later than that begins anew, behind the others."""
     assert renewed(book, "a") == (10, 10)
@@ -45,6 +47,7 @@ def test_a_share_falls_back_when_its_lease_ends(book: Book) -> None:
     assert renewed(book, "a", keep=10) == (0, 5)
 
 
+@on_both
 def test_rates_and_accounts_are_divided_each_for_itself(book: Book) -> None:
     """A holder of one takes nothing of another; giving one back keeps the rest."""
     other: Key = (ACCOUNT, Rate.POLLS)
@@ -60,6 +63,7 @@ def test_rates_and_accounts_are_divided_each_for_itself(book: Book) -> None:
     ]
 
 
+@on_both
 def test_holders_that_were_told_different_limits_keep_to_the_smallest(book: Book) -> None:
     """Nobody starves because another process was configured with more."""
     assert renewed(book, "generous", most=100) == (100, 100)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_book import RUN, Book, attempt_in, make_job
+from ledger_book import RUN, Book, attempt_in, make_job, on_both
 from sqlalchemy import Connection, delete, update
 
 from seedream_tasks.core.states import AttemptState, SlotState
@@ -76,6 +76,7 @@ def forget(book: Book, *attempt_ids: str, tables: tuple[str, ...] = ("attempts",
     book.write(gone)
 
 
+@on_both
 def test_an_answer_becomes_a_record_once(book: Book, beside: Path) -> None:
     """Taken in at the next start: acceptances and synchronous answers with their cost; a second start changes nothing."""
     intent, overdue = book.claim(make_job("a")), attempt_in(book, AttemptState.UNKNOWN, make_job("b"))
@@ -155,6 +156,7 @@ def test_an_attempt_that_the_ledger_does_not_know_is_made_again(
     assert book.rows("runs")["runs"]
 
 
+@on_both
 def test_an_attempt_whose_slot_was_bought_meanwhile_comes_back_as_surplus(book: Book, beside: Path) -> None:
     """Both were paid for: the second keeps the place, the first is followed without one, and neither is lost."""
     book.open_run()

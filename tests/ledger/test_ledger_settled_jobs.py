@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from ledger_book import Book, attempt_in, made, make_job, stored
+from ledger_book import Book, attempt_in, made, make_job, on_both, stored
 
 from seedream_tasks.core.jobs import Job
 from seedream_tasks.core.states import AttemptState
@@ -39,6 +39,7 @@ def bought(book: Book, job: Job, slots: tuple[int, ...] | None = None, archive: 
     return attempt
 
 
+@on_both
 @pytest.mark.parametrize("state", AttemptState)
 def test_only_a_job_whose_picture_is_archived_rests(state: AttemptState, book: Book) -> None:
     """Whatever else its attempt came to, something is left to do, or to be told."""
@@ -48,6 +49,7 @@ def test_only_a_job_whose_picture_is_archived_rests(state: AttemptState, book: B
     assert resting(book, make_job("never bought")) == {}
 
 
+@on_both
 def test_a_resting_jobs_files_are_those_of_this_archive(book: Book) -> None:
     """With their sizes; a copy elsewhere is none here, but where no archive is asked for it counts."""
     here, there = make_job("here", n=2), make_job("there")
@@ -95,6 +97,7 @@ def one_slot_is_open(book: Book, job: Job) -> Job:
     return job
 
 
+@on_both
 @pytest.mark.parametrize(
     "change", [more_are_wanted, fewer_are_wanted, one_has_gone, another_attempt_is_under_way, one_slot_is_open]
 )
@@ -105,6 +108,7 @@ def test_a_job_rests_only_when_it_is_whole(change: Callable[[Book, Job], Job], b
     assert resting(book, change(book, whole), other).keys() == {other.job_key}
 
 
+@on_both
 def test_a_job_that_took_two_attempts_rests_but_is_not_plain(book: Book) -> None:
     """Its record tells of both; so does that of a job with a warning."""
     once, twice, warned = make_job("once", n=2), make_job("twice", n=2), make_job("warned")
@@ -116,6 +120,7 @@ def test_a_job_that_took_two_attempts_rests_but_is_not_plain(book: Book) -> None
     assert plain(book, once, twice, warned) == {once.job_key}
 
 
+@on_both
 def test_a_refused_attempt_before_it_is_told_too(book: Book) -> None:
     """A job that was bought at the second try rests, and is not plain."""
     job = make_job()

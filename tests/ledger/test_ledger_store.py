@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_book import ACCOUNT, RUN, Book, make_claim, make_job, taking
+from ledger_book import ACCOUNT, RUN, Book, make_claim, make_job, on_both, taking
 from sqlalchemy import Connection, text
 
 from seedream_tasks.core.errors import AttemptMoved, LedgerFault, SlotsTaken
@@ -53,6 +53,7 @@ def claimed(book: Book) -> list[str]:
     return [row[0] for row in book.rows("attempts")["attempts"]]
 
 
+@on_both
 def test_records_that_wait_together_share_a_commit(book: Book) -> None:
     """What is queued while a commit is under way becomes one transaction, with one result for each."""
     seen: list[Connection] = []
@@ -99,6 +100,7 @@ def test_those_whose_records_share_a_commit_are_woken_a_few_at_a_time(book: Book
     assert max(later - earlier for earlier, later in pairwise(by_turn)) <= 8
 
 
+@on_both
 def test_a_refusal_does_not_disturb_the_others(book: Book) -> None:
     """A LedgerRefusal in the middle of a batch reaches its caller alone; the records around it are written."""
     results = in_one_batch(
@@ -131,6 +133,7 @@ def mistaken(connection: Connection) -> None:
     raise ZeroDivisionError
 
 
+@on_both
 @pytest.mark.parametrize(
     ("operation", "error"), [(broken, LedgerFault), (clashing, LedgerFault), (mistaken, ZeroDivisionError)]
 )
@@ -171,6 +174,7 @@ def test_results_arrive_on_the_loop_that_asked(book: Book) -> None:
     assert len(claimed(book)) == 30
 
 
+@on_both
 def test_a_caller_that_is_cancelled_leaves_its_record(book: Book) -> None:
     """Cancelling the wait does not take the write back, and does not hold up those who wait beside it."""
 
@@ -222,6 +226,7 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
+@on_both
 def test_what_was_written_survives_a_kill(book: Book) -> None:
     """Every record whose write had returned is there after SIGKILL, and the budget is still the sum of the attempts."""
     book.open_run(max_usd="1000000")
@@ -260,6 +265,7 @@ def _paths() -> str:
     return os.pathsep.join(each for each in sys.path if each)
 
 
+@on_both
 def test_a_ledger_in_use_can_be_read_beside_it(book: Book) -> None:
     """Readers see committed rows while another ledger of the same URL writes."""
     other = open_ledger(book.url, create=False)
@@ -270,6 +276,7 @@ def test_a_ledger_in_use_can_be_read_beside_it(book: Book) -> None:
         other.close()
 
 
+@on_both
 def test_what_a_reader_gets_wrong_is_a_fault(book: Book) -> None:
     """A read that the database refuses is a LedgerFault, with or without an event loop."""
     with pytest.raises(LedgerFault):

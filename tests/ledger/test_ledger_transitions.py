@@ -21,6 +21,7 @@ from ledger_book import (
     far_off,
     made,
     make_job,
+    on_both,
 )
 from sqlalchemy import text
 
@@ -74,6 +75,7 @@ def may_follow(name: str, state: AttemptState) -> bool:
     return to in FOLLOWS[state] and (name, state) not in OLD_NEWS
 
 
+@on_both
 def test_a_record_that_may_follow_is_taken(book: Book) -> None:
     """Each record moves an attempt along the arrows of the states."""
     wrong, taken = [], set()
@@ -88,6 +90,7 @@ def test_a_record_that_may_follow_is_taken(book: Book) -> None:
     assert taken == set(RECORDS)
 
 
+@on_both
 def test_a_record_that_may_not_follow_changes_nothing(book: Book) -> None:
     """Any other record leaves every row as it is, and says so: AttemptMoved, or the state where that is the same news."""
     wrong = []
@@ -131,6 +134,7 @@ REPEATED: dict[str, tuple[AttemptState, Record]] = {
 }
 
 
+@on_both
 def test_a_record_written_twice_is_written_once(book: Book) -> None:
     """A commit whose success was not heard of is repeated: same rows, same answer's state, no second event."""
     book.open_run(max_usd="10")
@@ -143,6 +147,7 @@ def test_a_record_written_twice_is_written_once(book: Book) -> None:
         assert getattr(second, "state", second) is getattr(first, "state", first), name
 
 
+@on_both
 def test_two_runs_that_follow_one_picture_agree(book: Book) -> None:
     """What is settled about a picture stays, except that a picture in the archive outweighs any other end."""
     wrong = []
@@ -186,6 +191,7 @@ def test_a_refused_acceptance_leaves_the_slots_alone(book: Book) -> None:
     assert {end: book.slots(make_job(end)) for end in ends} == before
 
 
+@on_both
 def test_a_task_id_stands_once_per_account(book: Book) -> None:
     """(account, task_id) is unique: a second attempt with the same task is refused and stays what it was."""
     first, second = book.claim(make_job("a")), book.claim(make_job("b"))
@@ -282,6 +288,7 @@ def test_a_reported_charge_above_the_reservation_is_drift(book: Book) -> None:
     assert book.money() == {f"run:{RUN}": (Decimal(0), Decimal("0.05"))}
 
 
+@on_both
 def test_a_disputed_price_settles_with_the_difference_at_risk(book: Book) -> None:
     """Nothing reported, two prices stated: billed by the row, the rest up to the highest at risk."""
     book.open_run(max_usd="1")
@@ -319,6 +326,7 @@ def test_no_links_at_all_are_a_failure(book: Book) -> None:
     assert book.money() == {f"run:{RUN}": (Decimal(0), Decimal(0))}
 
 
+@on_both
 def test_more_links_than_slots_are_kept_without_a_place(book: Book) -> None:
     """What was made and billed beyond the order is kept and paid for, in no slot."""
     attempt_id = book.claim()
@@ -333,6 +341,7 @@ def test_more_links_than_slots_are_kept_without_a_place(book: Book) -> None:
     assert [each.ordinal for each in book.view().standing()] == [0]
 
 
+@on_both
 def test_links_keep_their_own_expiry(book: Book) -> None:
     """A link's stated end counts for it; the attempt's for those that state none."""
     attempt_id = attempt_in(book, AttemptState.ACCEPTED)
@@ -387,6 +396,7 @@ def test_all_links_dead_is_expired_and_billed(book: Book) -> None:
     assert book.slots()[0][:2] == (SlotState.CLOSED, Closed.EXPIRED)
 
 
+@on_both
 def test_accepting_over_not_sent_takes_the_free_slot_back(book: Book) -> None:
     """A task id that turns up late gets its slot back while nobody else has bought it; the money is held again."""
     book.open_run(max_usd="1")
@@ -397,6 +407,7 @@ def test_accepting_over_not_sent_takes_the_free_slot_back(book: Book) -> None:
     assert book.money() == {f"run:{RUN}": (Decimal("0.031"), Decimal(0))}
 
 
+@on_both
 @pytest.mark.parametrize(
     ("state", "record"),
     [(AttemptState.NOT_SENT, "accepted"), (AttemptState.NOT_SENT, "delivered"), (AttemptState.LOST, "accepted")],
@@ -458,6 +469,7 @@ def test_a_slot_bought_again_holds_one_picture(book: Book) -> None:
     assert [each.attempt_id for each in book.view().standing()] == [second]
 
 
+@on_both
 def test_not_found_counts_own_404s_in_a_row(book: Book) -> None:
     """One in five minutes counts, so a clock that jumps, either way, adds one at most; seen again forgets them all."""
     attempt_id = attempt_in(book, AttemptState.ACCEPTED)
@@ -478,6 +490,7 @@ def test_not_found_counts_own_404s_in_a_row(book: Book) -> None:
     assert seen(0) == 1
 
 
+@on_both
 def test_a_second_archive_holds_a_further_copy(book: Book) -> None:
     """A picture may stand in several archives; each is kept once."""
     attempt_id = attempt_in(book, AttemptState.ARCHIVED)

@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import sqlite3
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,6 @@ from seedream_tasks.runs import marks
 from seedream_tasks.storage.archive import Archive, archive_id
 
 ZERO = Decimal(0)
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Runs]:
-    """Runs in processes that may die."""
-    with Runs() as started:
-        yield started
 
 
 def backup(archive: Path) -> Path:

@@ -4,7 +4,6 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,13 +32,6 @@ from seedream_tasks.runs.manifest import PROVISIONAL
 
 ZERO = Decimal(0)
 WEEK_S = 7 * 86_400
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Runs]:
-    """Runs in processes that may die."""
-    with Runs() as started:
-        yield started
 
 
 def collected(archive: Path, ledger_url: str | None = None) -> Collected:

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,6 @@ from seedream_tasks.runs.manifest import PROVISIONAL
 from seedream_tasks.storage.archive import Archive
 
 ZERO = Decimal(0)
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Runs]:
-    """Runs in processes that may die."""
-    with Runs() as started:
-        yield started
 
 
 def lose_and_rebuild(archive: Path) -> Rebuilt:
