@@ -17,14 +17,14 @@ from sqlalchemy import Connection, RowMapping, insert, select
 
 from seedream_tasks.config.pairing import open_pair, settle_kind
 from seedream_tasks.config.settings import locations, references_of
-from seedream_tasks.core.decisions import Purpose
 from seedream_tasks.core.jobs import Job, canonical_json
 from seedream_tasks.core.outcomes import Finished, Link
 from seedream_tasks.core.price_book import PriceBook
+from seedream_tasks.core.slots import Purpose
 from seedream_tasks.core.stored_images import Stored
 from seedream_tasks.gateways.client import Account
-from seedream_tasks.ledger import claims, facts, images, schema, transitions
-from seedream_tasks.ledger.store import Ledger
+from seedream_tasks.ledger import claims, identity, images, known_runs, schema, transitions
+from seedream_tasks.ledger.writer import Ledger
 from seedream_tasks.planning.freeze import Request, documented, freeze
 from seedream_tasks.runs.frozen import FrozenRun
 from seedream_tasks.storage.archive import Archive, safe_key
@@ -41,9 +41,11 @@ def main() -> None:
     ledger = open_pair(place)
     account = Account(GATEWAY, base_url, KEY).name
     settle_kind(ledger, place.archive, simulated=True)
-    ledger.write_now(lambda connection: facts.know_account(connection, account, GATEWAY, simulated=True))
+    ledger.write_now(lambda connection: identity.know_account(connection, account, GATEWAY, simulated=True))
     ledger.write_now(
-        lambda connection: facts.open_run(connection, RUN, place.archive.root, catalog, simulated=True, max_usd=None)
+        lambda connection: known_runs.open_run(
+            connection, RUN, place.archive.root, catalog, simulated=True, max_usd=None
+        )
     )
     request, references = Request(catalog, shots), references_of(catalog)
     freeze(request, RUN, place.archive, ledger, references, documented((GATEWAY,)), PRICES, "", None)
@@ -53,7 +55,7 @@ def main() -> None:
         record(ledger, several, account, place.archive.root)
         if not no_files:
             place_files(place.archive, several)
-    ledger.write_now(lambda connection: facts.finish_run(connection, RUN))
+    ledger.write_now(lambda connection: known_runs.finish_run(connection, RUN))
     frozen.close()
     ledger.close()
 

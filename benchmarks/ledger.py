@@ -22,17 +22,18 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from seedream_tasks.core.decisions import Purpose
 from seedream_tasks.core.jobs import Job
 from seedream_tasks.core.outcomes import Finished, Link
 from seedream_tasks.core.pricing import PriceRow
+from seedream_tasks.core.slots import Purpose
 from seedream_tasks.core.states import AttemptState
 from seedream_tasks.core.stored_images import Stored
 from seedream_tasks.ledger import images, transitions
 from seedream_tasks.ledger.claims import Claim, awake_or_asleep, claim, new_attempt_id
-from seedream_tasks.ledger.facts import open_run
+from seedream_tasks.ledger.known_runs import open_run
 from seedream_tasks.ledger.schema import attempts
-from seedream_tasks.ledger.store import Ledger, open_ledger
+from seedream_tasks.ledger.store import open_ledger
+from seedream_tasks.ledger.writer import Ledger
 
 PRICE = PriceRow("evolink", "seedream-4.5", "*", Decimal("0.031"), None, "a benchmark", date(2026, 11, 1))
 STEPS = ("claim", "accepted", "delivered", "archived")

@@ -107,7 +107,7 @@ def _lag(ledger_url: str, *tables: str) -> None:
     from sqlalchemy import create_engine, delete
 
     from seedream_tasks.ledger.schema import TABLES
-    from seedream_tasks.ledger.store import parse_url
+    from seedream_tasks.ledger.urls import parse_url
 
     engine = create_engine(parse_url(ledger_url))
     with engine.begin() as connection:
@@ -121,7 +121,7 @@ def _lag_behind(ledger_url: str) -> None:
     from sqlalchemy import create_engine, delete, update
 
     from seedream_tasks.ledger.schema import attempts, budgets, pictures
-    from seedream_tasks.ledger.store import parse_url
+    from seedream_tasks.ledger.urls import parse_url
 
     engine = create_engine(parse_url(ledger_url))
     with engine.begin() as connection:
@@ -295,7 +295,7 @@ def command(*arguments: str, moment: Moment | None = None, **options: Any) -> di
 
 
 def _child(wanted: dict[str, Any]) -> int:
-    from seedream_tasks.ledger import connections, rates, store
+    from seedream_tasks.ledger import connections, rates, writer
 
     if wanted.pop("powerless", False):
         _give_up_powers()
@@ -305,11 +305,11 @@ def _child(wanted: dict[str, Any]) -> int:
     if "cwd" in wanted:
         os.chdir(wanted.pop("cwd"))
     if "lease_s" in wanted:
-        store.Ledger.lease_s = wanted.pop("lease_s")
+        writer.Ledger.lease_s = wanted.pop("lease_s")
     if "rate_lease_s" in wanted:
         rates.LEASE_S = wanted.pop("rate_lease_s")
     if "outage_s" in wanted:
-        store.OUTAGE_S = wanted.pop("outage_s")
+        writer.OUTAGE_S = wanted.pop("outage_s")
     if "lock_wait_s" in wanted:
         connections.LOCK_WAIT_S = wanted.pop("lock_wait_s")
     if "arguments" in wanted:

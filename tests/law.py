@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from seedream_tasks.ledger.store import parse_url
+from seedream_tasks.ledger.urls import parse_url
 
 _SUMS = text(
     "SELECT coalesce(sum(billed_usd), 0), coalesce(sum(at_risk_usd), 0),"

@@ -16,7 +16,7 @@ from seedream_tasks.core.money import ZERO
 from seedream_tasks.orchestration.session import RunSettings, session
 from seedream_tasks.orchestration.tasks import plan_jobs, write_manifest
 from seedream_tasks.planning.freeze import Request
-from seedream_tasks.runs.manifest import Summary
+from seedream_tasks.runs.summary import Summary
 
 
 @dataclass(frozen=True)

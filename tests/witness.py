@@ -14,8 +14,8 @@ from sandbox_process import Sandbox
 from sqlalchemy import create_engine, inspect, text
 
 from seedream_tasks.core.money import ZERO
-from seedream_tasks.ledger.store import parse_url
-from seedream_tasks.runs.manifest import Summary
+from seedream_tasks.ledger.urls import parse_url
+from seedream_tasks.runs.summary import Summary
 
 PRICE = {"evolink": Decimal("0.031"), "gccai": Decimal("0.035"), "getimg": Decimal("0.04"), "apiin": Decimal("0.024")}
 RESERVED = PRICE | {"apiin": Decimal("0.12")}  # apiin's price is disputed: the highest stated is held

@@ -12,7 +12,7 @@ from ..core.errors import InputError
 from ..core.money import plain
 from ..core.secrets import without_secrets
 from ..core.states import AttemptState
-from ..ledger import facts, queries, unread_answers
+from ..ledger import identity, queries, unread_answers, values
 from ..ledger.unread_answers import KeptAnswer
 from . import options
 from .terminal import print_json, say
@@ -33,7 +33,7 @@ def attempts(state: str | None, run_id: str | None, archive: str | None, ledger:
     place = known_locations(archive, ledger)
     store = open_pair(place, create=False, migrates=False)
     try:
-        simulated = store.read_now(facts.kind) == facts.SIMULATED
+        simulated = store.read_now(identity.kind) == identity.SIMULATED
         found = store.read_now(lambda connection: list(queries.list_attempts(connection, state, run_id)))
         unsettled = [each.attempt_id for each, *_ in found if each.state in _UNSETTLED]
         unread = store.read_now(lambda connection: unread_answers.kept_of(connection, unsettled))
@@ -60,7 +60,7 @@ def attempts(state: str | None, run_id: str | None, archive: str | None, ledger:
 
 
 def _row(
-    attempt: queries.Attempt, row_key: str, shot: str, simulated: bool, unread: Iterable[KeptAnswer]
+    attempt: values.Attempt, row_key: str, shot: str, simulated: bool, unread: Iterable[KeptAnswer]
 ) -> dict[str, Any]:
     return {
         "attempt_id": attempt.attempt_id,

@@ -42,7 +42,7 @@ class _Tolerant(io.RawIOBase):
         return view.nbytes
 
 
-class Output:
+class GuardedOutput:
     """stdout and stderr of a command, which writing cannot bring down. Made once, before anything is opened or printed."""
 
     def __init__(self) -> None:

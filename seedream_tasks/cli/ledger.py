@@ -5,7 +5,8 @@ import click
 from ..config.settings import known_locations, locations
 from ..core.money import dollars, plain
 from ..ledger.schema import SCHEMA_VERSION
-from ..ledger.store import open_ledger, shown_url
+from ..ledger.store import open_ledger
+from ..ledger.urls import shown_url
 from ..maintenance.export import export as export_ledger
 from ..maintenance.prune import prune as prune_archive
 from ..maintenance.rebuild import merge as merge_ledger

@@ -11,7 +11,7 @@ import click
 from ..core.errors import InputError, SeedreamError
 from ..core.variables import unknown_variables
 from ..version import __version__
-from .broken_output import Output
+from .broken_output import GuardedOutput
 from .terminal import print_json, say
 
 # Command -> module that holds it. Loaded when it is called: only `run` needs Prefect, which takes seconds to import.
@@ -56,7 +56,7 @@ def main() -> NoReturn:
     """Run the command line. Errors become one line (with --json one object) and an exit code."""
     if sys.stdout is not sys.__stdout__:
         _run()  # somebody collects what is printed
-    output = Output()
+    output = GuardedOutput()
     try:
         _run()
     finally:

@@ -17,7 +17,7 @@ from ..planning.freeze import Request, Understood
 from ..planning.planner import Planned
 from . import options
 from .block_names import access
-from .preview import Wanted
+from .preview import PreviewRequest
 from .terminal import print_json, say
 
 _NAMES_SHOWN = 12
@@ -69,7 +69,7 @@ def plan(
     place = locations(archive, ledger, chosen.embedded)
     premium = amount(max_premium, "max_premium", "--max-premium")
     request = Request(catalog, shots, preset, key, model, edition, only, retry_words(retry), premium, limit=limit)
-    wanted = Wanted(request, chosen, rows, place, amount(max_usd, "max_usd", "--max-usd"))
+    wanted = PreviewRequest(request, chosen, rows, place, amount(max_usd, "max_usd", "--max-usd"))
     figures, understood, simulated = wanted.foresee(0 if json_ else show)
     for warning in (*understood.warnings, *([figures.shrunk] if figures.shrunk else [])):
         say(f"WARNING {warning}", err=True)

@@ -19,7 +19,7 @@ from .terminal import say
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PreviewRequest:
     """A catalog, where its images would be bought, and where they would go."""
 
     request: Request
@@ -52,7 +52,7 @@ class Wanted:
         return figures, understood, simulated
 
 
-def confirm(wanted: Wanted) -> None:
+def confirm(wanted: PreviewRequest) -> None:
     """Say what a real run would buy that nothing bounds, and ask. Without a terminal it is only said that nobody was asked.
 
     Raises InputError for any answer but yes: nothing is spent.

@@ -18,9 +18,15 @@ from ..core.states import AttemptState
 from ..gateways.client import SYNCHRONOUS_TIMEOUT_S
 from ..gateways.ids import is_task_id
 from ..gateways.registry import dialect
-from ..ledger import facts, queries, transitions, unread_answers
-from ..ledger.queries import Attempt
-from ..ledger.store import LEASE_S
+from ..ledger import (
+    attempt_rows,
+    known_runs,
+    queries,
+    transitions,
+    unread_answers,
+)
+from ..ledger.values import Attempt
+from ..ledger.writer import LEASE_S
 from ..maintenance.evidence import confirmed, evidence
 from . import options
 from .terminal import print_json, say
@@ -173,8 +179,8 @@ def _record(attempt: Attempt, word: str, task_id: str | None, says: str) -> Call
             transitions.lost(connection, attempt.attempt_id, f"given up by {who}")
         else:
             transitions.not_sent(connection, attempt.attempt_id, said)
-        facts.reopen_run(connection, attempt.run_id)  # its manifest says otherwise
+        known_runs.reopen_run(connection, attempt.run_id)  # its manifest says otherwise
         detail = f"{word} by {who}" + (f"; {says}" if says else "")
-        transitions.note(connection, "resolved", detail, attempt.attempt_id, attempt.run_id)
+        attempt_rows.note(connection, "resolved", detail, attempt.attempt_id, attempt.run_id)
 
     return write

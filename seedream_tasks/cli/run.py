@@ -56,14 +56,14 @@ from ..core.secrets import without_secrets  # noqa: E402
 from ..engine.buyer import is_paying  # noqa: E402
 from ..engine.progress import Happening, Progress, listen  # noqa: E402
 from ..gateways.proxy import proxy_of_environment  # noqa: E402
-from ..ledger.store import holds_password  # noqa: E402
+from ..ledger.urls import holds_password  # noqa: E402
 from ..planning import stages  # noqa: E402
 from ..planning.freeze import Request, check  # noqa: E402
 from ..storage.archive import Archive  # noqa: E402
 from .block_names import access  # noqa: E402
 from .broken_output import leave_at_once  # noqa: E402
 from .main import tell  # noqa: E402
-from .preview import Wanted, confirm  # noqa: E402
+from .preview import PreviewRequest, confirm  # noqa: E402
 from .terminal import QUIET, Stages, in_a_line, in_lines, print_json, say  # noqa: E402
 
 _M_ARENA_MAX = -8  # malloc.h
@@ -117,7 +117,7 @@ def run_catalog(
     if chosen.embedded and not chosen.asked_for_sandbox:
         say("no gateway is configured: this run is simulated with the embedded sandbox, nothing is charged", err=True)
     elif not chosen.embedded and cap is None and not yes:
-        confirm(Wanted(request, chosen, rows, place, cap))
+        confirm(PreviewRequest(request, chosen, rows, place, cap))
     say("starting Prefect", err=True)
     result = _started(
         json_,

@@ -12,10 +12,10 @@ from aiohttp import web
 from ..config.pairing import open_pair
 from ..config.settings import known_locations
 from ..core.errors import SeedreamError
-from ..server.app import Service
+from ..server.endpoint import Service
 from ..server.listening import listening
 from ..uploads.announce import PrefectApi
-from ..uploads.routes import SECRET_VARIABLE, Uploads
+from ..uploads.routes import SECRET_VARIABLE, UploadRoutes
 from . import options
 
 DEFAULT_PORT = 8788
@@ -29,7 +29,7 @@ def serve(host: str, port: int, archive: str | None, ledger: str | None) -> int:
     """Take callbacks of gateways and notices of uploads; the first line on stdout is JSON with the address."""
     store = open_pair(known_locations(archive, ledger))
     service = Service(store)
-    Uploads(store, os.environ.get(SECRET_VARIABLE), PrefectApi.from_environment()).add_to(service.app)
+    UploadRoutes(store, os.environ.get(SECRET_VARIABLE), PrefectApi.from_environment()).add_to(service.app)
     try:
         asyncio.run(_serve(service, host, port))
     finally:

@@ -21,9 +21,11 @@ from ..core.errors import (
     LedgerMismatch,
     SeedreamError,
 )
-from ..ledger import archives, facts, transitions
+from ..ledger import archives, identity, known_runs, transitions
 from ..ledger.rescue_intake import take_in_rescued
-from ..ledger.store import Ledger, exists, open_ledger, parse_url, shown_url
+from ..ledger.store import exists, open_ledger
+from ..ledger.urls import parse_url, shown_url
+from ..ledger.writer import Ledger
 from ..runs import marks
 from ..storage.archive import MARKER, Archive, archive_id
 from .settings import Locations
@@ -116,7 +118,7 @@ def _no_ledger(place: Locations) -> LedgerMismatch:
 
 def belong_together(ledger: Ledger, archive: Archive, marker: Marker | None, run_ids: Collection[str]) -> None:
     """Find what the ledger calls a used archive. Raises LedgerMismatch for another ledger's, LedgerBehind."""
-    own = ledger.read_now(facts.ledger_id)
+    own = ledger.read_now(identity.ledger_id)
     if marker is None:
         raise LedgerMismatch(
             f"the archive {archive.root} was used, but its {MARKER} is gone: nothing says whether it is"
@@ -219,7 +221,7 @@ def check_others(ledger: Ledger, archive: Archive) -> None:
 
     Looked at are those in the same kind of store; what cannot be reached from here is passed over.
     """
-    own = ledger.read_now(facts.ledger_id)
+    own = ledger.read_now(identity.ledger_id)
     for name, place in ledger.read_now(archives.places).items():
         if name == archive.name or _store_of(place) != _store_of(archive.root):
             continue
@@ -240,7 +242,7 @@ def _store_of(root: str) -> str:
 
 def still_there(ledger: Ledger, archive: Archive) -> None:
     """Raises LedgerMismatch for an archive that this ledger knows but that is empty: its pictures would pass for archived."""
-    if archive.marker() is None and ledger.read_now(lambda connection: facts.has_run_in(connection, archive.name)):
+    if archive.marker() is None and ledger.read_now(lambda connection: known_runs.has_run_in(connection, archive.name)):
         raise LedgerMismatch(
             f"the archive {archive.root} holds pictures by the ledger {shown_url(ledger.url)}, but it is empty or not there",
             field="archive",
@@ -252,13 +254,13 @@ def still_there(ledger: Ledger, archive: Archive) -> None:
 def check_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
     """Refuse to mix real and simulated; writes nothing. Raises KindMismatch."""
     _check_archive(archive, simulated)
-    has = ledger.read_now(facts.kind)
+    has = ledger.read_now(identity.kind)
     if has is not None:
         _check_ledger(ledger, has, simulated)
 
 
 def _check_archive(archive: Archive, simulated: bool) -> Marker | None:
-    kind = facts.SIMULATED if simulated else facts.REAL
+    kind = identity.SIMULATED if simulated else identity.REAL
     marker = archive.marker()
     if marker is not None and marker.get("kind") != kind:
         raise KindMismatch(
@@ -270,7 +272,7 @@ def _check_archive(archive: Archive, simulated: bool) -> Marker | None:
 
 
 def _check_ledger(ledger: Ledger, has: str, simulated: bool) -> None:
-    kind = facts.SIMULATED if simulated else facts.REAL
+    kind = identity.SIMULATED if simulated else identity.REAL
     if has != kind:
         raise KindMismatch(
             f"this run is {kind}, but the ledger {shown_url(ledger.url)} is {has}",
@@ -281,12 +283,12 @@ def _check_ledger(ledger: Ledger, has: str, simulated: bool) -> None:
 
 def settle_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
     """Give ledger and archive their kind and names, or refuse to mix. Raises KindMismatch."""
-    kind = facts.SIMULATED if simulated else facts.REAL
+    kind = identity.SIMULATED if simulated else identity.REAL
     marker = _check_archive(archive, simulated)
 
     def know(connection: Connection) -> str:
         archives.know(connection, archive.name, archive.root)
-        return facts.set_kind(connection, kind)
+        return identity.set_kind(connection, kind)
 
     _check_ledger(ledger, ledger.write_now(know), simulated)
     if marker is None or marker.get("archive_id") != archive_id(archive.name):
@@ -296,5 +298,9 @@ def settle_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
 def write_marker(ledger: Ledger, archive: Archive, before: Marker | None = None) -> None:
     """Write whose the archive is into it; `before`: what stood there."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    stated = {"ledger_id": ledger.read_now(facts.ledger_id), "kind": ledger.read_now(facts.kind), "created_at": now}
+    stated = {
+        "ledger_id": ledger.read_now(identity.ledger_id),
+        "kind": ledger.read_now(identity.kind),
+        "created_at": now,
+    }
     archive.publish_json(MARKER, {**stated, **(before or {}), "archive_id": archive_id(archive.name)})

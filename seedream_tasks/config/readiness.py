@@ -10,8 +10,8 @@ from ..core.money import dollars, plain
 from ..gateways.client import Account, GatewayClient
 from ..gateways.dialect import Balance
 from ..gateways.http import HttpClients
-from ..ledger import facts
-from ..ledger.store import shown_url
+from ..ledger import identity
+from ..ledger.urls import shown_url
 from .pairing import open_known
 from .settings import Locations, key_variable
 from .writability import why_not_writable
@@ -85,7 +85,7 @@ def _ledger(place: Locations) -> tuple[bool, str]:
     if known is None:
         return True, "new"
     try:
-        return True, f"{known.read_now(facts.kind) or 'unused'}, and the archive's"
+        return True, f"{known.read_now(identity.kind) or 'unused'}, and the archive's"
     finally:
         known.close()
 

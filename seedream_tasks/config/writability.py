@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from ..core.errors import ArchiveFault, ConfigurationError
-from ..ledger.store import parse_url
+from ..ledger.urls import parse_url
 from ..storage.archive import Archive
 from .settings import Locations
 

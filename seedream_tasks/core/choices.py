@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from .capabilities import Capability
-from .decisions import NoRoute, Offer, Route, route
 from .jobs import Job, canonical_json
 from .preflight import Obstacle, obstacles, prompt_length
 from .price_book import PriceBook
 from .pricing import Quote, quote
+from .routing import NoRoute, Offer, Route, route
 
 # Kinds of jobs kept; a catalog whose rows state their own options may have as many kinds as rows.
 _KINDS = 4096

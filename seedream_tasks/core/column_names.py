@@ -72,7 +72,7 @@ class Columns:
         """Template variables of one row; `extra` (a preset's) wins over columns."""
         values: dict[str, Any] = {name: cells[place] for name, place in self._at.items()}
         values.update(extra)
-        row = Row(zip(self.names, cells, strict=True))
+        row = RowCells(zip(self.names, cells, strict=True))
         row.update(extra)
         row._columns = self
         row._bad = {}
@@ -125,7 +125,7 @@ class Columns:
         return f"{name!r} is undefined; no column has that name{nearest}"
 
 
-class Row(dict[str, Any]):
+class RowCells(dict[str, Any]):
     """A row's cells by their columns' names. One that holds no usable value cannot be read; the others can."""
 
     _columns: Columns
@@ -184,7 +184,7 @@ def bad_cell(name: str, cell: BadCell) -> RowError:
     return RowError(f"the column {name!r} is read, and {cell.why}", field=name, error_code="bad_cell")
 
 
-def find(row: Row, name: str, there: Mapping[str, Any]) -> Any:
+def find(row: RowCells, name: str, there: Mapping[str, Any]) -> Any:
     """What a name that a template has no value for means in this row. Raises KeyError, or RowError for a bad cell."""
     meant = row._columns.column(name)
     if meant is None:

@@ -13,11 +13,11 @@ from .errors import BadValue, InputError, RowError
 from .invisible import as_key, visible
 from .jobs import EDIT, Job, Reference, tidy_prompt
 from .market import market
-from .output_profiles import Output
+from .output_profiles import OutputProfile
 from .preflight import obstacles
 from .render import Columns, is_wanted, render_job
 from .shots import FIELDS, SHOT_NAME, Shot, make_shot
-from .templates import without_address
+from .template_values import without_address
 
 _KEYS = ("sku", "id", "handle")
 # What these fields are when nothing is said, and what may be None.
@@ -89,7 +89,7 @@ def _checked(field: str, value: Any) -> Any:
     if field == "gateways":
         names = [value] if isinstance(value, str) else _listed(value, "gateway names")
         return FIELDS[field](names) if names else ()
-    if field == "output" and isinstance(value, Output):
+    if field == "output" and isinstance(value, OutputProfile):
         return value
     if field in ("operation", "model", "tier", "speed", "output_format", "edition", "ratio", "pixels"):
         if not isinstance(value, str):

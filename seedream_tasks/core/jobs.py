@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from .market import market
-from .output_profiles import Output
+from .output_profiles import OutputProfile
 from .sizes import asked_aspect
 
 FINGERPRINT_FORM = "v1"
@@ -85,7 +85,7 @@ class Job:
     slots: tuple[
         int, ...
     ] = ()  # only these of the n are wanted: the others stand already, from an earlier job; empty: all
-    output: Output | None = None  # a further file made of each picture
+    output: OutputProfile | None = None  # a further file made of each picture
 
     def __post_init__(self) -> None:
         from .job_input import checked_fields
@@ -177,7 +177,7 @@ class Job:
         values["gateways"] = tuple(values["gateways"])
         values["slots"] = tuple(values["slots"])
         if values["output"] is not None:
-            values["output"] = Output(**values["output"])
+            values["output"] = OutputProfile(**values["output"])
         return cls.made(**values)
 
 

@@ -75,7 +75,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class AnswerExcerpt:
     """What came back from a paid request whose fate it does not tell: kept with the attempt, for a person."""
 
     text: str  # its first 4,096 bytes
@@ -94,7 +94,7 @@ class SubmitOutcome:
     error: ErrorInfo | None = None
     retry_after_s: float | None = None
     status: int | None = None  # HTTP, for the record
-    kept: Kept | None = None  # of an answer that leaves its fate unknown
+    kept: AnswerExcerpt | None = None  # of an answer that leaves its fate unknown
     ask_for: tuple[str, ...] = ()  # ids that make it an acceptance if a status request knows one of them
 
 

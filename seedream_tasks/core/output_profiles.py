@@ -15,7 +15,7 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputProfile:
     """What is made of a picture. What is None stays as it came."""
 
     format: str = "jpeg"
@@ -29,7 +29,7 @@ class Output:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read_output(value: Any) -> Output:
+def read_output(value: Any) -> OutputProfile:
     """A checked profile. Raises BadValue naming what is wrong."""
     if not isinstance(value, dict):
         raise BadValue("expected fields such as {format: webp, max_px: 1600}")
@@ -38,7 +38,7 @@ def read_output(value: Any) -> Output:
     if stray:
         raise BadValue(f"unknown {stray[0]!r}; known: {', '.join(known)}")
     given = {name: each for name, each in value.items() if each is not None}
-    made = Output(
+    made = OutputProfile(
         format=_format(given.get("format", "jpeg")),
         max_px=_whole(given, "max_px", MOST_PX),
         quality=_whole(given, "quality", 100),

@@ -11,13 +11,14 @@ from typing import Any
 from jinja2 import StrictUndefined
 from jinja2.exceptions import SecurityError, UndefinedError
 
-from .column_names import BadCell, Columns, Row, bad_cell, snake_case
+from .column_names import BadCell, Columns, RowCells, bad_cell, snake_case
 from .errors import BadValue, InputError, RowError
 from .invisible import visible
 from .jobs import Job, Reference, tidy_prompt
 from .market import DEFAULT_MODEL
 from .shots import FIELDS, Shot
-from .templates import FAILS, checked, expression, links, template, without_address
+from .template_values import checked, without_address
+from .templates import FAILS, expression, links, template
 
 __all__ = [
     "Columns",
@@ -212,6 +213,6 @@ class _Naming:
         """What is undefined, with the name that was probably meant."""
         row = self._context.get("row")
         found = _UNDEFINED.fullmatch(said)
-        if found is None or not isinstance(row, Row) or (found[2] and "Row object" not in said):
+        if found is None or not isinstance(row, RowCells) or (found[2] and "RowCells object" not in said):
             return said if found is None else f"{said}; no column has that name"
         return row.no_such(found[1] or found[2], self._context)

@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from ..core.errors import LedgerFault, SeedreamError
 from ..ledger import rates
 from ..ledger.claims import awake_or_asleep
-from ..ledger.rates import Asked, Key, Rate, Share
-from ..ledger.store import Ledger
+from ..ledger.rates import Asked, Key, Rate, RateShare
+from ..ledger.writer import Ledger
 from . import background
 
 logger = logging.getLogger("seedream_tasks.engine")
@@ -92,7 +92,7 @@ class Holding:
         """What to ask the ledger for; nothing here comes to use more than `keep` before the answer."""
         return Asked(self._most, max(self._cap if self.is_valid() else 0, self._in_use()))
 
-    def granted(self, share: Share, began: float) -> bool:
+    def granted(self, share: RateShare, began: float) -> bool:
         """Take the answer to what was asked at `began`; False when it is to change soon."""
         before = self._cap if self.is_valid() else 0
         # What is to be given back is not used any more first, and given back at the next renewal.
@@ -197,7 +197,7 @@ class Shares:
             return _AGAIN_S
         return rates.LEASE_S * _RENEW_EVERY if all(settled) else _SETTLE_EVERY_S
 
-    def _ask(self, connection: Connection, asked: dict[Key, Asked], unneeded: Collection[Key]) -> dict[Key, Share]:
+    def _ask(self, connection: Connection, asked: dict[Key, Asked], unneeded: Collection[Key]) -> dict[Key, RateShare]:
         rates.give_back(connection, self._ledger.owner, unneeded)
         return rates.lease(connection, self._ledger.owner, asked)
 

@@ -5,9 +5,7 @@ import hashlib
 import heapq
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import aiohttp
 import httpx
@@ -15,18 +13,18 @@ from sqlalchemy import Connection
 
 from ..core.errors import ArchiveFault, ResourceFault, SeedreamError, UndecodableImage
 from ..core.jobs import JobName
-from ..core.states import AttemptState
 from ..core.stored_images import Stored
 from ..images.decode import EXTENSIONS
-from ..images.store import Keeper, Wanted
+from ..images.image_store import ImageStore, StoreRequest
 from ..images.store_pool import Keeping
-from ..ledger import archives, facts, missing_images, queries
+from ..ledger import archives, identity, missing_images, queries
 from ..ledger import images as records
-from ..ledger.queries import Attempt, Picture
-from ..ledger.store import Ledger
+from ..ledger.values import Attempt, ImageRecord
+from ..ledger.writer import Ledger
 from ..references.address_guard import AddressRefused
 from ..storage.archive import Archive, archive_id, safe_key
-from .result_links import Origin, ResultLinks
+from .download import Elsewhere, Fetch, LinkSource, NoImage, Outcome, is_page
+from .result_links import ResultLinks
 
 logger = logging.getLogger("seedream_tasks.engine")
 
@@ -34,8 +32,6 @@ MOST_BYTES = 100 * 1024 * 1024
 AT_ONCE = 24
 # A picture that does not decode is fetched again, in case the transfer was at fault.
 TRIES_TO_DECODE = 3
-# A link without a stated or documented end lives this long.
-LIFE = timedelta(hours=24)
 # Pauses between tries of a link that does not give its picture, growing from the first to the longest; a place among those that
 # are fetched is not held meanwhile. The quick ones are always made, whatever the wait.
 _PAUSE_S, _LONGEST_PAUSE_S = 0.25, 60.0
@@ -49,42 +45,6 @@ _STORE_AGAIN_S = 1.0
 _UNDATED = datetime.max.replace(tzinfo=UTC)
 
 
-class Source(Protocol):
-    """What is known of where an attempt's pictures come from."""
-
-    async def fresh_links(self, attempt: Attempt) -> list[str]:
-        """The links that its task gives out now; none where it cannot be asked."""
-
-    def origin(self, attempt: Attempt) -> Origin | None:
-        """Where its gateway is."""
-
-    def fetched(self, attempt: Attempt, whether: bool, in_time: bool = True) -> None:
-        """Told of every picture once whether it could be fetched at the first tries, and again when it could be after all;
-        `in_time`: its link had not reached its end before anybody tried it.
-        """
-
-
-class _NoPicture(Exception):
-    """What a link gave instead; `for_good`: its store says that there will be nothing."""
-
-    def __init__(self, why: str, for_good: bool = False) -> None:
-        super().__init__(why)
-        self.for_good = for_good
-
-
-class _Elsewhere(Exception):
-    """The link leads where none may."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a picture in this run."""
-
-    state: str  # archived, quarantined, expired, or delivered (not copied yet: it stays to be done)
-    why: str = ""
-    record: Callable[[Connection], AttemptState] | None = None  # what the ledger is to be told of it
-
-
 class Archiver:
     """Copies pictures into one archive; at most AT_ONCE at a time, by the earliest expiry."""
 
@@ -93,7 +53,7 @@ class Archiver:
         links: ResultLinks,
         ledger: Ledger,
         archive: Archive,
-        source: "Source",
+        source: "LinkSource",
         patience_s: float,
         in_full: bool = True,
     ) -> None:
@@ -105,18 +65,18 @@ class Archiver:
         self._free = AT_ONCE
         self._waiting: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._number = 0
-        self._keeping = Keeping(Keeper(archive, in_full))
+        self._keeping = Keeping(ImageStore(archive, in_full))
 
     async def close(self) -> None:
         """What is being stored is finished."""
         await self._keeping.close()
 
-    async def save(self, name: JobName, attempt: Attempt, picture: Picture, folder: str) -> Outcome:
+    async def save(self, name: JobName, attempt: Attempt, picture: ImageRecord, folder: str) -> Outcome:
         """Copy one picture below this folder of its row, or say why it cannot be. Every end but "not yet" is recorded.
 
         Raises ArchiveFault, LedgerFault.
         """
-        fetch = _Fetch(name, attempt, picture, _stem(name, picture, folder))
+        fetch = Fetch(name, attempt, picture, _stem(name, picture, folder))
         outcome = await self._patiently_fetched(fetch)
         record, of = outcome.record, attempt.attempt_id
 
@@ -131,7 +91,7 @@ class Archiver:
         await self._ledger.write(write)
         return outcome
 
-    async def _patiently_fetched(self, fetch: "_Fetch") -> Outcome:
+    async def _patiently_fetched(self, fetch: Fetch) -> Outcome:
         loop = asyncio.get_running_loop()
         began = loop.time()
         while True:
@@ -148,16 +108,16 @@ class Archiver:
             await asyncio.sleep(pause)
 
     async def once_more(
-        self, name: JobName, attempt: Attempt, picture: Picture, folder: str
+        self, name: JobName, attempt: Attempt, picture: ImageRecord, folder: str
     ) -> Callable[[Connection], object] | None:
         """Try the link of a picture that counts as expired a last time, before it is bought again; returns what the ledger is to
         be told where it is stored now. Raises ArchiveFault.
         """
-        fetch = _Fetch(name, attempt, picture, _stem(name, picture, folder))
+        fetch = Fetch(name, attempt, picture, _stem(name, picture, folder))
         await self._enter(_UNDATED)
         try:
             record = (await self._kept(name, picture, fetch.stem, await self._download(fetch))).record
-        except (_NoPicture, _Elsewhere, UndecodableImage, ResourceFault) as reason:
+        except (NoImage, Elsewhere, UndecodableImage, ResourceFault) as reason:
             logger.info("%s picture %s is expired: %s", picture.attempt_id, picture.ordinal, reason)
             return None
         finally:
@@ -170,7 +130,7 @@ class Archiver:
 
         return write
 
-    async def _in_turn(self, fetch: "_Fetch") -> Outcome | None:
+    async def _in_turn(self, fetch: Fetch) -> Outcome | None:
         """One try, among those that are fetched at once; None: it is to be tried again."""
         await self._enter(fetch.picture.expires_at or _UNDATED)
         try:
@@ -179,7 +139,7 @@ class Archiver:
             # Before its record: what waits for a commit is on the disk, and holds no picture in memory.
             self._leave()
 
-    def _tell(self, fetch: "_Fetch", whether: bool, in_time: bool = True) -> None:
+    def _tell(self, fetch: Fetch, whether: bool, in_time: bool = True) -> None:
         if fetch.told is not whether:
             fetch.told = whether
             self._source.fetched(fetch.attempt, whether, in_time)
@@ -207,13 +167,13 @@ class Archiver:
                 return
         self._free += 1
 
-    async def _try(self, fetch: "_Fetch") -> Outcome | None:
+    async def _try(self, fetch: Fetch) -> Outcome | None:
         try:
             content = await self._download(fetch)
-        except _Elsewhere as refused:
+        except Elsewhere as refused:
             self._tell(fetch, False)
             return Outcome("delivered", str(refused))
-        except _NoPicture as none:
+        except NoImage as none:
             fetch.failures += 1
             fetch.why = str(none)
             if none.for_good or datetime.now(UTC) >= fetch.dies_at:
@@ -236,11 +196,11 @@ class Archiver:
                 return await self._try(fetch)
             return await self._quarantine(fetch.picture, content, error.message)
 
-    async def _download(self, fetch: "_Fetch") -> bytes:
+    async def _download(self, fetch: Fetch) -> bytes:
         """The picture, by the link that is known or by another that its task gives out, since asking is free."""
         try:
             return await self._get(fetch)
-        except (_NoPicture, _Elsewhere):
+        except (NoImage, Elsewhere):
             if fetch.failures % _ASK_EVERY:
                 raise
             links = await self._source.fresh_links(fetch.attempt)
@@ -251,29 +211,29 @@ class Archiver:
             fetch.url = other
         return await self._get(fetch)
 
-    async def _get(self, fetch: "_Fetch") -> bytes:
+    async def _get(self, fetch: Fetch) -> bytes:
         try:
             async with (
                 asyncio.timeout(_DOWNLOAD_WITHIN_S),
                 self._links.stream(fetch.url, self._source.origin(fetch.attempt)) as response,
             ):
                 if response.status != 200:
-                    raise _NoPicture(f"the link answers HTTP {response.status}", for_good=response.status == 410)
+                    raise NoImage(f"the link answers HTTP {response.status}", for_good=response.status == 410)
                 content = bytearray()
                 async for part in response.content.iter_any():
                     content += part
                     if len(content) > MOST_BYTES:
                         break  # no picture of this model is that large: what is here is kept as undecodable
         except AddressRefused as refused:
-            raise _Elsewhere(str(refused)) from None
+            raise Elsewhere(str(refused)) from None
         except (aiohttp.ClientError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise _NoPicture(f"the link gives nothing: {type(error).__name__}: {error}") from None
-        if _is_page(content):
-            raise _NoPicture("the link answers with a page instead of an image")
+            raise NoImage(f"the link gives nothing: {type(error).__name__}: {error}") from None
+        if is_page(content):
+            raise NoImage("the link answers with a page instead of an image")
         return bytes(content)
 
-    async def _kept(self, name: JobName, picture: Picture, stem: str, content: bytes) -> Outcome:
-        wanted = Wanted(stem, name.aspect, name.edits)
+    async def _kept(self, name: JobName, picture: ImageRecord, stem: str, content: bytes) -> Outcome:
+        wanted = StoreRequest(stem, name.aspect, name.edits)
         stored = await self._patiently(lambda: self._keeping.keep(wanted, content))
         return Outcome(
             "archived",
@@ -294,7 +254,7 @@ class Archiver:
             await asyncio.sleep(wait)
             wait = min(wait * 2, 30.0)
 
-    async def _quarantine(self, picture: Picture, content: bytes, why: str) -> Outcome:
+    async def _quarantine(self, picture: ImageRecord, content: bytes, why: str) -> Outcome:
         stored = await self._patiently(lambda: self._keeping.keep_undecodable(_aside(picture), content))
         return Outcome(
             "quarantined",
@@ -302,7 +262,7 @@ class Archiver:
             lambda connection: records.quarantined(connection, picture.attempt_id, picture.ordinal, stored, why),
         )
 
-    async def _expired(self, fetch: "_Fetch") -> Outcome:
+    async def _expired(self, fetch: Fetch) -> Outcome:
         name, picture, stem, why = fetch.name, fetch.picture, fetch.stem, fetch.why
         # The copy may have been made by a process that died before it could say so.
         for extension in EXTENSIONS.values():
@@ -322,7 +282,7 @@ class Archiver:
             "expired", why, lambda connection: records.expired(connection, picture.attempt_id, picture.ordinal, why)
         )
 
-    async def copy_here(self, name: JobName, picture: Picture) -> None:
+    async def copy_here(self, name: JobName, picture: ImageRecord) -> None:
         """Bring an archived picture into this archive from another one. Raises ArchiveFault when none can give it.
 
         When the others certainly have it no more, that is recorded: it is then fetched again, or lost.
@@ -357,7 +317,7 @@ class Archiver:
             raise
         first = await self._ledger.read(lambda connection: queries.is_first_of_case(connection, name.row_key))
         stem = _stem(name, picture, safe_key(name.row_key, first))
-        wanted = Wanted(stem, warnings=picture.warnings)
+        wanted = StoreRequest(stem, warnings=picture.warnings)
         stored = await self._patiently(lambda: self._keeping.keep(wanted, content))
         await self._ledger.write(
             lambda connection: records.copied(connection, picture.attempt_id, picture.ordinal, stored)
@@ -366,56 +326,23 @@ class Archiver:
     def _is_ours(self, other: Archive, name: str) -> bool:
         """Whether that archive of this ledger stands there, and not another one, or an empty mount."""
         marker = other.marker()
-        if marker is None or marker["ledger_id"] != self._ledger.read_now(facts.ledger_id):
+        if marker is None or marker["ledger_id"] != self._ledger.read_now(identity.ledger_id):
             return False
         return marker.get("archive_id") in (None, archive_id(name))
 
 
-@dataclass(slots=True)
-class _Fetch:
-    """A picture that is being fetched, and how that goes."""
-
-    name: JobName
-    attempt: Attempt
-    picture: Picture
-    stem: str
-    url: str = ""
-    failures: int = 0
-    undecodable: int = 0
-    why: str = ""
-    told: bool | None = None
-
-    def __post_init__(self) -> None:
-        self.url = self.picture.url
-
-    @property
-    def dies_at(self) -> datetime:
-        """When its link has no life left: as stated or documented, else a day after the gateway was seen to be done."""
-        attempt, stated = self.attempt, self.picture.expires_at
-        begun = attempt.submitted_at or attempt.intent_at
-        if stated is not None and stated > begun:  # an end before the task began is none
-            return stated
-        return (attempt.completed_at or begun) + LIFE
-
-
-def _is_page(content: bytes | bytearray) -> bool:
-    """Whether this is what stores and those in between put in an image's place: a page, an error in XML or JSON, nothing."""
-    begins = bytes(content[:64]).lstrip(b"\xef\xbb\xbf \t\r\n")
-    return not content or (begins.startswith((b"<", b"{")) and not begins.startswith(b"<svg"))
-
-
-def _stem(name: JobName, picture: Picture, folder: str) -> str:
+def _stem(name: JobName, picture: ImageRecord, folder: str) -> str:
     """Where a picture is to stand, up to its extension."""
     if picture.slot is None:
         return _aside(picture)
     return f"images/{folder}/{name.shot}-{name.fingerprint[:8]}-{picture.slot}"
 
 
-def _aside(picture: Picture) -> str:
+def _aside(picture: ImageRecord) -> str:
     return f"quarantine/{picture.attempt_id}-{picture.ordinal}"
 
 
-def _whole(archive: Archive, path: str, picture: Picture) -> bytes | None:
+def _whole(archive: Archive, path: str, picture: ImageRecord) -> bytes | None:
     """The picture's bytes as they were archived; None when they are not there."""
     if archive.size(path) != picture.bytes:
         return None

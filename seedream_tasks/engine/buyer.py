@@ -17,7 +17,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ..core.capabilities import Capability
-from ..core.decisions import Purpose, Route
 from ..core.errors import LedgerFault, SeedreamError, SlotsTaken, UploadGone
 from ..core.jobs import Job
 from ..core.outcomes import (
@@ -29,13 +28,21 @@ from ..core.outcomes import (
     after_refusal,
 )
 from ..core.pricing import PriceRow
+from ..core.routing import Route
+from ..core.slots import Purpose
 from ..core.states import LIVE
-from ..ledger import claims, facts, held_attempts, transitions, unread_answers
+from ..ledger import (
+    claims,
+    held_attempts,
+    known_runs,
+    transitions,
+    unread_answers,
+)
+from ..ledger.attempt_rows import Recorded
 from ..ledger.claims import Claim, Lease, awake_or_asleep, claim, new_attempt_id
 from ..ledger.held_attempts import Memory
 from ..ledger.rescue import Rescuer, identity
-from ..ledger.store import Ledger
-from ..ledger.transitions import Recorded
+from ..ledger.writer import Ledger
 from . import background
 from .account_limiter import Lane
 
@@ -166,14 +173,14 @@ class Buyer:
             held_attempts.know_run(
                 connection, row
             )  # where nothing of it was to be written again, the run itself may be missing
-        facts.keep_alive(connection, self._run_id, alive=False)
+        known_runs.keep_alive(connection, self._run_id, alive=False)
 
     def _is_synchronous(self, task: asyncio.Task[Bought]) -> bool:
         lane = self._open.get(task.get_name())
         return lane is not None and lane.client.dialect.synchronous
 
     async def _renew(self) -> None:
-        every_s = min(self._ledger.lease_s, facts.ALIVE_FOR_S) / _RENEWALS
+        every_s = min(self._ledger.lease_s, known_runs.ALIVE_FOR_S) / _RENEWALS
         while True:
             await asyncio.sleep(every_s)
             try:
@@ -183,7 +190,7 @@ class Buyer:
                 logger.warning("leases could not be renewed: %s", fault)
 
     def _still_here(self, connection: Connection, open_calls: list[str]) -> None:
-        facts.keep_alive(connection, self._run_id)
+        known_runs.keep_alive(connection, self._run_id)
         claims.renew_leases(connection, self._ledger.owner, open_calls, self._ledger.lease_s)
 
     async def _buy(self, purchase: Purchase, lane: Lane, encode: Callable[[str | None], dict[str, Any]]) -> Bought:

@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Connection
 
 from ..core.errors import AttemptMoved, GatewayFault, LedgerFault, SeedreamError
-from ..ledger import callbacks, facts, transitions
+from ..ledger import attempt_rows, callbacks, known_runs, transitions
 from ..ledger.callbacks import Claimed
-from ..ledger.queries import Attempt
-from ..ledger.store import Ledger, database_now
+from ..ledger.sql import database_now
+from ..ledger.values import Attempt
+from ..ledger.writer import Ledger
 from . import background
 from .account_limiter import Lane
 
@@ -120,8 +121,8 @@ async def _judged(ledger: Ledger, lane: Lane, claimed: Claimed) -> bool:
     def record(connection: Connection) -> None:
         transitions.accepted(connection, claimed.attempt.attempt_id, claimed.task_id, None, None)
         callbacks.judge(connection, claimed, callbacks.TAKEN)
-        facts.reopen_run(connection, claimed.attempt.run_id)
-        transitions.note(
+        known_runs.reopen_run(connection, claimed.attempt.run_id)
+        attempt_rows.note(
             connection, "found_by_callback", claimed.task_id, claimed.attempt.attempt_id, claimed.attempt.run_id
         )
 

@@ -10,8 +10,8 @@ from ..core.output_profiles import OUTPUT_FORMATS
 from ..images.derivatives import make_output
 from ..ledger import images as records
 from ..ledger.images import Derived
-from ..ledger.queries import JobView, Picture
-from ..ledger.store import Ledger
+from ..ledger.values import ImageRecord, JobView
+from ..ledger.writer import Ledger
 from ..storage.archive import Archive
 from .progress import Progress
 
@@ -30,7 +30,7 @@ class Deriver:
         self._failed: set[tuple[str, int]] = set()
         self._free = asyncio.Semaphore(_AT_ONCE)
 
-    def missing(self, job: Job, view: JobView) -> list[Picture]:
+    def missing(self, job: Job, view: JobView) -> list[ImageRecord]:
         """Standing pictures of this archive whose file is not there, or was made with another profile."""
         if job.output is None:
             return []
@@ -55,7 +55,7 @@ class Deriver:
                 continue
             await self._ledger.write(lambda connection, made=file: records.made(connection, made))  # type: ignore[misc]
 
-    def _made(self, job: Job, picture: Picture) -> Derived:
+    def _made(self, job: Job, picture: ImageRecord) -> Derived:
         if job.output is None:
             raise AssertionError("only jobs with an output profile come here")
         path = picture.copies[self._archive.name]

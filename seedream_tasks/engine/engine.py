@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from ..core.decisions import NoRoute, Offer, Purpose, Route, Want, route, split, wanted
 from ..core.errors import (
     ArchiveFault,
     GatewayFault,
@@ -27,12 +26,14 @@ from ..core.outcomes import Fate
 from ..core.preflight import obstacles, pictures_per_call
 from ..core.price_book import PriceBook
 from ..core.pricing import PriceRow
+from ..core.routing import NoRoute, Offer, Route, route
+from ..core.slots import Purpose, Want, split, wanted
 from ..core.states import FOLLOWED, LIVE, AttemptState, Closed, Reason
-from ..ledger import facts, held_attempts, queries, transitions
-from ..ledger.facts import Admission
-from ..ledger.queries import Attempt, JobView, Picture
-from ..ledger.store import Ledger
-from ..ledger.transitions import Recorded
+from ..ledger import admissions, held_attempts, known_runs, queries, transitions
+from ..ledger.admissions import Admission
+from ..ledger.attempt_rows import Recorded
+from ..ledger.values import Attempt, ImageRecord, JobView
+from ..ledger.writer import Ledger
 from ..references.reference_thumbnails import ReferenceThumbnails
 from .account_limiter import Lane
 from .buyer import Buyer, Purchase
@@ -201,7 +202,7 @@ class Engine:
     def _lacks_copies(self, view: JobView) -> bool:
         return any(self._lacks_copy(picture) for picture in view.standing())
 
-    def _lacks_copy(self, picture: Picture) -> bool:
+    def _lacks_copy(self, picture: ImageRecord) -> bool:
         missing = self.context.archive.name not in picture.copies
         return missing and (picture.attempt_id, picture.ordinal) not in self._uncopied
 
@@ -223,7 +224,7 @@ class Engine:
         if self.stopping or _now() - began > self.context.wait_s:
             return False
         if not theirs and keyless:
-            theirs = await self._ledger.read(lambda connection: facts.any_alive(connection, keyless))
+            theirs = await self._ledger.read(lambda connection: known_runs.any_alive(connection, keyless))
         if not theirs:
             return False
         await asyncio.sleep(_OTHERS_S)
@@ -464,7 +465,7 @@ class Engine:
         usd = money(price.usd * len(given_up)) if price else ZERO
         admission = Admission(reason, why, usd, usd or None, for_good)
         await self._ledger.write(
-            lambda connection: facts.put_off(connection, self.context.run_id, job.job_key, admission)
+            lambda connection: admissions.put_off(connection, self.context.run_id, job.job_key, admission)
         )
         self.progress.tell("deferred", job.row_key, job.shot, f"{reason}: {why}")
 

@@ -25,16 +25,16 @@ from ..core.outcomes import TaskState, TaskStatus, after_failed_task, of_failed_
 from ..core.states import AttemptState
 from ..gateways.client import Unread
 from ..ledger import (
-    facts,
     held_attempts,
+    known_runs,
     poll_counts,
     queries,
     transitions,
     unread_answers,
 )
-from ..ledger.queries import Attempt, Picture
-from ..ledger.store import Ledger
-from ..ledger.transitions import Recorded
+from ..ledger.attempt_rows import Recorded
+from ..ledger.values import Attempt, ImageRecord
+from ..ledger.writer import Ledger
 from ..storage.archive import Archive, safe_key
 from .account_limiter import Lane
 from .archiver import Archiver
@@ -195,7 +195,7 @@ class Follower:
             for picture, outcome in zip(waiting, outcomes, strict=True)
         )
 
-    async def revive(self, name: JobName, attempt: Attempt, expired: Picture) -> bool:
+    async def revive(self, name: JobName, attempt: Attempt, expired: ImageRecord) -> bool:
         """Try the link of an expired picture once more, before it is bought again; True when it is archived now.
 
         Raises ArchiveFault, LedgerFault.
@@ -225,7 +225,7 @@ class Follower:
     async def _belongs(self, attempt: Attempt) -> None:
         if attempt.run_id != self._whose.run_id and attempt.run_id not in self.others:
             # On disk before anything of it is settled: should we die, the next run knows that its manifest is out of date.
-            await self._ledger.write(lambda connection: facts.reopen_run(connection, attempt.run_id))
+            await self._ledger.write(lambda connection: known_runs.reopen_run(connection, attempt.run_id))
             self.others.add(attempt.run_id)
 
     def _lane(self, name: JobName, attempt: Attempt) -> Lane | None:

@@ -33,8 +33,8 @@ from ..core.pricing import PriceRow
 from ..gateways.client import Account, GatewayClient, Probe
 from ..gateways.dialect import Balance
 from ..gateways.http import HttpClients
-from ..ledger import facts
-from ..ledger.store import Ledger
+from ..ledger import identity
+from ..ledger.writer import Ledger
 from ..references.reader import References
 from ..storage.archive import Archive
 from .account_limiter import Lane, Limits
@@ -77,7 +77,7 @@ def known_kind(ledger: Ledger, archive: Archive, accounts: Mapping[str, Account]
     if accounts is None:
         check_kind(ledger, archive, simulated=True)
         return True
-    known = ledger.read_now(facts.known_accounts)
+    known = ledger.read_now(identity.known_accounts)
     kinds = {known[each.name] for each in accounts.values() if each.name in known}
     if len(kinds) > 1:
         raise KindMismatch(
@@ -89,7 +89,7 @@ def known_kind(ledger: Ledger, archive: Archive, accounts: Mapping[str, Account]
         found = kinds.pop()
         check_kind(ledger, archive, found)
         return found
-    return ledger.read_now(facts.kind) == facts.SIMULATED
+    return ledger.read_now(identity.kind) == identity.SIMULATED
 
 
 async def ask_kind(accounts: Mapping[str, Account], ledger: Ledger | None) -> bool:
@@ -97,7 +97,7 @@ async def ask_kind(accounts: Mapping[str, Account], ledger: Ledger | None) -> bo
 
     Raises ConfigurationError (key refused, not this gateway).
     """
-    known = {} if ledger is None else ledger.read_now(facts.known_accounts)
+    known = {} if ledger is None else ledger.read_now(identity.known_accounts)
     kinds = [known[each.name] for each in accounts.values() if each.name in known]
     async with HttpClients() as http:
         clients = [GatewayClient(each, http) for each in accounts.values() if each.name not in known]
@@ -115,7 +115,7 @@ async def check_accounts(
     and the balances that were stated on the way. Raises KindMismatch, ConfigurationError (key refused, not this gateway), or
     SeedreamError when no gateway is left.
     """
-    known = ledger.read_now(facts.known_accounts)
+    known = ledger.read_now(identity.known_accounts)
     unknown = [client for client in clients if client.account.name not in known]
     answers = await asyncio.gather(*(_probe(client) for client in unknown))
     kinds: dict[str, bool] = {
@@ -146,7 +146,7 @@ async def check_accounts(
     for client in unknown:
         if client.gateway in kinds:
             ledger.write_now(
-                lambda connection, client=client: facts.know_account(  # type: ignore[misc]
+                lambda connection, client=client: identity.know_account(  # type: ignore[misc]
                     connection, client.account.name, client.gateway, kinds[client.gateway]
                 )
             )
@@ -202,9 +202,9 @@ async def lanes_to(
         }
         out: dict[str, str] = {}
         if clients:
-            kind = await ledger.read(facts.kind)
+            kind = await ledger.read(identity.kind)
             simulated, out, _ = await check_accounts(list(clients.values()), ledger, None)
-            if (facts.SIMULATED if simulated else facts.REAL) != kind:
+            if (identity.SIMULATED if simulated else identity.REAL) != kind:
                 raise KindMismatch(f"the ledger is {kind}, the configured gateways are not", field="ledger")
         shares = await stack.enter_async_context(shares_in(ledger))
         yield http, make_lanes(clients, out, {}, shares)

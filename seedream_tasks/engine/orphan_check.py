@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 
 from ..core.jobs import Job
 from ..core.stored_images import Stored
-from ..images.store import Keeper
+from ..images.image_store import ImageStore
 from ..ledger import orphans, queries
 from ..ledger.claims import know_job
-from ..ledger.store import Ledger
+from ..ledger.writer import Ledger
 from ..runs.archive_contents import IMAGES, named
 from ..storage.archive import Archive, safe_key
 from .progress import Progress
@@ -34,7 +34,7 @@ class Finder:
         self._archive = archive
         self._run_id = run_id
         self._progress = progress
-        self._keeper = Keeper(archive, in_full)
+        self._keeper = ImageStore(archive, in_full)
         self._used = True
 
     async def prepare(self) -> None:

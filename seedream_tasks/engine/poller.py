@@ -95,7 +95,7 @@ NotFound = Callable[[str, bool], Awaitable[bool]]
 TellUnread = Callable[[str, Unread], Awaitable[None]]
 
 
-class Share(Protocol):
+class PollShare(Protocol):
     """How many thousandths of a request a second may leave, which changes; 0: none now."""
 
     # Told of changes, and of the fault for which there will be none.
@@ -114,7 +114,7 @@ class Poller:
     def __init__(
         self,
         client: GatewayClient,
-        share: Share,
+        share: PollShare,
         not_found: NotFound,
         asks: bool = True,
         tell_unread: TellUnread | None = None,

@@ -15,8 +15,8 @@ from ..core.reference_transport import Presentation, presentation, presentations
 from ..gateways.client import GatewayClient
 from ..gateways.dialect import Uploaded
 from ..ledger import gateway_files
-from ..ledger.gateway_files import Upload
-from ..ledger.store import Ledger
+from ..ledger.gateway_files import GatewayFile
+from ..ledger.writer import Ledger
 from ..references.convert import Mended
 from ..references.reader import References, copy_name, data_uri, file_name
 
@@ -169,7 +169,7 @@ class Presenter:
         sent = await self._sent(reference, way)
         found = await _patiently(client, sent.content, file_name(sent.format), _mime(sent))
         now = datetime.now(UTC)
-        upload = Upload(key, client.account.name, found.url, found.file_id, found.expires_at or now + _UPLOAD_LIFE)
+        upload = GatewayFile(key, client.account.name, found.url, found.file_id, found.expires_at or now + _UPLOAD_LIFE)
         await self._ledger.write(lambda connection: gateway_files.remember_upload(connection, upload, now))
         return found.url
 

@@ -10,7 +10,8 @@ from itertools import islice
 
 from ..core.errors import SeedreamError
 from ..core.jobs import Job
-from ..ledger.queries import JobView, job_views
+from ..ledger.queries import job_views
+from ..ledger.values import JobView
 from ..runs.frozen import FrozenRun
 from ..runs.marks import marking
 from .engine import Engine

@@ -7,7 +7,14 @@ request knows it (`SubmitOutcome.ask_for`); what can still be read of an answer 
 from dataclasses import replace
 from typing import Any
 
-from ..core.outcomes import ErrorClass, ErrorInfo, Fate, Kept, SubmitOutcome, judge_refusal
+from ..core.outcomes import (
+    AnswerExcerpt,
+    ErrorClass,
+    ErrorInfo,
+    Fate,
+    SubmitOutcome,
+    judge_refusal,
+)
 from ..core.storable import storable
 from .dialect import Dialect
 from .http import Answer
@@ -42,10 +49,10 @@ def unknown(why: str, status: int | None = None, content: bytes = b"") -> Submit
     return SubmitOutcome(Fate.UNKNOWN, error=ErrorInfo("unknown", why, ErrorClass.TRANSIENT), status=status, kept=kept)
 
 
-def keep(content: bytes) -> Kept:
+def keep(content: bytes) -> AnswerExcerpt:
     """What is kept of an answer that cannot be read."""
     text = content[:KEEPS_BYTES].decode("utf-8", "replace")
-    return Kept(storable(text), ids_in_text(content.decode("utf-8", "replace")))
+    return AnswerExcerpt(storable(text), ids_in_text(content.decode("utf-8", "replace")))
 
 
 def _of_success(dialect: Dialect, answer: Answer) -> SubmitOutcome:

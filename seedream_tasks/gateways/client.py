@@ -15,10 +15,10 @@ import httpx
 from ..core.capabilities import Capability
 from ..core.errors import GatewayFault, NotThisGateway
 from ..core.outcomes import (
+    AnswerExcerpt,
     ErrorClass,
     ErrorInfo,
     Fate,
-    Kept,
     SubmitOutcome,
     TaskStatus,
     class_of_status,
@@ -29,7 +29,13 @@ from .dialect import Balance, ModelInForce, Uploaded
 from .fitting import fitted_outcome, fitted_status
 from .http import Answer, HttpClients, SendWitness
 from .patience import within
-from .reading import Unreadable, has_error, named_status, read_error, tells_status
+from .reading import (
+    Unreadable,
+    has_error,
+    named_status,
+    read_error,
+    tells_status,
+)
 from .registry import dialect
 
 logger = logging.getLogger("seedream_tasks.gateways")
@@ -68,7 +74,7 @@ class Unread:
     """An answer to a status request that cannot be read: why not, and what came."""
 
     why: str
-    kept: Kept
+    kept: AnswerExcerpt
 
 
 @dataclass(frozen=True, slots=True)

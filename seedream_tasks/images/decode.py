@@ -55,7 +55,7 @@ _WANTING_WORDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DecodedImage:
     """What a file's bytes are."""
 
     format: str  # Pillow's name
@@ -66,7 +66,7 @@ class Picture:
 
 def decode(
     content: bytes, most_pixels: int = MOST_PIXELS, also: Callable[[Image.Image], None] | None = None
-) -> Picture:
+) -> DecodedImage:
     """Decode every pixel: a truncated or damaged file does not pass. `also` is shown what was decoded.
 
     CPU-bound, releases the GIL. Raises UndecodableImage.
@@ -82,13 +82,13 @@ def decode(
         return _described(image)
 
 
-def read_header(content: bytes) -> Picture:
+def read_header(content: bytes) -> DecodedImage:
     """Type and size as the header states them: a truncated or damaged file passes. Raises UndecodableImage."""
     with open_image(content, MOST_PIXELS) as image:
         return _described(image)
 
 
-def examine(content: bytes) -> tuple[Picture, str | None]:
+def examine(content: bytes) -> tuple[DecodedImage, str | None]:
     """A reference, decoded in full: what it is, upright, and what only a converted copy would mend. Raises UndecodableImage."""
     with open_image(content, MOST_REFERENCE_PIXELS) as image, room_for(image):
         found = _described(image)
@@ -107,7 +107,7 @@ def examine(content: bytes) -> tuple[Picture, str | None]:
             # Pillow turns a TIFF by itself when it is loaded.
             sideways = (found.height, found.width) if orientation in (5, 6, 7, 8) else (found.width, found.height)
             upright = image.size if found.format == "TIFF" else sideways
-            found = Picture(found.format, found.mime_type, *upright)
+            found = DecodedImage(found.format, found.mime_type, *upright)
         return found, ", ".join(flaws) or None
 
 
@@ -189,7 +189,7 @@ def _why_not(content: bytes, error: Exception) -> str:
     return f"no picture that can be read: {begins}: {error}"
 
 
-def _described(image: Image.Image) -> Picture:
+def _described(image: Image.Image) -> DecodedImage:
     # A camera's MPO is a JPEG with further pictures behind the first.
     name = "JPEG" if image.format == "MPO" else image.format or ""
-    return Picture(name, Image.MIME.get(name, "application/octet-stream"), image.width, image.height)
+    return DecodedImage(name, Image.MIME.get(name, "application/octet-stream"), image.width, image.height)

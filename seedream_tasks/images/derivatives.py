@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageColor, ImageOps, PngImagePlugin
 
 from ..core.errors import UndecodableImage
-from ..core.output_profiles import Output
+from ..core.output_profiles import OutputProfile
 from .decode import MOST_PIXELS, open_image
 
 _VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -37,7 +37,7 @@ class Made:
     height: int  # px
 
 
-def make_output(content: bytes, output: Output, edited: bool) -> Made:
+def make_output(content: bytes, output: OutputProfile, edited: bool) -> Made:
     """The derived file of an archived picture. CPU-bound. Raises UndecodableImage.
 
     `edited`: it was made from a photograph, not from words alone.
@@ -56,7 +56,7 @@ def make_output(content: bytes, output: Output, edited: bool) -> Made:
     return Made(file.getvalue(), Image.MIME[output.format.upper()], image.width, image.height)
 
 
-def _flattened(image: Image.Image, output: Output) -> Image.Image:
+def _flattened(image: Image.Image, output: OutputProfile) -> Image.Image:
     """RGB, or RGBA where the format holds transparency and nothing is to be put behind it."""
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
@@ -68,7 +68,7 @@ def _flattened(image: Image.Image, output: Output) -> Image.Image:
     return ground
 
 
-def _save(image: Image.Image, file: io.BytesIO, output: Output, profile: bytes | None, xmp: str) -> None:
+def _save(image: Image.Image, file: io.BytesIO, output: OutputProfile, profile: bytes | None, xmp: str) -> None:
     # A profile of another colour model (CMYK) does not describe what RGB was made of it.
     kept = profile if profile and profile[16:20] == b"RGB " else None
     match output.format:

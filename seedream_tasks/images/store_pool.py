@@ -15,8 +15,15 @@ from typing import Any
 
 from ..core.errors import ResourceFault
 from ..core.stored_images import Stored
-from .store import Keeper, Wanted
-from .store_process import LENGTH_BYTES, THREADS, Answer, Order, frame, length_of
+from .image_store import ImageStore, StoreRequest
+from .store_process import (
+    LENGTH_BYTES,
+    THREADS,
+    StoreAnswer,
+    StoreOrder,
+    frame,
+    length_of,
+)
 
 logger = logging.getLogger("seedream_tasks.images")
 
@@ -31,7 +38,7 @@ class _Lost(Exception):
 class Keeping:
     """Runs a keeper's work off the event loop. Create inside one; `close` it in every case."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: ImageStore) -> None:
         self._keeper = keeper
         self._threads = ThreadPoolExecutor(THREADS, "seedream-archive")
         self._beside: _Beside | None = None
@@ -52,7 +59,7 @@ class Keeping:
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
 
-    async def keep(self, wanted: Wanted, content: bytes) -> Stored:
+    async def keep(self, wanted: StoreRequest, content: bytes) -> Stored:
         """Check a picture and store it. Raises UndecodableImage, ArchiveFault."""
         if self._beside is not None and not self._beside.is_gone:
             with suppress(_Lost):  # what it had stored already is found as it is
@@ -101,7 +108,7 @@ class _Beside:
         self._is_told = False  # to end
 
     @classmethod
-    async def start(cls, keeper: Keeper) -> "_Beside":
+    async def start(cls, keeper: ImageStore) -> "_Beside":
         """A process that is ready. Raises what kept it from that."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -149,7 +156,7 @@ class _Beside:
         if self._reading is not None:
             await self._reading
 
-    async def keep(self, wanted: Wanted, content: bytes) -> Stored:
+    async def keep(self, wanted: StoreRequest, content: bytes) -> Stored:
         """As `Keeper.keep`. Raises _Lost when the process is gone."""
         if self.is_gone:
             raise _Lost("it has ended")
@@ -157,7 +164,7 @@ class _Beside:
         answer: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            await self._send(Order(number, wanted, content))
+            await self._send(StoreOrder(number, wanted, content))
             return await answer
         finally:
             self._waiting.pop(number, None)
@@ -180,7 +187,7 @@ class _Beside:
     async def _read(self) -> None:
         try:
             while True:
-                answer: Answer = await self._received()
+                answer: StoreAnswer = await self._received()
                 for name, level, message in answer.logged:
                     logging.getLogger(name).log(level, "%s", message)
                 waiter = self._waiting.get(answer.number)

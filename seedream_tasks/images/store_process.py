@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from ..core.errors import ResourceFault, SeedreamError
 from ..core.stored_images import Stored
-from .store import Wanted
+from .image_store import StoreRequest
 
 _LENGTH = struct.Struct("<Q")
 LENGTH_BYTES = _LENGTH.size
@@ -29,16 +29,16 @@ THREADS = (os.cpu_count() or 2) + 2
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class StoreOrder:
     """A picture to keep."""
 
     number: int  # comes back with the answer
-    wanted: Wanted
+    wanted: StoreRequest
     content: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StoreAnswer:
     """What became of an order, and what was logged since the last answer: logger, level, message."""
 
     number: int
@@ -96,7 +96,7 @@ def main() -> None:
     keeper, level = _read(incoming)
     logging.basicConfig(level=level, handlers=[logged])
 
-    def work(order: Order) -> None:
+    def work(order: StoreOrder) -> None:
         result: Stored | Exception
         try:
             result = keeper.keep(order.wanted, order.content)
@@ -108,7 +108,7 @@ def main() -> None:
             result = RuntimeError(f"{type(error).__name__}: {error}")
         try:
             with turn:
-                answer(Answer(order.number, result, logged.taken()))
+                answer(StoreAnswer(order.number, result, logged.taken()))
         except BaseException:  # noqa: BLE001 - the parent would wait for ever; it sees the end of a process
             os._exit(1)
 

@@ -7,7 +7,13 @@ from PIL import Image, ImageOps
 
 from ..core.errors import ArchiveFault, ResourceFault, UndecodableImage
 from ..storage.archive import Archive
-from .decode import MOST_REFERENCE_PIXELS, Picture, decode, open_image, room_for
+from .decode import (
+    MOST_REFERENCE_PIXELS,
+    DecodedImage,
+    decode,
+    open_image,
+    room_for,
+)
 
 logger = logging.getLogger("seedream_tasks.images")
 
@@ -21,7 +27,7 @@ def thumbnail_path(sha256: str) -> str:
     return f"thumbnails/{sha256[:2]}/{sha256}.jpg"
 
 
-def decode_with_thumbnail(content: bytes) -> tuple[Picture, bytes | None]:
+def decode_with_thumbnail(content: bytes) -> tuple[DecodedImage, bytes | None]:
     """`decode`, and a thumbnail on the way; None where none can be made. Raises UndecodableImage."""
     made: list[bytes | None] = []
     picture = decode(content, also=lambda image: made.append(_attempted(image, LONG_SIDE)))

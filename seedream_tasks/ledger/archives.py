@@ -11,7 +11,7 @@ from sqlalchemy import Connection, case, func, select, update
 
 from .queries import batched
 from .schema import archives, counts, runs
-from .store import upsert
+from .sql import upsert
 
 
 def places(connection: Connection) -> dict[str, str]:

@@ -12,7 +12,7 @@ from ..core.errors import OverCap
 from ..core.money import ZERO, dollars
 from ..core.states import AttemptState
 from .schema import attempts, budgets, caps
-from .store import insert_on_conflict, upsert
+from .sql import insert_on_conflict, upsert
 
 ALL_GATEWAYS = "all"
 _NO_CAP = Decimal(99_999_999)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select, update
 
 from ..core.states import AttemptState
-from .queries import Attempt, attempts_by_id
+from .queries import attempts_by_id
 from .schema import attempts, callbacks
-from .store import database_now, upsert
+from .sql import database_now, upsert
+from .values import Attempt
 
 TAKEN, REFUSED = "taken", "refused"
 

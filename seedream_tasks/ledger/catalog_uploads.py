@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, u
 
 from .queries import batched
 from .schema import seen_uploads, watched_files
-from .store import upsert
+from .sql import upsert
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,16 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, bindparam, insert, select, update
 
-from ..core.decisions import Purpose
 from ..core.errors import SlotsTaken, UnknownAttempt
 from ..core.jobs import Job, canonical_json
 from ..core.money import ZERO
 from ..core.pricing import PriceRow, quote
+from ..core.slots import Purpose
 from ..core.states import AttemptState, SlotState
 from . import budgets, gateway_files
 from .schema import attempts, jobs, slots
-from .store import DATABASE_NOW, LEASE_S, database_now, insert_on_conflict
+from .sql import DATABASE_NOW, database_now, insert_on_conflict
+from .writer import LEASE_S
 
 # With less than this share of a lease left its holder does not send: between its look at the clock and the first byte it may be
 # stopped.

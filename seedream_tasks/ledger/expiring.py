@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from ..core.states import AttemptState
+from .attempt_rows import note
 from .schema import attempts, events, jobs, pictures
-from .transitions import note
 
 # Kind of the ledger event that says: whoever listens has been told that this picture's link dies.
 TOLD_EXPIRING = "expiring_told"

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, select, update
 from ..core.errors import UploadGone
 from ..core.states import AttemptState
 from .schema import attempts, uploads
-from .store import upsert
+from .sql import upsert
 
 # A gateway may still fetch what these link to.
 _ENDING = (AttemptState.INTENT, AttemptState.ACCEPTED)
@@ -23,7 +23,7 @@ _NEEDING = (*_ENDING, AttemptState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class GatewayFile:
     """One file of ours in a gateway's file service."""
 
     upload_key: str
@@ -40,7 +40,7 @@ def known_upload(connection: Connection, upload_key: str, good_until: datetime) 
     return None if url is None else str(url)
 
 
-def remember_upload(connection: Connection, upload: Upload, now: datetime) -> None:
+def remember_upload(connection: Connection, upload: GatewayFile, now: datetime) -> None:
     """Remember an upload until it expires."""
     values = {
         "account": upload.account,
@@ -76,7 +76,7 @@ def used(connection: Connection, upload_keys: Collection[str], now: datetime) ->
         connection.execute(update(uploads).where(uploads.c.upload_key.in_(upload_keys)).values(used_at=now))
 
 
-def spare(connection: Connection, account: str, keep: Collection[str], most: int, now: datetime) -> list[Upload]:
+def spare(connection: Connection, account: str, keep: Collection[str], most: int, now: datetime) -> list[GatewayFile]:
     """Forget up to `most` uploads that nobody needs, the longest unused first, and return those that are to be deleted.
 
     `keep` names what the caller is about to use. Expired ones are forgotten too: they are gone by themselves.
@@ -91,7 +91,7 @@ def spare(connection: Connection, account: str, keep: Collection[str], most: int
     # Read after the rows are held: a claim that was under way with one of them is written by now.
     needed = _linked(connection, account, _NEEDING) | set(keep)
     found = [
-        Upload(row.upload_key, row.account, row.url, row.file_id, row.expires_at)
+        GatewayFile(row.upload_key, row.account, row.url, row.file_id, row.expires_at)
         for row in sorted(rows, key=lambda each: each.used_at)
         if row.upload_key not in needed
     ][:most]

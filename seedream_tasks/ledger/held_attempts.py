@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Table, select
 from ..core.errors import AttemptMoved
 from ..core.outcomes import Fate, Finished, SubmitOutcome
 from ..core.states import AttemptState, SlotState
-from . import budgets, transitions
+from . import attempt_rows, budgets, transitions
 from .rescue import Rescued, Rescuer
 from .schema import (
     TABLES,
@@ -30,7 +30,8 @@ from .schema import (
     runs,
     slots,
 )
-from .store import LEASE_S, Ledger, database_now, upsert
+from .sql import database_now, upsert
+from .writer import LEASE_S, Ledger
 
 Rows = dict[str, list[dict[str, Any]]]  # by table: a run, a job, an attempt, its slots and images
 _TABLES = ("runs", "jobs", "attempts", "slots", "pictures")
@@ -54,7 +55,7 @@ class Memory:
 
     def restore(self, connection: Connection) -> bool:
         """Write the attempt into a ledger that does not know it, or only how it stood before, and what is known of it since."""
-        is_there = transitions.exists_here(connection, self.attempt_id)
+        is_there = attempt_rows.exists_here(connection, self.attempt_id)
         if not is_there:
             put_back(connection, self.rows)
         if self.answer is not None:
@@ -164,10 +165,12 @@ def put_back(connection: Connection, rows: Rows) -> None:
         connection.execute(pictures.insert().values(**{**each, "slot": None if surplus else each["slot"]}))
     capped = run["max_usd"] is not None
     budgets.budgets_for(connection, run["run_id"], capped, attempt["gateway"], attempt["intent_at"])
-    held = transitions.held_by(attempt["state"], attempt["reserved_usd"], attempt["billed_usd"], attempt["at_risk_usd"])
+    held = attempt_rows.held_by(
+        attempt["state"], attempt["reserved_usd"], attempt["billed_usd"], attempt["at_risk_usd"]
+    )
     budgets.move(connection, json.loads(attempt["budgets"]), *held)
     lost_at = "surplus: somebody else has its slots" if surplus else "with its slots"
-    transitions.note(
+    attempt_rows.note(
         connection, "attempt_restored", f"the ledger did not know it; {lost_at}", attempt_id, run["run_id"]
     )
 

@@ -13,7 +13,7 @@ from ..core.secrets import without_secrets
 from ..core.states import AttemptState, Closed, SlotState
 from ..core.stored_images import Stored
 from .schema import attempts, copies, derived, jobs, pictures, slots
-from .store import insert_on_conflict, upsert
+from .sql import insert_on_conflict, upsert
 
 # Error code of an attempt whose pictures are delivered and cannot be fetched now.
 NOT_FETCHED = "not_fetched"

@@ -6,7 +6,7 @@ whoever learns that the other came in between writes again.
 
 from sqlalchemy import Connection, func, select
 
-from . import facts, transitions
+from . import attempt_rows, known_runs
 from .schema import events, runs
 
 _WRITTEN = "provisional_manifest"
@@ -23,7 +23,7 @@ def wrote_provisional(connection: Connection, run_id: str) -> bool:
     of_run = select(runs.c.finished_at).where(runs.c.run_id == run_id).with_for_update()
     if connection.scalar(of_run) is not None:
         return False
-    transitions.note(connection, _WRITTEN, "written beside the run", run_id=run_id)
+    attempt_rows.note(connection, _WRITTEN, "written beside the run", run_id=run_id)
     return True
 
 
@@ -32,5 +32,5 @@ def finish(connection: Connection, run_id: str, seen: int) -> bool:
     connection.execute(select(runs.c.run_id).where(runs.c.run_id == run_id).with_for_update())
     if provisional_ones(connection, run_id) > seen:
         return False
-    facts.finish_run(connection, run_id)
+    known_runs.finish_run(connection, run_id)
     return True

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, func, insert, select, union, update
 
-from ..core.decisions import Purpose
 from ..core.money import ZERO
+from ..core.slots import Purpose
 from ..core.states import AttemptState, SlotState
 from ..core.stored_images import Stored
-from . import budgets, transitions
+from . import attempt_rows, budgets
 from .claims import new_attempt_id
 from .queries import batched
 from .schema import attempts, copies, derived, jobs, pictures, runs, slots
@@ -86,7 +86,7 @@ def image(
     else:
         connection.execute(update(slots).where(of_slot).values(**row))
     _picture(connection, attempt_id, 0, job_key, slot, stored)
-    transitions.note(connection, "image_found", f"{stored.path} stood in {stored.archive}", attempt_id, run_id)
+    attempt_rows.note(connection, "image_found", f"{stored.path} stood in {stored.archive}", attempt_id, run_id)
     return True
 
 

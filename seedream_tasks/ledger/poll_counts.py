@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, select
 
+from .attempt_rows import note
 from .schema import events
-from .transitions import note
 
 _STILL_RUNNING = "still_running"
 # Looks nearer to each other than this are of one day.

@@ -14,7 +14,7 @@ _ROWS_AT_ONCE = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptImage:
     """A file of an archive, and whose picture it is."""
 
     attempt_id: str
@@ -31,7 +31,7 @@ class Kept:
     catalog_uri: str  # of the run that bought it
 
 
-def kept_in(connection: Connection, archive: str) -> Iterator[Kept]:
+def kept_in(connection: Connection, archive: str) -> Iterator[KeptImage]:
     """Every file that the ledger knows in this archive, streamed."""
     others = pictures.alias()
     made = select(func.count()).where(others.c.attempt_id == pictures.c.attempt_id).scalar_subquery()
@@ -65,7 +65,7 @@ def kept_in(connection: Connection, archive: str) -> Iterator[Kept]:
         .execution_options(yield_per=_ROWS_AT_ONCE)
     )
     for row in connection.execute(query):
-        yield Kept(
+        yield KeptImage(
             row.attempt_id,
             row.ordinal,
             row.job_key,
@@ -81,7 +81,7 @@ def kept_in(connection: Connection, archive: str) -> Iterator[Kept]:
         )
 
 
-def give_up(connection: Connection, archive: str, given_up: Sequence[Kept], why: str) -> None:
+def give_up(connection: Connection, archive: str, given_up: Sequence[KeptImage], why: str) -> None:
     """Record that these files are going, before they go. One with a copy in another archive stays what it is."""
     for each in given_up:
         mine = (copies.c.attempt_id == each.attempt_id) & (copies.c.ordinal == each.ordinal)
@@ -103,7 +103,7 @@ def give_up(connection: Connection, archive: str, given_up: Sequence[Kept], why:
             note_on_attempt(connection, each.attempt_id, "pruned", why)
 
 
-def moved_to_trash(connection: Connection, archive: str, moved: Mapping[str, Kept]) -> None:
+def moved_to_trash(connection: Connection, archive: str, moved: Mapping[str, KeptImage]) -> None:
     """These files are in the trash now, under these paths; what was derived of them is deleted.
 
     Of an image that another archive has as well, that one's copy speaks from now on.
@@ -119,7 +119,7 @@ def moved_to_trash(connection: Connection, archive: str, moved: Mapping[str, Kep
                 connection.execute(delete(table).where(here))
 
 
-def forget_copies(connection: Connection, archive: str, gone: Sequence[Kept]) -> None:
+def forget_copies(connection: Connection, archive: str, gone: Sequence[KeptImage]) -> None:
     """These images have no file of their own in this archive any more."""
     for each in gone:
         for table in (copies, derived):
@@ -132,7 +132,7 @@ def forget_paths(connection: Connection, archive: str, paths: Sequence[str]) -> 
     connection.execute(delete(copies).where(copies.c.archive == archive, copies.c.path.in_(paths)))
 
 
-def is_shared(connection: Connection, archive: str, kept: Kept) -> bool:
+def is_shared(connection: Connection, archive: str, kept: KeptImage) -> bool:
     """Whether another picture that stays has the same bytes in the same file."""
     query = (
         select(func.count())

@@ -1,10 +1,9 @@
 """Reading the ledger: attempts, slots and pictures of many jobs at once, as frozen values."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -13,7 +12,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    RowMapping,
     ScalarSelect,
     Select,
     Text,
@@ -24,11 +22,10 @@ from sqlalchemy import (
     true,
 )
 
-from ..core.decisions import PastAttempt, Purpose, SlotView
 from ..core.jobs import JobName
-from ..core.outcomes import ErrorClass
+from ..core.slots import SlotView
 from ..core.states import AttemptState, Closed, SlotState
-from .facts import Admission
+from .admissions import Admission
 from .schema import (
     admissions,
     attempts,
@@ -39,153 +36,13 @@ from .schema import (
     pictures,
     slots,
 )
+from .values import Attempt, Delivery, ImageRecord, JobView, as_attempt
 
 T = TypeVar("T")
 # Well below the 999 parameters that old SQLite builds allow.
 _KEYS_PER_QUERY = 400
 # Kind of the ledger event that says: whoever listens has been told of this unknown attempt.
 TOLD_UNKNOWN = "unknown_told"
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One paid submission as the ledger knows it."""
-
-    attempt_id: str
-    job_key: str
-    run_id: str
-    slots: tuple[int, ...]
-    surplus: bool
-    purpose: Purpose
-    gateway: str
-    model: str
-    account: str
-    state: AttemptState
-    task_id: str | None
-    route_reason: str
-    cheapest_usd: Decimal
-    quoted_usd: Decimal
-    reserved_usd: Decimal
-    billed_usd: Decimal
-    at_risk_usd: Decimal
-    billed_credits: Decimal | None
-    cost_basis: str
-    price_as_of: date
-    intent_at: datetime
-    submitted_at: datetime | None
-    completed_at: datetime | None
-    expires_at: datetime | None
-    estimate_s: float | None
-    not_found: int
-    model_reported: str | None
-    error_code: str | None
-    error_class: ErrorClass | None
-    error_message: str | None
-    callback_sha256: str | None  # of its callback URL's token; None: none was given
-    next_look_at: datetime | None  # not before this is it asked for outside a run
-    warnings: tuple[str, ...]  # how its references were presented
-
-    @property
-    def called_back(self) -> bool:
-        """Whether its gateway is to call back."""
-        return self.callback_sha256 is not None
-
-    @property
-    def past(self) -> PastAttempt:
-        """What deciding needs of it."""
-        return PastAttempt(
-            self.attempt_id, self.run_id, self.gateway, self.state, self.slots, self.purpose, self.error_class
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture a gateway made. `path` and `archive` are None until it is copied."""
-
-    attempt_id: str
-    ordinal: int
-    job_key: str
-    slot: int | None
-    url: str
-    expires_at: datetime | None
-    state: str
-    sha256: str | None = None
-    width: int | None = None  # px
-    height: int | None = None  # px
-    bytes: int | None = None
-    mime_type: str | None = None
-    warnings: tuple[str, ...] = ()
-    archived_at: datetime | None = None
-    copies: dict[str, str] = field(default_factory=dict)  # archive root -> path below it
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What there is to be archived of an attempt."""
-
-    pictures: Sequence[Picture]
-    first_of_case: bool  # False: a row whose key differs from this one in case alone was bought for before
-
-
-@dataclass(slots=True)
-class JobView:
-    """All the ledger knows of one job."""
-
-    job_key: str
-    slots: list[SlotView] = field(default_factory=list)
-    attempts: list[Attempt] = field(default_factory=list)  # in the order of their intents
-    pictures: list[Picture] = field(default_factory=list)
-    # Files made of the pictures, where they were asked for: (attempt, ordinal, archive root) -> digest of the output profile.
-    derived: dict[tuple[str, int, str], str] = field(default_factory=dict)
-
-    @property
-    def past(self) -> list[PastAttempt]:
-        """What deciding needs of its attempts."""
-        return [attempt.past for attempt in self.attempts]
-
-    def standing(self) -> list[Picture]:
-        """Archived pictures that hold a slot, in the order of the slots."""
-        held = [each for each in self.pictures if each.slot is not None and each.state == "archived"]
-        return sorted(held, key=lambda each: (each.slot, each.attempt_id))
-
-
-def as_attempt(fields: Mapping[str, Any] | RowMapping) -> Attempt:
-    """A row of `attempts` as a value."""
-    return Attempt(
-        attempt_id=fields["attempt_id"],
-        job_key=fields["job_key"],
-        run_id=fields["run_id"],
-        slots=tuple(json.loads(fields["slots"])),
-        surplus=bool(fields["surplus"]),
-        purpose=Purpose(fields["purpose"]),
-        gateway=fields["gateway"],
-        model=fields["model"],
-        account=fields["account"],
-        state=AttemptState(fields["state"]),
-        task_id=fields["task_id"],
-        route_reason=fields["route_reason"],
-        cheapest_usd=fields["cheapest_usd"],
-        quoted_usd=fields["quoted_usd"],
-        reserved_usd=fields["reserved_usd"],
-        billed_usd=fields["billed_usd"],
-        at_risk_usd=fields["at_risk_usd"],
-        billed_credits=fields["billed_credits"],
-        cost_basis=fields["cost_basis"],
-        price_as_of=date.fromisoformat(fields["price_as_of"]),
-        intent_at=fields["intent_at"],
-        submitted_at=fields["submitted_at"],
-        completed_at=fields["completed_at"],
-        expires_at=fields["expires_at"],
-        estimate_s=fields["estimate_s"],
-        not_found=fields["not_found"],
-        model_reported=fields["model_reported"],
-        error_code=fields["error_code"],
-        error_class=ErrorClass(fields["error_class"]) if fields["error_class"] else None,
-        error_message=fields["error_message"],
-        callback_sha256=fields["callback_sha256"],
-        next_look_at=fields["next_look_at"],
-        warnings=tuple(json.loads(fields["warnings"])),
-    )
 
 
 def _with_copies(where: ColumnElement[bool]) -> Select[Any]:
@@ -265,12 +122,12 @@ def job_views(connection: Connection, job_keys: Sequence[str], with_derived: boo
     return views
 
 
-def _pictures(rows: Iterable[Row[Any]]) -> list[Picture]:
-    found: dict[tuple[str, int], Picture] = {}
+def _pictures(rows: Iterable[Row[Any]]) -> list[ImageRecord]:
+    found: dict[tuple[str, int], ImageRecord] = {}
     for row in rows:
         picture = found.get((row.attempt_id, row.ordinal))
         if picture is None:
-            picture = found[row.attempt_id, row.ordinal] = Picture(
+            picture = found[row.attempt_id, row.ordinal] = ImageRecord(
                 attempt_id=row.attempt_id,
                 ordinal=row.ordinal,
                 job_key=row.job_key,
@@ -292,7 +149,7 @@ def _pictures(rows: Iterable[Row[Any]]) -> list[Picture]:
     return list(found.values())
 
 
-def pictures_of(connection: Connection, attempt_id: str) -> list[Picture]:
+def pictures_of(connection: Connection, attempt_id: str) -> list[ImageRecord]:
     """The pictures of one attempt, as the gateway listed them."""
     return _pictures(connection.execute(_PICTURES_OF_ATTEMPT, {"of": attempt_id}))
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, delete, select, text
 
 from .schema import rate_leases
-from .store import database_now, has_ended, upsert
+from .sql import database_now, has_ended, upsert
 
 LEASE_S = 8.0
 # Beside the hash of the account's name: no other lock of this database has it.
@@ -38,19 +38,19 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class RateShare:
     """What a holder has now, and what it is to come to: with a smaller `fair` it uses no more than that from now on."""
 
     share: int
     fair: int
 
 
-def lease(connection: Connection, holder: str, asked: Mapping[Key, Asked]) -> dict[Key, Share]:
+def lease(connection: Connection, holder: str, asked: Mapping[Key, Asked]) -> dict[Key, RateShare]:
     """Take, renew, grow or shrink shares until LEASE_S from now.
 
     An account that another process is dividing at this moment is left out of the answer: ask again.
     """
-    found: dict[Key, Share] = {}
+    found: dict[Key, RateShare] = {}
     for account in sorted({account for account, _ in asked}):
         if _locked(connection, account):
             now = database_now(connection)
@@ -62,7 +62,7 @@ def lease(connection: Connection, holder: str, asked: Mapping[Key, Asked]) -> di
     return found
 
 
-def _lease(connection: Connection, holder: str, key: Key, asked: Asked, now: int) -> Share:
+def _lease(connection: Connection, holder: str, key: Key, asked: Asked, now: int) -> RateShare:
     of_key = (rate_leases.c.account == key[0], rate_leases.c.rate == key[1])
     rows = connection.execute(
         select(rate_leases).where(*of_key).order_by(rate_leases.c.since, rate_leases.c.holder)
@@ -85,7 +85,7 @@ def _lease(connection: Connection, holder: str, key: Key, asked: Asked, now: int
     row = upsert(connection, rate_leases).values(account=key[0], rate=key[1], holder=holder, **values)
     keys = [rate_leases.c.account, rate_leases.c.rate, rate_leases.c.holder]
     connection.execute(row.on_conflict_do_update(index_elements=keys, set_=values))
-    return Share(share, fair)
+    return RateShare(share, fair)
 
 
 def fair_part(most: int, holders: Sequence[str], holder: str) -> int:

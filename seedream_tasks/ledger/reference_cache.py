@@ -8,11 +8,11 @@ from sqlalchemy import Connection, select
 
 from .queries import batched
 from .schema import sources
-from .store import upsert
+from .sql import upsert
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CachedReference:
     """What is remembered of one reference."""
 
     validator: str  # ETag or date of a link, version and size of a file in a store; empty: none
@@ -26,18 +26,18 @@ class Source:
     seen_at: datetime
 
 
-def known_sources(connection: Connection, uris: Sequence[str]) -> dict[str, Source]:
+def known_sources(connection: Connection, uris: Sequence[str]) -> dict[str, CachedReference]:
     """What is remembered of these URIs."""
     found = {}
     for some in batched(uris):
         for row in connection.execute(select(sources).where(sources.c.uri.in_(some))):
             values = row._asdict()
             uri = values.pop("uri")
-            found[uri] = Source(**values)
+            found[uri] = CachedReference(**values)
     return found
 
 
-def remember_sources(connection: Connection, found: Mapping[str, Source]) -> None:
+def remember_sources(connection: Connection, found: Mapping[str, CachedReference]) -> None:
     """Remember what was found under these URIs, in place of what was."""
     for uri, source in found.items():
         values = asdict(source)

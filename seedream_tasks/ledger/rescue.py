@@ -26,7 +26,7 @@ from sqlalchemy import Connection, select
 from ..core.storable import storable
 from ..gateways.ids import is_task_id
 from .schema import meta
-from .store import upsert
+from .sql import upsert
 
 logger = logging.getLogger("seedream_tasks.ledger")
 
@@ -196,7 +196,7 @@ def _held(path: Path, flags: int, mode: str) -> Iterator[BinaryIO]:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundRescues:
     """A rescue file and what stands in it."""
 
     path: Path
@@ -205,7 +205,7 @@ class Found:
     bad: list[str]  # what is wrong with the others
 
 
-def rescued(ledger_folder: Path, ledger_id: str, secret: bytes) -> Iterator[Found]:
+def rescued(ledger_folder: Path, ledger_id: str, secret: bytes) -> Iterator[FoundRescues]:
     """Every rescue file beside the ledger and in this user's own folder; while the caller has one, nobody adds to it.
 
     A file that cannot be read is left out with a warning.
@@ -228,7 +228,7 @@ def _is_out_of_reach(file: BinaryIO, folder: Path) -> bool:
     return found.st_uid in (os.geteuid(), owner) and not found.st_mode & 0o022
 
 
-def _sorted(path: Path, content: bytes, ledger_id: str, secret: bytes, beside: bool) -> Found:
+def _sorted(path: Path, content: bytes, ledger_id: str, secret: bytes, beside: bool) -> FoundRescues:
     ours: list[Rescued] = []
     bad: list[str] = []
     others = 0
@@ -248,7 +248,7 @@ def _sorted(path: Path, content: bytes, ledger_id: str, secret: bytes, beside: b
                 bad.append(f"line {number}: it is not signed by this ledger")
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             bad.append(f"line {number}: {error}")
-    return Found(path, ours, others, bad)
+    return FoundRescues(path, ours, others, bad)
 
 
 def _read(values: dict[str, Any], has_rows: bool) -> Rescued:

@@ -8,10 +8,10 @@ from sqlalchemy import Connection
 from ..core.errors import AttemptMoved, LedgerFault, UnknownAttempt
 from ..core.money import reported
 from ..core.outcomes import Fate, Finished, Link, SubmitOutcome
-from . import transitions
+from . import attempt_rows, transitions
 from .held_attempts import from_json, put_back
-from .rescue import Found, Rescued, identity, rescued
-from .store import Ledger
+from .rescue import FoundRescues, Rescued, identity, rescued
+from .writer import Ledger
 
 logger = logging.getLogger("seedream_tasks.ledger")
 
@@ -23,7 +23,7 @@ def take_in_rescued(ledger: Ledger, folder: Path) -> None:
         _take_in(ledger, found, is_beside=found.path.parent == folder)
 
 
-def _take_in(ledger: Ledger, found: Found, is_beside: bool) -> None:
+def _take_in(ledger: Ledger, found: FoundRescues, is_beside: bool) -> None:
     taken, unknown, bad = 0, found.others, list(found.bad)
     for answer in found.ours:
         try:
@@ -58,7 +58,7 @@ def _take_in(ledger: Ledger, found: Found, is_beside: bool) -> None:
 
 def take_in(connection: Connection, answer: Rescued) -> None:
     """Record one rescued answer; what is known already changes nothing. Raises UnknownAttempt, ValueError."""
-    if transitions.exists_here(connection, answer.attempt_id):
+    if attempt_rows.exists_here(connection, answer.attempt_id):
         if answer.task_id is None:
             return  # its intent ends by its lease
     elif answer.rows is None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 from ..core.jobs import canonical_json
 from .queries import batched
 from .schema import reviews
-from .store import upsert
+from .sql import upsert
 
 
 class Verdict(StrEnum):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select
 
 from .schema import shards
-from .store import database_now, is_current, upsert
+from .sql import database_now, is_current, upsert
 
 # A process at work on a shard says so four times within this, in seconds.
 ALIVE_FOR_S = 60.0

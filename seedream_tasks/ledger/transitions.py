@@ -4,13 +4,10 @@ Every record may be written twice with the same result: a commit whose success w
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, update
 
 from ..core.capabilities import Billing
 from ..core.errors import AttemptMoved, UnknownAttempt
@@ -18,37 +15,26 @@ from ..core.market import market
 from ..core.money import ZERO
 from ..core.outcomes import ErrorClass, ErrorInfo, Finished, SlotFate, SubmitOutcome
 from ..core.pricing import NOTHING_BILLED, Bill, settle
-from ..core.states import FOLLOWS, AttemptState, Closed, SlotState
-from . import budgets
-from .queries import IS_FIRST_OF_CASE, Attempt, Delivery, Picture, as_attempt
-from .schema import attempts, events, pictures, slots
-from .store import LEASE_S, database_now, has_ended
+from ..core.states import AttemptState, Closed, SlotState
+from .attempt_rows import (
+    FIND_AND_CASE,
+    Recorded,
+    advance,
+    check_follows,
+    error_values,
+    find,
+    leave_slots,
+    note,
+)
+from .schema import attempts, pictures, slots
+from .sql import database_now, has_ended
+from .values import Delivery, ImageRecord, as_attempt
+from .writer import LEASE_S
 
 _NO_IMAGES = "no_images"
 _NOT_FOUND_APART = timedelta(minutes=5)
-# While an attempt is in one of these its reservation is held; in any other its bill and its risk are.
-_UNSETTLED = frozenset({AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.UNKNOWN})
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What a record led to."""
-
-    attempt: Attempt  # as it stands after it
-    drift_usd: Decimal = ZERO  # charged above the reservation
-    delivery: Delivery | None = None  # its pictures, where this record made them known
-
-    @property
-    def state(self) -> AttemptState:
-        """Where the attempt stands now."""
-        return self.attempt.state
-
-
-_FIND = select(attempts).where(attempts.c.attempt_id == bindparam("of")).with_for_update()
-_FIND_AND_CASE = (
-    select(attempts, IS_FIRST_OF_CASE).where(attempts.c.attempt_id == bindparam("of")).with_for_update(of=attempts)
-)
-_UPDATE = update(attempts).where(attempts.c.attempt_id == bindparam("of"))
 _HOLDER_OF_TASK = select(attempts.c.attempt_id).where(
     attempts.c.account == bindparam("at"), attempts.c.task_id == bindparam("task")
 )
@@ -71,117 +57,46 @@ _ACCEPT = (
 _DELIVER = insert(pictures)
 
 
-def _find(connection: Connection, attempt_id: str, query: Select[Any] = _FIND) -> Row[Any]:
-    row = connection.execute(query, {"of": attempt_id}).one_or_none()
-    if row is None:
-        raise UnknownAttempt(f"the ledger knows no attempt {attempt_id}", attempt_id=attempt_id, state=None)
-    return row
-
-
-def exists_here(connection: Connection, attempt_id: str) -> bool:
-    """Whether the ledger has this attempt."""
-    return connection.execute(_FIND, {"of": attempt_id}).one_or_none() is not None
-
-
-def held_by(state: str, reserved: Decimal, billed: Decimal, at_risk: Decimal) -> tuple[Decimal, Decimal]:
-    """What an attempt holds of its budgets: reserved, and settled."""
-    if state == AttemptState.NOT_SENT:
-        return ZERO, ZERO
-    return (reserved, ZERO) if state in _UNSETTLED else (ZERO, billed + at_risk)
-
-
-def _check(row: Row[Any], to: AttemptState) -> None:
-    """Raise AttemptMoved where `to` may not follow. What is delivered ends by its pictures only, see ledger.images."""
-    if to not in FOLLOWS[AttemptState(row.state)] or row.state == AttemptState.DELIVERED:
-        raise AttemptMoved(
-            f"attempt {row.attempt_id} is {row.state} and cannot become {to}",
-            attempt_id=row.attempt_id,
-            state=row.state,
-        )
-
-
-def _advance(connection: Connection, row: Row[Any], to: AttemptState, **values: Any) -> Attempt:
-    """Move an attempt to a state that may follow its own, and its money with it; returns how it stands then."""
-    _check(row, to)
-    reserved, billed, at_risk = row.reserved_usd, row.billed_usd, row.at_risk_usd
-    before = held_by(row.state, reserved, billed, at_risk)
-    after = held_by(to, reserved, values.get("billed_usd", billed), values.get("at_risk_usd", at_risk))
-    values["state"] = to
-    connection.execute(_UPDATE, {"of": row.attempt_id, **values})
-    budgets.move(connection, json.loads(row.budgets), after[0] - before[0], after[1] - before[1])
-    return as_attempt({**row._mapping, **values})
-
-
-def _leave_slots(
-    connection: Connection,
-    attempt_id: str,
-    job_key: str,
-    state: SlotState,
-    closed: Closed | None,
-    only: Sequence[int] | None = None,
-) -> None:
-    """Change the slots this attempt holds, and only those."""
-    held = (slots.c.job_key == job_key) & (slots.c.attempt_id == attempt_id) & (slots.c.state == SlotState.TAKEN)
-    if only is not None:
-        held &= slots.c.slot.in_(only)
-    connection.execute(update(slots).where(held).values(state=state, closed=closed))
-
-
-def _error(error: ErrorInfo | None) -> dict[str, Any]:
-    if error is None:
-        return {}
-    return {"error_code": error.code, "error_class": error.kind, "error_message": error.message[:2000]}
-
-
-def note(
-    connection: Connection, kind: str, detail: str, attempt_id: str | None = None, run_id: str | None = None
-) -> None:
-    """Keep an event: what happened, when, to which attempt."""
-    connection.execute(
-        insert(events).values(at=datetime.now(UTC), kind=kind, attempt_id=attempt_id, run_id=run_id, detail=detail)
-    )
-
-
 def not_sent(connection: Connection, attempt_id: str, error: ErrorInfo | None) -> Recorded:
     """Provably not accepted: slots and reservation go back. Its holder may write this over `unknown`."""
-    row = _find(connection, attempt_id)
+    row = find(connection, attempt_id)
     if row.state == AttemptState.NOT_SENT:
         return Recorded(as_attempt(row._mapping))
-    moved = _advance(connection, row, AttemptState.NOT_SENT, at_risk_usd=ZERO, **_error(error))
-    _leave_slots(connection, attempt_id, row.job_key, SlotState.OPEN, None)
+    moved = advance(connection, row, AttemptState.NOT_SENT, at_risk_usd=ZERO, **error_values(error))
+    leave_slots(connection, attempt_id, row.job_key, SlotState.OPEN, None)
     return Recorded(moved)
 
 
 def refused(connection: Connection, attempt_id: str, error: ErrorInfo, fate: SlotFate) -> Recorded:
     """Certainly unbilled, by the gateway's own word at submit."""
-    row = _find(connection, attempt_id)
+    row = find(connection, attempt_id)
     if row.state == AttemptState.FAILED:
         return Recorded(as_attempt(row._mapping))
-    moved = _advance(
+    moved = advance(
         connection,
         row,
         AttemptState.FAILED,
         submitted_at=row.intent_at,
         completed_at=datetime.now(UTC),
         at_risk_usd=ZERO,
-        **_error(error),
+        **error_values(error),
     )
-    _leave_slots(connection, attempt_id, row.job_key, fate.state, fate.closed)
+    leave_slots(connection, attempt_id, row.job_key, fate.state, fate.closed)
     return Recorded(moved)
 
 
 def unknown(connection: Connection, attempt_id: str, error: ErrorInfo | None) -> Recorded:
     """Sent, without proof either way: the slots stay taken and the reservation is at risk."""
-    row = _find(connection, attempt_id)
+    row = find(connection, attempt_id)
     if row.state != AttemptState.INTENT:
         return Recorded(as_attempt(row._mapping))
-    moved = _advance(
+    moved = advance(
         connection,
         row,
         AttemptState.UNKNOWN,
         submitted_at=row.submitted_at or row.intent_at,
         at_risk_usd=row.reserved_usd,
-        **_error(error),
+        **error_values(error),
     )
     note(connection, "attempt_unknown", error.message if error else "the lease ended", attempt_id, row.run_id)
     return Recorded(moved)
@@ -205,12 +120,12 @@ def accepted(
     row = connection.execute(_ACCEPT, usual).one_or_none()
     if row is not None:
         return Recorded(as_attempt(row._mapping))
-    row = _find(connection, attempt_id)
+    row = find(connection, attempt_id)
     if row.task_id == task_id:
         return Recorded(as_attempt(row._mapping))
-    _check(row, AttemptState.ACCEPTED)
+    check_follows(row, AttemptState.ACCEPTED)
     _check_task(connection, row, task_id)
-    moved = _advance(
+    moved = advance(
         connection,
         row,
         AttemptState.ACCEPTED,
@@ -285,7 +200,7 @@ def _take_back(connection: Connection, row: Row[Any]) -> bool:
         )
         return False
     # Paid for without a place: what is still its own goes back, its pictures are kept aside.
-    _leave_slots(connection, row.attempt_id, row.job_key, SlotState.OPEN, None)
+    leave_slots(connection, row.attempt_id, row.job_key, SlotState.OPEN, None)
     note(connection, "attempt_surplus", "its slots were bought meanwhile", row.attempt_id, row.run_id)
     return True
 
@@ -296,14 +211,14 @@ def delivered(
     """Links are known and the bill is settled, in one record. `task_id` is set for a synchronous gateway, which goes from
     intent to here. No links at all end the attempt as `failed`, `no_images`.
     """
-    row = _find(connection, attempt_id, _FIND_AND_CASE)
+    row = find(connection, attempt_id, FIND_AND_CASE)
     state = AttemptState(row.state)
     if state in (AttemptState.DELIVERED, AttemptState.ARCHIVED) or row.error_code == _NO_IMAGES:
         return Recorded(as_attempt(row._mapping))
     to = AttemptState.DELIVERED if finished.links else AttemptState.FAILED
     if task_id is None:
         _check_accepted(row)
-    _check(row, to)
+    check_follows(row, to)
     surplus = bool(row.surplus)
     if task_id is not None:
         _check_task(connection, row, task_id)
@@ -325,7 +240,7 @@ def delivered(
         values["at_risk_usd"] = row.reserved_usd  # nothing was made, and nobody says whether that is free
     now = datetime.now(UTC)
     numbers = json.loads(row.slots)
-    moved = _advance(
+    moved = advance(
         connection,
         row,
         to,
@@ -356,8 +271,8 @@ def delivered(
         connection.execute(_DELIVER, made)
     missing = numbers[len(finished.links) :]
     if missing:
-        _leave_slots(connection, attempt_id, row.job_key, SlotState.CLOSED, Closed.FEWER, missing)
-    delivery = Delivery([Picture(**each) for each in made], bool(row.first_of_case))
+        leave_slots(connection, attempt_id, row.job_key, SlotState.CLOSED, Closed.FEWER, missing)
+    delivery = Delivery([ImageRecord(**each) for each in made], bool(row.first_of_case))
     return Recorded(moved, max(ZERO, bill.billed_usd - row.reserved_usd), delivery)
 
 
@@ -379,7 +294,7 @@ def failed(
     charge: Finished | None = None,
 ) -> Recorded:
     """A task that the gateway ended as failed or cancelled; `charge` is what it says that cost, where it says so."""
-    row = _find(connection, attempt_id)
+    row = find(connection, attempt_id)
     if row.state == to:
         return Recorded(as_attempt(row._mapping))
     _check_accepted(row)
@@ -397,17 +312,17 @@ def failed(
     values = _bill(bill)
     if fate.billing_unknown:
         values["at_risk_usd"] = row.reserved_usd
-    moved = _advance(connection, row, to, completed_at=datetime.now(UTC), **values, **_error(error))
-    _leave_slots(connection, attempt_id, row.job_key, fate.state, fate.closed)
+    moved = advance(connection, row, to, completed_at=datetime.now(UTC), **values, **error_values(error))
+    leave_slots(connection, attempt_id, row.job_key, fate.state, fate.closed)
     return Recorded(moved, max(ZERO, bill.billed_usd - row.reserved_usd))
 
 
 def lost(connection: Connection, attempt_id: str, why: str) -> Recorded:
     """Given up: paid for, perhaps. The reservation stays at risk."""
-    row = _find(connection, attempt_id)
+    row = find(connection, attempt_id)
     if row.state == AttemptState.LOST:
         return Recorded(as_attempt(row._mapping))
-    moved = _advance(
+    moved = advance(
         connection,
         row,
         AttemptState.LOST,
@@ -416,7 +331,7 @@ def lost(connection: Connection, attempt_id: str, why: str) -> Recorded:
         error_code="lost",
         error_message=why,
     )
-    _leave_slots(connection, attempt_id, row.job_key, SlotState.CLOSED, Closed.LOST)
+    leave_slots(connection, attempt_id, row.job_key, SlotState.CLOSED, Closed.LOST)
     note(connection, "attempt_lost", why, attempt_id, row.run_id)
     return Recorded(moved)
 
@@ -431,7 +346,7 @@ def not_found(connection: Connection, attempt_id: str, seen_again: bool = False)
 
     Those in between count for nothing, so a clock that jumps adds one at most: it ends no task by itself.
     """
-    row, now = _find(connection, attempt_id), datetime.now(UTC)
+    row, now = find(connection, attempt_id), datetime.now(UTC)
     count = 0 if seen_again else row.not_found + 1
     if not seen_again and row.not_found:
         passed = now - row.not_found_since

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, select
 
-from ..core.outcomes import Kept
+from ..core.outcomes import AnswerExcerpt
 from ..core.states import AttemptState
 from .queries import batched
 from .schema import answers, attempts, events, jobs
-from .store import insert_on_conflict
+from .sql import insert_on_conflict
 
 SUBMIT, STATUS = "submit", "status"
 # Kind of the ledger event that says: whoever listens has been told that this attempt's answers cannot be read.
@@ -38,7 +38,7 @@ class KeptAnswer:
     times: int  # how often such an answer came, of this kind
 
 
-def keep(connection: Connection, attempt_id: str, kind: str, kept: Kept) -> None:
+def keep(connection: Connection, attempt_id: str, kind: str, kept: AnswerExcerpt) -> None:
     """Keep an answer; it replaces the last one of its kind."""
     row = {
         "attempt_id": attempt_id,
@@ -63,7 +63,7 @@ def kept_of(connection: Connection, attempt_ids: Sequence[str]) -> dict[str, lis
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadAnswer:
     """A task that is in flight, and whose gateway answers what cannot be read."""
 
     attempt_id: str
@@ -76,7 +76,7 @@ class Unreadable:
     answer: str
 
 
-def untold(connection: Connection) -> list[Unreadable]:
+def untold(connection: Connection) -> list[UnreadAnswer]:
     """Those in flight that nobody was told of."""
     told = select(events.c.attempt_id).where(events.c.kind == TOLD_UNREADABLE)
     query = (
@@ -87,6 +87,6 @@ def untold(connection: Connection) -> list[Unreadable]:
         .order_by(attempts.c.attempt_id)
     )
     return [
-        Unreadable(row.attempt_id, row.run_id, row.row_key, row.shot, row.gateway, row.account, row.task_id, row.text)
+        UnreadAnswer(row.attempt_id, row.run_id, row.row_key, row.shot, row.gateway, row.account, row.task_id, row.text)
         for row in connection.execute(query)
     ]

@@ -23,11 +23,12 @@ from ..engine.follower import Follower, Whose, age_s, run_all
 from ..engine.opening import lanes_to
 from ..engine.progress import Progress
 from ..gateways.client import Account
-from ..ledger import archives, facts, held_attempts, queries, transitions
-from ..ledger.queries import Attempt, batched
+from ..ledger import archives, held_attempts, known_runs, queries, transitions
+from ..ledger.attempt_rows import Recorded
+from ..ledger.queries import batched
 from ..ledger.rescue import Rescuer, identity
-from ..ledger.store import Ledger
-from ..ledger.transitions import Recorded
+from ..ledger.values import Attempt
+from ..ledger.writer import Ledger
 from ..runs.publish import manifest_uris, publish_concerned
 from ..storage.archive import Archive
 
@@ -83,12 +84,12 @@ async def _collect(
     settled: set[str] = set()
     known = {place.archive.name: place.archive}
     async with AsyncExitStack() as stack:
-        needed = await ledger.read(facts.accounts_in_flight)
+        needed = await ledger.read(known_runs.accounts_in_flight)
         _, lanes = await stack.enter_async_context(lanes_to(ledger, place, needed, accounts))
         await find_by_callback(ledger, lanes)
         live = await ledger.read(queries.live_ids)
         rescuer = Rescuer(rescue_folder(place.ledger_url), *await ledger.read(identity))
-        for name in await ledger.read(facts.archives_to_finish):
+        for name in await ledger.read(known_runs.archives_to_finish):
             if name not in known and (other := await asyncio.to_thread(_also, ledger, name)) is not None:
                 known[name] = other
         for name, archive in known.items():
@@ -134,7 +135,7 @@ async def _pass(ledger: Ledger, follower: Follower, archive: str, ids: Sequence[
 
     def due(connection: Connection) -> tuple[list[Attempt], dict[str, JobName]]:
         found = queries.attempts_by_id(connection, ids)
-        home = facts.archives_of(connection, {each.run_id for each in found})
+        home = known_runs.archives_of(connection, {each.run_id for each in found})
         now = datetime.now(UTC)
         mine = [
             each

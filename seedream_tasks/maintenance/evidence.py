@@ -10,9 +10,9 @@ from ..core.errors import GatewayFault, InputError
 from ..core.money import ZERO, dollars, plain
 from ..engine.account_limiter import Lane
 from ..engine.opening import lanes_to
-from ..ledger import facts
-from ..ledger.queries import Attempt
-from ..ledger.store import Ledger
+from ..ledger import spending
+from ..ledger.values import Attempt
+from ..ledger.writer import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ async def _of_account(ledger: Ledger, lane: Lane, attempts: Sequence[Attempt]) -
     end = min(datetime.combine(days[-1], datetime.min.time(), UTC) + timedelta(days=2), datetime.now(UTC))
     costs = await lane.client.costs(start, end)
     if costs is not None:
-        known = await ledger.read(lambda connection: facts.billed_by_day(connection, account, start, end))
+        known = await ledger.read(lambda connection: spending.billed_by_day(connection, account, start, end))
         return "; ".join(
             f"on {day} the gateway charged {dollars(costs.get(day, ZERO))}, the ledger knows of {dollars(known[day])}"
             for day in sorted({*costs, *known, *days})
@@ -88,7 +88,7 @@ async def _of_account(ledger: Ledger, lane: Lane, attempts: Sequence[Attempt]) -
     probe = await lane.client.probe()
     if probe.balance is None:
         return "it shows neither a balance nor costs; its own console has to be looked at"
-    billed, counted = await ledger.read(lambda connection: facts.credits_billed(connection, account))
+    billed, counted = await ledger.read(lambda connection: spending.credits_billed(connection, account))
     parts = []
     if probe.balance.used_credits is not None:
         known_text = f"{plain(billed)} credits" if counted else "no credits, since it reports none with its tasks"

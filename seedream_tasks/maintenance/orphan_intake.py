@@ -13,9 +13,9 @@ from ..core.digests import Digests
 from ..core.market import market
 from ..core.money import ZERO
 from ..core.price_book import PriceBook
-from ..images.store import Keeper
+from ..images.image_store import ImageStore
 from ..ledger import orphans, queries
-from ..ledger.store import Ledger
+from ..ledger.writer import Ledger
 from ..runs.archive_contents import Named, images_in
 from ..storage.archive import Archive, safe_key
 from .restore import Rebuilt
@@ -41,7 +41,7 @@ def take_in_named(ledger: Ledger, archive: Archive, simulated: bool, done: Rebui
         return
     jobs = ledger.read_now(lambda connection: _jobs_of(connection, unknown))
     prices = PriceBook.for_run(simulated)
-    keeper = Keeper(archive)
+    keeper = ImageStore(archive)
     run_id = ledger.read_now(lambda connection: orphans.newest_run(connection, archive.name)) or ""
     strange = [image.path for image in unknown if image.of_job not in jobs]
     if strange:

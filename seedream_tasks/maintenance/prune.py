@@ -18,9 +18,9 @@ from ..core.errors import ConfigurationError
 from ..core.money import ZERO, money, plain
 from ..core.states import RecordStatus
 from ..core.trash import TRASH, is_due, path_before, trash_path
-from ..ledger import facts
+from ..ledger import known_runs
 from ..ledger.pruning import (
-    Kept,
+    KeptImage,
     forget_copies,
     forget_paths,
     give_up,
@@ -29,7 +29,7 @@ from ..ledger.pruning import (
     moved_to_trash,
 )
 from ..ledger.queries import batched
-from ..ledger.store import Ledger
+from ..ledger.writer import Ledger
 from ..runs.frozen import frozen_path
 from ..runs.manifest import NEWEST, PROVISIONAL
 from ..storage.archive import Archive
@@ -39,7 +39,7 @@ _AT_ONCE = 256
 
 
 @dataclass
-class Share:
+class PrunedShare:
     """Some of the pictures."""
 
     images: int = 0
@@ -58,8 +58,10 @@ class Pruned:
     deleted: bool
     run_id: str  # of the newest manifest, which says what stays
     catalog_uri: str
-    total: Share = field(default_factory=Share)
-    by_reason: dict[str, Share] = field(default_factory=lambda: {REMOVED: Share(), SUPERSEDED: Share()})
+    total: PrunedShare = field(default_factory=PrunedShare)
+    by_reason: dict[str, PrunedShare] = field(
+        default_factory=lambda: {REMOVED: PrunedShare(), SUPERSEDED: PrunedShare()}
+    )
     by_catalog: Counter[str] = field(default_factory=Counter)  # images, by the catalog they were bought for
     paths: list[str] = field(default_factory=list)  # below the archive
     of_images: int = 0  # in the archive
@@ -70,9 +72,9 @@ class Pruned:
         """How many images go without somebody naming a bound."""
         return self.of_images // 5
 
-    def add(self, kept: Kept, reason: str) -> None:
+    def add(self, kept: KeptImage, reason: str) -> None:
         """Count one picture."""
-        for share in (self.total, self.by_reason.setdefault(reason, Share())):
+        for share in (self.total, self.by_reason.setdefault(reason, PrunedShare())):
             share.images += 1
             share.bytes += kept.bytes
             share.cost_usd += kept.cost_usd
@@ -107,7 +109,7 @@ def prune(place: Locations, delete: bool, quarantine: bool = False, at_most: int
         newest = _Newest(ledger, place.archive)
         now = datetime.now(UTC)
 
-        def look(connection: Connection) -> tuple[Pruned, list[Kept]]:
+        def look(connection: Connection) -> tuple[Pruned, list[KeptImage]]:
             found, given_up = Pruned(delete, newest.run_id, newest.catalog_uri), []
             for kept in kept_in(connection, place.archive.name):
                 found.of_images += kept.state != "pruned"
@@ -145,7 +147,7 @@ def _check_bound(found: Pruned, at_most: int | None) -> None:
 
 
 def _set_aside(
-    ledger: Ledger, archive: Archive, some: list[Kept], why: str, now: datetime, in_trash: Mapping[str | None, str]
+    ledger: Ledger, archive: Archive, some: list[KeptImage], why: str, now: datetime, in_trash: Mapping[str | None, str]
 ) -> None:
     """`in_trash`: what is there already, by the path it had: a prune that was stopped had come so far."""
     # First the ledger: whoever is stopped in the middle leaves files that the next prune finds, and no record without a file.
@@ -198,7 +200,7 @@ class _Newest:
             )
             self._shown = _digests(manifest, ["images"], lambda row: [_told(image["path"]) for image in row["images"]])
 
-    def reason_to_go(self, kept: Kept, quarantine: bool) -> str | None:
+    def reason_to_go(self, kept: KeptImage, quarantine: bool) -> str | None:
         """Why a picture may go; None when it stays."""
         if _told(kept.path) in self._shown or path_before(kept.path) is not None:
             return None
@@ -230,13 +232,13 @@ def _check(ledger: Ledger, archive: Archive, run_id: str, provisional: bool) -> 
     """The manifest must be the last word of the newest run, and nobody may be at work. Raises ConfigurationError."""
 
     def look(connection: Connection) -> tuple[str | None, list[str]]:
-        newest = facts.newest_run(connection, archive.name)
-        at_work = [run.run_id for run in facts.unfinished_runs(connection, archive.name) if run.alive]
+        newest = known_runs.newest_run(connection, archive.name)
+        at_work = [run.run_id for run in known_runs.unfinished_runs(connection, archive.name) if run.alive]
         if at_work:
             return f"the run {at_work[0]} is at work in {archive.root}", []
         if provisional or newest is None or newest.run_id != run_id:
             return stale, []
-        return None, facts.newer_runs(connection, newest)
+        return None, known_runs.newer_runs(connection, newest)
 
     stale = f"{archive.uri(NEWEST)} is not the last word of the newest run"
     problem, newer = ledger.read_now(look)

@@ -18,10 +18,12 @@ from ..core.errors import (
     KindMismatch,
     LedgerMismatch,
 )
-from ..ledger import archives, facts, transitions
+from ..ledger import archives, identity, transitions
 from ..ledger.rescue_intake import take_in_rescued
 from ..ledger.schema import meta
-from ..ledger.store import Ledger, exists, open_ledger, parse_url, shown_url
+from ..ledger.store import exists, open_ledger
+from ..ledger.urls import parse_url, shown_url
+from ..ledger.writer import Ledger
 from ..runs import marks
 from ..runs.archive_contents import Remains
 from ..storage.archive import MARKER, Archive, archive_id
@@ -73,7 +75,7 @@ def rebuild(given: Sequence[Archive], ledger_url: str) -> Rebuilt:
     def restore(connection: Connection) -> Rebuilt:
         if ledger_id is not None:
             connection.execute(update(meta).where(meta.c.key == "ledger_id").values(value=ledger_id))
-        facts.set_kind(connection, facts.SIMULATED if simulated else facts.REAL)
+        identity.set_kind(connection, identity.SIMULATED if simulated else identity.REAL)
         done = Rebuilt()
         for run in runs:
             restore_run(connection, run, simulated, done)
@@ -101,7 +103,7 @@ def merge(given: Sequence[Archive], ledger_url: str) -> Rebuilt:
     try:
         take_in_rescued(ledger, pairing.rescue_folder(ledger_url))
         ledger.write_now(transitions.overdue_intents)
-        own = ledger.read_now(facts.ledger_id)
+        own = ledger.read_now(identity.ledger_id)
         found = [_look(archive) for archive in given]
         for each in found:
             if each.marker is not None and each.marker["ledger_id"] != own:
@@ -111,11 +113,11 @@ def merge(given: Sequence[Archive], ledger_url: str) -> Rebuilt:
             lambda connection: archives.marked(connection, [run for each in found for run in each.runs])
         )
         runs = _by_age(found, known)
-        kind = ledger.read_now(facts.kind)
+        kind = ledger.read_now(identity.kind)
         simulated = _one_kind(found, runs, kind)
 
         def add(connection: Connection) -> Rebuilt:
-            facts.set_kind(connection, facts.SIMULATED if simulated else facts.REAL)
+            identity.set_kind(connection, identity.SIMULATED if simulated else identity.REAL)
             done = Rebuilt()
             for run in runs:
                 restore_run(connection, run, simulated, done)
@@ -144,8 +146,8 @@ def _one_ledger(found: Sequence[_Given]) -> str | None:
 
 def _one_kind(found: Sequence[_Given], runs: Iterable[Remains], kind: str | None = None) -> bool:
     """Whether all of it is simulated. Raises KindMismatch, LedgerMismatch."""
-    kinds = {each.marker.get("kind") == facts.SIMULATED for each in found if each.marker is not None}
-    kinds |= {kind == facts.SIMULATED} if kind is not None else set()
+    kinds = {each.marker.get("kind") == identity.SIMULATED for each in found if each.marker is not None}
+    kinds |= {kind == identity.SIMULATED} if kind is not None else set()
     kinds |= {run.simulated for run in runs if run.simulated is not None}
     if len(kinds) > 1:
         raise KindMismatch("some of this is real, the rest simulated: one ledger holds either", field="archive")

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from ..core.decisions import Purpose, split
 from ..core.jobs import Job
 from ..core.market import market
 from ..core.money import ZERO, money
 from ..core.preflight import pictures_per_call
+from ..core.slots import Purpose, split
 from ..core.states import AttemptState, Closed, SlotState
 from ..ledger.claims import know_job, new_attempt_id
 from ..ledger.schema import attempts, copies, pictures, runs, slots

@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from ..core.errors import InputError
 from ..core.jobs import tidy_prompt
 from ..core.money import ZERO, money, plain
-from ..ledger import facts
+from ..ledger import identity, known_runs
 from ..ledger.queries import attempts_by_id, job_names, job_views
 from ..ledger.reviews import Review, Verdict, record_reviews
-from ..ledger.store import Ledger
+from ..ledger.writer import Ledger
 from ..runs.contact_sheet import write_contact_sheet
 from ..runs.manifest import manifest_path
 from ..storage.archive import Archive
@@ -83,12 +83,12 @@ def apply_review(ledger: Ledger, archive: Archive, given: Given, name: str, appl
     """
 
     def write(connection: Connection) -> Applied:
-        own = facts.ledger_id(connection)
+        own = identity.ledger_id(connection)
         if given.ledger_id != own:
             raise InputError(
                 f"{name} belongs to the ledger {given.ledger_id}, not to this one ({own})", field="ledger_id"
             )
-        if facts.find_run(connection, given.run_id) is None:
+        if known_runs.find_run(connection, given.run_id) is None:
             raise InputError(f"{name}: the ledger knows no run {given.run_id}", field="run_id")
         found, cost = _checked(connection, given, name)
         new = record_reviews(connection, found, applied_by)

@@ -19,7 +19,7 @@ from ..config.settings import amount
 from ..core.errors import ConfigurationError, InputError
 from ..core.money import ZERO, dollars
 from ..core.states import RecordStatus
-from ..ledger import facts, transitions
+from ..ledger import attempt_rows, known_runs
 from ..planning.forecast import Forecast
 from ..runs.contact_sheet import MOST_TILES, Tile, tiles_of
 from .artifacts import table, tiles_table
@@ -75,8 +75,8 @@ async def lift(run: Session, allowed: Decimal | None, why: str) -> None:
     """Let the run spend what it may, now that nobody needs to be asked."""
 
     def write(connection: Connection) -> None:
-        facts.change_cap(connection, run.run_id, allowed)
-        transitions.note(connection, "approval", why, run_id=run.run_id)
+        known_runs.change_cap(connection, run.run_id, allowed)
+        attempt_rows.note(connection, "approval", why, run_id=run.run_id)
 
     await run.around.ledger.write(write)
 

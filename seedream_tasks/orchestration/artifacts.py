@@ -13,10 +13,10 @@ from ..core.advice import advice
 from ..core.money import ZERO, dollars, plain
 from ..core.states import COMPLETE, RecordStatus
 from ..engine.balances import Funds
-from ..ledger import queries
+from ..ledger import values
 from ..planning.forecast import Forecast
 from ..runs.contact_sheet import Tile
-from ..runs.manifest import Summary
+from ..runs.summary import Summary
 from .charts import data_uri, spend_chart
 
 _UNKNOWN_SHOWN = 200
@@ -272,7 +272,7 @@ def _why(summary: Summary, status: str) -> str:
 
 
 def stopped_markdown(
-    live: Sequence[tuple[queries.Attempt, str, str]], reserved_usd: Decimal, at_risk_usd: Decimal
+    live: Sequence[tuple[values.Attempt, str, str]], reserved_usd: Decimal, at_risk_usd: Decimal
 ) -> str:
     """What a run that was stopped leaves at the gateways, in money: attempts with row key and shot."""
     rows = [

@@ -22,7 +22,7 @@ from ..core.price_book import read_price_file
 from ..core.pricing import PriceRow
 from ..gateways.client import Account, GatewayClient
 from ..gateways.http import HttpClients
-from ..ledger.store import parse_url
+from ..ledger.urls import parse_url
 
 if TYPE_CHECKING:
     from .single_jobs import SeedreamImages

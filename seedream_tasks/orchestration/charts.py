@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from ..core.money import dollars
-from ..runs.manifest import GatewayTotals
+from ..runs.summary import GatewayTotals
 
 _WIDTH, _LABEL, _AMOUNT, _BAR, _GAP, _TOP = 640, 90, 110, 16, 22, 34  # px
 _QUOTED, _BILLED = "#9db4d0", "#2f6fb3"

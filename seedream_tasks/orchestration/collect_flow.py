@@ -14,7 +14,8 @@ from ..config.settings import Locations
 from ..core.money import dollars
 from ..engine.progress import Happening, Progress, listen
 from ..ledger.expiring import Expiring
-from ..ledger.store import exists, shown_url
+from ..ledger.store import exists
+from ..ledger.urls import shown_url
 from ..maintenance.collect import Collected, collect
 from .artifacts import table
 from .notifications import (

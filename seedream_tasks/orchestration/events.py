@@ -22,10 +22,10 @@ from sqlalchemy import Connection
 from ..core.advice import advice
 from ..core.money import plain
 from ..core.states import Reason, RecordStatus
-from ..ledger import alerts, transitions
-from ..ledger.store import Ledger
+from ..ledger import alerts, attempt_rows
+from ..ledger.writer import Ledger
 from ..planning.shrunken_catalog import Shrunk
-from ..runs.manifest import Summary
+from ..runs.summary import Summary
 
 COMPLETED, BUDGET, DRIFT = "seedream.run.completed", "seedream.budget.reached", "seedream.price.drift"
 SHRANK = "seedream.catalog.shrank"
@@ -123,7 +123,7 @@ async def _tell_drift(ledger: Ledger, run_id: str) -> None:
 
     def told(connection: Connection) -> None:
         for each in found:
-            transitions.note(connection, alerts.TOLD_DRIFT, "", each.attempt_id, run_id)
+            attempt_rows.note(connection, alerts.TOLD_DRIFT, "", each.attempt_id, run_id)
 
     drifts = [
         Alert(

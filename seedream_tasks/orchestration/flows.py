@@ -33,8 +33,9 @@ from ..planning.forecast import Forecast
 from ..planning.freeze import Request
 from ..planning.stages import enter
 from ..runs.contact_sheet import sheet_path, short_sheet
-from ..runs.manifest import Summary, manifest_path, summarize
+from ..runs.manifest import manifest_path, summarize
 from ..runs.records import RunFacts
+from ..runs.summary import Summary
 from ..storage.archive import Archive
 from .approval import abide, approved, lift
 from .artifacts import (

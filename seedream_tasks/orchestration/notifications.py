@@ -21,9 +21,11 @@ from ..core.errors import SeedreamError
 from ..core.market import market
 from ..core.secrets import without_secrets
 from ..core.states import AttemptState
-from ..ledger import facts, queries, transitions, unread_answers
+from ..ledger import attempt_rows, queries, spending, unread_answers
 from ..ledger.expiring import Expiring, expiring, told_expiring
-from ..ledger.store import Ledger, shown_url
+from ..ledger.urls import shown_url
+from ..ledger.values import Attempt
+from ..ledger.writer import Ledger
 from ..planning.forecast import Forecast
 from .artifacts import Unknown, stopped_markdown, unknown_markdown
 from .events import Alert, are_told
@@ -76,9 +78,9 @@ async def name_run(catalog: str, figures: Forecast) -> None:
 async def show_stopped(place: Locations, run_id: str) -> None:
     """An artifact of a run that was stopped: what it leaves in flight, in money."""
 
-    def look(connection: Connection) -> tuple[list[tuple[queries.Attempt, str, str]], dict[str, Decimal]]:
+    def look(connection: Connection) -> tuple[list[tuple[Attempt, str, str]], dict[str, Decimal]]:
         live = [each for state in _LIVE for each in queries.list_attempts(connection, state, run_id)]
-        return live, facts.spent(connection, run_id)
+        return live, spending.spent(connection, run_id)
 
     try:
         async with asyncio.timeout(_STOPPED_WITHIN_S):
@@ -121,7 +123,7 @@ async def show_unknown(ledger: Ledger, by: str) -> int:
 
     def told(connection: Connection) -> None:
         for attempt_id in sorted(untold):
-            transitions.note(connection, queries.TOLD_UNKNOWN, "", attempt_id, by)
+            attempt_rows.note(connection, queries.TOLD_UNKNOWN, "", attempt_id, by)
 
     found, untold = await ledger.read(look)
     if not found:
@@ -145,7 +147,7 @@ async def tell_unreadable(ledger: Ledger, by: str) -> None:
 
     def told(connection: Connection) -> None:
         for each in found:
-            transitions.note(connection, unread_answers.TOLD_UNREADABLE, "", each.attempt_id, by)
+            attempt_rows.note(connection, unread_answers.TOLD_UNREADABLE, "", each.attempt_id, by)
 
     alerts = [
         Alert(

@@ -23,7 +23,7 @@ from ..core.pricing import PriceRow
 from ..engine.account_limiter import Limits
 from ..engine.opening import limits_from_environment
 from ..gateways.client import Account
-from ..ledger.store import holds_password
+from ..ledger.urls import holds_password
 from .blocks import SeedreamGateway, SeedreamLedger
 
 

@@ -30,7 +30,7 @@ from ..core.secrets import without_secrets
 from ..engine.engine import Engine
 from ..engine.opening import Opened, RunContext, opened
 from ..engine.runner import Runner, engine_for, open_frozen
-from ..ledger import facts
+from ..ledger import known_runs
 from ..planning.freeze import Request
 from ..runs.manifest import manifest_path, write_manifest
 from .run_settings import Access, access_to, place_of
@@ -99,7 +99,9 @@ class Session:
             cap = settings.approve_above_usd if cap is None else min(cap, settings.approve_above_usd)
         uri = without_secrets(settings.request.catalog)
         await around.ledger.write(
-            lambda connection: facts.open_run(connection, self.run_id, around.archive.name, uri, around.simulated, cap)
+            lambda connection: known_runs.open_run(
+                connection, self.run_id, around.archive.name, uri, around.simulated, cap
+            )
         )
         if around.archive.exists(manifest_path(self.run_id)):
             # It goes on: what stands there does not know what is bought from now on.
@@ -122,7 +124,7 @@ class Session:
         return self._runner
 
     async def _context(self) -> RunContext:
-        run = await self.around.ledger.read(lambda connection: facts.find_run(connection, self.run_id))
+        run = await self.around.ledger.read(lambda connection: known_runs.find_run(connection, self.run_id))
         around, settings = self.around, self.settings
         return RunContext(
             run_id=self.run_id,

@@ -27,7 +27,9 @@ from ..core.errors import ConfigurationError, LedgerFault
 from ..core.secrets import holds_secret, without_secrets
 from ..ledger import shards
 from ..ledger.shards import ShardView
-from ..ledger.store import Ledger, exists, shown_url
+from ..ledger.store import exists
+from ..ledger.urls import shown_url
+from ..ledger.writer import Ledger
 from ..runs.frozen import ROWS_PER_GROUP
 from ..runs.manifest import write_part
 from ..runs.manifest_parts import Range

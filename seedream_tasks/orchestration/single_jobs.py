@@ -28,7 +28,7 @@ from ..core.jobs import Job, Reference
 from ..core.money import dollars
 from ..core.preflight import obstacles
 from ..core.states import AttemptState, Reason, RecordStatus
-from ..ledger import archives, queries
+from ..ledger import archives, queries, values
 from ..planning.freeze import Request
 from ..references.places import scheme
 from .run_settings import Access, access_by, lasting_place_of, to_hand_on
@@ -144,7 +144,7 @@ async def _ends(run: Session, attempt_ids: Sequence[str]) -> str:
     return "; ".join(_end(each) for each in found)
 
 
-def _end(attempt: queries.Attempt) -> str:
+def _end(attempt: values.Attempt) -> str:
     status = _AS_RECORD.get(attempt.state, RecordStatus.FAILED)
     what = f" ({attempt.error_code}: {attempt.error_message})" if attempt.error_code else ""
     risk = f", {dollars(attempt.at_risk_usd)} at risk" if attempt.at_risk_usd else ""

@@ -17,10 +17,10 @@ from ..core.states import RecordStatus
 from ..planning.forecast import Forecast
 from ..planning.freeze import freeze
 from ..runs import manifest
-from ..runs.manifest import Summary
 from ..runs.manifest_parts import Range
 from ..runs.publish import publish_concerned, publish_own
 from ..runs.records import RunFacts
+from ..runs.summary import Summary
 from .artifacts import in_a_line, record_in_a_line
 from .coroutines import awaited
 from .retries import worth_retrying

@@ -18,7 +18,7 @@ from ..core.market import market
 from ..core.price_book import PriceBook
 from ..core.secrets import without_secrets
 from ..core.shots import parse_shots
-from ..ledger.store import Ledger
+from ..ledger.writer import Ledger
 from ..references.places import scheme
 from ..references.reader import References
 from ..runs.frozen import FrozenRun, FrozenWriter, frozen_path

@@ -7,9 +7,9 @@ from ..core.digests import Digests
 from ..core.states import Closed
 from ..core.trash import path_before
 from ..ledger import missing_images
-from ..ledger.queries import JobView, Picture
 from ..ledger.settled_jobs import File
-from ..ledger.store import Ledger
+from ..ledger.values import ImageRecord, JobView
+from ..ledger.writer import Ledger
 from ..storage.archive import Archive
 
 logger = logging.getLogger("seedream_tasks.planning")
@@ -83,7 +83,7 @@ class Presence:
                 self._archive.root,
             )
 
-    def _stands(self, picture: Picture) -> bool:
+    def _stands(self, picture: ImageRecord) -> bool:
         return self._is_there(picture.copies[self._archive.name], picture.bytes)
 
     def _is_there(self, path: str, size: int | None) -> bool:

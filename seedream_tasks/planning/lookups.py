@@ -6,17 +6,18 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from ..core.states import AttemptState
-from ..ledger.queries import JobView, KnownJob, job_views, known_jobs
+from ..ledger.queries import KnownJob, job_views, known_jobs
 from ..ledger.reviews import rejected_rows
 from ..ledger.settled_jobs import at_rest
-from ..ledger.store import Ledger
+from ..ledger.values import JobView
+from ..ledger.writer import Ledger
 from .drafts import Draft
 from .image_presence import Presence
 from .rework import Rework, reworks
 
 
 @dataclass(frozen=True)
-class Found:
+class LookedUp:
     """What is known of some records, by job_key."""
 
     resting: frozenset[str] = frozenset()  # nothing is left to do for these: their pictures stand
@@ -32,16 +33,16 @@ class Lookup:
         self._presence = presence
         self._retry = retry
 
-    def of(self, drafts: Sequence[Draft]) -> Found:
+    def of(self, drafts: Sequence[Draft]) -> LookedUp:
         """What is known of these, each with a job; where people rejected pictures, a draft asks for others from here on."""
         if self._ledger is None:
-            return Found(views={draft.job_key: JobView(draft.job_key) for draft in drafts})
+            return LookedUp(views={draft.job_key: JobView(draft.job_key) for draft in drafts})
         self._rework(self._ledger, drafts)
         resting = self._resting(self._ledger, drafts)
         others = [draft for draft in drafts if draft.job_key not in resting]
         views = self._views(self._ledger, others)
         new = [(draft.row_key or "", draft.shot) for draft in others if not _tried(views[draft.job_key])]
-        return Found(resting, views, self._ledger.read_now(lambda connection: known_jobs(connection, new)))
+        return LookedUp(resting, views, self._ledger.read_now(lambda connection: known_jobs(connection, new)))
 
     def keep_bought(self, drafts: Sequence[Draft]) -> None:
         """Drafts that were bought with what nobody sees in their keys or prompts stay what they are: paid for."""

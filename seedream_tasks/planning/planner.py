@@ -15,7 +15,6 @@ from ..catalog.tables import Table
 from ..core.capabilities import Capability
 from ..core.choices import Choices
 from ..core.column_names import BadCell
-from ..core.decisions import Route, wanted
 from ..core.errors import InputError, ReferenceFault, RowError
 from ..core.invisible import as_key
 from ..core.jobs import Job
@@ -31,11 +30,13 @@ from ..core.render import (
     is_wanted,
     render_job,
 )
+from ..core.routing import Route
 from ..core.shots import SHOT_NAME, Shot
+from ..core.slots import wanted
 from ..core.states import Reason
-from ..core.templates import MARKS
-from ..ledger.queries import JobView
-from ..ledger.store import Ledger
+from ..core.template_values import MARKS
+from ..ledger.values import JobView
+from ..ledger.writer import Ledger
 from ..references.reader import References
 from ..runs.frozen import FrozenRecord
 from .cell_warnings import Notices, names_for_templates
@@ -43,7 +44,7 @@ from .column_amounts import marks_of
 from .drafts import Draft, unreadable, where
 from .first_records import FirstOnes
 from .image_presence import Presence
-from .lookups import Found, Lookup
+from .lookups import LookedUp, Lookup
 from .reasons import why
 from .reference_lookup import Looker
 from .row_keys import Keys, no_rows
@@ -299,7 +300,7 @@ class Planner:
                 f"{where(draft)}: the key {draft.row_key!r} stands on {at} already, with another content",
             )
 
-    def _decide(self, draft: Draft, found: Found) -> Planned:
+    def _decide(self, draft: Draft, found: LookedUp) -> Planned:
         job = draft.job
         if job is None or draft.settled is not None:
             return Planned(self._record(draft), None)

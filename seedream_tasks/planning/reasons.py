@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 
 from ..core.jobs import Job
 from ..core.states import AttemptState, Reason, SlotState
-from ..ledger.queries import JobView, KnownJob
+from ..ledger.queries import KnownJob
+from ..ledger.values import JobView
 
 
 def why(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collection[int], take: int) -> Reason:

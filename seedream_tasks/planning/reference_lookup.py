@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from ..core.errors import ReferenceFault
 from ..core.jobs import Reference
-from ..ledger.reference_cache import Source, known_sources, remember_sources
-from ..ledger.store import Ledger
+from ..ledger.reference_cache import CachedReference, known_sources, remember_sources
+from ..ledger.writer import Ledger
 from ..references.places import is_readable_link, without_signature
 from ..references.reader import References, Remembered
 
@@ -26,7 +26,7 @@ class Looked:
 
     found: Reference | ReferenceFault
     unreachable: bool = False  # as remembered: good for reuse, never for a purchase
-    source: Source | None = None  # to be remembered
+    source: CachedReference | None = None  # to be remembered
 
 
 class Looker:
@@ -60,7 +60,7 @@ class Looker:
             self._kept.popitem(last=False)
         return found | looked
 
-    def _look(self, uri: str, known: Source | None) -> Looked:
+    def _look(self, uri: str, known: CachedReference | None) -> Looked:
         if not is_readable_link(uri):
             return Looked(ReferenceFault(f"{uri[:80]} is no link", uri=uri))
         try:
@@ -84,7 +84,7 @@ class Looker:
             return Looked(ReferenceFault(fault.message, **fault.facts))
         return Looked(found, source=_source(found, validator) if remote else None)
 
-    def _known(self, uris: Iterable[str]) -> dict[str, Source]:
+    def _known(self, uris: Iterable[str]) -> dict[str, CachedReference]:
         names = self._names(uris)
         if self._ledger is None or not names:
             return {}
@@ -117,12 +117,12 @@ def _name(uri: str) -> str:
     return uri if len(uri) < _LONG else hashlib.sha256(uri.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _reference(uri: str, known: Source) -> Reference:
+def _reference(uri: str, known: CachedReference) -> Reference:
     return Reference(uri, known.sha256, known.format, known.width, known.height, known.bytes, known.flaw, known.public)
 
 
-def _source(found: Reference, validator: str | None) -> Source:
-    return Source(
+def _source(found: Reference, validator: str | None) -> CachedReference:
+    return CachedReference(
         validator or "",
         found.sha256 or "",
         found.format or "",

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from ..core.decisions import wanted
 from ..core.jobs import Job, tidy_prompt
-from ..ledger.queries import JobView, job_views
+from ..core.slots import wanted
+from ..ledger.queries import job_views
 from ..ledger.reviews import Verdict, reviews_of_pictures
+from ..ledger.values import JobView
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,8 @@
 """The manifest: every record of a run joined back to its catalog row, streamed, and reconciled before anyone sees it."""
 
-import json
 import logging
 import tempfile
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -14,19 +11,18 @@ import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
 from ..core.errors import SeedreamError
 from ..core.jobs import Job
-from ..core.market import market
-from ..core.money import ZERO, dollars, plain
-from ..core.states import COMPLETE, RecordStatus
-from ..ledger import facts
+from ..core.money import ZERO, plain
+from ..core.states import RecordStatus
+from ..ledger import known_runs, spending
 from ..ledger.images import any_derived
-from ..ledger.queries import JobView, admissions_of, job_views, known_jobs
-from ..ledger.store import Ledger
+from ..ledger.queries import admissions_of, job_views, known_jobs
+from ..ledger.values import JobView
+from ..ledger.writer import Ledger
 from ..storage.archive import Archive
 from ..version import __version__
 from .frozen import FROZEN, RECORD, FrozenRun
@@ -43,6 +39,7 @@ from .manifest_parts import (
 from .output_files import outputs_path, write_outputs
 from .plain_records import find_plain, plain_columns
 from .records import RunFacts, made_of, may_be_stale, price_risk, record
+from .summary import GatewayTotals, Summary
 
 logger = logging.getLogger("seedream_tasks.runs")
 
@@ -51,147 +48,6 @@ MANIFEST_SCHEMA_VERSION = "1"
 # The last run's manifest, under the name that readers hold on to.
 NEWEST = "manifest.parquet"
 PROVISIONAL = "seedream_tasks.provisional"
-_FAILURES_SHOWN = 200
-# What a summary says of a run and not of its records.
-_OF_A_WHOLE = frozenset({"run_id", "simulated", "rows", "by_gateway"})
-
-
-@dataclass
-class GatewayTotals:
-    """What one gateway was to cost a run, and did."""
-
-    attempts: int = 0
-    images: int = 0
-    quoted_usd: Decimal = ZERO
-    billed_usd: Decimal = ZERO
-    at_risk_usd: Decimal = ZERO
-
-
-@dataclass
-class Summary:
-    """A run in figures, as its manifest adds up."""
-
-    run_id: str
-    simulated: bool
-    rows: int = 0
-    records: int = 0
-    jobs: int = 0
-    by_status: Counter[str] = field(default_factory=Counter)
-    images: int = 0
-    reused: int = 0
-    quoted_usd: Decimal = ZERO
-    billed_usd: Decimal = ZERO
-    cost_usd: Decimal = ZERO
-    at_risk_usd: Decimal = ZERO
-    # Of what is at risk: what gateways would have been paid more, by the dearest price stated. Millionths of a dollar.
-    price_risk: Counter[str] = field(default_factory=Counter)
-    deferred_usd: Decimal = ZERO
-    rework_usd: Decimal = ZERO  # of what is billed: pictures that were bought anew because people rejected others
-    by_gateway: dict[str, GatewayTotals] = field(default_factory=dict)
-    failures: list[dict[str, Any]] = field(default_factory=list)  # the first of those that are not archived or skipped
-
-    @property
-    def complete(self) -> bool:
-        """Whether every record is archived or skipped."""
-        return all(RecordStatus(status) in COMPLETE for status in self.by_status)
-
-    def at_risk_in_words(self) -> str:
-        """What is at risk and why, in half a line."""
-        total, named = (
-            dollars(self.at_risk_usd),
-            " and ".join(market().title(name) for name in sorted(self.price_risk)),
-        )
-        of_prices = Decimal(self.price_risk.total()).scaleb(-6)
-        if not of_prices:
-            return total
-        why = (
-            f"if {named} {'charge what their sites say' if len(self.price_risk) > 1 else 'charges what its site says'}"
-        )
-        rest = self.at_risk_usd - of_prices
-        return f"{total}: {dollars(of_prices)} {why}, {dollars(rest)} otherwise" if rest else f"{total} {why}"
-
-    def add(self, values: dict[str, Any], deferred_usd: Decimal, anew: bool = False) -> None:
-        """Count one record; `anew`: its pictures were asked for because people rejected others."""
-        status = values["status"]
-        self.records += 1
-        self.jobs += values["job_key"] is not None and status not in (RecordStatus.INVALID, RecordStatus.SKIPPED)
-        self.by_status[str(status)] += 1
-        self.images += values["image_count"]
-        self.reused += values["reused"]
-        for name in ("quoted_usd", "billed_usd", "cost_usd", "at_risk_usd"):
-            setattr(self, name, getattr(self, name) + values[name])
-        self.deferred_usd += deferred_usd
-        self.rework_usd += values["billed_usd"] if anew else ZERO
-        if RecordStatus(status) not in COMPLETE and len(self.failures) < _FAILURES_SHOWN:
-            shown = ("row_number", "row_key", "shot", "status", "reason", "gateway", "error_code", "error_message")
-            self.failures.append({name: values[name] for name in shown})
-
-    def add_plain(self, columns: Mapping[str, pa.Array]) -> None:
-        """Count records that are archived with all their pictures."""
-        count = len(columns["status"])
-        self.records += count
-        self.jobs += count
-        self.by_status[RecordStatus.ARCHIVED.value] += count
-        self.images += pc.sum(columns["image_count"]).as_py()
-        self.reused += columns["reused"].true_count
-        for name in ("quoted_usd", "billed_usd", "cost_usd", "at_risk_usd"):
-            setattr(self, name, getattr(self, name) + pc.sum(columns[name]).as_py())
-        for row in (
-            pa.table({name: columns[name] for name in ("gateway", "at_risk_usd")})
-            .group_by("gateway")
-            .aggregate([("at_risk_usd", "sum")])
-            .to_pylist()
-        ):
-            if row["at_risk_usd_sum"]:
-                self.price_risk[row["gateway"]] += int(row["at_risk_usd_sum"].scaleb(6))
-
-    def as_part(self) -> str:
-        """The sums as JSON, exactly, for whoever adds them to others with `add_part`."""
-        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OF_A_WHOLE}
-        return json.dumps(
-            {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}
-        )
-
-    def add_part(self, text: str) -> None:
-        """Add the sums of some records."""
-        for name, value in json.loads(text).items():
-            mine = getattr(self, name)
-            if isinstance(mine, Counter):
-                mine.update(value)
-            elif isinstance(mine, list):
-                mine += value[: _FAILURES_SHOWN - len(mine)]
-            else:
-                setattr(self, name, mine + type(mine)(value))
-
-    def gateways(self) -> dict[str, dict[str, Any]]:
-        """What was forecast and what it cost, by gateway, with money as decimal strings."""
-        return {
-            name: {
-                "attempts": each.attempts,
-                "images": each.images,
-                "quoted_usd": plain(each.quoted_usd),
-                "billed_usd": plain(each.billed_usd),
-                "at_risk_usd": plain(each.at_risk_usd),
-            }
-            for name, each in sorted(self.by_gateway.items())
-        }
-
-    def as_json(self) -> dict[str, Any]:
-        """Figures with money as decimal strings."""
-        return {
-            "run_id": self.run_id,
-            "rows": self.rows,
-            "jobs": self.jobs,
-            "by_status": dict(sorted(self.by_status.items())),
-            "images": self.images,
-            "reused": self.reused,
-            "quoted_usd": plain(self.quoted_usd),
-            "billed_usd": plain(self.billed_usd),
-            "cost_usd": plain(self.cost_usd),
-            "at_risk_usd": plain(self.at_risk_usd),
-            "deferred_usd": plain(self.deferred_usd),
-            "simulated": self.simulated,
-        }
 
 
 def manifest_path(run_id: str) -> str:
@@ -214,12 +70,12 @@ def write_manifest(
     still be going on; `parts`: ranges of records that `write_part` has written, to be joined where they are final. Raises
     ManifestMismatch, ArchiveFault or LedgerFault.
     """
-    run = ledger.read_now(lambda connection: facts.find_run(connection, run_id))
+    run = ledger.read_now(lambda connection: known_runs.find_run(connection, run_id))
     if run is None:
         raise SeedreamError(f"the ledger knows no run {run_id}")
     frozen = FrozenRun(archive, run_id)
     facts_of_run = RunFacts.of(ledger, archive, run_id, run.simulated)
-    later = ledger.read_now(lambda connection: facts.newer_runs(connection, run))
+    later = ledger.read_now(lambda connection: known_runs.newer_runs(connection, run))
     try:
         with tempfile.TemporaryDirectory(prefix="seedream-") as folder, parts_of(archive, run_id, parts) as made_parts:
             target = Path(folder, "manifest.parquet")
@@ -237,7 +93,7 @@ def write_manifest(
                     _reconcile(connection, frozen, summary)
                 summary.by_gateway = {
                     name: GatewayTotals(*figures)
-                    for name, figures in facts.spent_by_gateway(connection, run_id).items()
+                    for name, figures in spending.spent_by_gateway(connection, run_id).items()
                 }
                 return summary
 
@@ -267,7 +123,7 @@ def write_part(ledger: Ledger, archive: Archive, run_id: str, start: int, stop: 
 
     Raises ArchiveFault or LedgerFault.
     """
-    run = ledger.read_now(lambda connection: facts.find_run(connection, run_id))
+    run = ledger.read_now(lambda connection: known_runs.find_run(connection, run_id))
     if run is None:
         raise SeedreamError(f"the ledger knows no run {run_id}")
     frozen = FrozenRun(archive, run_id)
@@ -309,7 +165,7 @@ def summarize(
 
 def _reconcile(connection: Connection, frozen: FrozenRun, summary: Summary) -> None:
     problem = None
-    billed = facts.spent(connection, frozen.run_id)["billed_usd"]
+    billed = spending.spent(connection, frozen.run_id)["billed_usd"]
     if summary.records != len(frozen):
         problem = f"{summary.records} records for {len(frozen)} frozen ones"
     elif billed != summary.billed_usd:

@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from shlex import quote
 
 from ..core.errors import ArchiveFault, LedgerBehind, LedgerFault
-from ..ledger import archives, facts
-from ..ledger.store import Ledger, shown_url
+from ..ledger import archives, identity
+from ..ledger.urls import shown_url
+from ..ledger.writer import Ledger
 from ..storage.archive import Archive
 
 logger = logging.getLogger("seedream_tasks.runs")
@@ -57,9 +58,9 @@ def renew(ledger: Ledger, archive: Archive, run_id: str) -> None:
     archive.publish_json(
         mark_path(run_id),
         {
-            "ledger_id": ledger.read_now(facts.ledger_id),
+            "ledger_id": ledger.read_now(identity.ledger_id),
             "number": number,
-            "simulated": ledger.read_now(facts.kind) == facts.SIMULATED,
+            "simulated": ledger.read_now(identity.kind) == identity.SIMULATED,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     )

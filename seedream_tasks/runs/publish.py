@@ -4,15 +4,16 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection
 
-from ..ledger import facts, last_words
-from ..ledger.facts import Run
-from ..ledger.store import Ledger
+from ..ledger import known_runs, last_words
+from ..ledger.known_runs import Run
+from ..ledger.writer import Ledger
 from ..storage.archive import Archive
 from . import marks
 from .contact_sheet import write_contact_sheet
 from .frozen import frozen_path
-from .manifest import Summary, manifest_path, write_manifest
+from .manifest import manifest_path, write_manifest
 from .manifest_parts import Range
+from .summary import Summary
 
 
 def publish(
@@ -51,11 +52,11 @@ def publish_concerned(ledger: Ledger, archive: Archive, settled: Collection[str]
     """
 
     def out_of_date(connection: Connection) -> list[Run]:
-        found = {run.run_id: run for run in facts.unfinished_runs(connection, archive.name)}
-        others = [facts.find_run(connection, run_id) for run_id in settled]
+        found = {run.run_id: run for run in known_runs.unfinished_runs(connection, archive.name)}
+        others = [known_runs.find_run(connection, run_id) for run_id in settled]
         found.update({run.run_id: run for run in others if run is not None and run.archive == archive.name})
         # Whoever settled something may have died before it wrote the newest one: it is written whenever another is.
-        newest = facts.newest_run(connection, archive.name) if found else None
+        newest = known_runs.newest_run(connection, archive.name) if found else None
         if newest is not None:
             found[newest.run_id] = newest
         return sorted(found.values(), key=lambda run: run.created_at)
@@ -71,7 +72,7 @@ def publish_concerned(ledger: Ledger, archive: Archive, settled: Collection[str]
 def _publish(ledger: Ledger, archive: Archive, run: Run) -> None:
     publish(ledger, archive, run.run_id, provisional=run.alive)
     if not run.alive:
-        ledger.write_now(lambda connection: facts.finish_run(connection, run.run_id))
+        ledger.write_now(lambda connection: known_runs.finish_run(connection, run.run_id))
         return
     if not ledger.write_now(lambda connection: last_words.wrote_provisional(connection, run.run_id)):
         # It wrote its last word while this one was being written: which of the two stands there, nobody knows.

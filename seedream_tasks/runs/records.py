@@ -21,9 +21,9 @@ from ..core.states import (
     SlotState,
 )
 from ..ledger import archives
-from ..ledger.facts import Admission
-from ..ledger.queries import Attempt, JobView, Picture
-from ..ledger.store import Ledger
+from ..ledger.admissions import Admission
+from ..ledger.values import Attempt, ImageRecord, JobView
+from ..ledger.writer import Ledger
 from ..storage.archive import Archive
 from .frozen import kept_link
 
@@ -202,7 +202,7 @@ def _reason(frozen: Mapping[str, Any], status: RecordStatus, admission: Admissio
 
 
 def _warnings(
-    frozen: Mapping[str, Any], pictures: Sequence[Picture], paid: Sequence[Attempt], fewer: bool
+    frozen: Mapping[str, Any], pictures: Sequence[ImageRecord], paid: Sequence[Attempt], fewer: bool
 ) -> list[str]:
     found = list(frozen["warnings"] or [])
     if fewer:
@@ -220,7 +220,7 @@ def _warnings(
     return list(dict.fromkeys(found))
 
 
-def _image(picture: Picture, attempt: Attempt, run: RunFacts) -> dict[str, Any]:
+def _image(picture: ImageRecord, attempt: Attempt, run: RunFacts) -> dict[str, Any]:
     archive = run.archive if run.archive in picture.copies else next(iter(picture.copies))
     path = picture.copies[archive]
     return {

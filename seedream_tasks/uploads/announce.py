@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 
 from ..core.errors import SeedreamError
-from ..ledger import facts
+from ..ledger import identity
 from ..ledger.catalog_uploads import CatalogUpload, Waiting, announced, identified, unannounced
-from ..ledger.store import Ledger
+from ..ledger.writer import Ledger
 from .scan import read_digest, slug
 
 logger = logging.getLogger("seedream_tasks.uploads")
@@ -112,7 +112,7 @@ async def announce_waiting(ledger: Ledger, api: PrefectApi) -> list[CatalogUploa
     for each in await ledger.read(unannounced):
         if not each.identity and not await _identify(ledger, each):
             unread.add(each)
-    ledger_id = await ledger.read(facts.ledger_id)
+    ledger_id = await ledger.read(identity.ledger_id)
     # A notice that came meanwhile, and says nothing about the content, is for the next pass to read.
     waiting = [each for each in await ledger.read(unannounced) if each.identity or each in unread]
     for start in range(0, len(waiting), _AT_ONCE):

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from ..core.errors import InputError, LedgerFault
 from ..core.printable import IN_FULL
 from ..ledger.catalog_uploads import CatalogUpload, noticed
-from ..ledger.store import Ledger
+from ..ledger.writer import Ledger
 from .announce import PrefectApi, PrefectUnreachable, announce_waiting
 from .notices import Confirmation, plain_notice, store_notice
 
@@ -28,7 +28,7 @@ _AGAIN_AFTER_S = 15.0
 _STORE_WITHIN_S = 10.0
 
 
-class Uploads:
+class UploadRoutes:
     """The routes, on an open ledger.
 
     `secret` None: nobody is let in. `prefect` None: what is kept here is announced by whoever can.

@@ -53,7 +53,7 @@ def slug(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundCatalog:
     """A catalog file as its store lists it."""
 
     uri: str
@@ -68,7 +68,7 @@ class Found:
         return self.etag is not None
 
 
-def find_files(prefix: str, pattern: str) -> list[Found]:
+def find_files(prefix: str, pattern: str) -> list[FoundCatalog]:
     """Every catalog file below a prefix whose path below it fits the pattern, by name; none where there is nothing.
 
     Hidden files and those whose ending is no catalog's are passed over. Raises InputError.
@@ -96,19 +96,19 @@ def find_files(prefix: str, pattern: str) -> list[Found]:
     return found
 
 
-def look_again(uri: str) -> Found:
+def look_again(uri: str) -> FoundCatalog:
     """A file as it is now. Raises whatever its store raises when it is gone."""
     store, path = url_to_fs(uri)
     store.invalidate_cache()
     return _found(store, str(path), store.info(path))
 
 
-def _found(store: Any, path: str, info: Mapping[str, Any]) -> Found:
+def _found(store: Any, path: str, info: Mapping[str, Any]) -> FoundCatalog:
     etag = next((str(info[name]).strip('"') for name in _ETAGS if info.get(name)), None)
     modified = next((str(info[name]) for name in _MODIFIED if info.get(name)), "")
     size = info.get("size")
     uri = settled_uri(path) if isinstance(store, LocalFileSystem) else str(store.unstrip_protocol(path))
-    return Found(uri, file_name(path), f"{size}:{etag or modified}", etag, None if size is None else int(size))
+    return FoundCatalog(uri, file_name(path), f"{size}:{etag or modified}", etag, None if size is None else int(size))
 
 
 def read_digest(uri: str) -> tuple[str, int]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from ..ledger.catalog_uploads import CatalogUpload, Look, last_looks, looked, noticed
-from ..ledger.store import Ledger
-from .scan import Found, find_files, look_again, read_digest
+from ..ledger.writer import Ledger
+from .scan import FoundCatalog, find_files, look_again, read_digest
 
 logger = logging.getLogger("seedream_tasks.uploads")
 
@@ -45,7 +45,7 @@ async def look_at(ledger: Ledger, prefix: str, pattern: str) -> Watched:
     return done
 
 
-async def _take(ledger: Ledger, file: Found, done: Watched) -> None:
+async def _take(ledger: Ledger, file: FoundCatalog, done: Watched) -> None:
     try:
         digest, size = await asyncio.to_thread(read_digest, file.uri)
         now = await asyncio.to_thread(look_again, file.uri)
@@ -69,5 +69,5 @@ async def _take(ledger: Ledger, file: Found, done: Watched) -> None:
         done.known += 1
 
 
-async def _keep(ledger: Ledger, file: Found, look: Look) -> None:
+async def _keep(ledger: Ledger, file: FoundCatalog, look: Look) -> None:
     await ledger.write(lambda connection: looked(connection, file.uri, look))

@@ -13,7 +13,7 @@ from s3_server import KEY_ID, S3, SECRET
 from sandbox_process import Sandbox
 from sqlalchemy import MetaData, create_engine
 
-from seedream_tasks.ledger.store import parse_url
+from seedream_tasks.ledger.urls import parse_url
 
 PASSWORD = "hunter2-of-the-ledger"
 

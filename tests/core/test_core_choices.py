@@ -8,11 +8,11 @@ import pytest
 from on_offer import BY_OFFER, GATEWAYS, MODELS, SEEDREAM_45
 
 from seedream_tasks.core.choices import Choices
-from seedream_tasks.core.decisions import Offer, Route, route
 from seedream_tasks.core.jobs import Job, Reference
 from seedream_tasks.core.preflight import obstacles
 from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.pricing import quote
+from seedream_tasks.core.routing import Offer, Route, route
 
 CAPABILITIES = {
     name: {model: BY_OFFER[name, model] for model in MODELS if (name, model) in BY_OFFER} for name in GATEWAYS

@@ -9,20 +9,10 @@ from hypothesis import strategies as st
 from on_offer import BY_OFFER, PRICES, SEEDREAM_45
 
 from seedream_tasks.core.capabilities import Refetch
-from seedream_tasks.core.decisions import (
-    NoRoute,
-    Offer,
-    PastAttempt,
-    Purpose,
-    Route,
-    SlotView,
-    Want,
-    route,
-    split,
-    wanted,
-)
 from seedream_tasks.core.outcomes import ErrorClass
 from seedream_tasks.core.pricing import PriceRow
+from seedream_tasks.core.routing import NoRoute, Offer, Route, route
+from seedream_tasks.core.slots import PastAttempt, Purpose, SlotView, Want, split, wanted
 from seedream_tasks.core.states import RETRY_OPENS, AttemptState, Closed, SlotState
 
 NOW, BEFORE = "run-now", "run-before"

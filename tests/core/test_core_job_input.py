@@ -9,7 +9,7 @@ import pytest
 
 from seedream_tasks import InputError, Job, Reference
 from seedream_tasks.core.errors import RowError
-from seedream_tasks.core.output_profiles import Output
+from seedream_tasks.core.output_profiles import OutputProfile
 from seedream_tasks.core.shots import make_shot
 
 MUG: dict[str, Any] = {
@@ -111,7 +111,7 @@ def test_what_is_right_is_kept_in_one_form() -> None:
         edition="",
         output={"format": "webp"},
     )  # type: ignore[arg-type]
-    plain = Job(**MUG, n=2, gateways=("evolink",), output=Output("webp"))
+    plain = Job(**MUG, n=2, gateways=("evolink",), output=OutputProfile("webp"))
     assert written == plain
     assert written.fingerprint == plain.fingerprint == Job.made(**MUG, n=2).fingerprint
 

@@ -14,7 +14,7 @@ from seedream_tasks.core.amounts import DecimalMarks, Number, read_amount
 from seedream_tasks.core.errors import RowError
 from seedream_tasks.core.render import Columns, build_job, is_wanted, render_job
 from seedream_tasks.core.shots import make_shot
-from seedream_tasks.core.templates import MARKS
+from seedream_tasks.core.template_values import MARKS
 
 SCRIPT = Path(__file__).with_name("every_expression.py")
 

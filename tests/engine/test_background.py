@@ -13,9 +13,10 @@ from witness import leases_end
 from seedream_tasks.core.errors import LedgerFault, SeedreamError
 from seedream_tasks.engine import buyer
 from seedream_tasks.gateways.client import GatewayClient
-from seedream_tasks.images.store import Keeper
+from seedream_tasks.images.image_store import ImageStore
 from seedream_tasks.ledger import claims, rates, transitions
-from seedream_tasks.ledger.store import Ledger, open_ledger
+from seedream_tasks.ledger.store import open_ledger
+from seedream_tasks.ledger.writer import Ledger
 
 
 def fails(*_: Any, **__: Any) -> Any:
@@ -39,7 +40,7 @@ PLACES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         patch.setattr(transitions, "not_found", fails),
         patch.setattr(GatewayClient, "fetch", gone),
     )[0],
-    "keeping an image": lambda patch: patch.setattr(Keeper, "keep", stops),
+    "keeping an image": lambda patch: patch.setattr(ImageStore, "keep", stops),
     "a claim": lambda patch: patch.setattr(buyer, "claim", stops),
 }
 

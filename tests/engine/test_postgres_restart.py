@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from waiting import until
 from witness import bought, leases_end
 
-from seedream_tasks.ledger.store import parse_url
+from seedream_tasks.ledger.urls import parse_url
 
 ROWS = 16
 

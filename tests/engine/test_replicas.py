@@ -12,7 +12,7 @@ from sandbox_process import Sandbox
 from sqlalchemy import create_engine, text
 from witness import EVERY_GATEWAY, bought, leases_end, submissions
 
-from seedream_tasks.ledger.store import parse_url
+from seedream_tasks.ledger.urls import parse_url
 
 # An answer is here, and its record is not: of a submit, a status request, a download, a store.
 MOMENTS = [Moment("submit", "after"), Moment("status", "after"), Moment("download", "after"), Moment("store", "after")]

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from witness import EVERY_GATEWAY, assert_files, leases_end, ledger, now, submissions
 
 from seedream_tasks.core.errors import ArchiveFault, LedgerFault
-from seedream_tasks.runs.manifest import Summary
+from seedream_tasks.runs.summary import Summary
 from seedream_tasks.storage.archive import Archive
 
 

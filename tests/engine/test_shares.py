@@ -24,7 +24,7 @@ from seedream_tasks.core.errors import SeedreamError
 from seedream_tasks.engine import account_shares
 from seedream_tasks.engine.account_shares import Holding
 from seedream_tasks.ledger import rates
-from seedream_tasks.ledger.rates import Asked, Key, Rate, Share
+from seedream_tasks.ledger.rates import Asked, Key, Rate, RateShare
 from seedream_tasks.ledger.schema import rate_leases
 from seedream_tasks.ledger.store import open_ledger
 from seedream_tasks.orchestration.session import session
@@ -42,7 +42,7 @@ class Process:
         self.in_flight = 0
         self.holding = Holding(MOST, lambda: None, lambda: self.in_flight, lambda: 0)
         self.asked: tuple[Asked, float] | None = None
-        self.answer: tuple[Share, float] | None = None
+        self.answer: tuple[RateShare, float] | None = None
 
 
 class Account(RuleBasedStateMachine):

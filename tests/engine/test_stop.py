@@ -13,7 +13,7 @@ from seedream_tasks.engine.archiver import Archiver
 from seedream_tasks.gateways.client import GatewayClient
 from seedream_tasks.gateways.http import HttpClients
 from seedream_tasks.orchestration.session import RunSettings
-from seedream_tasks.runs.manifest import Summary
+from seedream_tasks.runs.summary import Summary
 
 
 def reached(patch: pytest.MonkeyPatch, holder: type, name: str, times: int, when: str = "before") -> asyncio.Event:

@@ -13,7 +13,7 @@ from runs import Ran, products, read, run
 from sandbox_process import Sandbox
 from witness import PRICE, assert_files, bought, ledger_money, now, photo, submissions
 
-from seedream_tasks.runs.manifest import Summary
+from seedream_tasks.runs.summary import Summary
 
 ROWS = 12
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from seedream_tasks.core.errors import UndecodableImage
-from seedream_tasks.images.decode import EXTENSIONS, Picture, decode, examine
+from seedream_tasks.images.decode import EXTENSIONS, DecodedImage, decode, examine
 
-Look = Callable[[bytes], Picture]
+Look = Callable[[bytes], DecodedImage]
 
 
-def looked(content: bytes) -> Picture:
+def looked(content: bytes) -> DecodedImage:
     """As references are looked at."""
     return examine(content)[0]
 
@@ -37,7 +37,7 @@ PICTURES = {kind: picture(kind) for kind in EXTENSIONS}
 @pytest.mark.parametrize("look", [looked, decode])
 def test_a_picture_is_known_by_its_content(kind: str, look: Look) -> None:
     """Format, type and size in pixels, whatever the file was called."""
-    assert look(PICTURES[kind]) == Picture(kind, f"image/{kind.lower()}", 60, 40)
+    assert look(PICTURES[kind]) == DecodedImage(kind, f"image/{kind.lower()}", 60, 40)
 
 
 @pytest.mark.parametrize("kind", EXTENSIONS)
@@ -102,12 +102,12 @@ def test_the_largest_tier_is_no_bomb() -> None:
 
 def test_references_may_be_larger() -> None:
     """They are scaled down where a gateway takes less; a bomb among them is one all the same."""
-    assert examine(bomb(8000, 8000)) == (Picture("PNG", "image/png", 8000, 8000), None)
+    assert examine(bomb(8000, 8000)) == (DecodedImage("PNG", "image/png", 8000, 8000), None)
     with pytest.raises(UndecodableImage, match="120,000,000"):
         examine(bomb(12_000, 12_000))
 
 
-def outcome(content: bytes) -> Picture | UndecodableImage:
+def outcome(content: bytes) -> DecodedImage | UndecodableImage:
     """What decoding ends with."""
     try:
         return decode(content)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from seedream_tasks.core.errors import UndecodableImage
-from seedream_tasks.core.output_profiles import Output
+from seedream_tasks.core.output_profiles import OutputProfile
 from seedream_tasks.images.derivatives import EDITED, GENERATED, make_output
 
 
@@ -30,7 +30,7 @@ def opened(content: bytes) -> Image.Image:
 @pytest.mark.parametrize(("edited", "source"), [(False, GENERATED), (True, EDITED)])
 def test_every_format_says_that_a_model_made_it(name: str, edited: bool, source: str) -> None:
     """DigitalSourceType stands in the file's XMP: trained media for words alone, composite for edits of a photograph."""
-    made = make_output(picture(), Output(name), edited)
+    made = make_output(picture(), OutputProfile(name), edited)
     image = opened(made.content)
     assert image.format == name.upper()
     assert made.mime_type == f"image/{name}"
@@ -40,8 +40,8 @@ def test_every_format_says_that_a_model_made_it(name: str, edited: bool, source:
 
 def test_the_longest_side_is_bounded_and_nothing_is_enlarged() -> None:
     """max_px scales down in proportion; a smaller picture keeps its size."""
-    assert opened(make_output(picture(), Output("png", max_px=100), False).content).size == (100, 50)
-    made = make_output(picture(), Output("png", max_px=4000), False)
+    assert opened(make_output(picture(), OutputProfile("png", max_px=100), False).content).size == (100, 50)
+    made = make_output(picture(), OutputProfile("png", max_px=4000), False)
     assert opened(made.content).size == (made.width, made.height) == (400, 200)
 
 
@@ -49,15 +49,20 @@ def test_transparency_is_kept_where_the_format_holds_it() -> None:
     """Without a background png and webp stay see-through."""
     for name in ("png", "webp"):
         assert (
-            opened(make_output(picture("RGBA"), Output(name), False).content).convert("RGBA").getpixel((399, 0))[3] == 0
+            opened(make_output(picture("RGBA"), OutputProfile(name), False).content)
+            .convert("RGBA")
+            .getpixel((399, 0))[3]
+            == 0
         )
 
 
 @pytest.mark.parametrize(("output", "expected"), [
-    (Output("jpeg"), (255, 255, 255)), (Output("png", background="#00ff00"), (0, 255, 0)),
-    (Output("jpeg", background="#102030"), (16, 32, 48)),
+    (OutputProfile("jpeg"), (255, 255, 255)), (OutputProfile("png", background="#00ff00"), (0, 255, 0)),
+    (OutputProfile("jpeg", background="#102030"), (16, 32, 48)),
 ])  # fmt: skip
-def test_the_background_stands_behind_what_is_transparent(output: Output, expected: tuple[int, int, int]) -> None:
+def test_the_background_stands_behind_what_is_transparent(
+    output: OutputProfile, expected: tuple[int, int, int]
+) -> None:
     """White for jpeg, which holds no transparency; the colour that was asked for otherwise."""
     found = opened(make_output(picture("RGBA"), output, False).content).convert("RGB").getpixel((395, 5))
     assert all(abs(a - b) <= 6 for a, b in zip(found, expected, strict=True))
@@ -68,7 +73,9 @@ def test_quality_decides_the_size_of_the_file() -> None:
     noise = Image.effect_noise((256, 256), 80).convert("RGB")
     file = io.BytesIO()
     noise.save(file, "PNG")
-    low, high = (len(make_output(file.getvalue(), Output("webp", quality=each), False).content) for each in (20, 95))
+    low, high = (
+        len(make_output(file.getvalue(), OutputProfile("webp", quality=each), False).content) for each in (20, 95)
+    )
     assert low < high
 
 
@@ -83,14 +90,14 @@ def test_every_colour_model_becomes_one_that_a_browser_shows(mode: str) -> None:
     else:
         content = picture(mode, kind=kind)
     for name in ("jpeg", "png", "webp"):
-        assert opened(make_output(content, Output(name), False).content).mode in ("RGB", "RGBA")
+        assert opened(make_output(content, OutputProfile(name), False).content).mode in ("RGB", "RGBA")
 
 
 def test_the_camera_orientation_is_applied() -> None:
     """A picture that is stored lying down stands upright in the file, and no tag turns it again."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    made = make_output(picture(kind="JPEG", exif=exif), Output("jpeg"), False)
+    made = make_output(picture(kind="JPEG", exif=exif), OutputProfile("jpeg"), False)
     image = opened(made.content)
     assert image.size == (200, 400)
     assert image.getexif().get(0x0112, 1) == 1
@@ -99,11 +106,11 @@ def test_the_camera_orientation_is_applied() -> None:
 def test_an_rgb_profile_is_kept() -> None:
     """The colour profile goes along: without it the colours would be others."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    made = make_output(picture(icc_profile=profile), Output("webp"), False)
+    made = make_output(picture(icc_profile=profile), OutputProfile("webp"), False)
     assert opened(made.content).info["icc_profile"] == profile
 
 
 def test_a_damaged_picture_is_refused() -> None:
     """Nothing is made of bytes that do not decode."""
     with pytest.raises(UndecodableImage):
-        make_output(picture()[:200], Output("jpeg"), False)
+        make_output(picture()[:200], OutputProfile("jpeg"), False)

@@ -11,7 +11,7 @@ from PIL import Image, ImageFile
 
 from seedream_tasks.core.errors import ResourceFault, UndecodableImage
 from seedream_tasks.images.decode import decode, examine, read_header
-from seedream_tasks.images.store import Keeper, Wanted
+from seedream_tasks.images.image_store import ImageStore, StoreRequest
 from seedream_tasks.storage.archive import Archive
 
 
@@ -57,9 +57,9 @@ def test_a_machine_that_lacks_something_condemns_no_image(
             with pytest.raises(ResourceFault, match="this machine"):
                 work(content)
         with pytest.raises(ResourceFault):
-            Keeper(Archive(str(tmp_path))).keep(Wanted("images/a/b"), content)
+            ImageStore(Archive(str(tmp_path))).keep(StoreRequest("images/a/b"), content)
     assert decode(content).width == 32
-    assert Keeper(Archive(str(tmp_path))).keep(Wanted("images/a/b"), content).width == 32
+    assert ImageStore(Archive(str(tmp_path))).keep(StoreRequest("images/a/b"), content).width == 32
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", picture()[:60], picture("JPEG")[:200]], ids=range(4))

@@ -26,7 +26,7 @@ from witness import assert_files, leases_end
 
 from seedream_tasks.core.errors import ArchiveFault, SeedreamError
 from seedream_tasks.engine.archiver import AT_ONCE, Archiver
-from seedream_tasks.images.store import Keeper, Wanted
+from seedream_tasks.images.image_store import ImageStore, StoreRequest
 from seedream_tasks.images.store_pool import Keeping
 from seedream_tasks.storage.archive import Archive
 
@@ -37,7 +37,7 @@ PARENT = """
 import asyncio, logging, sys
 from seedream_tasks.images.store_pool import Keeping
 from seedream_tasks.storage.archive import Archive
-from seedream_tasks.images.store import Keeper
+from seedream_tasks.images.image_store import Keeper
 logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
 async def main():
     keeping = Keeping(Keeper(Archive(sys.argv[1])))
@@ -97,7 +97,7 @@ def held_until_beside(patch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def beside(archive: Archive, told: pytest.LogCaptureFixture, in_full: bool = True) -> AsyncIterator[Keeping]:
     """A keeping whose process runs."""
-    keeping = Keeping(Keeper(archive, in_full))
+    keeping = Keeping(ImageStore(archive, in_full))
     try:
         keeping.expect_many()
         await asyncio.to_thread(until, lambda: pids(told), "the start of the process")
@@ -106,10 +106,10 @@ async def beside(archive: Archive, told: pytest.LogCaptureFixture, in_full: bool
         await keeping.close()
 
 
-async def outcomes(keeping: Keeping, wanted: list[tuple[Wanted, bytes]]) -> list[Any]:
+async def outcomes(keeping: Keeping, wanted: list[tuple[StoreRequest, bytes]]) -> list[Any]:
     """What became of each: its facts, or the error's kind, message and facts."""
 
-    async def one(want: Wanted, content: bytes) -> Any:
+    async def one(want: StoreRequest, content: bytes) -> Any:
         try:
             return await keeping.keep(want, content)
         except SeedreamError as error:
@@ -123,15 +123,15 @@ def test_a_process_keeps_pictures_as_threads_do(tmp_path: Path, told: pytest.Log
     """Same paths, digests, sizes, warnings, thumbnails and errors, whoever does it."""
     taken = b"something else stands there"
     wanted = [
-        (Wanted("images/a/front-0", 4 / 3), picture()),
-        (Wanted("images/b/front-0", 1.0), picture("green")),
-        (Wanted("images/c/front-0"), picture("blue", edge=None)),
-        (Wanted("images/d/front-0", warnings=("kept",)), picture("blue", edge=None)),
-        (Wanted("images/taken/front-0"), picture()),
-        (Wanted("images/e/front-0"), b"no picture at all"),
-        (Wanted("images/f/front-0"), picture()[:-100]),
-        (Wanted("images/../g/front-0"), picture()),
-        (Wanted("images/h/front-0"), bytes(20_000_000)),
+        (StoreRequest("images/a/front-0", 4 / 3), picture()),
+        (StoreRequest("images/b/front-0", 1.0), picture("green")),
+        (StoreRequest("images/c/front-0"), picture("blue", edge=None)),
+        (StoreRequest("images/d/front-0", warnings=("kept",)), picture("blue", edge=None)),
+        (StoreRequest("images/taken/front-0"), picture()),
+        (StoreRequest("images/e/front-0"), b"no picture at all"),
+        (StoreRequest("images/f/front-0"), picture()[:-100]),
+        (StoreRequest("images/../g/front-0"), picture()),
+        (StoreRequest("images/h/front-0"), bytes(20_000_000)),
     ]
 
     async def work(root: Path, in_process: bool) -> list[Any]:
@@ -141,7 +141,7 @@ def test_a_process_keeps_pictures_as_threads_do(tmp_path: Path, told: pytest.Log
         if in_process:
             async with beside(archive, told, in_full) as keeping:
                 return await outcomes(keeping, wanted)
-        keeping = Keeping(Keeper(archive, in_full))
+        keeping = Keeping(ImageStore(archive, in_full))
         found = await outcomes(keeping, wanted)
         await keeping.close()
         return found
@@ -161,7 +161,7 @@ def test_its_process_ends_with_the_run(tmp_path: Path, told: pytest.LogCaptureFi
 
     async def work() -> int:
         async with beside(Archive(str(tmp_path)), told) as keeping:
-            await keeping.keep(Wanted("images/a/front-0"), picture())
+            await keeping.keep(StoreRequest("images/a/front-0"), picture())
             (pid,) = pids(told)
             os.kill(pid, 0)
         return pid
@@ -196,7 +196,7 @@ def test_its_process_imports_what_the_run_imports(
 
     async def work() -> str:
         async with beside(Archive(str(tmp_path / "a")), told) as keeping:
-            return (await keeping.keep(Wanted("images/a/front-0"), picture())).path
+            return (await keeping.keep(StoreRequest("images/a/front-0"), picture())).path
 
     assert asyncio.run(work()) == "images/a/front-0.jpg"
 
@@ -206,11 +206,13 @@ def test_what_a_killed_process_had_is_kept_all_the_same(tmp_path: Path, told: py
 
     async def work() -> list[Any]:
         async with beside(Archive(str(tmp_path)), told) as keeping:
-            first = [asyncio.create_task(keeping.keep(Wanted(f"images/{n}/front-0"), picture())) for n in range(8)]
+            first = [
+                asyncio.create_task(keeping.keep(StoreRequest(f"images/{n}/front-0"), picture())) for n in range(8)
+            ]
             await asyncio.sleep(0)  # they are on their way
             os.kill(pids(told)[0], signal.SIGKILL)
             kept = await asyncio.gather(*first)
-            return [*kept, await keeping.keep(Wanted("images/8/front-0"), picture())]
+            return [*kept, await keeping.keep(StoreRequest("images/8/front-0"), picture())]
 
     stored = asyncio.run(work())
     assert [each.path for each in stored] == [f"images/{n}/front-0.jpg" for n in range(9)]
@@ -248,7 +250,7 @@ def test_a_disk_that_was_unmounted_is_noticed_by_the_process_too(
 
     async def work() -> None:
         async with beside(archive, told) as keeping:
-            await keeping.keep(Wanted("images/a/front-0"), picture())
+            await keeping.keep(StoreRequest("images/a/front-0"), picture())
 
     with pytest.raises(ArchiveFault, match="not the folder any more"):
         asyncio.run(work())
@@ -261,7 +263,7 @@ def test_what_the_process_logs_is_logged_by_the_run(tmp_path: Path, told: pytest
 
     async def work() -> None:
         async with beside(Archive(str(tmp_path)), told) as keeping:
-            await keeping.keep(Wanted("images/a/front-0"), picture())
+            await keeping.keep(StoreRequest("images/a/front-0"), picture())
 
     asyncio.run(work())
     (said,) = [record for record in told.records if "no thumbnail" in record.message]
@@ -272,9 +274,9 @@ def test_an_archive_that_no_other_process_sees_is_left_to_the_threads(told: pyte
     """What is in this process's memory is in no other's."""
 
     async def work() -> str:
-        keeping = Keeping(Keeper(Archive("memory://keeping")))
+        keeping = Keeping(ImageStore(Archive("memory://keeping")))
         keeping.expect_many()
-        stored = await keeping.keep(Wanted("images/a/front-0"), picture())
+        stored = await keeping.keep(StoreRequest("images/a/front-0"), picture())
         await keeping.close()
         return stored.path
 
@@ -292,9 +294,9 @@ def test_an_archive_that_cannot_be_sent_is_left_to_the_threads(tmp_path: Path, t
     archive.fs = Local()
 
     async def work() -> str:
-        keeping = Keeping(Keeper(archive))
+        keeping = Keeping(ImageStore(archive))
         keeping.expect_many()
-        stored = await keeping.keep(Wanted("images/a/front-0"), picture())
+        stored = await keeping.keep(StoreRequest("images/a/front-0"), picture())
         await keeping.close()
         return stored.path
 

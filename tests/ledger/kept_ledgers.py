@@ -9,7 +9,7 @@ import sqlalchemy
 from sqlalchemy import text
 
 from seedream_tasks.ledger.migrations import run_steps
-from seedream_tasks.ledger.store import parse_url
+from seedream_tasks.ledger.urls import parse_url
 
 KEPT = sorted((Path(__file__).parent / "kept").glob("v*.sql"))
 MONEY = "quoted_usd", "reserved_usd", "billed_usd", "at_risk_usd", "billed_credits"

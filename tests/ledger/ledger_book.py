@@ -11,19 +11,21 @@ from typing import Any, Self, TypeVar
 import pytest
 from sqlalchemy import Connection, select, update
 
-from seedream_tasks.core.decisions import Purpose
 from seedream_tasks.core.jobs import Job
 from seedream_tasks.core.outcomes import ErrorClass, ErrorInfo, Finished, Link, SlotFate
 from seedream_tasks.core.pricing import PriceRow
+from seedream_tasks.core.slots import Purpose
 from seedream_tasks.core.states import AttemptState, Closed, SlotState
 from seedream_tasks.core.stored_images import Stored
 from seedream_tasks.ledger import images, transitions
+from seedream_tasks.ledger.attempt_rows import Recorded
 from seedream_tasks.ledger.claims import Claim, Lease, awake_or_asleep, claim, new_attempt_id
-from seedream_tasks.ledger.facts import Run, open_run
-from seedream_tasks.ledger.queries import Attempt, JobView, attempts_by_id, job_views
+from seedream_tasks.ledger.known_runs import Run, open_run
+from seedream_tasks.ledger.queries import attempts_by_id, job_views
 from seedream_tasks.ledger.schema import TABLES, attempts
-from seedream_tasks.ledger.store import Ledger, open_ledger
-from seedream_tasks.ledger.transitions import Recorded
+from seedream_tasks.ledger.store import open_ledger
+from seedream_tasks.ledger.values import Attempt, JobView
+from seedream_tasks.ledger.writer import Ledger
 
 T = TypeVar("T")
 # For tests of what the two databases could do differently: transactions and locks of several connections, savepoints, clocks,

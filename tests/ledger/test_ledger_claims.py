@@ -14,7 +14,7 @@ from sqlalchemy import insert
 
 from seedream_tasks.core.errors import OverCap, SlotsTaken
 from seedream_tasks.core.states import LIVE, AttemptState, SlotState
-from seedream_tasks.ledger import facts, rates, transitions
+from seedream_tasks.ledger import known_runs, rates, transitions
 from seedream_tasks.ledger.claims import (
     SENDING_MARGIN,
     Lease,
@@ -23,7 +23,8 @@ from seedream_tasks.ledger.claims import (
     renew_leases,
 )
 from seedream_tasks.ledger.schema import attempts, caps, rate_leases, runs
-from seedream_tasks.ledger.store import LEASE_S, open_ledger
+from seedream_tasks.ledger.store import open_ledger
+from seedream_tasks.ledger.writer import LEASE_S
 
 
 def at_once(url: str, workers: int, work: Callable[[Any, int], Any]) -> list[Any]:
@@ -375,16 +376,16 @@ def test_a_lease_that_ends_further_away_than_a_lease_can_last_has_ended(book: Bo
 def test_a_run_that_was_alive_in_a_year_is_not_alive(book: Book) -> None:
     """The same of the sign of life of a run, and of a share of a rate."""
     book.open_run()
-    run = book.read(lambda connection: facts.find_run(connection, RUN))
+    run = book.read(lambda connection: known_runs.find_run(connection, RUN))
     assert run is not None
     assert run.alive
     key = (ACCOUNT, rates.Rate.IN_FLIGHT)
     book.write(lambda connection: rates.lease(connection, "dead", {key: rates.Asked(4, 4)}))
     _granted_a_year_ahead(book, runs, "alive_until")
     _granted_a_year_ahead(book, rate_leases, "until")
-    run = book.read(lambda connection: facts.find_run(connection, RUN))
+    run = book.read(lambda connection: known_runs.find_run(connection, RUN))
     assert run is not None
     assert not run.alive
-    assert not book.read(lambda connection: facts.any_alive(connection, [RUN]))
+    assert not book.read(lambda connection: known_runs.any_alive(connection, [RUN]))
     found = book.write(lambda connection: rates.lease(connection, "alive", {key: rates.Asked(4, 4)}))
     assert found[key].share == 4

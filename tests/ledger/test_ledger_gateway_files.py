@@ -12,17 +12,17 @@ from seedream_tasks.core.errors import UploadGone
 from seedream_tasks.core.states import AttemptState
 from seedream_tasks.ledger import gateway_files
 from seedream_tasks.ledger.claims import new_attempt_id
-from seedream_tasks.ledger.gateway_files import Upload
-from seedream_tasks.ledger.reference_cache import Source, known_sources, remember_sources
+from seedream_tasks.ledger.gateway_files import GatewayFile
+from seedream_tasks.ledger.reference_cache import CachedReference, known_sources, remember_sources
 from seedream_tasks.ledger.store import open_ledger
 
 NOW = datetime.now(UTC)
 
 
-def source(**fields: Any) -> Source:
+def source(**fields: Any) -> CachedReference:
     """What is remembered of a reference."""
     values = {"validator": '"1"', "sha256": "ab" * 32, "format": "JPEG", "width": 640, "height": 480, "bytes": 1234}
-    return Source(**{**values, "flaw": None, "public": True, "seen_at": NOW, **fields})  # type: ignore[arg-type]
+    return CachedReference(**{**values, "flaw": None, "public": True, "seen_at": NOW, **fields})  # type: ignore[arg-type]
 
 
 @on_both
@@ -38,7 +38,7 @@ def test_a_source_is_remembered_by_its_newest_content(book: Book) -> None:
 def put(book: Book, *keys: str, account: str = ACCOUNT, file_id: str | None = "file", minute: int = 0) -> None:
     """Uploads that were made, a minute apart."""
     for number, key in enumerate(keys):
-        upload = Upload(key, account, f"https://files/{key}", file_id and f"{file_id}-{key}", far_off())
+        upload = GatewayFile(key, account, f"https://files/{key}", file_id and f"{file_id}-{key}", far_off())
         at = NOW + timedelta(minutes=minute + number)
         book.write(lambda connection, each=upload, now=at: gateway_files.remember_upload(connection, each, now))
 
@@ -58,7 +58,7 @@ def there(book: Book, key: str) -> bool:
 def test_an_upload_is_given_while_it_is_good_for_long_enough(book: Book) -> None:
     """A later upload under the same key takes its place; one that is about to expire is not used."""
     put(book, "a")
-    newer = Upload("a", ACCOUNT, "https://files/new", "file-new", far_off())
+    newer = GatewayFile("a", ACCOUNT, "https://files/new", "file-new", far_off())
     book.write(lambda connection: gateway_files.remember_upload(connection, newer, NOW))
     for until, url in ((far_off() - timedelta(seconds=1), "https://files/new"), (far_off(), None)):
         assert book.read(lambda connection, good=until: gateway_files.known_upload(connection, "a", good)) == url
@@ -105,7 +105,7 @@ def test_only_ours_that_can_be_deleted_make_room(book: Book) -> None:
 @on_both
 def test_expired_uploads_are_forgotten(book: Book) -> None:
     """They are gone by themselves: nothing to delete."""
-    old = Upload("old", ACCOUNT, "https://files/old", "file-old", NOW - timedelta(seconds=1))
+    old = GatewayFile("old", ACCOUNT, "https://files/old", "file-old", NOW - timedelta(seconds=1))
     book.write(lambda connection: gateway_files.remember_upload(connection, old, NOW - timedelta(days=3)))
     assert spared(book) == []
     assert book.rows("uploads") == {"uploads": []}
@@ -145,7 +145,7 @@ def test_a_claim_and_a_deletion_of_the_same_upload_exclude_each_other(book: Book
                 ledger.close()
 
         def deletes(name: str = key, at: Barrier = start, seen: dict[str, Any] = outcome) -> None:
-            def work(connection: Connection) -> list[Upload]:
+            def work(connection: Connection) -> list[GatewayFile]:
                 return gateway_files.spare(connection, ACCOUNT, (), 100, NOW)
 
             ledger = open_ledger(ledger_url, create=False)

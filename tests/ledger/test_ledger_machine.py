@@ -19,7 +19,7 @@ from ledger_book import made as finished_with
 from seedream_tasks.core.errors import AttemptMoved, OverCap, SlotsTaken
 from seedream_tasks.core.outcomes import SlotFate
 from seedream_tasks.core.states import LIVE, AttemptState, Closed, SlotState
-from seedream_tasks.ledger.queries import JobView
+from seedream_tasks.ledger.values import JobView
 
 JOB = make_job(n=5)
 UNSETTLED = {AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.UNKNOWN}

@@ -23,7 +23,8 @@ from seedream_tasks.ledger import migrations
 from seedream_tasks.ledger.migrations import run_steps
 from seedream_tasks.ledger.queries import list_attempts
 from seedream_tasks.ledger.schema import HEAD, SCHEMA_VERSION, TABLES, meta
-from seedream_tasks.ledger.store import open_ledger, parse_url
+from seedream_tasks.ledger.store import open_ledger
+from seedream_tasks.ledger.urls import parse_url
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*expression-based index")
 

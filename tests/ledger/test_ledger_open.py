@@ -12,10 +12,11 @@ from sqlalchemy import update
 
 from seedream_tasks.core.errors import ConfigurationError, LedgerFault
 from seedream_tasks.core.secrets import without_secrets
-from seedream_tasks.ledger import facts
+from seedream_tasks.ledger import identity
 from seedream_tasks.ledger.queries import list_attempts
 from seedream_tasks.ledger.schema import SCHEMA_VERSION, attempts, meta
-from seedream_tasks.ledger.store import exists, holds_password, open_ledger, parse_url, shown_url
+from seedream_tasks.ledger.store import exists, open_ledger
+from seedream_tasks.ledger.urls import holds_password, parse_url, shown_url
 
 
 def test_what_is_not_there_does_not_exist_and_is_not_made_by_looking(ledger_url: str) -> None:
@@ -31,7 +32,7 @@ def test_a_new_ledger_exists_and_keeps_its_id(ledger_url: str) -> None:
     ids = []
     for create in (True, False, True):
         ledger = open_ledger(ledger_url, create=create)
-        ids.append(ledger.read_now(facts.ledger_id))
+        ids.append(ledger.read_now(identity.ledger_id))
         ledger.close()
     assert exists(ledger_url)
     assert len(set(ids)) == 1
@@ -191,7 +192,7 @@ def test_a_closed_ledger_takes_no_writes(book: Book) -> None:
     book.ledger.close()
     book.ledger.close()
     with pytest.raises(LedgerFault, match="closed"):
-        book.write(facts.ledger_id)
+        book.write(identity.ledger_id)
 
 
 def test_sqlite_puts_every_commit_on_the_disk(tmp_path: Path) -> None:
@@ -239,6 +240,6 @@ def test_a_run_that_goes_on_keeps_the_cap_it_began_with(book: Book) -> None:
 @on_both
 def test_the_first_kind_stays(book: Book) -> None:
     """A ledger is real or simulated once and for all."""
-    assert book.read(facts.kind) is None
-    assert book.write(lambda connection: facts.set_kind(connection, facts.SIMULATED)) == facts.SIMULATED
-    assert book.write(lambda connection: facts.set_kind(connection, facts.REAL)) == facts.SIMULATED
+    assert book.read(identity.kind) is None
+    assert book.write(lambda connection: identity.set_kind(connection, identity.SIMULATED)) == identity.SIMULATED
+    assert book.write(lambda connection: identity.set_kind(connection, identity.REAL)) == identity.SIMULATED

@@ -4,10 +4,10 @@ from decimal import Decimal
 
 from ledger_book import DISPUTED, RUN, Book, attempt_in, far_off, made, make_job, on_both, stored
 
-from seedream_tasks.core.decisions import PastAttempt, Purpose, SlotView
 from seedream_tasks.core.outcomes import ErrorClass
+from seedream_tasks.core.slots import PastAttempt, Purpose, SlotView
 from seedream_tasks.core.states import AttemptState, Closed, SlotState
-from seedream_tasks.ledger import budgets, facts, queries
+from seedream_tasks.ledger import admissions, budgets, identity, queries, spending, values
 
 pytestmark = on_both
 
@@ -15,7 +15,7 @@ pytestmark = on_both
 def test_a_job_the_ledger_does_not_know_has_an_empty_view(book: Book) -> None:
     """Every job that is asked for gets a view, known or not."""
     found = book.read(lambda connection: queries.job_views(connection, ["no/such/job"]))
-    assert found == {"no/such/job": queries.JobView("no/such/job")}
+    assert found == {"no/such/job": values.JobView("no/such/job")}
 
 
 def test_a_view_holds_slots_attempts_and_pictures(book: Book) -> None:
@@ -131,22 +131,22 @@ def test_what_a_run_has_spent(book: Book) -> None:
     attempt_in(book, AttemptState.ACCEPTED, make_job("c"))
     attempt_in(book, AttemptState.NOT_SENT, make_job("d"))
     attempt_in(book, AttemptState.ARCHIVED, make_job("e"), run_id="another")
-    assert book.read(lambda connection: facts.spent(connection, RUN)) == {
+    assert book.read(lambda connection: spending.spent(connection, RUN)) == {
         "billed_usd": Decimal("0.024"),
         "at_risk_usd": Decimal("0.127"),
         "reserved_usd": Decimal("0.031"),
     }
-    nothing = book.read(lambda connection: facts.spent(connection, "no-such-run"))
+    nothing = book.read(lambda connection: spending.spent(connection, "no-such-run"))
     assert set(nothing.values()) == {Decimal(0)}
 
 
 def test_the_last_word_on_why_a_job_was_put_off_counts(book: Book) -> None:
     """A run remembers one reason per job, its own and the newest."""
-    first = facts.Admission("no_price", "nobody says", Decimal("0.1"), None)
-    last = facts.Admission("no_gateway", "nobody can", Decimal("0.2"), Decimal("0.03"), for_good=True)
+    first = admissions.Admission("no_price", "nobody says", Decimal("0.1"), None)
+    last = admissions.Admission("no_gateway", "nobody can", Decimal("0.2"), Decimal("0.03"), for_good=True)
     for admission in (first, last):
-        book.write(lambda connection, why=admission: facts.put_off(connection, RUN, "job", why))
-    book.write(lambda connection: facts.put_off(connection, "run-2", "job", first))
+        book.write(lambda connection, why=admission: admissions.put_off(connection, RUN, "job", why))
+    book.write(lambda connection: admissions.put_off(connection, "run-2", "job", first))
     assert book.read(lambda connection: queries.admissions_of(connection, RUN, ["job", "other"])) == {"job": last}
 
 
@@ -154,8 +154,8 @@ def test_accounts_are_remembered(book: Book) -> None:
     """An account keeps the kind it was first seen with."""
 
     def remember(connection: object) -> None:
-        facts.know_account(connection, "evolink@x#1", "evolink", True)  # type: ignore[arg-type]
-        facts.know_account(connection, "evolink@x#1", "evolink", False)  # type: ignore[arg-type]
+        identity.know_account(connection, "evolink@x#1", "evolink", True)  # type: ignore[arg-type]
+        identity.know_account(connection, "evolink@x#1", "evolink", False)  # type: ignore[arg-type]
 
     book.write(remember)
-    assert book.read(facts.known_accounts) == {"evolink@x#1": True}
+    assert book.read(identity.known_accounts) == {"evolink@x#1": True}

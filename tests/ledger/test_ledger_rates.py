@@ -6,14 +6,14 @@ import pytest
 from ledger_book import ACCOUNT, Book, on_both
 from sqlalchemy import Connection, create_engine, text, update
 
-from seedream_tasks.ledger.rates import Asked, Key, Rate, Share, fair_part, give_back, lease
+from seedream_tasks.ledger.rates import Asked, Key, Rate, RateShare, fair_part, give_back, lease
 from seedream_tasks.ledger.schema import rate_leases
-from seedream_tasks.ledger.store import parse_url
+from seedream_tasks.ledger.urls import parse_url
 
 PLACES: Key = (ACCOUNT, Rate.IN_FLIGHT)
 
 
-def asking(holder: str, keep: int = 0, most: int = 10) -> Callable[[Connection], dict[Key, Share]]:
+def asking(holder: str, keep: int = 0, most: int = 10) -> Callable[[Connection], dict[Key, RateShare]]:
     """A renewal of one holder's share of the places, as an operation."""
     return lambda connection: lease(connection, holder, {PLACES: Asked(most, keep)})
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from seedream_tasks.core.errors import AttemptMoved, LedgerFault, SlotsTaken
 from seedream_tasks.core.states import AttemptState
-from seedream_tasks.ledger import transitions
+from seedream_tasks.ledger import attempt_rows, transitions
 from seedream_tasks.ledger.queries import list_attempts
 from seedream_tasks.ledger.store import open_ledger
 
@@ -123,13 +123,13 @@ def broken(connection: Connection) -> None:
 
 def clashing(connection: Connection) -> None:
     """An operation that violates a constraint, after it has written something."""
-    transitions.note(connection, "half", "must not be kept")
+    attempt_rows.note(connection, "half", "must not be kept")
     connection.execute(text("INSERT INTO meta (key, value) VALUES ('ledger_id', 'another')"))
 
 
 def mistaken(connection: Connection) -> None:
     """An operation with a mistake of its own, after it has written something."""
-    transitions.note(connection, "half", "must not be kept")
+    attempt_rows.note(connection, "half", "must not be kept")
     raise ZeroDivisionError
 
 

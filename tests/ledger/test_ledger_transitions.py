@@ -29,8 +29,8 @@ from seedream_tasks.core.errors import AttemptMoved
 from seedream_tasks.core.outcomes import Finished, Link, SlotFate
 from seedream_tasks.core.states import FOLLOWS, AttemptState, Closed, SlotState
 from seedream_tasks.ledger import transitions
+from seedream_tasks.ledger.attempt_rows import Recorded
 from seedream_tasks.ledger.queries import pictures_of
-from seedream_tasks.ledger.transitions import Recorded
 
 Record = Callable[[Book, str], Any]
 

@@ -14,7 +14,7 @@ from witness import assert_files, ledger_money, submissions
 
 from seedream_tasks.config.settings import locations
 from seedream_tasks.core.errors import ConfigurationError
-from seedream_tasks.ledger import facts
+from seedream_tasks.ledger import known_runs
 from seedream_tasks.ledger.store import open_ledger
 from seedream_tasks.maintenance.prune import Pruned, prune
 
@@ -292,10 +292,10 @@ def test_a_manifest_that_is_not_the_last_word_says_nothing_of_what_stays(tmp_pat
         pruned(tmp_path, delete=True)
     newest.write_bytes(content)
     ledger = open_ledger(f"sqlite:///{tmp_path / 'a' / 'ledger.db'}", create=False)
-    ledger.write_now(lambda c: facts.open_run(c, "r-new", str(tmp_path / "a"), "x.csv", True, None))
+    ledger.write_now(lambda c: known_runs.open_run(c, "r-new", str(tmp_path / "a"), "x.csv", True, None))
     with pytest.raises(ConfigurationError, match="r-new is at work"):
         pruned(tmp_path, delete=True)
-    ledger.write_now(lambda c: facts.keep_alive(c, "r-new", alive=False))
+    ledger.write_now(lambda c: known_runs.keep_alive(c, "r-new", alive=False))
     ledger.close()
     assert pruned(tmp_path, delete=False).total.images == 2  # it failed before it froze anything
     frozen = tmp_path / "a" / "runs" / "r-new" / "jobs.parquet"

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from witness import bought
 
 from seedream_tasks import catalog_images
-from seedream_tasks.ledger.store import parse_url
+from seedream_tasks.ledger.urls import parse_url
 
 FLOWS = Path(__file__).parents[2] / "flows"
 ROWS = 12

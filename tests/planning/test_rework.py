@@ -15,7 +15,7 @@ from witness import assert_files
 
 from seedream_tasks.config.settings import locations
 from seedream_tasks.core.errors import InputError
-from seedream_tasks.ledger import facts
+from seedream_tasks.ledger import identity
 from seedream_tasks.ledger.store import open_ledger
 from seedream_tasks.maintenance.prune import prune
 from seedream_tasks.maintenance.rebuild import rebuild
@@ -48,7 +48,7 @@ class Shop:
         """A review file, as the contact sheet exports it."""
         ledger = open_ledger(f"sqlite:///{self.folder / 'archive' / 'ledger.db'}", create=False)
         try:
-            own = ledger.read_now(facts.ledger_id)
+            own = ledger.read_now(identity.ledger_id)
         finally:
             ledger.close()
         run_id = self.runs[-1].run_id

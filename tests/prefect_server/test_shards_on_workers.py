@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, text
 from waiting import until
 from witness import bought
 
-from seedream_tasks.ledger.store import parse_url
+from seedream_tasks.ledger.urls import parse_url
 
 ROOT = Path(__file__).parents[2]
 ROWS = 6

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from seedream_tasks.images.thumbnails import keep_thumbnail, thumbnail
-from seedream_tasks.ledger.store import Ledger, open_ledger
+from seedream_tasks.ledger.store import open_ledger
+from seedream_tasks.ledger.writer import Ledger
 from seedream_tasks.runs.contact_sheet import sheet_path, write_contact_sheet
 from seedream_tasks.runs.frozen import RECORD
 from seedream_tasks.storage.archive import Archive

@@ -13,9 +13,10 @@ from aiohttp import web
 from prefect_listener import PrefectListener
 from serving import UPLOAD_SECRET, Serve
 
-from seedream_tasks.ledger.store import Ledger, open_ledger
+from seedream_tasks.ledger.store import open_ledger
+from seedream_tasks.ledger.writer import Ledger
 from seedream_tasks.server import listening as listening_module
-from seedream_tasks.server.app import Service
+from seedream_tasks.server.endpoint import Service
 from seedream_tasks.server.listening import listening
 
 HALF = b"POST /callbacks/x HTTP/1.1\r\nHost: a\r\nContent-Le"

@@ -8,7 +8,15 @@ import re
 from collections.abc import Iterator
 
 from ..tables import Row, Table
-from .products import Fault, Names, Product, deepest, describe, grouped, says_no
+from .products import (
+    Names,
+    Product,
+    ProductFault,
+    deepest,
+    describe,
+    grouped,
+    says_no,
+)
 
 COLUMNS = {
     "item": ("Item", "Item Type"),
@@ -78,11 +86,11 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
     )
 
 
-def _no_product(lead: Row, names: Names) -> Fault | None:
+def _no_product(lead: Row, names: Names) -> ProductFault | None:
     """A variant or an image that stands above every product: the file was sorted, or cut."""
     kind = _kind(lead, names)
     at = f"line {lead.line}: " if lead.line else ""
-    return None if kind == "product" else Fault("no_parent", f"{at}it is a {kind or 'line'} of no product")
+    return None if kind == "product" else ProductFault("no_parent", f"{at}it is a {kind or 'line'} of no product")
 
 
 def _category(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ..tables import Row, Table
 from .grouping import together
-from .products import Fault, Names, Product, deepest, describe, grouped
+from .products import Names, Product, ProductFault, deepest, describe, grouped
 
 COLUMNS = {
     "sku": ("sku",),
@@ -69,14 +69,14 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
     )
 
 
-def _two_rows(lines: list[Row], names: Names) -> Fault | None:
+def _two_rows(lines: list[Row], names: Names) -> ProductFault | None:
     """Two products with one SKU: lines of different store views are one, lines of the same are not."""
     seen: dict[str, Row] = {}
     for row in lines:
         first = seen.setdefault(names.cell(row, "view"), row)
         if first is not row and names.cell(first, "title") != names.cell(row, "title") and names.cell(row, "title"):
             at = f": lines {first.line} and {row.line}" if row.line else ""
-            return Fault("two_products", f"two products have the SKU {names.cell(row, 'sku')!r}{at}")
+            return ProductFault("two_products", f"two products have the SKU {names.cell(row, 'sku')!r}{at}")
     return None
 
 

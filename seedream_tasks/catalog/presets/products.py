@@ -45,7 +45,7 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ProductFault:
     """What is wrong with a product as a whole."""
 
     code: str
@@ -118,7 +118,12 @@ def plain(table: Table) -> Iterator[Product]:
 
 
 def grouped(
-    number: int, lead: Row, lines: Sequence[Row], extra: dict[str, Any], not_for_sale: str | None, fault: Fault | None
+    number: int,
+    lead: Row,
+    lines: Sequence[Row],
+    extra: dict[str, Any],
+    not_for_sale: str | None,
+    fault: ProductFault | None,
 ) -> Product:
     """The product that several lines are, under the columns of the one that leads. `fault`: where each line can be read."""
     error = next((row.error for row in lines if row.error), None)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..tables import Row, Table
 from .escapes import undone, unguarded, unguarded_code
 from .grouping import together
-from .products import Fault, Names, Product, deepest, describe, grouped
+from .products import Names, Product, ProductFault, deepest, describe, grouped
 
 COLUMNS = {
     "handle": ("handle", "url handle"),
@@ -65,14 +65,14 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
     )
 
 
-def _two_titles(lead: Row, lines: list[Row], names: Names) -> Fault | None:
+def _two_titles(lead: Row, lines: list[Row], names: Names) -> ProductFault | None:
     """Two products with one handle, as in files that were put together: nobody can say whose images these are."""
     title = names.cell(lead, "title")
     other = next((row for row in lines if names.cell(row, "title") not in ("", title)), None)
     if other is None:
         return None
     at, also = (f" on line {row.line}" if row.line else "" for row in (lead, other))
-    return Fault(
+    return ProductFault(
         "two_products",
         f"the handle {names.cell(lead, 'handle')!r} has two titles: {title!r}{at}"
         f" and {names.cell(other, 'title')!r}{also}",

@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 
 from ..tables import Row, Table
 from .grouping import together
-from .products import Fault, Names, Product, describe, grouped, says_no
+from .products import Names, Product, ProductFault, describe, grouped, says_no
 
 COLUMNS = {
     "handle": ("handleId", "handle"),
@@ -66,13 +66,13 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
     )
 
 
-def _two_products(lines: list[Row], names: Names) -> Fault | None:
+def _two_products(lines: list[Row], names: Names) -> ProductFault | None:
     products = [row for row in lines if names.cell(row, "kind").lower() == "product"]
     if len(products) < 2:
         return None
     at = ", ".join(str(row.line) for row in products[:3] if row.line)
     handle = names.cell(products[0], "handle")
-    return Fault(
+    return ProductFault(
         "two_products", f"{len(products)} products have the handle {handle!r}" + (f": lines {at}" if at else "")
     )
 

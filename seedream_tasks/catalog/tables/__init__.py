@@ -19,7 +19,7 @@ from .several_files import joined
 from .sheets import open_sheet
 from .sources import (
     READ_FROM_THE_END,
-    Source,
+    CatalogSource,
     file_in_folder,
     find_sources,
     stating,
@@ -61,7 +61,7 @@ def reference_base(uri: str) -> str:
         raise _unreadable(uri, error) from None
 
 
-def _open(source: Source) -> Table:
+def _open(source: CatalogSource) -> Table:
     try:
         stamp = source.stamp()
         check_content(source)
@@ -73,7 +73,7 @@ def _open(source: Source) -> Table:
     return replace(table, _read=lambda: _watched(source, stamp, table))
 
 
-def _watched(source: Source, stamp: str, table: Table) -> Iterator[Row]:
+def _watched(source: CatalogSource, stamp: str, table: Table) -> Iterator[Row]:
     """The rows of a file that stays what it was; whatever goes wrong while it is being written has that as its reason.
 
     Raises InputError, also for a file that is another one at its end: formats that are read from their end, in pieces, would not

@@ -4,7 +4,7 @@ import re
 import zipfile
 
 from ...core.errors import InputError
-from .sources import READ_FROM_THE_END, Source
+from .sources import READ_FROM_THE_END, CatalogSource
 
 _SAVE = "save or export it as .xlsx or .csv"
 _NAME = "give it the ending that belongs to it"
@@ -31,7 +31,7 @@ _OPEN_DOCUMENT = b"application/vnd.oasis.opendocument"
 _HEAD = 4096
 
 
-def check_content(source: Source) -> None:
+def check_content(source: CatalogSource) -> None:
     """Look at a file's first bytes. Raises InputError for an empty one, and for one that its name does not fit."""
     stored = source.kind in READ_FROM_THE_END
     with source.open_stored() if stored else source.open() as file:
@@ -50,7 +50,7 @@ def check_content(source: Source) -> None:
         _check_text(source, head)
 
 
-def _check_package(source: Source) -> None:
+def _check_package(source: CatalogSource) -> None:
     with source.open_stored() as file:
         try:
             with zipfile.ZipFile(file) as package:
@@ -66,7 +66,7 @@ def _check_package(source: Source) -> None:
         raise _refused(source, "a spreadsheet of Apple Numbers", f"open it in Numbers and {_SAVE}")
 
 
-def _check_text(source: Source, head: bytes) -> None:
+def _check_text(source: CatalogSource, head: bytes) -> None:
     for magic, (what, way) in _MAGIC.items():
         if head.startswith(magic):
             raise _refused(source, what, way)
@@ -80,5 +80,5 @@ def _fits(kind: str, what: str) -> bool:
     return (kind == "xml" and what == "XML") or (kind in ("json", "jsonl") and "JSON" in what)
 
 
-def _refused(source: Source, what: str, way: str) -> InputError:
+def _refused(source: CatalogSource, what: str, way: str) -> InputError:
     return InputError(f"{source.uri}: is {what} by its content", field="catalog", hint=way)

@@ -28,7 +28,7 @@ from .rows import (
     text_schema,
     unfit,
 )
-from .sources import Source
+from .sources import CatalogSource
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # What spreadsheet programs write for an error, in the languages that have words of their own for it.
@@ -43,7 +43,7 @@ _ERRORS = frozenset({
 _SAMPLE_LINES = 20
 
 
-def open_delimited(source: Source) -> Table:
+def open_delimited(source: CatalogSource) -> Table:
     """A CSV or TSV. Raises InputError; no row is read yet, but the file was read once for its encoding."""
     csv.field_size_limit(MOST_CELL_CHARACTERS)
     text = read_text(source)
@@ -123,7 +123,7 @@ def _found(sample: Sequence[str], before: int, delimiter: str) -> _Layout | None
     return _Layout(delimiter, before + lines[place][0] - 1, lines[0]) if place else None
 
 
-def _delimiter(source: Source, sample: Sequence[str]) -> str:
+def _delimiter(source: CatalogSource, sample: Sequence[str]) -> str:
     """Where several delimiters split the header, the one that the rows agree with."""
     if source.kind == "tsv":
         return "\t"

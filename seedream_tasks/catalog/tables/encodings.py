@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from ...core.errors import InputError
 from .readings import Reading, Readings
 from .rows import MOST_LINE_CHARACTERS
-from .sources import Source
+from .sources import CatalogSource
 
 _BLOCK = 1024 * 1024
 _BEYOND_ASCII = bytes(range(0x80, 0x100))
@@ -56,7 +56,7 @@ _NOT_1252 = re.compile(
 class Text:
     """A text file that was read once."""
 
-    source: Source
+    source: CatalogSource
     encoding: str  # Python's name
     shown: str
     content: str  # sha256 of the unpacked bytes
@@ -78,7 +78,7 @@ class Text:
             raise self.source.changed()
 
 
-def read_text(source: Source, guess: bool = True) -> Text:
+def read_text(source: CatalogSource, guess: bool = True) -> Text:
     """Read a file to its end and say in which encoding it is. Raises InputError. `guess`: it may be another than UTF-8."""
     digest = hashlib.sha256()
     with source.open(digest) as file:
@@ -107,7 +107,7 @@ def read_text(source: Source, guess: bool = True) -> Text:
     return Text(source, found.encoding, shown, content, stored, scan.holds_nul, (told,))
 
 
-def _by_mark(source: Source, head: bytes) -> tuple[str, str]:
+def _by_mark(source: CatalogSource, head: bytes) -> tuple[str, str]:
     stated = source.stated.get("encoding")
     if stated:
         try:
@@ -202,7 +202,7 @@ class _Scan:
         self._in_utf_8 += sum(map(len, _UTF_8.findall(block)))
 
 
-def _read_otherwise(source: Source, scan: _Scan) -> tuple[Reading | None, list[Reading]]:
+def _read_otherwise(source: CatalogSource, scan: _Scan) -> tuple[Reading | None, list[Reading]]:
     """What a file that is not UTF-8 may be: a second pass over the whole of it."""
     readings = Readings()
     with source.open() as file:
@@ -212,7 +212,7 @@ def _read_otherwise(source: Source, scan: _Scan) -> tuple[Reading | None, list[R
     return readings.end()
 
 
-def _not_text(source: Source, shown: str, scan: _Scan) -> InputError:
+def _not_text(source: CatalogSource, shown: str, scan: _Scan) -> InputError:
     return InputError(
         f"{source.uri}: line {scan.bad_line}: not {shown}: {scan.bad}",
         line=scan.bad_line,
@@ -222,7 +222,7 @@ def _not_text(source: Source, shown: str, scan: _Scan) -> InputError:
     )
 
 
-def _unclear(source: Source, scan: _Scan, able: Sequence[Reading]) -> InputError:
+def _unclear(source: CatalogSource, scan: _Scan, able: Sequence[Reading]) -> InputError:
     """The error for text that may be in several encodings, with what it would be in each."""
     if scan.is_mostly_utf_8():
         why = "the rest of the file is UTF-8, so it is in two encodings"
@@ -248,7 +248,7 @@ def _unclear(source: Source, scan: _Scan, able: Sequence[Reading]) -> InputError
     )
 
 
-def bounded_lines(source: Source, file: io.TextIOWrapper) -> Iterator[str]:
+def bounded_lines(source: CatalogSource, file: io.TextIOWrapper) -> Iterator[str]:
     """The lines of a text as they stand. Raises InputError for one that is no line."""
     number = 0
     while line := file.readline(MOST_LINE_CHARACTERS):

@@ -19,14 +19,14 @@ from .rows import (
     text_schema,
     unfit,
 )
-from .sources import Source
+from .sources import CatalogSource
 from .xml_stream import XmlStream
 
 _ITEMS = ("item", "entry", "product")
 _GOOGLE = "http://base.google.com/"
 
 
-def open_feed(source: Source) -> Table:
+def open_feed(source: CatalogSource) -> Table:
     """A product feed. Raises InputError; the file was read once for its elements."""
     keys: dict[str, None] = {}
     first = hashlib.sha256()
@@ -51,7 +51,7 @@ def open_feed(source: Source) -> Table:
     return Table(source.uri, text_schema(names), Facts("XML feed", details), rows, lambda: stored)
 
 
-def _items(source: Source, digest: "hashlib._Hash") -> Iterator[tuple[int, dict[str, Any]]]:
+def _items(source: CatalogSource, digest: "hashlib._Hash") -> Iterator[tuple[int, dict[str, Any]]]:
     feed = _Feed(source)
     with source.open(digest) as file:
         for _ in feed.xml.blocks(file):
@@ -61,7 +61,7 @@ def _items(source: Source, digest: "hashlib._Hash") -> Iterator[tuple[int, dict[
 class _Feed:
     """Gathers whole items."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: CatalogSource) -> None:
         # The file says itself in which encoding it is, unless its URI does.
         self.xml = XmlStream(source.uri, self._start, self._text, self._end, source.stated.get("encoding"))
         self._line = 0

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from ...core.errors import InputError
-from .sources import Source
+from .sources import CatalogSource
 
 # So many rows are looked at, and no more characters of them.
 SAMPLE_ROWS, SAMPLE_CHARACTERS = 60, 4_000_000
@@ -49,7 +49,7 @@ _MACHINE_NAME = re.compile(r"[a-z][a-z0-9_.#\[\]=:-]*")
 _LONGEST_NAME = 80
 
 
-def stated_header(source: Source) -> int | None:
+def stated_header(source: CatalogSource) -> int | None:
     """The line or row that `CATALOG#header=N` names. Raises InputError."""
     stated = source.stated.get("header")
     if stated is None:

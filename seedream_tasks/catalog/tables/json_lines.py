@@ -18,12 +18,12 @@ from .rows import (
     text_schema,
     unfit,
 )
-from .sources import Source
+from .sources import CatalogSource
 
 _BLOCK = 64 * 1024
 
 
-def open_json(source: Source) -> Table:
+def open_json(source: CatalogSource) -> Table:
     """A JSONL file, or an array of objects. Raises InputError; the file was read once for its encoding and its keys."""
     text = read_text(source, guess=False)  # JSON is UTF-8 by its own standard
     with text.open() as file:
@@ -58,7 +58,7 @@ def open_json(source: Source) -> Table:
     return Table(source.uri, text_schema(names), facts, rows, lambda: text.sha256)
 
 
-def _check_wrapped(source: Source, value: dict[str, Any]) -> None:
+def _check_wrapped(source: CatalogSource, value: dict[str, Any]) -> None:
     """A service's answer holds its products in a list of its own. Raises InputError."""
     lists = [key for key, each in value.items() if isinstance(each, list) and each and isinstance(each[0], dict)]
     if len(lists) == 1 and not {"sku", "id", "handle"} & {key.lower() for key in value}:
@@ -91,11 +91,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _values(source: Source, file: io.TextIOWrapper, is_array: bool) -> Iterator[tuple[int, Any]]:
+def _values(source: CatalogSource, file: io.TextIOWrapper, is_array: bool) -> Iterator[tuple[int, Any]]:
     return _Array(source, file).values() if is_array else _of_lines(source, file)
 
 
-def _of_lines(source: Source, file: io.TextIOWrapper) -> Iterator[tuple[int, Any]]:
+def _of_lines(source: CatalogSource, file: io.TextIOWrapper) -> Iterator[tuple[int, Any]]:
     number = 0
     try:
         for number, line in enumerate(bounded_lines(source, file), 1):
@@ -113,7 +113,7 @@ def _of_lines(source: Source, file: io.TextIOWrapper) -> Iterator[tuple[int, Any
 class _Array:
     """Reads an array item by item: memory does not grow with it."""
 
-    def __init__(self, source: Source, file: io.TextIOWrapper) -> None:
+    def __init__(self, source: CatalogSource, file: io.TextIOWrapper) -> None:
         self._source = source
         self._file = file
         self._text = ""

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 from ...core.cells import cell_text
 from ...core.errors import InputError
 from .rows import Facts, Row, Table, named, unfit
-from .sources import Source
+from .sources import CatalogSource
 
 # Rows are read in batches of about this many bytes: a column of thumbnails must not fill the memory.
 _BATCH_BYTES, _BATCH_ROWS = 32 * 1024 * 1024, 4096
 
 
-def open_parquet(source: Source) -> Table:
+def open_parquet(source: CatalogSource) -> Table:
     """A Parquet file. Raises InputError, or what pyarrow raises for a file it cannot read."""
     with source.open_stored() as file:
         schema = pq.ParquetFile(file).schema_arrow.remove_metadata()
@@ -41,7 +41,7 @@ def open_parquet(source: Source) -> Table:
     return Table(source.uri, schema, Facts("Parquet"), rows, lambda: "".join(total), holds_whole_floats)
 
 
-def _are_whole(source: Source, place: int) -> bool:
+def _are_whole(source: CatalogSource, place: int) -> bool:
     """Whether the numbers of a column of floats are all whole; it is read alone."""
     some = False
     with source.open_stored() as file:
@@ -60,7 +60,7 @@ def _batch_rows(metadata: Any) -> int:
     return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES * metadata.num_rows // max(size, 1))))
 
 
-def _plain(source: Source, name: str, column: pa.Array) -> Sequence[Any]:
+def _plain(source: CatalogSource, name: str, column: pa.Array) -> Sequence[Any]:
     """A column's values as Python has them, and as the manifest repeats them. Raises InputError."""
     try:
         return cast(Sequence[Any], column.to_pylist())

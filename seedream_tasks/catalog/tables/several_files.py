@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from ...core.errors import InputError
 from .rows import Row, Table, text_schema
-from .sources import Source
+from .sources import CatalogSource
 
 
-def joined(uri: str, sources: Sequence[Source], open_one: Callable[[Source], Table]) -> Table:
+def joined(uri: str, sources: Sequence[CatalogSource], open_one: Callable[[CatalogSource], Table]) -> Table:
     """The parts as one table, in the order of their names. Raises InputError naming the part that differs."""
     odd = next((each for each in sources if each.kind != sources[0].kind), None)
     if odd is not None:
@@ -42,7 +42,7 @@ def joined(uri: str, sources: Sequence[Source], open_one: Callable[[Source], Tab
     return Table(uri, schema, told, rows, total, lambda name: all(each.holds_whole_floats(name) for each in tables))
 
 
-def _fitting(schema: pa.Schema, found: pa.Schema, first: Source, source: Source) -> pa.Schema:
+def _fitting(schema: pa.Schema, found: pa.Schema, first: CatalogSource, source: CatalogSource) -> pa.Schema:
     """The columns of both; a column that is empty in one part takes its type from the other."""
     missing = [name for name in schema.names if name not in found.names]
     more = [name for name in found.names if name not in schema.names]

@@ -26,7 +26,7 @@ from .headers import (
 )
 from .number_formats import Zeros
 from .rows import Facts, Row, Table, named, text_schema, unfit
-from .sources import Source
+from .sources import CatalogSource
 from .workbook import Cell, SheetEntry, Workbook, coordinate, plain_text
 
 # Whole numbers from here on are not exact in a float any more; a spreadsheet program keeps this many digits.
@@ -35,7 +35,7 @@ _EXACT, _KEPT_DIGITS = 10.0**15, 15
 _SHOWN_DIGITS = 11
 
 
-def open_sheet(source: Source) -> Table:
+def open_sheet(source: CatalogSource) -> Table:
     """The first visible sheet of an XLSX that holds a table, or the one its URI names.
 
     Raises InputError; it was read once for its columns.
@@ -70,7 +70,7 @@ def open_sheet(source: Source) -> Table:
     return Table(source.uri, text_schema(names), facts, rows, lambda: "".join(total))
 
 
-def _chosen(source: Source, workbook: Workbook) -> tuple[SheetEntry, str, list[str]]:
+def _chosen(source: CatalogSource, workbook: Workbook) -> tuple[SheetEntry, str, list[str]]:
     """The sheet, which of how many it is, and the warning where it is not the first."""
     visible = [each for each in workbook.sheets if each.visible] or workbook.sheets
     wanted = source.stated.get("sheet")
@@ -93,7 +93,7 @@ def _chosen(source: Source, workbook: Workbook) -> tuple[SheetEntry, str, list[s
     raise InputError(f"{source.uri}: there is no sheet {wanted!r}; it has {names or 'none'}", field="catalog")
 
 
-def _only_table(source: Source, workbook: Workbook, sheets: Sequence[SheetEntry]) -> SheetEntry | None:
+def _only_table(source: CatalogSource, workbook: Workbook, sheets: Sequence[SheetEntry]) -> SheetEntry | None:
     """The one other sheet that clearly is a table, where the first one is none: a page to read."""
     workbook.read_strings()
     first = _Sheet(source, workbook, sheets[0]).sample()
@@ -107,7 +107,7 @@ def _only_table(source: Source, workbook: Workbook, sheets: Sequence[SheetEntry]
 class _Sheet:
     """One sheet, read as often as it is asked for."""
 
-    def __init__(self, source: Source, workbook: Workbook, entry: SheetEntry) -> None:
+    def __init__(self, source: CatalogSource, workbook: Workbook, entry: SheetEntry) -> None:
         self.start = 0  # the sheet's row that holds the names
         self.above: Line | None = None  # the first row, where it was found to be no part of the table
         self.rounded: str | None = None  # what is to be said of the first number that is longer than a program keeps

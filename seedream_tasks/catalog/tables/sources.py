@@ -43,7 +43,7 @@ _BOMB_FROM, _BOMB_RATIO = 256 * 1024 * 1024, 200
 
 
 @dataclass(frozen=True)
-class Source:
+class CatalogSource:
     """One file of a catalog."""
 
     uri: str  # as messages name it
@@ -101,7 +101,7 @@ _BLOCK = 256 * 1024
 _STAMPS = ("size", "mtime", "ino", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash", "modified")
 
 
-def find_sources(uri: str) -> list[Source]:
+def find_sources(uri: str) -> list[CatalogSource]:
     """The file, or the parts below a folder or behind a pattern, in the order of their names. Raises InputError."""
     store, path, stated = _placed(uri)
     bare = uri if not stated else uri.rpartition("#")[0]
@@ -150,7 +150,7 @@ def _placed(uri: str) -> tuple[Any, str, Mapping[str, str]]:
     return store, str(path), {}
 
 
-def _folder(store: Any, path: str, uri: str, stated: Mapping[str, str]) -> list[Source]:
+def _folder(store: Any, path: str, uri: str, stated: Mapping[str, str]) -> list[CatalogSource]:
     """Every catalog file below a folder; other files, and hidden ones such as _SUCCESS, are passed over."""
     root = path.rstrip("/")
     found = []
@@ -165,7 +165,7 @@ def _folder(store: Any, path: str, uri: str, stated: Mapping[str, str]) -> list[
     return _parts(store, found, uri, stated)
 
 
-def _parts(store: Any, paths: list[str], uri: str, stated: Mapping[str, str]) -> list[Source]:
+def _parts(store: Any, paths: list[str], uri: str, stated: Mapping[str, str]) -> list[CatalogSource]:
     """Several files, each under its name below the folder that holds them all."""
     folders = [PurePosixPath(path).parent.parts for path in paths]
     common = next(
@@ -222,7 +222,7 @@ def is_catalog(name: str) -> bool:
     return _kind(name)[0] is not None
 
 
-def _source(store: Any, path: str, shown: str, stated: Mapping[str, str]) -> Source:
+def _source(store: Any, path: str, shown: str, stated: Mapping[str, str]) -> CatalogSource:
     kind, packing = _kind(path)
     if "header" in stated and kind not in (*WITH_A_HEADER, "zip", None):
         raise InputError(f"{shown}: a {kind} file has no header row to name", field="header_row")
@@ -233,10 +233,10 @@ def _source(store: Any, path: str, shown: str, stated: Mapping[str, str]) -> Sou
             what, way = _under_xls(store, path)
         raise InputError(f"{shown}: {what}; {_READS}", field="catalog", hint=way)
     if packing == "zip":
-        return _zipped(Source(shown, path, store, kind, packing, stated=stated))
+        return _zipped(CatalogSource(shown, path, store, kind, packing, stated=stated))
     if packing and kind in READ_FROM_THE_END:
         raise InputError(f"{shown}: unpack it first; a {kind} file is packed inside already", field="catalog")
-    return Source(shown, path, store, kind, packing, stated=stated)
+    return CatalogSource(shown, path, store, kind, packing, stated=stated)
 
 
 def _under_xls(store: Any, path: str) -> tuple[str, str]:
@@ -250,7 +250,7 @@ def _under_xls(store: Any, path: str) -> tuple[str, str]:
     return "text by its content, under the name of a spreadsheet", "call it .csv (.tsv where tabs part its cells)"
 
 
-def _zipped(source: Source) -> Source:
+def _zipped(source: CatalogSource) -> CatalogSource:
     """The one file in a ZIP decides what it is."""
     with source.open_stored() as file:
         try:
@@ -271,7 +271,7 @@ def _zipped(source: Source) -> Source:
     kind, packing = _kind(names[0])
     if kind is None or packing or kind in READ_FROM_THE_END:
         raise InputError(f"{source.uri}: holds {names[0]}: unpack it first; {_READS}", field="catalog")
-    return Source(source.uri, source.path, source.store, kind, "zip", names[0], source.stated)
+    return CatalogSource(source.uri, source.path, source.store, kind, "zip", names[0], source.stated)
 
 
 class _Hashing(io.RawIOBase):
@@ -299,7 +299,7 @@ class _Hashing(io.RawIOBase):
 class _Unpacked(io.RawIOBase):
     """Unpacks as it is read, and stops at what is made to fill up a machine."""
 
-    def __init__(self, source: Source, stored: BinaryIO) -> None:
+    def __init__(self, source: CatalogSource, stored: BinaryIO) -> None:
         self._source = source
         self._stored = stored
         self._unpacking = _unpacking(source, stored)
@@ -326,7 +326,7 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
-def _unpacking(source: Source, file: BinaryIO) -> BinaryIO:
+def _unpacking(source: CatalogSource, file: BinaryIO) -> BinaryIO:
     if source.packing == "gzip":
         return cast(BinaryIO, gzip.GzipFile(fileobj=file))
     if source.packing == "bzip2":
@@ -341,7 +341,7 @@ def _unpacking(source: Source, file: BinaryIO) -> BinaryIO:
         raise _damaged(source, error) from None
 
 
-def _damaged(source: Source, error: Exception) -> InputError:
+def _damaged(source: CatalogSource, error: Exception) -> InputError:
     return InputError(
         f"{source.uri}: cannot be unpacked: {error}", field="catalog", hint="the file is damaged, not whole, or locked"
     )

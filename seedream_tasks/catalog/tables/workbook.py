@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 from ...core.errors import InputError
 from .number_formats import Form, form_of, is_shortened
 from .rows import MOST_CELL_CHARACTERS
-from .sources import Source
+from .sources import CatalogSource
 from .xml_stream import XmlStream, read_elements
 
 # What Excel itself can hold.
@@ -52,7 +52,7 @@ class SheetEntry:
 class Workbook:
     """What a package says of itself; `strings` and styles are read when it is opened."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: CatalogSource) -> None:
         self._source = source
         self.sheets: list[SheetEntry] = []
         self.from_1904 = False

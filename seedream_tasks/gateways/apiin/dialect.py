@@ -13,7 +13,16 @@ from ...core.jobs import Job
 from ...core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
 from ..dialect import Dialect
 from ..ids import id_at
-from ..reading import JSON, Unreadable, failed_task, find_links, find_task, has_error, made_links, model_in
+from ..reading import (
+    JSON,
+    Unreadable,
+    failed_task,
+    find_links,
+    find_task,
+    has_error,
+    made_links,
+    model_in,
+)
 from .offers import ERROR_CODES, GATEWAY
 
 _STATES = {

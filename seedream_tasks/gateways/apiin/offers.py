@@ -3,7 +3,14 @@
 from datetime import date
 from decimal import Decimal
 
-from ...core.capabilities import Billing, Capability, Limit, ReferenceLimits, Refetch, Transport
+from ...core.capabilities import (
+    Billing,
+    Capability,
+    Limit,
+    ReferenceLimits,
+    Refetch,
+    Transport,
+)
 from ...core.market import Offers
 from ...core.outcomes import ErrorClass
 from ...core.pricing import EVERY_TIER, PriceRow

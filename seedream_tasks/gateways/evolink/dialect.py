@@ -12,7 +12,14 @@ from urllib.parse import quote
 from ...core.capabilities import Capability
 from ...core.jobs import Job
 from ...core.money import reported
-from ...core.outcomes import ErrorClass, Fate, Finished, SubmitOutcome, TaskState, TaskStatus
+from ...core.outcomes import (
+    ErrorClass,
+    Fate,
+    Finished,
+    SubmitOutcome,
+    TaskState,
+    TaskStatus,
+)
 from ...core.preflight import prompt_for
 from ...core.sizes import AUTO, pixels_for
 from ..dialect import Balance, Dialect, Uploaded

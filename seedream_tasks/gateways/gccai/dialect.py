@@ -13,7 +13,16 @@ from ...core.money import reported
 from ...core.outcomes import Fate, Finished, SubmitOutcome, TaskState, TaskStatus
 from ..dialect import Balance, Dialect, Uploaded
 from ..ids import id_at
-from ..reading import JSON, Unreadable, failed_task, find_task, made_links, object_at, seconds_at, text_at
+from ..reading import (
+    JSON,
+    Unreadable,
+    failed_task,
+    find_task,
+    made_links,
+    object_at,
+    seconds_at,
+    text_at,
+)
 from .offers import ERROR_CODES, GATEWAY
 
 _STATES = {

@@ -3,7 +3,14 @@
 from datetime import date
 from decimal import Decimal
 
-from ...core.capabilities import Billing, Capability, Limit, ReferenceLimits, Refetch, Transport
+from ...core.capabilities import (
+    Billing,
+    Capability,
+    Limit,
+    ReferenceLimits,
+    Refetch,
+    Transport,
+)
 from ...core.field_checks import count, one_of
 from ...core.market import Offers, Option
 from ...core.outcomes import ErrorClass

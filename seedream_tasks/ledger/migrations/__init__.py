@@ -21,9 +21,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, select, update
 
 from ...core.errors import ConfigurationError
-from ..facts import ALIVE_FOR_S
+from ..known_runs import ALIVE_FOR_S
 from ..schema import HEAD, SCHEMA_VERSION, meta, runs, version_of
-from ..store import database_now, has_ended
+from ..sql import database_now, has_ended
 
 logger = logging.getLogger("seedream_tasks.ledger")
 

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from ...core.errors import ArchiveFault
 from ...images.thumbnails import keep_thumbnail, read_thumbnail, thumbnail
-from ...ledger import facts
+from ...ledger import identity
 from ...ledger.reviews import reviews_of_pictures
-from ...ledger.store import Ledger
+from ...ledger.writer import Ledger
 from ...storage.archive import Archive
 from .entries import chosen, name_of, rows, shown
 
@@ -82,7 +82,7 @@ class _Page:
         return {
             **summary,
             "catalog": name_of(stated.get("catalog_uri", "")),
-            "ledger_id": self._ledger.read_now(facts.ledger_id),
+            "ledger_id": self._ledger.read_now(identity.ledger_id),
             "written_at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             "records": total,
             "left_out": total - count,

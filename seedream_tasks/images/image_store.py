@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..core.errors import ArchiveFault, UndecodableImage
 from ..core.stored_images import Stored
 from ..storage.archive import Archive
-from .decode import EXTENSIONS, Picture, read_header
+from .decode import EXTENSIONS, DecodedImage, read_header
 from .quality_checks import is_blank, looks_the_same
 from .thumbnails import decode_with_thumbnail, keep_thumbnail, read_thumbnail
 
@@ -18,7 +18,7 @@ _PHOTOGRAPHS_KEPT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class StoreRequest:
     """What the bytes of a picture are to become."""
 
     stem: str  # path below the root, up to its extension
@@ -27,7 +27,7 @@ class Wanted:
     warnings: tuple[str, ...] | None = None  # None: look for what deserves one
 
 
-class Keeper:
+class ImageStore:
     """Keeps pictures in one archive. Methods block, and may run in several threads at once."""
 
     def __init__(self, archive: Archive, in_full: bool = True) -> None:
@@ -35,10 +35,10 @@ class Keeper:
         self.in_full = in_full  # decode every pixel; otherwise the header is believed
         self._photographs: dict[str, bytes] = {}
 
-    def __reduce__(self) -> tuple[type["Keeper"], tuple[Archive, bool]]:
-        return Keeper, (self.archive, self.in_full)
+    def __reduce__(self) -> tuple[type["ImageStore"], tuple[Archive, bool]]:
+        return ImageStore, (self.archive, self.in_full)
 
-    def keep(self, wanted: Wanted, content: bytes) -> Stored:
+    def keep(self, wanted: StoreRequest, content: bytes) -> Stored:
         """Check a picture and store it. Raises UndecodableImage, ArchiveFault."""
         picture, small = decode_with_thumbnail(content) if self.in_full else (read_header(content), None)
         warnings = wanted.warnings
@@ -70,12 +70,12 @@ class Keeper:
         """An image that stands in the archive, decoded as any other; None for one that is damaged. Raises ArchiveFault."""
         content = self.archive.read(path)
         try:
-            return self.keep(Wanted(path.rpartition(".")[0]), content)
+            return self.keep(StoreRequest(path.rpartition(".")[0]), content)
         except UndecodableImage as error:
             logger.warning("%s: %s", self.archive.uri(path), error.message)
             return None
 
-    def _looked_at(self, wanted: Wanted, small: bytes) -> tuple[str, ...]:
+    def _looked_at(self, wanted: StoreRequest, small: bytes) -> tuple[str, ...]:
         found: tuple[str, ...] = ("blank",) if is_blank(small) else ()
         try:
             photographs = [self._photograph(sha256) for sha256 in wanted.edits]
@@ -96,7 +96,7 @@ class Keeper:
         return small
 
 
-def _size_warnings(wanted: Wanted, picture: Picture) -> tuple[str, ...]:
+def _size_warnings(wanted: StoreRequest, picture: DecodedImage) -> tuple[str, ...]:
     if wanted.aspect is None:
         return ()
     got = picture.width / picture.height

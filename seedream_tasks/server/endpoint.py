@@ -11,8 +11,8 @@ from aiohttp import web
 from ..core.errors import LedgerFault
 from ..core.storable import read_json
 from ..gateways.ids import task_id_in
-from ..ledger import callbacks, facts
-from ..ledger.store import Ledger
+from ..ledger import callbacks, identity
+from ..ledger.writer import Ledger
 from .listening import Connections
 
 logger = logging.getLogger("seedream_tasks.server")
@@ -38,7 +38,7 @@ class Service:
         """200 while the ledger can be read."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                await self._ledger.read(facts.ledger_id)
+                await self._ledger.read(identity.ledger_id)
         except (LedgerFault, TimeoutError) as fault:
             return _answer(503, f"the ledger cannot be read: {fault}")
         return web.json_response({"ok": True})

@@ -1,59 +1,16 @@
-"""Smaller facts the ledger keeps: what kind it is, its accounts, runs, admissions, spending."""
+"""Runs as the ledger knows them: begun, at work, finished."""
 
-from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
-from ..core.money import ZERO
 from ..core.states import AttemptState
 from .budgets import change_run_budget, open_run_budget
-from .schema import (
-    accounts,
-    admissions,
-    attempts,
-    callbacks,
-    meta,
-    pictures,
-    runs,
-)
-from .store import database_now, has_ended, is_current, upsert
-
-REAL, SIMULATED = "real", "simulated"
-
-
-def ledger_id(connection: Connection) -> str:
-    """The ledger's own name; an archive holds it too."""
-    return str(connection.scalar(select(meta.c.value).where(meta.c.key == "ledger_id")))
-
-
-def kind(connection: Connection) -> str | None:
-    """`real` or `simulated`; None while nothing was ever bought or reused with it."""
-    value = connection.scalar(select(meta.c.value).where(meta.c.key == "kind"))
-    return None if value is None else str(value)
-
-
-def set_kind(connection: Connection, value: str) -> str:
-    """Give a new ledger its kind; returns the kind it has (the first one given stays)."""
-    row = upsert(connection, meta).values(key="kind", value=value)
-    connection.execute(row.on_conflict_do_nothing(index_elements=[meta.c.key]))
-    return str(kind(connection))
-
-
-def known_accounts(connection: Connection) -> dict[str, bool]:
-    """Account -> whether it is simulated."""
-    return {row.account: bool(row.simulated) for row in connection.execute(select(accounts))}
-
-
-def know_account(connection: Connection, account: str, gateway: str, simulated: bool) -> None:
-    """Remember what an account is, so that the next run need not ask."""
-    row = upsert(connection, accounts).values(
-        account=account, gateway=gateway, simulated=simulated, checked_at=datetime.now(UTC)
-    )
-    connection.execute(row.on_conflict_do_nothing(index_elements=[accounts.c.account]))
+from .schema import attempts, callbacks, runs
+from .sql import database_now, has_ended, is_current, upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +28,8 @@ class Run:
 
 
 _TO_FINISH = (AttemptState.ACCEPTED, AttemptState.DELIVERED)
+
+
 # A process at work on a run says so four times within this, in seconds.
 ALIVE_FOR_S = 60.0
 
@@ -200,84 +159,3 @@ def newest_run(connection: Connection, archive: str) -> Run | None:
 def finish_run(connection: Connection, run_id: str) -> None:
     """Its manifest is published."""
     connection.execute(update(runs).where(runs.c.run_id == run_id).values(finished_at=datetime.now(UTC), alive_until=0))
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Why a run did not buy a job."""
-
-    reason: str
-    message: str
-    usd: Decimal  # forecast of what was not bought
-    cheapest_usd: Decimal | None
-    for_good: bool = False  # the record is invalid, not only deferred
-
-
-def put_off(connection: Connection, run_id: str, job_key: str, admission: Admission) -> None:
-    """Remember why this run did not buy a job; the last word counts."""
-    values = asdict(admission)
-    row = upsert(connection, admissions).values(run_id=run_id, job_key=job_key, **values)
-    connection.execute(
-        row.on_conflict_do_update(index_elements=[admissions.c.run_id, admissions.c.job_key], set_=values)
-    )
-
-
-def billed_by_day(connection: Connection, account: str, start: datetime, end: datetime) -> dict[date, Decimal]:
-    """What an account has charged by the ledger (USD), by the day (UTC) on which each attempt was completed."""
-    query = select(attempts.c.completed_at, attempts.c.billed_usd).where(
-        attempts.c.account == account, attempts.c.completed_at.between(start, end)
-    )
-    found: dict[date, Decimal] = defaultdict(lambda: ZERO)
-    for row in connection.execute(query):
-        found[row.completed_at.date()] += row.billed_usd
-    return found
-
-
-def credits_billed(connection: Connection, account: str) -> tuple[Decimal, bool]:
-    """Credits that an account has charged by the ledger, and whether it ever reported any."""
-    count, total = connection.execute(
-        select(func.count(attempts.c.billed_credits), func.sum(attempts.c.billed_credits)).where(
-            attempts.c.account == account
-        )
-    ).one()
-    return total or ZERO, bool(count)
-
-
-def spent_by_gateway(connection: Connection, run_id: str) -> dict[str, tuple[int, int, Decimal, Decimal, Decimal]]:
-    """Of a run's attempts at each gateway: count, pictures archived, quoted, billed and at risk (USD)."""
-    sent = (attempts.c.run_id == run_id) & (attempts.c.state != AttemptState.NOT_SENT)
-    archived = (
-        select(attempts.c.gateway, func.count().label("made"))
-        .select_from(pictures.join(attempts, attempts.c.attempt_id == pictures.c.attempt_id))
-        .where(sent, pictures.c.state == "archived")
-        .group_by(attempts.c.gateway)
-    )
-    made = {row.gateway: row.made for row in connection.execute(archived)}
-    query = (
-        select(
-            attempts.c.gateway,
-            func.count(),
-            func.sum(attempts.c.quoted_usd),
-            func.sum(attempts.c.billed_usd),
-            func.sum(attempts.c.at_risk_usd),
-        )
-        .where(sent)
-        .group_by(attempts.c.gateway)
-    )
-    return {
-        gateway: (count, made.get(gateway, 0), quoted, billed, at_risk)
-        for gateway, count, quoted, billed, at_risk in connection.execute(query)
-    }
-
-
-def spent(connection: Connection, run_id: str) -> dict[str, Decimal]:
-    """What this run's attempts have cost so far: billed_usd, at_risk_usd, reserved_usd (unsettled)."""
-    open_states: Sequence[str] = (AttemptState.INTENT, AttemptState.ACCEPTED)
-    of_run = attempts.c.run_id == run_id
-    billed, at_risk = connection.execute(
-        select(func.sum(attempts.c.billed_usd), func.sum(attempts.c.at_risk_usd)).where(of_run)
-    ).one()
-    reserved = connection.scalar(
-        select(func.sum(attempts.c.reserved_usd)).where(of_run, attempts.c.state.in_(open_states))
-    )
-    return {"billed_usd": billed or ZERO, "at_risk_usd": at_risk or ZERO, "reserved_usd": reserved or ZERO}

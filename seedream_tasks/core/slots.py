@@ -1,19 +1,18 @@
-"""What may be bought next, where, and in how many calls. Pure: the ledger's views go in, a plan comes out.
+"""Which slots may be bought next, and in how many calls. Pure: the ledger's views go in, wants come out.
 
 "Buy the free slots" is the one rule; count, split, partial result, top-up and retry are all cases of it.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 
-from .capabilities import Capability, Refetch
 from .outcomes import ErrorClass
-from .pricing import PriceRow
 from .states import RETRY_OPENS, AttemptState, Closed, SlotState
 
 _PASSING = (ErrorClass.TRANSIENT, ErrorClass.RATE)
+
+
 # Attempts at one slot in one run that end in a transient, certainly unbilled no.
 TRANSIENT_TRIES_PER_RUN = 2
 
@@ -120,65 +119,3 @@ def split(slots: Sequence[int], call_size: int) -> list[tuple[int, ...]]:
     if call_size < 1:
         raise ValueError("a call makes at least one picture")
     return [tuple(slots[start : start + call_size]) for start in range(0, len(slots), call_size)]
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A gateway that can do the job."""
-
-    capability: Capability
-    price: PriceRow | None
-    out: str | None = None  # why it may not be used now; None when it may
-
-    @property
-    def gateway(self) -> str:
-        """Its name."""
-        return self.capability.gateway
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where to buy, and why there."""
-
-    offer: Offer
-    price: PriceRow
-    reason: str
-    cheapest_usd: Decimal  # per picture, at the cheapest able gateway
-
-
-class NoRoute(StrEnum):
-    """Why nothing can be bought now."""
-
-    NO_PRICE = "no_price"
-    OUT = "out"  # those that can are out, for now or for this run
-    PREMIUM = "premium"  # those that are left cost more than --max-premium above the cheapest
-
-
-def route(
-    offers: Sequence[Offer], not_at: Collection[str] = (), max_premium: Decimal | None = None
-) -> Route | tuple[NoRoute, str]:
-    """The cheapest able and healthy gateway; among equals one whose tasks can be fetched again.
-
-    `offers` are able already (see `core.preflight`) and must not be empty; `max_premium` is a fraction above the cheapest.
-    """
-    priced = [(offer, offer.price) for offer in offers if offer.price is not None]
-    if not priced:
-        names = ", ".join(offer.gateway for offer in offers)
-        return NoRoute.NO_PRICE, f"no price is known at {names}; give one with --prices"
-    priced.sort(key=lambda each: (each[1].usd, each[0].capability.refetch is Refetch.NEVER))
-    cheapest, lowest = priced[0]
-    passed: list[str] = []
-    for offer, price in priced:
-        if offer.out:
-            passed.append(f"{offer.gateway}: {offer.out}")
-        elif offer.gateway in not_at:
-            passed.append(f"{offer.gateway} refused it")
-        elif max_premium is not None and price.usd > lowest.usd * (1 + max_premium):
-            more = f"{(price.usd / lowest.usd - 1) * 100:.0f} % more than" if lowest.usd else "more than nothing at"
-            passed.append(f"{offer.gateway} costs {more} {cheapest.gateway}")
-            return NoRoute.PREMIUM, "; ".join(passed)
-        else:
-            return Route(
-                offer, price, "; ".join(["cheapest" if not passed else f"next: {'; '.join(passed)}"]), lowest.usd
-            )
-    return NoRoute.OUT, "; ".join(passed)
