@@ -137,7 +137,7 @@ def drip(head: bytes, drop: bytes) -> Callable[[socket.socket], None]:
 
     def answer(connection: socket.socket) -> None:
         connection.sendall(head)
-        for _ in range(2000):
+        while True:
             connection.sendall(drop)
             time.sleep(0.02)
 

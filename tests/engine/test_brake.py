@@ -7,6 +7,7 @@ import pytest
 from balance import listed
 from odd_gateway import PRICE, OddGateway, picture
 from runs import Ran, products, read, run
+from short_waits import links_tried_for
 
 from seedream_tasks.engine import brake
 from seedream_tasks.engine.brake import LAST, PROBES, UNFETCHED
@@ -23,9 +24,10 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seedream_tasks.engine.archiver._QUICK_S", 0.2)
 
 
-def go(tmp_path: Path, rows: int = ROWS, **options: object) -> Ran:
-    """A run for many products."""
-    return run(products(tmp_path / "c.csv", rows), tmp_path / "a", **{"wait_s": 8.0, **options})
+def go(tmp_path: Path, rows: int = ROWS, tried_for_s: float = 60.0) -> Ran:
+    """A run for many products that tries a link for so long."""
+    with links_tried_for(tried_for_s):
+        return run(products(tmp_path / "c.csv", rows), tmp_path / "a")
 
 
 def told(caplog: pytest.LogCaptureFixture, text: str) -> int:
@@ -51,7 +53,7 @@ def test_links_that_cannot_be_fetched_stop_the_buying(
 ) -> None:
     """However many are in flight at once otherwise: until the first image of a run is here, few are bought."""
     odd.giving = lambda number, times: (403, "no")
-    ran = go(tmp_path, wait_s=3.0)
+    ran = go(tmp_path, tried_for_s=0.5)
     assert odd.accepted <= UNFETCHED + PROBES
     assert ran.statuses() == {"in_flight": odd.accepted, "deferred": ROWS - odd.accepted}
     assert {each["reason"] for each in ran.records if each["status"] == "deferred"} == {"gateway_unusable"}
@@ -87,7 +89,7 @@ def test_it_brakes_in_the_middle_of_a_run_too(odd: OddGateway, tmp_path: Path, m
     """After many good ones: what was under way is paid for, not what had not been sent."""
     monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "5")
     odd.accepting = lambda number, body: (200, body) if number <= 20 else (200, "<html>")
-    ran = go(tmp_path, wait_s=30)
+    ran = go(tmp_path)
     # Of the five under way when it went wrong the last good one may be heard last, and five are under way when it brakes.
     assert 20 + LAST <= odd.accepted <= 20 + LAST + 2 * 5 + PROBES
     assert ran.statuses()["archived"] == 20
@@ -97,7 +99,7 @@ def test_it_brakes_in_the_middle_of_a_run_too(odd: OddGateway, tmp_path: Path, m
 def test_the_next_run_takes_what_was_deferred(odd: OddGateway, tmp_path: Path) -> None:
     """It is bought by itself, and what was delivered is fetched, not bought again."""
     odd.giving = lambda number, times: (403, "no")
-    first = go(tmp_path, wait_s=1.0)
+    first = go(tmp_path, tried_for_s=0.5)
     odd.giving = lambda number, times: (200, picture(number))
     second = go(tmp_path)
     assert second.statuses() == {"archived": ROWS}

@@ -4,10 +4,12 @@ import asyncio
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from odd_gateway import PRICE, OddGateway, Reply, picture
 from runs import Ran, products, read, run, write_catalog
+from short_waits import links_tried_for
 from web_server import Page, serving
 
 from seedream_tasks.config.settings import locations
@@ -28,9 +30,10 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seedream_tasks.engine.archiver._QUICK_S", 0.1)
 
 
-def go(tmp_path: Path, **options: object) -> Ran:
-    """A run for one product."""
-    return run(products(tmp_path / "c.csv", 1), tmp_path / "a", **{"wait_s": 0.5, **options})
+def go(tmp_path: Path, tried_for_s: float = 0.5, **options: Any) -> Ran:
+    """A run for one product that tries a link for so long."""
+    with links_tried_for(tried_for_s):
+        return run(products(tmp_path / "c.csv", 1), tmp_path / "a", **options)
 
 
 def collected(archive: Path) -> Collected:
@@ -52,7 +55,7 @@ def ended(archive: Path, hours_ago: float) -> None:
 def test_a_link_that_fails_for_a_while_is_not_dead(odd: OddGateway, tmp_path: Path, answer: Reply) -> None:
     """Refusals, faults, pages and nothing at all, more often than any number of quick tries: then it gives its image."""
     odd.giving = lambda number, times: (200, picture(number)) if times > 12 else answer
-    ran = go(tmp_path, wait_s=30)
+    ran = go(tmp_path, 60)
     assert ran.statuses() == {"archived": 1}
     assert ran.one("p0")["billed_usd"] == PRICE
     assert odd.accepted == 1
@@ -81,7 +84,7 @@ def test_what_is_not_fetched_in_time_stays_in_flight_for_later_runs_and_collect(
 def test_a_store_that_says_410_ends_it(odd: OddGateway, tmp_path: Path) -> None:
     """Gone is gone, whatever life was stated."""
     odd.giving = lambda number, times: (410, "gone")
-    ran = go(tmp_path, wait_s=30)
+    ran = go(tmp_path, 60)
     assert ran.statuses() == {"expired": 1}
     assert "HTTP 410" in ran.one("p0")["error_message"]
     assert odd.accepted == 1
@@ -134,7 +137,7 @@ def test_a_link_whose_end_lies_before_its_beginning_is_not_over(odd: OddGateway,
         {**body, "results": [{"url": odd.link(number), "expires_at": "2001-01-01T00:00:00Z"}]},
     )
     odd.giving = lambda number, times: (200, picture(number)) if times > 3 else (404, "no")
-    assert go(tmp_path, wait_s=30).statuses() == {"archived": 1}
+    assert go(tmp_path, 60).statuses() == {"archived": 1}
 
 
 # Where links may lead

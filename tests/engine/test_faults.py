@@ -1,13 +1,15 @@
 """Every fault of the sandbox at every gateway: what the record says, what it costs, and that nothing is bought twice."""
 
+import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import assert_bill, run, write_catalog
+from runs import assert_bill, go, run, settings, write_catalog
 from sandbox_process import Sandbox
+from waiting import until
 from witness import ASYNCHRONOUS, EVERY_GATEWAY, PRICE, RESERVED, bought, calls, ledger, now, photo, submissions
 
 ZERO = Decimal(0)
@@ -342,7 +344,17 @@ def test_404_within_the_first_minute_gives_nothing_up(gateways: Sandbox, tmp_pat
     run(catalog, tmp_path / "a", gateways=["evolink"], wait_s=0.2)
     _forget(tmp_path / "a", 0)
     asked = gateways.bill()["requests"]["GET /evolink/v1/tasks/{id}"]
-    again = run(catalog, tmp_path / "a", gateways=["evolink"], wait_s=1.5)
-    assert gateways.bill()["requests"]["GET /evolink/v1/tasks/{id}"] > asked
-    assert again.one("p")["status"] == "in_flight"
+
+    def is_polled() -> bool:
+        return bool(gateways.bill()["requests"]["GET /evolink/v1/tasks/{id}"] > asked + 1)
+
+    async def run_until_polled() -> None:
+        running = asyncio.create_task(go(settings(catalog, tmp_path / "a", gateways=["evolink"])))
+        await asyncio.to_thread(until, is_polled, "two polls, the first of which has been recorded")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(run_until_polled())
+    (attempt,) = ledger(tmp_path / "a", "SELECT state, not_found FROM attempts")
+    assert (attempt["state"], attempt["not_found"] >= 3) == ("accepted", True)
     assert submissions(gateways) == 1

@@ -14,7 +14,11 @@ from witness import bought, leases_end
 
 from seedream_tasks.ledger.urls import parse_url
 
-ROWS = 16
+ROWS = 24
+# Four rows of the middle take all places and keep them until the clock is moved: however slow this machine is, there is a rest.
+STANDS_STILL = [{"gateway": "*", "kind": "slow", "match": f"number {row}", "value": 3600} for row in range(10, 14)] + [
+    {"gateway": "*", "kind": "slow", "value": 0.2}
+]
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
@@ -29,12 +33,14 @@ def test_a_run_goes_on_after_a_restart(
 ) -> None:
     """Connections ended or the server crashed, with calls and tasks open: it waits and finishes, each row bought once."""
     monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "4")
-    gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.4}])
+    gateways.faults(STANDS_STILL)
     catalog, archive = products(tmp_path / "c.csv", ROWS), tmp_path / "a"
     processes.begin(order(catalog, archive, run_id="run", gateways=["evolink"], ledger=postgres_ledger))
     until(lambda: gateways.bill()["accepted"] >= ROWS // 3, "a run in its middle")
     postgres_server.stop(mode)
     assert gateways.bill()["accepted"] < ROWS
+    gateways.faults([])
+    gateways.advance(3600)
     postgres_server.start()
     (ended,) = processes.ends()
     assert ended.status == 0, ended.said

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from balance import balance, listed
 from crashing import Moment, Runs, command, order
-from runs import products, read, run
+from runs import Ran, products, read, run
 from sandbox_process import Sandbox, start_sandbox
 from waiting import until
 from witness import ASYNCHRONOUS, PRICE, assert_files, leases_end, ledger, ledger_money, now, submissions
@@ -72,6 +72,14 @@ def later(archive: Path, seconds: float) -> None:
     ledger(archive, "UPDATE events SET at = at - ?", back)
 
 
+def run_beside_an_old_task(tmp_path: Path) -> Ran:
+    """A run of two products whose first one's task is two days old: it is polled once and left, the other is archived."""
+    later(tmp_path / "a", 2 * 86_400)
+    ran = run(products(tmp_path / "c.csv", 2), tmp_path / "a", gateways=["evolink"])
+    assert ran.statuses() == {"archived": 1, "in_flight": 1}
+    return ran
+
+
 def states(archive: Path) -> list[str]:
     """The state of every attempt, oldest first."""
     return [row["state"] for row in ledger(archive, "SELECT state FROM attempts ORDER BY attempt_id")]
@@ -108,8 +116,7 @@ def test_one_pass_archives_what_a_run_left_and_writes_its_manifest_again(
 def test_the_manifest_of_a_newer_run_is_written_again_too(gateways: Sandbox, tmp_path: Path) -> None:
     """An earlier run's task stands in the newest manifest as in flight; once it is archived both say so, billed in one."""
     first = left_in_flight(gateways, tmp_path)
-    second = run(products(tmp_path / "c.csv", 2), tmp_path / "a", gateways=["evolink"], wait_s=0.2)
-    assert second.statuses() == {"archived": 1, "in_flight": 1}
+    second = run_beside_an_old_task(tmp_path)
     gateways.advance(3600)
     done = collected(tmp_path / "a")
     assert [Path(uri).parent.name for uri in done.manifests] == [first.run_id, second.run_id]
@@ -168,7 +175,7 @@ def test_a_pass_that_is_killed_before_it_wrote_the_manifests_leaves_them_to_the_
 ) -> None:
     """What it settled stands in the ledger; the next pass writes every manifest that this changed, the newest one too."""
     first = left_in_flight(gateways, tmp_path)
-    second = run(products(tmp_path / "c.csv", 2), tmp_path / "a", gateways=["evolink"], wait_s=0.2)
+    second = run_beside_an_old_task(tmp_path)
     gateways.advance(3600)
     killed = command("collect", "--archive", str(tmp_path / "a"), moment=Moment("publish", "before"))
     assert processes.ended(killed).status == -signal.SIGKILL
