@@ -1,6 +1,7 @@
 """Nothing here can buy: every SEEDREAM_* and GETIMG_* variable is dropped before anything of the project is imported."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -66,6 +67,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             needs.add("postgres_server")
         if needs & _SLOW:
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays until the end: no collection of garbage need look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,6 +9,7 @@ threads and no event loop when it forks, and the children share nothing with it.
 import asyncio
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import resource
@@ -411,6 +412,8 @@ def main(lines: Sequence[str] | Any = sys.stdin) -> None:
 
     assert seedream_tasks.cli.run
     poller.LOOK_COST_S, poller.AFTER_FAULT_S = 0.0002, 0.05
+
+    gc.freeze()  # else each collection in a child copies all that is here
 
     def tell(answer: dict[str, Any]) -> None:
         print(json.dumps(answer), flush=True)  # noqa: T201 - the answer

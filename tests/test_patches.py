@@ -4,6 +4,7 @@ import ast
 import importlib
 import pkgutil
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,19 @@ def named(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAME.fullmatch(node.value):
             yield node.value
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """What a program that stands in a string takes from the package."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and f"from {PACKAGE}" in node.value:
+            try:
+                program = ast.parse(textwrap.dedent(node.value))
+            except SyntaxError:  # a part of one, or prose
+                continue
+            for each in ast.walk(program):
+                if isinstance(each, ast.ImportFrom) and each.module is not None and each.module.startswith(PACKAGE):
+                    yield from (f"{each.module}.{name.name}" for name in each.names)
 
 
 def assigned(tree: ast.AST) -> Iterator[str]:
@@ -55,22 +69,23 @@ def unseen(tree: ast.AST) -> Iterator[int]:
 def wrong(source: str) -> list[str]:
     """What a test file changes and is not there."""
     tree = ast.parse(source)
-    names = {*named(tree), *assigned(tree)}
+    names = {*named(tree), *imported(tree), *assigned(tree)}
     return sorted(name for name in names if not _exists(name)) + [f"line {number}" for number in unseen(tree)]
 
 
 def test_what_is_patched_by_name_exists() -> None:
-    """Every dotted name of the package in a test, and every attribute of its modules that a test assigns to."""
+    """Dotted names of the package in a test, attributes that a test assigns to, what a program in a string imports."""
     found = {str(path.relative_to(TESTS)): wrong(path.read_text("utf-8")) for path in sorted(TESTS.rglob("*.py"))}
     assert {path: names for path, names in found.items() if names} == {}
 
 
 def test_the_check_finds_what_is_not_there() -> None:
-    """A name in a string, an attribute, and a patch that is told to make what it does not find."""
+    """A name in a string, an attribute, a program's import, and a patch that is told to make what it does not find."""
     importlib.import_module(f"{PACKAGE}.ledger.claims")
     assert wrong(f'patch.setattr("{PACKAGE}.ledger.claims.LEASE_S", 1)') == []
     assert wrong(f'patch.setattr("{PACKAGE}.ledger.claims.NOTHING", 1)') == [f"{PACKAGE}.ledger.claims.NOTHING"]
     assert wrong(f"from {PACKAGE}.ledger import claims as c\nc.NOTHING, c.LEASE_S = 1, 2") == [
         f"{PACKAGE}.ledger.claims.NOTHING"
     ]
+    assert wrong(f"PROGRAM = 'from {PACKAGE}.ledger import claims, nothing'") == [f"{PACKAGE}.ledger.nothing"]
     assert wrong("patch.setattr(claims, 'x', 1, raising=False)") == ["line 1"]

@@ -207,7 +207,7 @@ def test_closing_writes_what_is_queued(ledger_url: str) -> None:
 WRITER = """
 import asyncio, sys
 from ledger_book import make_claim, make_job, taking
-from seedream_tasks.ledger import records
+from seedream_tasks.ledger import transitions
 from seedream_tasks.ledger.store import open_ledger
 
 async def buy(ledger, name):
@@ -215,7 +215,7 @@ async def buy(ledger, name):
         attempt = f"{name}-{number}"
         await ledger.write(taking(ledger.owner, make_claim(make_job(attempt), capped=True), attempt))
         print("intent", attempt, flush=True)
-        await ledger.write(lambda c: records.accepted(c, attempt, "task-" + attempt, None, None))
+        await ledger.write(lambda c: transitions.accepted(c, attempt, "task-" + attempt, None, None))
         print("accepted", attempt, flush=True)
 
 async def main(url):
