@@ -17,11 +17,11 @@ $(VENV)/.installed-for-tests: pyproject.toml $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	touch $@
 
-# The main job on the sample catalog: 24 products, 48 simulated pictures, a manifest. Run it again: nothing is bought twice.
+# The main job on the sample catalog: 24 products, 48 simulated images, a manifest. Run it again: nothing is bought twice.
 demo: $(VENV)/.installed
 	@$(CLEAN) PREFECT_HOME=$(CURDIR)/$(DEMO)/prefect \
 	  $(BIN)/seedream run data/samples/catalog.csv --shots data/samples/shots.yaml --sandbox --archive $(DEMO)/archive
-	@echo "pictures   $(DEMO)/archive/images    (open the contact sheet in a browser; make server: the run in the Prefect UI)"
+	@echo "images     $(DEMO)/archive/images    (open the contact sheet in a browser; make server: the run in the Prefect UI)"
 
 # Prefect's server with the deployments of prefect.yaml and a worker, in the background; the demo's runs are there too.
 server: $(VENV)/.installed
