@@ -37,7 +37,7 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/mypy
 
 # The inner loop: what needs no server, on SQLite; under two minutes on two cores. `make test` is everything.
-QUICK := $(addprefix tests/,core catalog gateways ledger images references storage test_rings.py test_patches.py test_docs_reference.py)
+QUICK := $(addprefix tests/,core catalog gateways ledger images references storage test_rings.py test_patches.py test_docs_reference.py test_contributing.py typing)
 
 check: lint
 	$(CLEAN) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(QUICK)

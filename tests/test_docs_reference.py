@@ -90,8 +90,8 @@ def test_every_word_of_the_manifest_is_documented(words: list[str]) -> None:
 
 
 def test_the_pages_that_are_linked_exist() -> None:
-    """No link between README and docs leads nowhere."""
-    pages = [ROOT / "README.md", *DOCS.rglob("*.md")]
+    """No link between the pages of docs and those beside README leads nowhere."""
+    pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
     for page in pages:
         for target in re.findall(r"\]\(([^)#]+\.md)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
