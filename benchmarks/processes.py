@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from seedream_tasks.config.process import SERVER
 from seedream_tasks.sandbox.images.drawing import hue_of
 
 from .usage import cpu_s
@@ -28,12 +29,6 @@ GATEWAY = "evolink"
 _READY_WITHIN_S = 120.0
 # A server whose CPU use over this long is below this share has nothing left to write.
 _QUIET_S, _QUIET_SHARE, _QUIET_WITHIN_S = 1.0, 0.08, 120.0
-# As `seedream run` starts its own server: by default the recorder writes task runs one by one and lags far behind.
-_RECORDER = {
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
-}
 
 
 def machine(*packages: str) -> str:
@@ -178,7 +173,7 @@ def prefect_server() -> Iterator[PrefectServer]:
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
     with tempfile.TemporaryDirectory(prefix="seedream-bench-prefect-") as name:
         home = Path(name)
-        environment = clean_environment() | _RECORDER | {"PREFECT_HOME": str(home), "PREFECT_UI_ENABLED": "0"}
+        environment = clean_environment() | SERVER | {"PREFECT_HOME": str(home), "PREFECT_UI_ENABLED": "0"}
         began = time.perf_counter()
         with (home / "server.log").open("w") as log:
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import httpx
 
+from seedream_tasks.config.process import SERVER
+
 POOL = "seedream"
 USUAL_PORT = 4200
 HOST = "127.0.0.1"
@@ -79,14 +81,10 @@ class LocalServer:
             "PREFECT_API_URL": f"{url}/api",
             # On another port than 4200 the pages stay empty without it.
             "PREFECT_UI_API_URL": f"{url}/api",
-            # The server writes task runs one by one by default, and lags behind a large run.
-            "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
-            "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
-            "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
             # How often the worker asks for runs: ten seconds by default, which is long when one sits before it.
             "PREFECT_WORKER_QUERY_SECONDS": "2",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
+            **SERVER,
         }
 
     @contextlib.contextmanager

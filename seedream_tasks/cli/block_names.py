@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from ..config.process import prepare_command
 from ..config.settings import Gateways, configured, read_prices
 from ..core.pricing import PriceRow
 
@@ -16,6 +17,7 @@ def access(words: Sequence[str], sandbox: bool = False, prices: str | None = Non
     """
     if not any(word.startswith(_GATEWAY) for word in words):
         return configured(words, sandbox, fall_back=True), read_prices(prices)[0]
+    prepare_command()
     from ..orchestration.run_settings import access_to, gateway_names
 
     if sandbox:
@@ -28,6 +30,7 @@ def ledger_url(word: str) -> str | None:
     """The URL that --ledger means. Raises ConfigurationError."""
     if not word.startswith(_LEDGER):
         return word
+    prepare_command()
     from ..orchestration.run_settings import ledger_url
 
     return asyncio.run(ledger_url(word))

@@ -6,11 +6,11 @@ import os
 import click
 import httpx
 
+from ..config.process import direct_to_this_machine
 from ..config.readiness import check_gateways, check_place, check_prefect
 from ..config.settings import configured, known_locations
 from ..core.errors import SeedreamError
 from . import options
-from .environment import direct_to_this_machine
 from .terminal import print_json, say
 
 _WITHIN_S = 10.0

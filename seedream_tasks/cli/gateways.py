@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from ..config.settings import configured, key_variable, read_prices
+from ..config.environment import key_variable
+from ..config.settings import configured, read_prices
 from ..core.capabilities import Capability, Limit, ReferenceLimits
 from ..core.errors import ConfigurationError
 from ..core.market import market

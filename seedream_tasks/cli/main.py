@@ -9,7 +9,6 @@ from typing import NoReturn
 import click
 
 from ..core.errors import InputError, SeedreamError
-from ..core.variables import unknown_variables
 from ..version import __version__
 from .broken_output import GuardedOutput
 from .terminal import print_json, say
@@ -47,8 +46,11 @@ class _Lazy(click.Group):
 @click.version_option(__version__, prog_name="seedream")
 def seedream() -> None:
     """Turn a product catalog into Seedream pictures; never pay twice, lose nothing, know the cost."""
-    for line in unknown_variables(os.environ):
-        say(f"WARNING {line}", err=True)
+    if any(name.upper().startswith("SEEDREAM_") for name in os.environ):
+        from ..config.environment import unknown_variables  # pydantic takes a third of a second to import
+
+        for line in unknown_variables(os.environ):
+            say(f"WARNING {line}", err=True)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
 
 
@@ -83,13 +85,22 @@ def _run() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # nobody expected it: said in one line all the same, in full with SEEDREAM_DEBUG
-        if os.environ.get("SEEDREAM_DEBUG"):
+        if _is_debugging():
             raise
         tell(
             SeedreamError(f"{type(error).__name__}: {error}", hint="SEEDREAM_DEBUG=1 shows where it came from"), as_json
         )
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _is_debugging() -> bool:
+    from ..config.environment import Environment
+
+    try:
+        return Environment().debug
+    except SeedreamError:  # of another variable, which is not what went wrong
+        return False
 
 
 def tell(error: SeedreamError, as_json: bool) -> None:

@@ -1,10 +1,8 @@
 """`seedream run`: the Prefect flow, with its progress on the terminal."""
 
 import asyncio
-import ctypes
 import json
 import logging
-import os
 import signal
 import sys
 import threading
@@ -12,61 +10,37 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-from .environment import direct_to_this_machine
-
-# Prefect reads these when it is imported. Its recorder writes one task run at a time by default and would lag far behind.
-for _name, _value in {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-    # What the engine logs stands in the run's log in Prefect, too.
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "seedream_tasks",
-    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    # Without its server Prefect would tell so in a page of text for each thing that it cannot report.
-    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
-}.items():
-    os.environ.setdefault(_name, _value)
-direct_to_this_machine()
-if os.environ.get("PREFECT_HOME"):
-    # Prefect makes this folder but not its parents, and then starts its server again and again without a word.
-    Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)
-
-from ..catalog.tables import stating  # noqa: E402
-from ..config.durability import check_it_lasts  # noqa: E402
-from ..config.settings import (  # noqa: E402
+from ..catalog.tables import stating
+from ..config.durability import check_it_lasts
+from ..config.environment import keep_ledger
+from ..config.process import prepare_command, share_heaps
+from ..config.settings import (
     amount,
     asks,
     callback_base,
     locations,
     retry_words,
-    verifies_in_full,
 )
-from ..config.writability import check_room  # noqa: E402
-from ..core.errors import SeedreamError  # noqa: E402
-from ..core.money import dollars  # noqa: E402
-from ..core.secrets import without_secrets  # noqa: E402
-from ..engine.buyer import is_paying  # noqa: E402
-from ..engine.progress import Happening, Progress, listen  # noqa: E402
-from ..gateways.proxy import proxy_of_environment  # noqa: E402
-from ..ledger.urls import holds_password  # noqa: E402
-from ..planning import stages  # noqa: E402
-from ..planning.freeze import Request, check  # noqa: E402
-from ..storage.archive import Archive  # noqa: E402
-from .block_names import access  # noqa: E402
-from .broken_output import leave_at_once  # noqa: E402
-from .main import tell  # noqa: E402
-from .preview import PreviewRequest, confirm  # noqa: E402
-from .terminal import QUIET, Stages, in_a_line, in_lines, print_json, say  # noqa: E402
+from ..config.writability import check_room
+from ..core.errors import SeedreamError
+from ..core.money import dollars
+from ..core.secrets import without_secrets
+from ..engine.buyer import is_paying
+from ..engine.progress import Happening, Progress, listen
+from ..ledger.urls import holds_password
+from ..planning import stages
+from ..planning.freeze import Request, check
+from ..storage.archive import Archive
+from .block_names import access
+from .broken_output import leave_at_once
+from .main import tell
+from .preview import PreviewRequest, confirm
+from .terminal import QUIET, Stages, in_a_line, in_lines, print_json, say
 
-_M_ARENA_MAX = -8  # malloc.h
 _LOOK_EVERY_S = 0.5
 # A stopped run is gone within ten seconds, unless a call that is paid for is still open.
 _LEAVE_WITHIN_S = 9.0
@@ -96,18 +70,17 @@ def run_catalog(
     json_: bool,
 ) -> int:
     """Buy what is new or changed, archive it, and write the manifest."""
+    prepare_command()
     # What can be wrong with the options is said before Prefect is started for them.
     catalog = stating(catalog, header=header_row)
     chosen, rows = access(gateway, sandbox, prices)
     check_it_lasts(archive, ledger, chosen.embedded)
     place = locations(archive, ledger, chosen.embedded)
     if ledger and holds_password(place.ledger_url):
-        # What a flow is given stands in Prefect's database and UI; the environment does not.
-        os.environ["SEEDREAM_LEDGER"], ledger = ledger, None
+        keep_ledger(ledger)
+        ledger = None
     asks()
-    verifies_in_full()
     callback_base()
-    proxy_of_environment()
     cap = amount(max_usd, "max_usd", "--max-usd")
     premium = amount(max_premium, "max_premium", "--max-premium")
     request = Request(catalog, shots, preset, key, model, edition, only, retry_words(retry), premium, limit=limit)
@@ -166,7 +139,7 @@ def _started(as_json: bool, rows: int | None, **parameters: Any) -> dict[str, An
             outcome.set_exception(error)
 
     thread = threading.Thread(target=work, name="seedream-run")
-    _share_heaps()
+    share_heaps()
     before = {number: signal.signal(number, stopping.asked) for number in _signals()}
     try:
         thread.start()
@@ -187,16 +160,6 @@ def _started(as_json: bool, rows: int | None, **parameters: Any) -> dict[str, An
             signal.signal(number, handler)
         stop_listening()
         stop_telling()
-
-
-def _share_heaps() -> None:
-    """glibc makes a heap for each thread, up to eight a core, and what was freed in one is of no use to the others: in a run
-    of some thousand rows these are fifty megabytes. Two are as fast.
-    """
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
-        if mallopt is not None:
-            mallopt(_M_ARENA_MAX, 2)
 
 
 class PrefectGone(SeedreamError):

@@ -2,20 +2,20 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
 
 import click
 from aiohttp import web
 
+from ..config.environment import Environment
 from ..config.pairing import open_pair
 from ..config.settings import known_locations
 from ..core.errors import SeedreamError
 from ..server.endpoint import Service
 from ..server.listening import listening
 from ..uploads.announce import PrefectApi
-from ..uploads.routes import SECRET_VARIABLE, UploadRoutes
+from ..uploads.routes import UploadRoutes
 from . import options
 
 DEFAULT_PORT = 8788
@@ -27,9 +27,12 @@ DEFAULT_PORT = 8788
 @options.places
 def serve(host: str, port: int, archive: str | None, ledger: str | None) -> int:
     """Take callbacks of gateways and notices of uploads; the first line on stdout is JSON with the address."""
+    secret = Environment().upload_secret
     store = open_pair(known_locations(archive, ledger))
     service = Service(store)
-    UploadRoutes(store, os.environ.get(SECRET_VARIABLE), PrefectApi.from_environment()).add_to(service.app)
+    UploadRoutes(store, secret.get_secret_value() if secret else None, PrefectApi.from_environment()).add_to(
+        service.app
+    )
     try:
         asyncio.run(_serve(service, host, port))
     finally:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from ..core.errors import ConfigurationError
+from .environment import Environment
 from .settings import DEFAULT_ARCHIVE, DEFAULT_SANDBOX_ARCHIVE
 
 NOT_DURABLE = "archive_not_durable"
@@ -18,8 +19,9 @@ def check_it_lasts(archive: str | None, ledger: str | None, simulated: bool, of_
     path: its worker may make the folder anew for each run, and each would buy the same again.
     """
     default = DEFAULT_SANDBOX_ARCHIVE if simulated else DEFAULT_ARCHIVE
-    place = archive or os.environ.get("SEEDREAM_ARCHIVE") or default
-    url = ledger or os.environ.get("SEEDREAM_LEDGER") or ""
+    environment = Environment()
+    place = archive or environment.archive or default
+    url = ledger or environment.ledger or ""
     scheme, mark, rest = place.partition("://")
     if "memory" in re.split(r"::|://", place.lower())[:-1] or scheme.lower() == "memory":
         raise ConfigurationError(

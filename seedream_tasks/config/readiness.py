@@ -9,11 +9,11 @@ from ..core.market import market
 from ..core.money import dollars, plain
 from ..gateways.client import Account, GatewayClient
 from ..gateways.dialect import Balance
-from ..gateways.http import HttpClients
 from ..ledger import identity
 from ..ledger.urls import shown_url
+from .environment import key_variable
 from .pairing import open_known
-from .settings import Locations, key_variable
+from .settings import Locations, http_clients
 from .writability import why_not_writable
 
 
@@ -28,7 +28,7 @@ class Checked:
 
 async def check_gateways(accounts: Mapping[str, Account]) -> list[Checked]:
     """Ask each configured gateway what costs nothing: whether it takes the key, and what is left there."""
-    async with HttpClients() as http:
+    async with http_clients() as http:
         asked = {name: _account(GatewayClient(account, http)) for name, account in accounts.items()}
         answers = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
     unset = [

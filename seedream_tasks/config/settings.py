@@ -1,7 +1,6 @@
 """What a run is told: gateways and keys from the environment, archive, ledger, caps. Checked before anything is opened."""
 
 import ipaddress
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -22,26 +21,18 @@ from ..core.pricing import PriceRow
 from ..core.states import RETRY_OPENS
 from ..core.store_schemes import driver_hint
 from ..gateways.client import Account
+from ..gateways.http import HttpClients
 from ..gateways.registry import dialect
-from ..references.address_guard import ALLOW_HOSTS, AllowedHosts
-from ..references.places import ROOTS, parse_roots
+from ..references.address_guard import AllowedHosts
+from ..references.places import parse_roots
 from ..references.reader import References
 from ..storage.archive import Archive
 from ..storage.regular_files import NotRegularError, check_regular
+from .environment import Environment, base_variable, key_variable, variable
 
 DEFAULT_ARCHIVE = "seedream-out"
 DEFAULT_SANDBOX_ARCHIVE = "seedream-sandbox-out"
 SANDBOX_KEY = "sandbox"
-
-
-def key_variable(gateway: str) -> str:
-    """The environment variable that holds a gateway's key."""
-    return f"SEEDREAM_{gateway.upper()}_API_KEY"
-
-
-def base_variable(gateway: str) -> str:
-    """The environment variable that holds a gateway's base URL."""
-    return f"SEEDREAM_{gateway.upper()}_BASE_URL"
 
 
 @dataclass(frozen=True)
@@ -60,18 +51,13 @@ def sandbox_account(gateway: str, base_url: str) -> Account:
 
 
 def configured(
-    only: Sequence[str] = (),
-    sandbox: bool = False,
-    fall_back: bool = False,
-    environment: Mapping[str, str] | None = None,
-    needed: bool = True,
+    only: Sequence[str] = (), sandbox: bool = False, fall_back: bool = False, needed: bool = True
 ) -> Gateways:
     """The gateways that are configured, narrowed to `only`. `fall_back`: with nothing configured, take the embedded sandbox;
     `needed` False: none is a valid answer.
 
     Raises ConfigurationError for settings that do not fit together.
     """
-    env = os.environ if environment is None else environment
     offered = market()
     for name in only:
         if name not in offered.gateways:
@@ -80,14 +66,15 @@ def configured(
     if sandbox:
         return Gateways(chosen, {}, embedded=True, asked_for_sandbox=True)
     accounts: dict[str, Account] = {}
+    environment = Environment()
     for name, why in offered.broken.items():
-        if name not in offered.gateways and not only and env.get(key_variable(name), "").strip():
+        if name not in offered.gateways and not only and environment.gateway(name).api_key:
             raise ConfigurationError(
                 why, field="gateway", hint=f"mend or uninstall the package, unset {key_variable(name)}, or name others"
             )
     for name in offered.gateways:
-        key = env.get(key_variable(name), "").strip()
-        base = env.get(base_variable(name), "").strip().rstrip("/")
+        of_gateway = environment.gateway(name)
+        key, base = of_gateway.api_key, of_gateway.base_url
         if base and not key:
             raise ConfigurationError(
                 f"{base_variable(name)} is set but {key_variable(name)} is not",
@@ -144,7 +131,8 @@ class Locations:
 
 def locations(archive: str | None, ledger: str | None, simulated: bool) -> Locations:
     """Archive and ledger, from options, then environment, then defaults. Raises ConfigurationError."""
-    root = archive or os.environ.get("SEEDREAM_ARCHIVE") or (DEFAULT_SANDBOX_ARCHIVE if simulated else DEFAULT_ARCHIVE)
+    environment = Environment()
+    root = archive or environment.archive or (DEFAULT_SANDBOX_ARCHIVE if simulated else DEFAULT_ARCHIVE)
     place = Archive(root)
     if place.is_local and (found := _file_in(place.local_path())):
         raise ConfigurationError(
@@ -153,7 +141,7 @@ def locations(archive: str | None, ledger: str | None, simulated: bool) -> Locat
             code="archive_unwritable",
             hint="give --archive a folder, which is made where there is none",
         )
-    url = ledger or os.environ.get("SEEDREAM_LEDGER")
+    url = ledger or environment.ledger
     if not url:
         if not place.is_local:
             raise ConfigurationError(
@@ -173,14 +161,15 @@ def _file_in(path: Path) -> Path | None:
 
 def known_locations(archive: str | None, ledger: str | None) -> Locations:
     """Like `locations`, for commands that look after what runs have left: where only simulated runs were made, theirs."""
-    given = archive or os.environ.get("SEEDREAM_ARCHIVE") or ledger or os.environ.get("SEEDREAM_LEDGER")
+    environment = Environment()
+    given = archive or environment.archive or ledger or environment.ledger
     simulated = not given and not Path(DEFAULT_ARCHIVE).exists() and Path(DEFAULT_SANDBOX_ARCHIVE).exists()
     return locations(archive, ledger, simulated)
 
 
 def read_prices(uri: str | None) -> tuple[list[PriceRow], str]:
     """The user's price rows and the file's text; empty without a file. Raises InputError."""
-    uri = uri or os.environ.get("SEEDREAM_PRICES")
+    uri = uri or Environment().prices
     if not uri:
         return [], ""
     check_address(uri, "prices")
@@ -218,7 +207,8 @@ _TOKEN_CHARACTERS = 43
 
 def callback_base() -> str | None:
     """The public base of the callback endpoint, where SEEDREAM_CALLBACK_URL turns callbacks on. Raises ConfigurationError."""
-    base = os.environ.get("SEEDREAM_CALLBACK_URL", "").strip().rstrip("/")
+    environment = Environment()
+    base = (environment.callback_url or "").strip().rstrip("/")
     if not base:
         return None
     parts = urlsplit(base)
@@ -226,7 +216,7 @@ def callback_base() -> str | None:
     longest = min(each.longest_callback for each in market().offers if each.longest_callback is not None)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         problem = "must be an https address"
-    elif _is_allowed(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)):
+    elif _is_allowed(environment.allow_hosts, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)):
         problem = None  # the operator says that the gateway is in the same network, as the sandbox is
     elif parts.scheme != "https":
         problem = "must be an https address"
@@ -235,17 +225,12 @@ def callback_base() -> str | None:
     elif len(f"{base}/callbacks/") + _TOKEN_CHARACTERS > longest:
         problem = f"must leave room for its token within {longest} characters"
     if problem:
-        raise ConfigurationError(f"SEEDREAM_CALLBACK_URL {problem}: {base[:80]!r}", field="SEEDREAM_CALLBACK_URL")
+        name = variable("callback_url")
+        raise ConfigurationError(f"{name} {problem}: {base[:80]!r}", field=name)
     return base
 
 
-def allowed_hosts() -> AllowedHosts:
-    """What SEEDREAM_ALLOW_HOSTS opens. Raises ConfigurationError."""
-    return AllowedHosts.parse(os.environ.get(ALLOW_HOSTS, ""))
-
-
-def _is_allowed(host: str, port: int) -> bool:
-    allowed = allowed_hosts()
+def _is_allowed(allowed: AllowedHosts, host: str, port: int) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -255,25 +240,12 @@ def _is_allowed(host: str, port: int) -> bool:
 
 def asks() -> bool:
     """Whether runs poll: SEEDREAM_POLLING=off leaves it to callbacks. Raises ConfigurationError."""
-    word = os.environ.get("SEEDREAM_POLLING", "").strip().lower()
-    if word not in ("", "on", "off"):
-        raise ConfigurationError(f"SEEDREAM_POLLING is on or off, not {word!r}", field="SEEDREAM_POLLING")
-    if word == "off" and callback_base() is None:
+    polls = Environment().polling == "on"
+    if not polls and callback_base() is None:
         raise ConfigurationError(
-            "SEEDREAM_POLLING=off needs callbacks: set SEEDREAM_CALLBACK_URL", field="SEEDREAM_POLLING"
+            "SEEDREAM_POLLING=off needs callbacks: set SEEDREAM_CALLBACK_URL", field=variable("polling")
         )
-    return word != "off"
-
-
-def verifies_in_full() -> bool:
-    """Whether every pixel is decoded before a picture counts as archived: SEEDREAM_VERIFY is full (default) or header.
-
-    Raises ConfigurationError.
-    """
-    word = os.environ.get("SEEDREAM_VERIFY", "").strip().lower() or "full"
-    if word not in ("full", "header"):
-        raise ConfigurationError(f"SEEDREAM_VERIFY is full or header, not {word!r}", field="SEEDREAM_VERIFY")
-    return word == "full"
+    return polls
 
 
 def _is_private(host: str) -> bool:
@@ -308,4 +280,10 @@ def references_of(catalog: str) -> References:
 
     Raises InputError.
     """
-    return References(reference_base(catalog), allowed_hosts(), parse_roots(os.environ.get(ROOTS, "")))
+    environment = Environment()
+    return References(reference_base(catalog), environment.allow_hosts, parse_roots(environment.reference_roots))
+
+
+def http_clients() -> HttpClients:
+    """Connections to gateways, through the proxy that SEEDREAM_PROXY names. Raises ConfigurationError."""
+    return HttpClients(proxy=Environment().proxy)

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 from sqlalchemy import Connection
 
-from ..config.settings import allowed_hosts
+from ..config.environment import Environment
 from ..core.capabilities import Billing
 from ..core.errors import (
     ArchiveFault,
@@ -83,7 +83,8 @@ class Follower:
     ) -> None:
         self.left: set[str] = set()  # in flight beyond the wait, or not to be copied now: for a later run
         self.others: set[str] = set()  # other runs whose attempts were settled here: their manifests change
-        self._links = ResultLinks(allowed_hosts())
+        environment = Environment()
+        self._links = ResultLinks(environment.allow_hosts, environment.proxy)
         self.archiver = Archiver(self._links, ledger, archive, self, whose.wait_s, whose.in_full)
         self._ledger = ledger
         self._lanes = lanes

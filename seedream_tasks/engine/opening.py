@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from ..config.embedded_sandbox import embedded_sandbox, sandbox_state
+from ..config.environment import Environment, key_variable
 from ..config.pairing import (
     check_kind,
     check_others,
@@ -19,7 +19,7 @@ from ..config.pairing import (
     settle_kind,
     still_there,
 )
-from ..config.settings import EMBEDDED, Locations, configured, sandbox_account
+from ..config.settings import EMBEDDED, Locations, configured, http_clients, sandbox_account
 from ..core.errors import (
     ConfigurationError,
     GatewayFault,
@@ -99,7 +99,7 @@ async def ask_kind(accounts: Mapping[str, Account], ledger: Ledger | None) -> bo
     """
     known = {} if ledger is None else ledger.read_now(identity.known_accounts)
     kinds = [known[each.name] for each in accounts.values() if each.name in known]
-    async with HttpClients() as http:
+    async with http_clients() as http:
         clients = [GatewayClient(each, http) for each in accounts.values() if each.name not in known]
         answers = await asyncio.gather(*(_probe(client) for client in clients))
     kinds += [each.simulated for each in answers if not isinstance(each, str)]
@@ -169,7 +169,7 @@ async def _probe(client: GatewayClient) -> Probe | str:
                 raise ConfigurationError(
                     f"{client.gateway} refuses the key: {fault.message}",
                     code="key_refused",
-                    field=f"SEEDREAM_{client.gateway.upper()}_API_KEY",
+                    field=key_variable(client.gateway),
                 ) from None
             if time.monotonic() + wait > until:
                 return fault.message
@@ -194,7 +194,7 @@ async def lanes_to(
         else:
             known = configured(needed=False).accounts if given is None else given
             accounts = dict(known) if needed else {}
-        http = await stack.enter_async_context(HttpClients())
+        http = await stack.enter_async_context(http_clients())
         clients = {
             name: GatewayClient(account, http)
             for name, account in accounts.items()
@@ -259,7 +259,7 @@ async def opened(
     try:
         await asyncio.to_thread(still_there, ledger, place.archive)
         await asyncio.to_thread(check_others, ledger, place.archive)
-        async with HttpClients() as http, shares_in(ledger) as shares:
+        async with http_clients() as http, shares_in(ledger) as shares:
             clients = {name: GatewayClient(account, http) for name, account in accounts.items()}
             found, out, balances = await check_accounts(list(clients.values()), ledger, simulated)
             await asyncio.to_thread(settle_kind, ledger, place.archive, found)
@@ -274,15 +274,10 @@ async def opened(
 
 def limits_from_environment() -> Limits:
     """Bounds per account; SEEDREAM_IN_FLIGHT, SEEDREAM_SUBMITS_PER_MINUTE and SEEDREAM_POLLS_PER_SECOND narrow them."""
-    values: dict[str, int] = {}
-    for variable, name in (
-        ("SEEDREAM_IN_FLIGHT", "in_flight"),
-        ("SEEDREAM_SUBMITS_PER_MINUTE", "submits_per_minute"),
-        ("SEEDREAM_POLLS_PER_SECOND", "polls_per_second"),
-    ):
-        text = os.environ.get(variable, "").strip()
-        if text:
-            if not text.isdigit() or int(text) < 1:
-                raise ConfigurationError(f"{variable} is no number above zero: {text!r}", field=variable)
-            values[name] = int(text)
-    return Limits(**values)
+    environment = Environment()
+    usual = Limits()
+    return Limits(
+        environment.in_flight or usual.in_flight,
+        environment.submits_per_minute or usual.submits_per_minute,
+        environment.polls_per_second or usual.polls_per_second,
+    )

@@ -21,7 +21,7 @@ import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from ..gateways.proxy import is_here, proxy_of_environment
+from ..gateways.proxy import is_here
 from ..references.address_guard import ALLOW_HOSTS, AddressRefused, AllowedHosts, is_public
 
 _MOST_REDIRECTS = 20
@@ -59,9 +59,9 @@ class Origin:
 class ResultLinks:
     """Downloads without any key. Use as an async context manager, inside one event loop."""
 
-    def __init__(self, allowed: AllowedHosts) -> None:
+    def __init__(self, allowed: AllowedHosts, proxy: httpx.Proxy | None = None) -> None:
         self._allowed = allowed
-        self._proxy = proxy_of_environment()
+        self._proxy = proxy
         self._system = aiohttp.ThreadedResolver()
         self._sessions: dict[Origin | None, aiohttp.ClientSession] = {}
         self._ssl: ssl.SSLContext | None = None

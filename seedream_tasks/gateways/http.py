@@ -17,7 +17,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from ..core.retry_after import retry_after
 from ..core.storable import read_json
-from .proxy import is_here, proxy_of_environment
+from .proxy import is_here
 
 SANDBOX_HEADER = "Seedream-Sandbox"
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
@@ -99,15 +99,16 @@ class _Pool:
 class HttpClients:
     """The connection pools of one process: `paid` for submits, `free` for everything that costs nothing.
 
-    `connections` bounds open connections per pool. Use as an async context manager.
+    `connections` bounds open connections per pool; `proxy` stands before all but this machine. Use as an async context manager.
     """
 
     connections: int = 512
+    proxy: httpx.Proxy | None = None
     _paid: "_Pool" = field(init=False)
     _free: "_Pool" = field(init=False)
 
     async def __aenter__(self) -> "HttpClients":
-        ssl_context, proxy = httpx.create_ssl_context(), proxy_of_environment()
+        ssl_context = httpx.create_ssl_context()
 
         def pool(idle_s: float) -> "_Pool":
             trace = aiohttp.TraceConfig()
@@ -123,9 +124,9 @@ class HttpClients:
                 auto_decompress=False,
             )
             direct = AiohttpTransport(verify=ssl_context, client=session)
-            if proxy is None:
+            if self.proxy is None:
                 return _Pool(direct, direct)
-            return _Pool(direct, AiohttpTransport(verify=ssl_context, client=session, proxy=proxy))
+            return _Pool(direct, AiohttpTransport(verify=ssl_context, client=session, proxy=self.proxy))
 
         self._paid = pool(SUBMIT_IDLE_S)
         self._free = pool(15.0)

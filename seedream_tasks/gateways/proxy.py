@@ -5,7 +5,6 @@ where somebody has sent it on purpose. Nothing on this machine is reached throug
 """
 
 import ipaddress
-import os
 
 import httpx
 
@@ -14,13 +13,10 @@ from ..core.errors import ConfigurationError
 PROXY = "SEEDREAM_PROXY"
 
 
-def proxy_of_environment() -> httpx.Proxy | None:
-    """The proxy, its password apart from its address; None where there is none. Raises ConfigurationError, without the value."""
-    given = os.environ.get(PROXY, "").strip()
-    if not given:
-        return None
+def read_proxy(text: str) -> httpx.Proxy:
+    """The proxy that this names, its password apart from its address. Raises ConfigurationError, without the value."""
     try:
-        proxy = httpx.Proxy(given)
+        proxy = httpx.Proxy(text.strip())
     except (ValueError, httpx.InvalidURL):
         proxy = None
     if proxy is None or proxy.url.scheme not in ("http", "https") or not proxy.url.host:

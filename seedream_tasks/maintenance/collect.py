@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from ..config.environment import Environment
 from ..config.pairing import belong_together, open_pair, rescue_folder
-from ..config.settings import Locations, verifies_in_full
+from ..config.settings import Locations
 from ..core.errors import SeedreamError
 from ..core.jobs import JobName
 from ..core.money import ZERO, plain
@@ -93,7 +94,7 @@ async def _collect(
             if name not in known and (other := await asyncio.to_thread(_also, ledger, name)) is not None:
                 known[name] = other
         for name, archive in known.items():
-            whose = Whose("", 0.0, lambda: None, _tell_fault, in_full=verifies_in_full())
+            whose = Whose("", 0.0, lambda: None, _tell_fault, in_full=Environment().verify == "full")
             follower = Follower(ledger, archive, lanes, progress, whose)
             try:
                 for ids in batched(live, _AT_ONCE):

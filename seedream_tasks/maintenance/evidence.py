@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..config.environment import key_variable
 from ..config.settings import Locations
 from ..core.errors import GatewayFault, InputError
 from ..core.money import ZERO, dollars, plain
@@ -57,7 +58,7 @@ async def confirmed(ledger: Ledger, place: Locations, attempt: Attempt, task_id:
             raise InputError(
                 f"whether {attempt.gateway} knows task {task_id} cannot be asked: the key of {attempt.account} is not configured",
                 field="task-id",
-                hint=f"set SEEDREAM_{attempt.gateway.upper()}_API_KEY (and its base URL), or say --unchecked",
+                hint=f"set {key_variable(attempt.gateway)} (and its base URL), or say --unchecked",
             )
         try:
             status = await lane.client.fetch(task_id)

@@ -15,13 +15,12 @@ from prefect.blocks.core import Block
 from prefect.client.schemas.objects import BlockType
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from ..config.settings import base_url_of
+from ..config.settings import base_url_of, http_clients
 from ..core.jobs import Job
 from ..core.market import market
 from ..core.price_book import read_price_file
 from ..core.pricing import PriceRow
 from ..gateways.client import Account, GatewayClient
-from ..gateways.http import HttpClients
 from ..ledger.urls import parse_url
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ uris = await run.fetch_result()
 
         To buy, use `trigger`: the client's own `submit` pays without the ledger's knowledge.
         """
-        async with HttpClients() as http:
+        async with http_clients() as http:
             yield GatewayClient(self.account(), http)
 
     async def trigger(  # type: ignore[override] # what is to be made is no property of an account

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from ..config.environment import Environment
 from ..config.settings import (
     Locations,
     asks,
@@ -22,7 +23,6 @@ from ..config.settings import (
     read_prices,
     references_of,
     sandbox_account,
-    verifies_in_full,
 )
 from ..core.capabilities import Capability
 from ..core.errors import SeedreamError
@@ -142,7 +142,7 @@ class Session:
             wait_s=settings.wait_s,
             callback_base=callback_base(),
             asks=asks(),
-            in_full=verifies_in_full(),
+            in_full=Environment().verify == "full",
             owns_run=self._began,
         )
 

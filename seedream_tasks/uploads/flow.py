@@ -1,7 +1,6 @@
 """Catalogs that are uploaded: the flow that watches a place for them, and the function that announces one."""
 
 import asyncio
-import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +11,7 @@ from prefect.context import FlowRunContext
 from prefect.settings import get_current_settings
 from prefect.states import Completed
 
+from ..config.environment import Environment
 from ..config.pairing import open_pair
 from ..core.errors import ConfigurationError
 from ..ledger.catalog_uploads import CatalogUpload, noticed
@@ -118,7 +118,8 @@ def emit_catalog_uploaded(
 
 
 async def _emit(upload: CatalogUpload, api: PrefectApi, archive: str | None, ledger: str | None) -> bool:
-    if not any((archive, ledger, os.environ.get("SEEDREAM_ARCHIVE"), os.environ.get("SEEDREAM_LEDGER"))):
+    environment = Environment()
+    if not any((archive, ledger, environment.archive, environment.ledger)):
         read = await with_digest(upload)
         api.post([event_of(read, read.identity or str(uuid.uuid4()))])
         return True

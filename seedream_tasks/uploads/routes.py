@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 from sqlalchemy import Connection
 
+from ..config.environment import variable
 from ..core.errors import InputError, LedgerFault
 from ..core.printable import IN_FULL
 from ..ledger.catalog_uploads import CatalogUpload, noticed
@@ -22,7 +23,7 @@ from .notices import Confirmation, plain_notice, store_notice
 
 logger = logging.getLogger("seedream_tasks.uploads")
 
-SECRET_VARIABLE = "SEEDREAM_UPLOAD_SECRET"  # noqa: S105 - its name
+_SECRET = variable("upload_secret")
 # An upload that could not be announced is tried again after this long.
 _AGAIN_AFTER_S = 15.0
 _STORE_WITHIN_S = 10.0
@@ -91,15 +92,13 @@ class UploadRoutes:
 
     def _refused(self, request: web.Request) -> web.Response | None:
         if not self._secret:
-            return _answer(503, f"uploads are not taken here: {SECRET_VARIABLE} is not set", SECRET_VARIABLE)
+            return _answer(503, f"uploads are not taken here: {_SECRET} is not set", _SECRET)
         try:
             given = _secret_in(request.headers.get("Authorization", ""))
         except UnicodeEncodeError:
             return _answer(400, "Authorization holds bytes that are not text", "Authorization")
         if not hmac.compare_digest(given, self._secret.encode()):
-            return _answer(
-                401, f"Authorization must be `Bearer` and {SECRET_VARIABLE}", headers={"WWW-Authenticate": "Bearer"}
-            )
+            return _answer(401, f"Authorization must be `Bearer` and {_SECRET}", headers={"WWW-Authenticate": "Bearer"})
         return None
 
     async def _announcing(self, _: web.Application) -> AsyncIterator[None]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +11,6 @@ from command_line import seedream
 from runs import products
 
 from seedream_tasks.core.store_schemes import driver_hint
-from seedream_tasks.core.variables import known_variables, unknown_variables
-
-ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str, cwd: Path, **environment: str) -> tuple[int, dict[str, str], str]:
@@ -65,17 +61,6 @@ def test_an_unknown_variable_is_named_with_the_nearest_known_one(tmp_path: Path)
     )
     assert "SEEDREAM_LEGDER is not a setting and is ignored; did you mean SEEDREAM_LEDGER?" in said
     assert "sk-secret" not in said
-    assert unknown_variables(["PATH", "SEEDREAM_LEDGER"]) == []
-    assert unknown_variables(["seedream_ledger"]) == [
-        "seedream_ledger is not a setting and is ignored; did you mean SEEDREAM_LEDGER?"
-    ]
-
-
-def test_the_list_of_variables_is_what_the_code_and_the_deployments_read() -> None:
-    """One that is not on it would be called unknown."""
-    files = [*(ROOT / "seedream_tasks").rglob("*.py"), ROOT / "prefect.yaml"]
-    source = "\n".join(path.read_text("utf-8") for path in files)
-    assert set(re.findall(r"\bSEEDREAM_[A-Z_]*[A-Z]\b", source)) <= set(known_variables())
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from runs import products, run
 from sandbox_process import Sandbox
 from web_server import serving
 
+from seedream_tasks.config.environment import Environment
 from seedream_tasks.core.errors import ConfigurationError
 from seedream_tasks.engine.result_links import ResultLinks
 from seedream_tasks.gateways.http import HttpClients, SendWitness
-from seedream_tasks.gateways.proxy import proxy_of_environment
+from seedream_tasks.gateways.proxy import read_proxy
 from seedream_tasks.references.address_guard import AddressRefused, AllowedHosts
 
 PASSWORD = "s3cret-of-the-proxy"
@@ -43,29 +44,28 @@ def test_a_run_buys_through_the_proxy_and_pays_once(
     assert PASSWORD not in caplog.text
 
 
-def test_a_proxy_that_lets_nobody_through_has_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_lets_nobody_through_has_sent_nothing() -> None:
     """For https the proxy is asked for a tunnel: refused, provably nothing has left, and no message holds its password."""
 
-    async def send(witness: SendWitness) -> str:
-        async with HttpClients() as http:
+    async def send(proxy: httpx.Proxy, witness: SendWitness) -> str:
+        async with HttpClients(proxy=proxy) as http:
             with pytest.raises((httpx.HTTPError, aiohttp.ClientError, OSError)) as failed:
                 await http.send_paid("https://gateway.test/v1/images", b"{}", {}, witness)
         return repr(failed.value)
 
     with forward_proxy() as proxy:
-        monkeypatch.setenv("SEEDREAM_PROXY", proxy.url(f"user:{PASSWORD}@"))
         witness = SendWitness()
-        told = asyncio.run(send(witness))
+        told = asyncio.run(send(read_proxy(proxy.url(f"user:{PASSWORD}@")), witness))
     assert proxy.asked == ["CONNECT gateway.test:443"]
     assert not witness.connected
     assert PASSWORD not in told
 
 
-def test_links_go_through_the_proxy_and_lead_to_no_private_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_go_through_the_proxy_and_lead_to_no_private_address() -> None:
     """A name that this machine does not know is the proxy's; an address or name that is private here is refused as ever."""
 
     async def fetch(link: str) -> bytes:
-        links = ResultLinks(AllowedHosts.parse(""))
+        links = ResultLinks(AllowedHosts.parse(""), read_proxy(proxy.url()))
         try:
             async with links.stream(link, None) as response:
                 return await response.read()
@@ -74,7 +74,6 @@ def test_links_go_through_the_proxy_and_lead_to_no_private_address(monkeypatch: 
 
     with serving() as web, forward_proxy(cdn_test=web.port) as proxy:
         web.serve("/a.png", b"image")
-        monkeypatch.setenv("SEEDREAM_PROXY", proxy.url())
         assert asyncio.run(fetch("http://cdn.test/a.png")) == b"image"
         for private in (
             "http://10.0.0.1/a.png",
@@ -95,5 +94,5 @@ def test_an_address_that_is_no_http_proxy_is_refused_without_being_repeated(
     """A configuration error that names the variable."""
     monkeypatch.setenv("SEEDREAM_PROXY", wrong)
     with pytest.raises(ConfigurationError, match="SEEDREAM_PROXY") as refused:
-        proxy_of_environment()
+        Environment()
     assert PASSWORD not in str(refused.value)

@@ -12,13 +12,13 @@ import pytest
 from foreign_gateway import files, install
 from on_offer import GATEWAYS
 from sandbox_process import start_sandbox
+from seedream_tasks.core.variables import unknown_variables
 
 from seedream_tasks.config.embedded_sandbox import bases_for
 from seedream_tasks.config.settings import configured
 from seedream_tasks.core import market as offered
 from seedream_tasks.core.errors import ConfigurationError
 from seedream_tasks.core.market import Market, market
-from seedream_tasks.core.variables import unknown_variables
 from seedream_tasks.gateways import registry
 from seedream_tasks.sandbox import stand_ins
 

@@ -21,6 +21,8 @@ from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.utilities.callables import parameter_schema
 from pydantic import BaseModel
 
+from seedream_tasks.config.process import FLOWS
+
 ROOT = Path(__file__).parents[2]
 WHOLE: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
 DEPLOYMENTS: dict[str, dict[str, Any]] = {each["name"]: each for each in WHOLE["deployments"]}
@@ -99,11 +101,11 @@ def test_the_form_says_what_every_parameter_means(name: str) -> None:
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_limits_and_schedules_are_as_intended(name: str) -> None:
-    """Real cron lines, real zones and strategies; a fresh checkout buys nothing by itself."""
+    """Real cron lines, real zones and strategies; a fresh checkout buys nothing by itself; runs are set up as on a terminal."""
     deployment = DEPLOYMENTS[name]
     assert deployment["work_pool"] == {
         "name": "seedream",
-        "job_variables": {"env": {"PREFECT_LOGGING_EXTRA_LOGGERS": "seedream_tasks"}},
+        "job_variables": {"env": FLOWS},
     }
     assert deployment["enforce_parameter_schema"] is True
     limit = deployment.get("concurrency_limit")
