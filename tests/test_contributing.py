@@ -31,6 +31,22 @@ def test_the_map_names_what_is_there(page: Path) -> None:
     ] == []
 
 
+def test_no_page_names_a_module_that_is_not_there() -> None:
+    """A module in code marks, in whatever page, exists: in the package, or in the checkout."""
+    pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    named = [
+        (page.name, each)
+        for page in pages
+        for each in re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", page.read_text("utf-8"))
+    ]
+    assert named
+    assert [
+        (page, each)
+        for page, each in named
+        if "atelier" not in each and not (ROOT / "seedream_tasks" / each).exists() and not (ROOT / each).exists()
+    ] == []
+
+
 def test_commit_hooks_fetch_nothing() -> None:
     """All hooks are local, and run the tools that the tests run: no repository of hooks is cloned when they run."""
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
