@@ -46,12 +46,12 @@ class _Lazy(click.Group):
 @click.version_option(__version__, prog_name="seedream")
 def seedream() -> None:
     """Turn a product catalog into Seedream pictures; never pay twice, lose nothing, know the cost."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
     if any(name.upper().startswith("SEEDREAM_") for name in os.environ):
         from ..config.environment import unknown_variables  # pydantic takes a third of a second to import
 
         for line in unknown_variables(os.environ):
             say(f"WARNING {line}", err=True)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
 
 
 def main() -> NoReturn:

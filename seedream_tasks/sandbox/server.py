@@ -25,7 +25,7 @@ from seedream_tasks.sandbox.faults import FaultError, parse_faults
 from seedream_tasks.sandbox.gallery import Gallery
 from seedream_tasks.sandbox.prices import gateways
 from seedream_tasks.sandbox.stand_ins import unusable
-from seedream_tasks.sandbox.state import State, StateInUseError
+from seedream_tasks.sandbox.state import State, StateError
 from seedream_tasks.sandbox.world import World
 
 _BACKLOG = 1024
@@ -120,7 +120,7 @@ def serve(config: SandboxConfig) -> int:
         return _complain(str(error), 2)
     try:
         return asyncio.run(_serve(config))
-    except StateInUseError as error:
+    except StateError as error:
         return _complain(str(error), 1)
 
 

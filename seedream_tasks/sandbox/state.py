@@ -26,8 +26,8 @@ create table if not exists thumbnails (sha256 text primary key, data blob not nu
 _WAIT_S = 2.0
 
 
-class StateInUseError(Exception):
-    """The state file cannot be opened, or another sandbox holds it."""
+class StateError(Exception):
+    """The state file cannot be opened, another sandbox holds it, or it holds what nobody can go on with."""
 
 
 class State:
@@ -44,7 +44,7 @@ class State:
             # "" is a temporary database of this connection, in memory until it is large.
             self._db = sqlite3.connect(path or "", isolation_level=None, timeout=_WAIT_S)
         except sqlite3.Error as error:
-            raise StateInUseError(f"state file {path}: {error}") from error
+            raise StateError(f"state file {path}: {error}") from error
         try:
             # One process per file: the lock is held for life, and a kill releases it.
             self._db.execute("pragma locking_mode = exclusive")
@@ -56,7 +56,7 @@ class State:
             self._db.execute("commit")
         except sqlite3.Error as error:
             self._db.close()
-            raise StateInUseError(f"state file {path}: {error}") from error
+            raise StateError(f"state file {path}: {error}") from error
 
     # What is read once, at the start.
 

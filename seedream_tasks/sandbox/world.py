@@ -20,7 +20,7 @@ from seedream_tasks.sandbox.orders import Order, Task, Trouble
 from seedream_tasks.sandbox.prices import gateways, unit_price
 from seedream_tasks.sandbox.references import BadPictureError, ReferenceRules, References
 from seedream_tasks.sandbox.sizes import auto_size
-from seedream_tasks.sandbox.state import State
+from seedream_tasks.sandbox.state import State, StateError
 from seedream_tasks.sandbox.uploads import Uploads
 
 _MILLIONTH = Decimal("0.000001")
@@ -59,6 +59,11 @@ class World:
         if given and given.as_given() != self.faults.as_given():
             self.set_faults(self.config.faults)
         for task in self.state.tasks():
+            if task.gateway not in self.usd:
+                raise StateError(
+                    f"state file {self.config.state}: it holds tasks of {task.gateway}, for which there is no stand-in;"
+                    " install the package that brings it"
+                )
             self.tasks[task.task_id] = task
             self.usd[task.gateway] += task.usd
             self.credits[task.gateway] += task.credits or Decimal(0)

@@ -140,6 +140,22 @@ def test_a_stand_in_that_cannot_be_loaded_is_told(
     assert "no stand-in for atelier" in caplog.text
 
 
+def test_a_state_that_holds_tasks_of_a_package_that_is_gone_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The sandbox's bill would no longer add up: it says which package's gateway is missing, and does not start."""
+    install(tmp_path / "site", files())
+    state = tmp_path / "sandbox.db"
+    with monkeypatch.context() as while_installed:
+        while_installed.setenv("PYTHONPATH", str(tmp_path / "site"))
+        with start_sandbox("--image-px", "96", state=state) as sandbox:
+            order = {"model": "seedream-45", "text": "A mug"}
+            sandbox.http.post(f"{sandbox.bases['atelier']}/v1/orders", json=order).raise_for_status()
+    with pytest.raises(RuntimeError, match="exit status 1"):
+        start_sandbox("--image-px", "96", state=state)
+    assert "it holds tasks of atelier, for which there is no stand-in" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
