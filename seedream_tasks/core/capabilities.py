@@ -1,8 +1,8 @@
-"""What a gateway may accept for a model: the form of a row, every limit with its source. The rows are in the gateways' folders.
+"""What a gateway accepts for a model: the form of a row, every limit with its source. The rows are in the gateways' folders.
 
-Sources name the gateway's own document ("page" is its product or API
-page, "API reference" its OpenAPI text, "SDK" its published client). Where documents disagree the parameter table wins over
-prose, and the lower number over the higher one, because a refused job costs nothing and an accepted one does.
+Sources name the gateway's own document ("page" is its product or API page, "API reference" its OpenAPI text, "SDK" its
+published client). Where documents disagree the parameter table wins over prose, and the lower number over the higher one,
+because a refused job costs nothing and an accepted one does.
 """
 
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""One file per HTTP dialect, one shared client: submit, fetch, upload, balance, with every error mapped."""
+"""A folder for each gateway, one shared client: submit, fetch, upload, balance, with every error mapped."""

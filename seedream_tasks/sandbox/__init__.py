@@ -17,7 +17,7 @@ def run_sandbox(config: SandboxConfig) -> int:
     The first line on stdout, once connections are taken, is JSON `{"url", "gateways": {name: base}}`. 0: ended by a
     signal or by the end of stdin; 1: the port or the state file is in use; 2: the configuration is wrong.
     """
-    # The HTTP server takes a fifth of a second to import; who only wants prices does not wait for it.
+    # The HTTP server takes a fifth of a second to import; who only wants help does not wait for it.
     from seedream_tasks.sandbox.server import serve
 
     return serve(config)
