@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from on_offer import GATEWAYS
@@ -17,7 +17,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from runs import products, read
 from sandbox_process import Sandbox
 
@@ -60,8 +60,10 @@ def _saved(sandbox: Sandbox, name: str = "my-evolink", gateway: Any = "evolink",
 
 
 def test_a_block_offers_every_gateway_there_is() -> None:
-    """The form's choices are the gateways that the engine knows."""
-    assert set(get_args(SeedreamGateway.model_fields["gateway"].annotation)) == set(GATEWAYS)
+    """The form's choices are the gateways that the engine knows; another name is refused with theirs."""
+    assert SeedreamGateway.model_json_schema()["properties"]["gateway"]["enum"] == list(GATEWAYS)
+    with pytest.raises(ValidationError, match=f"unknown gateway 'nobody'; known: {', '.join(GATEWAYS)}"):
+        SeedreamGateway(gateway="nobody", api_key=SecretStr("key"))
 
 
 def test_prefect_finds_and_registers_both_blocks() -> None:
