@@ -12,9 +12,9 @@ import pytest
 from foreign_gateway import files, install
 from on_offer import GATEWAYS
 from sandbox_process import start_sandbox
-from seedream_tasks.core.variables import unknown_variables
 
 from seedream_tasks.config.embedded_sandbox import bases_for
+from seedream_tasks.config.environment import unknown_variables
 from seedream_tasks.config.settings import configured
 from seedream_tasks.core import market as offered
 from seedream_tasks.core.errors import ConfigurationError
@@ -94,35 +94,43 @@ def test_it_stands_in_every_list(bring: Callable[[dict[str, str]], Market]) -> N
 
 
 def test_a_package_that_cannot_be_loaded_breaks_nobody_else(
-    bring: Callable[[dict[str, str]], Market], caplog: pytest.LogCaptureFixture
+    bring: Callable[[dict[str, str]], Market], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its name and the cause are told in a warning, and what does not use it goes on."""
     known = bring(changed(offers="import nothing_like_it\n"))
     assert known.gateways == GATEWAYS
     assert "the gateway atelier of the package seedream-atelier cannot be loaded: ModuleNotFoundError" in caplog.text
     assert configured(["evolink"], sandbox=True).names == ("evolink",)
-    environment = {"SEEDREAM_ATELIER_API_KEY": "key", "SEEDREAM_EVOLINK_API_KEY": "key"}
-    assert configured(["evolink"], environment=environment).names == ("evolink",)
+    for name in ("ATELIER", "EVOLINK"):
+        monkeypatch.setenv(f"SEEDREAM_{name}_API_KEY", "key")
+    assert configured(["evolink"]).names == ("evolink",)
 
 
 @pytest.mark.parametrize("named", [("atelier",), ()])
 def test_whoever_uses_what_cannot_be_loaded_is_refused(
-    named: tuple[str, ...], bring: Callable[[dict[str, str]], Market]
+    named: tuple[str, ...], bring: Callable[[dict[str, str]], Market], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Naming its gateway, or having its key configured, is an error with the same words."""
     bring(changed(offers="OFFERS = 5\n"))
     why = "the gateway atelier of the package seedream-atelier cannot be loaded: OFFERS is int"
+    for name in ("ATELIER", "EVOLINK"):
+        monkeypatch.setenv(f"SEEDREAM_{name}_API_KEY", "key")
     with pytest.raises(ConfigurationError, match=why):
-        configured(named, environment={"SEEDREAM_ATELIER_API_KEY": "key", "SEEDREAM_EVOLINK_API_KEY": "key"})
+        configured(named)
     assert unknown_variables(["SEEDREAM_ATELIER_API_KEY"]) == []
 
 
-def test_a_dialect_that_cannot_be_loaded_is_refused_when_it_is_used(bring: Callable[[dict[str, str]], Market]) -> None:
+def test_a_dialect_that_cannot_be_loaded_is_refused_when_it_is_used(
+    bring: Callable[[dict[str, str]], Market], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its offers stand in lists; whoever would buy there is told package and cause before anything begins."""
     assert "atelier" in bring(changed(dialect="raise RuntimeError('not today')\n")).gateways
+    monkeypatch.setenv("SEEDREAM_EVOLINK_API_KEY", "key")
+    assert configured().names == ("evolink",)
+    monkeypatch.setenv("SEEDREAM_ATELIER_API_KEY", "key")
+    monkeypatch.setenv("SEEDREAM_ATELIER_BASE_URL", "http://atelier.example")
     with pytest.raises(ConfigurationError, match="package seedream-atelier cannot be loaded: RuntimeError: not today"):
-        configured((), environment={"SEEDREAM_ATELIER_API_KEY": "key", "SEEDREAM_ATELIER_BASE_URL": "http://a.example"})
-    assert configured(["evolink"], environment={"SEEDREAM_EVOLINK_API_KEY": "key"}).names == ("evolink",)
+        configured()
 
 
 def test_a_stand_in_that_cannot_be_loaded_is_told(
