@@ -17,10 +17,10 @@ from pathlib import Path
 
 import aiohttp
 
+from seedream_tasks.config.run_options import RunOptions
 from seedream_tasks.core.jobs import Job
 from seedream_tasks.ledger import queries
-from seedream_tasks.orchestration.session import RunSettings, session
-from seedream_tasks.planning.freeze import Request
+from seedream_tasks.orchestration.session import session
 
 from .by_hand import Keeper
 from .processes import machine, sandbox
@@ -51,8 +51,8 @@ def main() -> None:
 
 async def measure(folder: Path, count: int) -> list[tuple[str, float, float]]:
     """Buy `count` pictures, then fetch them three times."""
-    settings = RunSettings(
-        Request(catalog=""), str(folder / "archive"), f"sqlite:///{folder}/ledger.db", gateways=("evolink",)
+    settings = RunOptions(
+        "", archive=str(folder / "archive"), ledger=f"sqlite:///{folder}/ledger.db", gateways=("evolink",)
     )
     jobs = [Job(f"p{number}", "image", "seedream-4.5", "generate", f"Product {number}") for number in range(count)]
     async with session("benchmark", settings) as run:

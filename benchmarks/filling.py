@@ -16,6 +16,7 @@ from PIL import Image
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from seedream_tasks.config.pairing import open_pair, settle_kind
+from seedream_tasks.config.run_options import RunOptions
 from seedream_tasks.config.settings import locations, references_of
 from seedream_tasks.core.jobs import Job, canonical_json
 from seedream_tasks.core.outcomes import Finished, Link
@@ -25,7 +26,7 @@ from seedream_tasks.core.stored_images import Stored
 from seedream_tasks.gateways.client import Account
 from seedream_tasks.ledger import claims, identity, images, known_runs, schema, transitions
 from seedream_tasks.ledger.writer import Ledger
-from seedream_tasks.planning.freeze import Request, documented, freeze
+from seedream_tasks.planning.freeze import documented, freeze
 from seedream_tasks.runs.frozen import FrozenRun
 from seedream_tasks.storage.archive import Archive, safe_key
 
@@ -47,8 +48,8 @@ def main() -> None:
             connection, RUN, place.archive.root, catalog, simulated=True, max_usd=None
         )
     )
-    request, references = Request(catalog, shots), references_of(catalog)
-    freeze(request, RUN, place.archive, ledger, references, documented((GATEWAY,)), PRICES, "", None)
+    options, references = RunOptions(catalog, shots), references_of(catalog)
+    freeze(options, RUN, place.archive, ledger, references, documented((GATEWAY,)), PRICES, "")
     frozen = FrozenRun(place.archive, RUN)
     jobs = (job for _, job, _ in frozen.jobs(0, len(frozen)))
     for several in batched(jobs):

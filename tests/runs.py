@@ -11,11 +11,11 @@ import fsspec
 import pyarrow.parquet as pq
 from sandbox_process import Sandbox
 
+from seedream_tasks.config.run_options import RunOptions
 from seedream_tasks.config.settings import configured, locations
 from seedream_tasks.core.money import ZERO
-from seedream_tasks.orchestration.session import RunSettings, session
+from seedream_tasks.orchestration.session import session
 from seedream_tasks.orchestration.tasks import plan_jobs, write_manifest
-from seedream_tasks.planning.freeze import Request
 from seedream_tasks.runs.summary import Summary
 
 
@@ -38,13 +38,12 @@ class Ran:
         return dict(self.summary.by_status)
 
 
-def settings(catalog: Path, archive: Path | str, **options: Any) -> RunSettings:
-    """Settings as the command line would make them; `options` are those of RunSettings and of Request."""
-    of_request = {name: options.pop(name) for name in list(options) if name in Request.__dataclass_fields__}
+def settings(catalog: Path, archive: Path | str, **options: Any) -> RunOptions:
+    """Settings as the command line would make them; `options` are those of RunOptions."""
     place = locations(str(archive), options.pop("ledger", None), simulated=False)
     gateways = tuple(options.pop("gateways", ()))
-    return RunSettings(
-        request=Request(str(catalog), **of_request),
+    return RunOptions(
+        catalog=str(catalog),
         archive=place.archive.root,
         ledger=place.ledger_url,
         gateways=configured(gateways).names,
@@ -52,7 +51,7 @@ def settings(catalog: Path, archive: Path | str, **options: Any) -> RunSettings:
     )
 
 
-async def go(wanted: RunSettings, run_id: str | None = None) -> Ran:
+async def go(wanted: RunOptions, run_id: str | None = None) -> Ran:
     """Plan, process, write the manifest; the archive may be remote, `Ran.archive` is of use for a folder only."""
     run_id = run_id or str(uuid.uuid4())
     async with session(run_id, wanted) as run:

@@ -6,6 +6,7 @@ import click
 
 from ..catalog.presets import advice, listed
 from ..catalog.tables import stating
+from ..config.run_options import RunOptions
 from ..config.settings import amount, locations, retry_words
 from ..core.errors import InputError
 from ..core.money import dollars
@@ -13,7 +14,7 @@ from ..core.preflight import shown
 from ..core.pricing import quote
 from ..core.secrets import without_secrets
 from ..planning.forecast import Forecast
-from ..planning.freeze import Request, Understood
+from ..planning.freeze import Understood
 from ..planning.planner import Planned
 from . import options
 from .block_names import access
@@ -67,9 +68,12 @@ def plan(
     catalog = stating(catalog, header=header_row)
     chosen, rows = access(gateway, sandbox, prices)
     place = locations(archive, ledger, chosen.embedded)
+    cap = amount(max_usd, "max_usd", "--max-usd")
     premium = amount(max_premium, "max_premium", "--max-premium")
-    request = Request(catalog, shots, preset, key, model, edition, only, retry_words(retry), premium, limit=limit)
-    wanted = PreviewRequest(request, chosen, rows, place, amount(max_usd, "max_usd", "--max-usd"))
+    options = RunOptions(
+        catalog, shots, preset, key, model, edition, only, retry_words(retry), limit, max_usd=cap, max_premium=premium
+    )
+    wanted = PreviewRequest(options, chosen, rows, place)
     figures, understood, simulated = wanted.foresee(0 if json_ else show)
     for warning in (*understood.warnings, *([figures.shrunk] if figures.shrunk else [])):
         say(f"WARNING {warning}", err=True)

@@ -3,18 +3,18 @@
 import asyncio
 import sys
 from dataclasses import dataclass
-from decimal import Decimal
 
 import click
 
 from ..config.pairing import check_others, open_known
+from ..config.run_options import RunOptions
 from ..config.settings import Gateways, Locations
 from ..core.errors import InputError
 from ..core.price_book import PriceBook
 from ..core.pricing import PriceRow
 from ..engine.opening import ask_kind, known_kind
 from ..planning.forecast import Forecast
-from ..planning.freeze import Request, Understood, documented, forecast
+from ..planning.freeze import Understood, documented, forecast
 from .terminal import say
 
 
@@ -22,11 +22,10 @@ from .terminal import say
 class PreviewRequest:
     """A catalog, where its images would be bought, and where they would go."""
 
-    request: Request
+    options: RunOptions
     gateways: Gateways
     prices: list[PriceRow]
     place: Locations
-    max_usd: Decimal | None
 
     def foresee(self, show: int = 0, asks: bool = False) -> tuple[Forecast, Understood, bool]:
         """Figures, what was understood, and whether it is simulated, as far as the ledger knows; `asks`: else as the gateways
@@ -43,9 +42,7 @@ class PreviewRequest:
                 simulated = asyncio.run(ask_kind(accounts, known))
             prices = PriceBook.for_run(simulated, self.prices)
             capabilities = documented(self.gateways.names)
-            figures, understood = forecast(
-                self.request, capabilities, prices, self.place.archive, known, self.max_usd, show
-            )
+            figures, understood = forecast(self.options, capabilities, prices, self.place.archive, known, show)
         finally:
             if known is not None:
                 known.close()

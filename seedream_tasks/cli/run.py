@@ -18,6 +18,7 @@ from ..catalog.tables import stating
 from ..config.durability import check_it_lasts
 from ..config.environment import keep_ledger
 from ..config.process import prepare_command, share_heaps
+from ..config.run_options import RunOptions
 from ..config.settings import (
     amount,
     asks,
@@ -33,7 +34,7 @@ from ..engine.buyer import is_paying
 from ..engine.progress import Happening, Progress, listen
 from ..ledger.urls import holds_password
 from ..planning import stages
-from ..planning.freeze import Request, check
+from ..planning.freeze import check
 from ..storage.archive import Archive
 from .block_names import access
 from .broken_output import leave_at_once
@@ -83,14 +84,16 @@ def run_catalog(
     callback_base()
     cap = amount(max_usd, "max_usd", "--max-usd")
     premium = amount(max_premium, "max_premium", "--max-premium")
-    request = Request(catalog, shots, preset, key, model, edition, only, retry_words(retry), premium, limit=limit)
+    options = RunOptions(
+        catalog, shots, preset, key, model, edition, only, retry_words(retry), limit, max_usd=cap, max_premium=premium
+    )
     check_room(place)
     say(f"reading {without_secrets(catalog)}", err=True)
-    count = check(request)
+    count = check(options)
     if chosen.embedded and not chosen.asked_for_sandbox:
         say("no gateway is configured: this run is simulated with the embedded sandbox, nothing is charged", err=True)
     elif not chosen.embedded and cap is None and not yes:
-        confirm(PreviewRequest(request, chosen, rows, place, cap))
+        confirm(PreviewRequest(options, chosen, rows, place))
     say("starting Prefect", err=True)
     result = _started(
         json_,

@@ -60,7 +60,7 @@ async def approved(run: Session, figures: Forecast, limit: Decimal, canary: list
 
 async def abide(run: Session, answer: Approval) -> None:
     """Put the answer into force, for good. Raises ConfigurationError."""
-    allowed = run.settings.max_usd
+    allowed = run.options.max_usd
     if answer.decision == "reduce":
         asked = amount(answer.max_usd, "max_usd")
         if asked is None:

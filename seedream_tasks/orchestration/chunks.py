@@ -9,9 +9,10 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.exceptions import FailedRun
 
+from ..config.run_options import RunOptions
 from ..core.states import Reason
 from ..runs.frozen import FrozenRun
-from .session import RunSettings, Session
+from .session import Session
 from .task_runners import other_task_runner, run_elsewhere
 from .tasks import process_chunk
 
@@ -23,7 +24,7 @@ Range = tuple[int, int]  # of records: the first, and the one after the last
 
 
 async def run_chunks(
-    run: Session, settings: RunSettings, granularity: str, start: int = 0, stop: int | None = None
+    run: Session, options: RunOptions, granularity: str, start: int = 0, stop: int | None = None
 ) -> list[Range]:
     """Take the records from `start` to before `stop` as far as they go: in this event loop, or on the flow's task runner.
 
@@ -34,13 +35,13 @@ async def run_chunks(
     if other_task_runner() is None:
         ranges = _ranges(runner.frozen, granularity, start, stop)
         states: Iterable[State[Any]] = await asyncio.gather(
-            *(chunk(run.run_id, settings, first, last, label) for first, last, label in ranges)
+            *(chunk(run.run_id, options, first, last, label) for first, last, label in ranges)
         )
     else:
         # Each opens connections of its own there, which is much for one record.
         ranges = _ranges(runner.frozen, "chunk" if granularity == "auto" else granularity, start, stop)
         progress, total = runner.engine.progress, len(runner.frozen)
-        submits = [partial(_named(label).submit, run.run_id, settings, first, last) for first, last, label in ranges]
+        submits = [partial(_named(label).submit, run.run_id, options, first, last) for first, last, label in ranges]
         states = await run_elsewhere(submits, lambda number: progress.reached(ranges[number][1] / total))
     if runner.engine.fault is not None:
         raise runner.engine.fault
@@ -53,9 +54,9 @@ async def run_chunks(
     return []
 
 
-async def chunk(run_id: str, settings: RunSettings, start: int, stop: int, label: str) -> State[Any]:
+async def chunk(run_id: str, options: RunOptions, start: int, stop: int, label: str) -> State[Any]:
     """One chunk in this event loop, as a task run of this name. Raises CancelledError when it was cancelled."""
-    state: State[Any] = await _named(label)(run_id, settings, start, stop, return_state=True)
+    state: State[Any] = await _named(label)(run_id, options, start, stop, return_state=True)
     if state.is_cancelled():
         raise asyncio.CancelledError
     return state

@@ -22,6 +22,7 @@ from prefect.states import Completed
 
 from ..config.durability import outside_of_volumes
 from ..config.embedded_sandbox import bases_for, embedded_sandbox, sandbox_state
+from ..config.run_options import RunOptions
 from ..config.settings import amount, configured, retry_words
 from ..core.errors import IncompleteRun
 from ..core.states import COMPLETE, RecordStatus
@@ -30,7 +31,6 @@ from ..engine.progress import Progress
 from ..engine.runner import Runner
 from ..planning.canary import canary
 from ..planning.forecast import Forecast
-from ..planning.freeze import Request
 from ..planning.stages import enter
 from ..runs.contact_sheet import sheet_path, short_sheet
 from ..runs.manifest import manifest_path, summarize
@@ -59,7 +59,7 @@ from .notifications import (
 from .redacted_parameters import check_addresses, discreet_flow
 from .retries import retried_if_it_may_help
 from .run_settings import gateway_names, lasting_place_of, to_hand_on
-from .session import RunSettings, Session, session
+from .session import Session, session
 from .shards import check_shards, run_shards
 from .shutdown import cancelled_by_a_person, in_order
 from .tasks import plan_jobs, write_manifest
@@ -142,25 +142,23 @@ async def catalog_images(
     await check_shards(shards)
     names = await gateway_names(gateways or ())
     place = await lasting_place_of(archive, ledger, simulated=sandbox)
-    settings = RunSettings(
-        request=Request(
-            catalog=catalog,
-            shots=shots,
-            preset=preset,
-            key=key,
-            model=model,
-            edition=edition,
-            only=tuple(only or ()),
-            retry=retry_words(retry or ()),
-            max_premium=amount(max_premium, "max_premium"),
-            catalog_digest=catalog_digest,
-            limit=limit,
-        ),
+    options = RunOptions(
+        catalog=catalog,
+        shots=shots,
+        preset=preset,
+        key=key,
+        model=model,
+        edition=edition,
+        only=tuple(only or ()),
+        retry=retry_words(retry or ()),
+        limit=limit,
+        catalog_digest=catalog_digest,
         archive=place.archive.root,
         ledger=to_hand_on(ledger, place),
         gateways=tuple(gateways or configured((), sandbox).names),
         prices=prices,
         max_usd=amount(max_usd, "max_usd"),
+        max_premium=amount(max_premium, "max_premium"),
         approve_above_usd=amount(approve_above_usd, "approve_above_usd"),
         wait_s=wait_s,
         sandbox=sandbox,
@@ -172,52 +170,52 @@ async def catalog_images(
             if sandbox:
                 bases = await asyncio.to_thread(stack.enter_context, embedded_sandbox(sandbox_state(place)))
                 chosen = configured(names, sandbox).names
-                settings = replace(settings, bases=bases_for(bases, chosen, asked_for=bool(names)))
-            run = await stack.enter_async_context(session(run_id, settings))
-            summary = await _run(run, settings, granularity, shards)
+                options = replace(options, bases=bases_for(bases, chosen, asked_for=bool(names)))
+            run = await stack.enter_async_context(session(run_id, options))
+            summary = await _run(run, options, granularity, shards)
     except asyncio.CancelledError:
         await show_stopped(place, run_id)  # now that open calls have their records
         raise
-    return _state(summary, settings, fail_on_incomplete)
+    return _state(summary, options, fail_on_incomplete)
 
 
-async def _run(run: Session, settings: RunSettings, granularity: str, shards: int) -> Summary:
-    figures = await plan_jobs(run.run_id, settings)
+async def _run(run: Session, options: RunOptions, granularity: str, shards: int) -> Summary:
+    figures = await plan_jobs(run.run_id, options)
     enter("forecast", figures.in_words(run.around.simulated))
-    await name_run(_file_name(settings.request.catalog), figures)
+    await name_run(_file_name(options.catalog), figures)
     funds = await look_at_funds(run.around.lanes, figures, run.around.balances)
     await _show_forecast(run, figures, funds)
     runner = await run.runner()
-    await _ask_for_approval(run, settings, runner, figures)
+    await _ask_for_approval(run, options, runner, figures)
     enter("buying" if figures.by_gateway else "following")
     showing = asyncio.create_task(_show_progress(runner.engine.progress))
     try:
-        parts = await run_shards(run, settings, shards) if shards > 1 else await run_chunks(run, settings, granularity)
+        parts = await run_shards(run, options, shards) if shards > 1 else await run_chunks(run, options, granularity)
     finally:
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
     if run.around.simulated:
         await asyncio.to_thread(run.keep_sandbox_bill)
     enter("writing")
-    summary = await write_manifest(run.run_id, settings, parts)
+    summary = await write_manifest(run.run_id, options, parts)
     await _show_result(run, summary)
     return summary
 
 
-async def _ask_for_approval(run: Session, settings: RunSettings, runner: Runner, figures: Forecast) -> None:
+async def _ask_for_approval(run: Session, options: RunOptions, runner: Runner, figures: Forecast) -> None:
     """Where the forecast is above what needs nobody's word: buy a canary and ask, which ends this process for now."""
-    limit = settings.approve_above_usd
+    limit = options.approve_above_usd
     if limit is None:
         return
     if figures.usd <= limit:
-        await lift(run, settings.max_usd, "not needed")
+        await lift(run, options.max_usd, "not needed")
         return
     # Reservations count against the limit, and where sources disagree about a price they are above the forecast.
     most = limit * figures.usd / max(figures.usd, figures.reserved_usd)
     positions = await asyncio.to_thread(canary, runner.frozen, most)
     await asyncio.gather(
         *(
-            chunk(run.run_id, settings, position, position + 1, f"canary {row['row_key']} {row['shot']}")
+            chunk(run.run_id, options, position, position + 1, f"canary {row['row_key']} {row['shot']}")
             for position in positions
             for row in runner.frozen.rows(position, position + 1)
         )
@@ -298,8 +296,8 @@ async def _show_result(run: Session, summary: Summary) -> None:
     await tell_end(run.around.ledger, summary, uri)
 
 
-def _state(summary: Summary, settings: RunSettings, fail_on_incomplete: bool) -> State[Any]:
-    archive = settings.archive
+def _state(summary: Summary, options: RunOptions, fail_on_incomplete: bool) -> State[Any]:
+    archive = options.archive
     result = {
         **summary.as_json(),
         "archive": archive,

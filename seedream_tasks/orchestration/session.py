@@ -1,21 +1,21 @@
 """What the tasks of one flow run share inside an event loop: one engine, its connections, its ledger.
 
-Tasks get ids and settings, never tables, results or keys. A task that runs elsewhere, in another process (a Dask worker) or in a
+Tasks get ids and options, never tables, results or keys. A task that runs elsewhere, in another process (a Dask worker) or in a
 thread with a loop of its own (`.submit`, `.map`), finds no open session there and opens one; the ledger makes them agree.
 """
 
 import asyncio
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 
 import httpx
 
 from ..config.environment import Environment
+from ..config.run_options import RunOptions
 from ..config.settings import (
     Locations,
     asks,
@@ -31,7 +31,6 @@ from ..engine.engine import Engine
 from ..engine.opening import Opened, RunContext, opened
 from ..engine.runner import Runner, engine_for, open_frozen
 from ..ledger import known_runs
-from ..planning.freeze import Request
 from ..runs.manifest import manifest_path, write_manifest
 from .run_settings import Access, access_to, place_of
 
@@ -39,45 +38,29 @@ from .run_settings import Access, access_to, place_of
 _BILL_WITHIN_S = 300.0
 
 
-@dataclass(frozen=True)
-class RunSettings:
-    """Everything a task needs to work on a run, as plain values that cross processes. Keys and passwords are not among them."""
+async def place_for(options: RunOptions) -> Locations:
+    """Archive and ledger of a run. Raises ConfigurationError."""
+    return await place_of(options.archive, options.ledger, options.sandbox)
 
-    request: Request
-    archive: str
-    ledger: str | None  # a URL without password, or a block's name; None: what the environment or the archive says
-    gateways: tuple[
-        str, ...
-    ] = ()  # gateways (keys of the environment) and blocks, by name; none: all of the environment
-    prices: str | None = None
-    max_usd: Decimal | None = None
-    approve_above_usd: Decimal | None = None
-    wait_s: float = 1800.0
-    sandbox: bool = False
-    bases: Mapping[str, str] = field(default_factory=dict)  # gateway -> base URL of the embedded sandbox, once it runs
 
-    async def place(self) -> Locations:
-        """Archive and ledger. Raises ConfigurationError."""
-        return await place_of(self.archive, self.ledger, self.sandbox)
-
-    async def access(self) -> Access:
-        """The accounts this run may use, looked up here and now. Raises ConfigurationError, InputError."""
-        if not self.bases:
-            return await access_to(self.gateways, self.prices)
-        rows, text = read_prices(self.prices)
-        accounts = {name: sandbox_account(name, base) for name, base in self.bases.items()}
-        return Access(accounts, prices=tuple(rows), prices_text=text)
+async def access_for(options: RunOptions) -> Access:
+    """The accounts a run may use, looked up here and now. Raises ConfigurationError, InputError."""
+    if not options.bases:
+        return await access_to(options.gateways, options.prices)
+    rows, text = read_prices(options.prices)
+    accounts = {name: sandbox_account(name, base) for name, base in options.bases.items()}
+    return Access(accounts, prices=tuple(rows), prices_text=text)
 
 
 class Session:
     """A run opened in this event loop."""
 
-    def __init__(self, run_id: str, settings: RunSettings, around: Opened, prices_text: str) -> None:
+    def __init__(self, run_id: str, options: RunOptions, around: Opened, prices_text: str) -> None:
         self.run_id = run_id
-        self.settings = settings
+        self.options = options
         self.around = around
         self.prices_text = prices_text
-        self.references = references_of(settings.request.catalog)
+        self.references = references_of(options.catalog)
         self._stack = AsyncExitStack()
         self._engine: Engine | None = None
         self._runner: Runner | None = None
@@ -91,13 +74,13 @@ class Session:
 
     async def begin(self) -> None:
         """Make the run known to the ledger; this also proves that it can be written."""
-        settings, around = self.settings, self.around
+        options, around = self.options, self.around
         self._began = True
-        cap = settings.max_usd
-        if settings.approve_above_usd is not None:
+        cap = options.max_usd
+        if options.approve_above_usd is not None:
             # Until somebody has approved more.
-            cap = settings.approve_above_usd if cap is None else min(cap, settings.approve_above_usd)
-        uri = without_secrets(settings.request.catalog)
+            cap = options.approve_above_usd if cap is None else min(cap, options.approve_above_usd)
+        uri = without_secrets(options.catalog)
         await around.ledger.write(
             lambda connection: known_runs.open_run(
                 connection, self.run_id, around.archive.name, uri, around.simulated, cap
@@ -125,7 +108,7 @@ class Session:
 
     async def _context(self) -> RunContext:
         run = await self.around.ledger.read(lambda connection: known_runs.find_run(connection, self.run_id))
-        around, settings = self.around, self.settings
+        around, options = self.around, self.options
         return RunContext(
             run_id=self.run_id,
             ledger=around.ledger,
@@ -136,10 +119,10 @@ class Session:
             simulated=around.simulated,
             rescue_folder=around.rescue_folder,
             # The cap a run began with stays its cap, whatever a later resume is told.
-            max_usd=run.max_usd if run else settings.max_usd,
-            max_premium=settings.request.max_premium,
-            retry=settings.request.retry,
-            wait_s=settings.wait_s,
+            max_usd=run.max_usd if run else options.max_usd,
+            max_premium=options.max_premium,
+            retry=options.retry,
+            wait_s=options.wait_s,
             callback_base=callback_base(),
             asks=asks(),
             in_full=Environment().verify == "full",
@@ -178,7 +161,7 @@ class _Shared:
     """An open session and how many hold it. It belongs to one event loop: its connections and locks do."""
 
     run_id: str
-    settings: RunSettings
+    options: RunOptions
     access: Access | None
     loop: asyncio.AbstractEventLoop
     holders: int = 0
@@ -186,22 +169,22 @@ class _Shared:
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     session: Session | None = None
 
-    def serves(self, run_id: str, settings: RunSettings, access: Access | None) -> bool:
+    def serves(self, run_id: str, options: RunOptions, access: Access | None) -> bool:
         """Whether it is what somebody in this loop asks for. Another archive, gateway or wait is another session."""
-        same = (self.run_id, self.settings, self.access) == (run_id, settings, access)
+        same = (self.run_id, self.options, self.access) == (run_id, options, access)
         return same and self.loop is asyncio.get_running_loop()
 
     async def opened(self) -> Session:
         """The session, opened by whoever comes first; should that fail, the next one tries."""
         async with self.opening:
             if self.session is None:
-                access = self.access or await self.settings.access()
-                simulated = True if self.settings.bases else None
-                place = await self.settings.place()
+                access = self.access or await access_for(self.options)
+                simulated = True if self.options.bases else None
+                place = await place_for(self.options)
                 around = await self.stack.enter_async_context(
                     opened(place, access.accounts, simulated, access.prices, access.limits)
                 )
-                self.session = Session(self.run_id, self.settings, around, access.prices_text)
+                self.session = Session(self.run_id, self.options, around, access.prices_text)
                 self.stack.push_async_callback(self.session.close)
             return self.session
 
@@ -211,12 +194,12 @@ _registry = threading.Lock()  # loops run in threads; never held across an await
 
 
 @asynccontextmanager
-async def session(run_id: str, settings: RunSettings, access: Access | None = None) -> AsyncIterator[Session]:
+async def session(run_id: str, options: RunOptions, access: Access | None = None) -> AsyncIterator[Session]:
     """The session of a run: the one open in this event loop, or a new one. Whoever leaves it last closes it.
 
-    `access` is what a block at hand gives; without it, keys are looked up as `settings` says.
+    `access` is what a block at hand gives; without it, keys are looked up as `options` says.
     """
-    mine = _enter(run_id, settings, access)
+    mine = _enter(run_id, options, access)
     try:
         yield await mine.opened()
     finally:
@@ -224,11 +207,11 @@ async def session(run_id: str, settings: RunSettings, access: Access | None = No
             await mine.stack.aclose()
 
 
-def _enter(run_id: str, settings: RunSettings, access: Access | None) -> _Shared:
+def _enter(run_id: str, options: RunOptions, access: Access | None) -> _Shared:
     with _registry:
-        found = next((each for each in _shared if each.serves(run_id, settings, access)), None)
+        found = next((each for each in _shared if each.serves(run_id, options, access)), None)
         if found is None:
-            found = _Shared(run_id, settings, access, asyncio.get_running_loop())
+            found = _Shared(run_id, options, access, asyncio.get_running_loop())
             _shared.append(found)
         found.holders += 1
         return found

@@ -23,6 +23,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling, Completed, Crashed
 from pydantic import TypeAdapter
 
+from ..config.run_options import RunOptions
 from ..core.errors import ConfigurationError, LedgerFault
 from ..core.secrets import holds_secret, without_secrets
 from ..ledger import shards
@@ -37,7 +38,7 @@ from .artifacts import in_a_line
 from .chunks import run_chunks
 from .redacted_parameters import discreet_flow
 from .retries import retried_if_it_may_help
-from .session import RunSettings, Session, session
+from .session import Session, place_for, session
 from .shutdown import cancelled_by_a_person, in_order
 
 logger = logging.getLogger("seedream_tasks.orchestration")
@@ -83,40 +84,40 @@ def ranges_of(records: int, count: int) -> list[Range]:
 @discreet_flow(name="process_shard", flow_run_name="records from {start} to {stop}", persist_result=False)
 @cancelled_by_a_person
 @retried_if_it_may_help
-async def process_shard(run_id: str, settings: RunSettings, start: int, stop: int) -> Any:
+async def process_shard(run_id: str, options: RunOptions, start: int, stop: int) -> Any:
     """Take a range of a run's frozen records as far as they go, and write their part of the manifest.
 
     `catalog_images` with `shards` starts it; nobody else needs to. Running it twice, even at the same time, buys nothing twice.
 
     Args:
         run_id: The run, frozen already.
-        settings: What the run was started with: places, names of gateways and blocks, never a key.
+        options: What the run was started with: places, names of gateways and blocks, never a key.
         start: The first record, from 0.
         stop: The record after the last.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(in_order())
-        await _reach_all(settings)
-        run = await stack.enter_async_context(session(run_id, settings))
+        await _reach_all(options)
+        run = await stack.enter_async_context(session(run_id, options))
         runner = await run.runner()
         ledger = run.around.ledger
         await stack.enter_async_context(_at_work(ledger, run_id, (start, stop), lambda: runner.engine.progress.done))
-        await run_chunks(run, settings, "auto", start, stop)
+        await run_chunks(run, options, "auto", start, stop)
         summary = await asyncio.to_thread(write_part, ledger, run.around.archive, run_id, start, stop)
     message = in_a_line(summary)
     return Completed(message=message) if summary.complete else Completed(name="Incomplete", message=message)
 
 
-async def _reach_all(settings: RunSettings) -> None:
+async def _reach_all(options: RunOptions) -> None:
     """Raises ConfigurationError where this worker lacks what the run was started with: its ledger, or its sandbox."""
-    place = await settings.place()
+    place = await place_for(options)
     if not await asyncio.to_thread(exists, place.ledger_url):
         raise ConfigurationError(
             f"the ledger of this run is not at {shown_url(place.ledger_url)} for this worker",
             field="ledger",
             hint="an SQLite ledger is for one machine; workers on several need one in PostgreSQL",
         )
-    for base in sorted(settings.bases.values())[:1]:
+    for base in sorted(options.bases.values())[:1]:
         url = base.rpartition("/")[0]
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=10.0) as client:
@@ -192,7 +193,7 @@ def _next(state: State[Any] | None, view: ShardView | None, starts: int, waited_
     return _Next.WAIT if view.alive else lost
 
 
-async def run_shards(run: Session, settings: RunSettings, count: int) -> list[Range]:
+async def run_shards(run: Session, options: RunOptions, count: int) -> list[Range]:
     """Take all records of a run as far as they go, in `count` shards; returns the ranges that left their part of the manifest.
 
     Raises what stopped those shards that this process had to do itself.
@@ -200,20 +201,19 @@ async def run_shards(run: Session, settings: RunSettings, count: int) -> list[Ra
     runner = await run.runner()
     # Who was chosen stands in the frozen file; the keys may be more than a parameter may hold.
     # The catalog and its shots have been read: their links go nowhere, and need no signature any more.
-    request = replace(
-        settings.request,
+    handed_on = replace(
+        options,
         only=(),
-        catalog=without_secrets(settings.request.catalog),
-        shots=without_secrets(settings.request.shots or "") or None,
+        catalog=without_secrets(options.catalog),
+        shots=without_secrets(options.shots or "") or None,
     )
-    if settings.prices and holds_secret(settings.prices):
+    if options.prices and holds_secret(options.prices):
         raise ConfigurationError(
             "prices: shards read the price file themselves, and what they are given is stored in plain text",
             field="prices",
             hint="give an address without a signature, or shards=1",
         )
-    handed_on = replace(settings, request=request)
-    parameters = {"run_id": run.run_id, "settings": TypeAdapter(RunSettings).dump_python(handed_on, mode="json")}
+    parameters = {"run_id": run.run_id, "options": TypeAdapter(RunOptions).dump_python(handed_on, mode="json")}
     ledger, progress = run.around.ledger, runner.engine.progress
     await ledger.write(lambda connection: shards.forget(connection, run.run_id))
     async with get_client() as client:
@@ -225,7 +225,7 @@ async def run_shards(run: Session, settings: RunSettings, count: int) -> list[Ra
             while followed.open:
                 await followed.look_if_answered()
                 while followed.ours:
-                    ours.append(asyncio.create_task(run_chunks(run, settings, "auto", *followed.ours.pop())))
+                    ours.append(asyncio.create_task(run_chunks(run, options, "auto", *followed.ours.pop())))
                 views = await ledger.read(lambda connection: shards.of_run(connection, run.run_id))
                 progress.reached(sum(view.done for view in views.values()) / max(progress.total, 1))
                 if followed.open:

@@ -12,6 +12,7 @@ from prefect.blocks.abstract import JobRun
 from prefect.runtime import flow_run
 from sqlalchemy import Connection
 
+from ..config.run_options import RunOptions
 from ..config.settings import amount
 from ..core.advice import advice
 from ..core.errors import (  # fmt: skip
@@ -29,10 +30,9 @@ from ..core.money import dollars
 from ..core.preflight import obstacles
 from ..core.states import AttemptState, Reason, RecordStatus
 from ..ledger import archives, queries, values
-from ..planning.freeze import Request
 from ..references.places import scheme
 from .run_settings import Access, access_by, lasting_place_of, to_hand_on
-from .session import RunSettings, Session, session
+from .session import Session, session
 
 if TYPE_CHECKING:
     from .blocks import SeedreamGateway
@@ -50,11 +50,11 @@ async def settings_for(
     prices: str | None,
     max_usd: Decimal | float | str | None,
     wait_s: float,
-) -> RunSettings:
+) -> RunOptions:
     """Settings for single jobs. Raises ConfigurationError."""
     place = await lasting_place_of(archive, ledger, simulated=False)
-    return RunSettings(
-        request=Request(catalog=""),
+    return RunOptions(
+        catalog="",
         archive=place.archive.root,
         ledger=to_hand_on(ledger, place),
         gateways=tuple(gateways or ()),
@@ -64,12 +64,12 @@ async def settings_for(
     )
 
 
-async def submit(job: Job, run_id: str, settings: RunSettings, access: Access | None = None) -> list[str]:
+async def submit(job: Job, run_id: str, options: RunOptions, access: Access | None = None) -> list[str]:
     """Buy what is not bought yet of a job; returns the ids of its attempts that are live or hold its pictures.
 
     Raises OverCap, NoGateway, NoPrice, GatewayRefused or NotBought where there are none, and ReferenceFault.
     """
-    async with session(run_id, settings, access) as run:
+    async with session(run_id, options, access) as run:
         job = await _with_references(run, job)
         _check_gateways(run, job)
         await run.begin()
@@ -106,9 +106,9 @@ def _check_gateways(run: Session, job: Job) -> None:
         raise NoGateway(f"{job.row_key} {job.shot} is not bought: {said}", row_key=job.row_key, shot=job.shot)
 
 
-async def wait(attempt_ids: list[str], run_id: str, settings: RunSettings, access: Access | None = None) -> list[str]:
+async def wait(attempt_ids: list[str], run_id: str, options: RunOptions, access: Access | None = None) -> list[str]:
     """Follow attempts until the gateway is done with them; returns those that delivered. Raises NothingDelivered for none."""
-    async with session(run_id, settings, access) as run:
+    async with session(run_id, options, access) as run:
         delivered = await (await run.engine()).wait(attempt_ids)
         if not delivered:
             raise NothingDelivered(
@@ -118,13 +118,13 @@ async def wait(attempt_ids: list[str], run_id: str, settings: RunSettings, acces
 
 
 async def archive_pictures(
-    attempt_ids: list[str], run_id: str, settings: RunSettings, access: Access | None = None
+    attempt_ids: list[str], run_id: str, options: RunOptions, access: Access | None = None
 ) -> list[str]:
     """Copy and verify what these attempts delivered; returns the URIs of the archived pictures, in the order of the attempts.
 
     Raises NothingArchived for none.
     """
-    async with session(run_id, settings, access) as run:
+    async with session(run_id, options, access) as run:
         await (await run.engine()).archive(attempt_ids)
         found = await run.around.ledger.read(
             lambda connection: [each for one in attempt_ids for each in queries.pictures_of(connection, one)]
@@ -165,10 +165,10 @@ _AS_RECORD = {
 class SeedreamImages(JobRun[list[str]]):
     """The pictures of one job, bought by `SeedreamGateway.trigger`. Its attempts stand in the ledger, not in this object."""
 
-    def __init__(self, attempt_ids: list[str], run_id: str, settings: RunSettings, access: Access) -> None:
+    def __init__(self, attempt_ids: list[str], run_id: str, options: RunOptions, access: Access) -> None:
         self.attempt_ids = attempt_ids
         self.run_id = run_id
-        self._settings = settings
+        self._settings = options
         self._access = access
 
     async def wait_for_completion(self) -> None:  # type: ignore[override] # Prefect declares a Logger, and returns none either
@@ -193,11 +193,11 @@ async def trigger(
 ) -> SeedreamImages:
     """`SeedreamGateway.trigger`. The block is at hand, so its key is not looked up by name."""
     name = f"seedream-gateway/{block._block_document_name or block.gateway}"
-    settings = await settings_for(archive, ledger, (name,), prices, max_usd, wait_s)
+    options = await settings_for(archive, ledger, (name,), prices, max_usd, wait_s)
     access = access_by({name: block}, prices)
     run_id = own_run_id()
-    attempt_ids = await submit(job, run_id, settings, access)
-    return SeedreamImages(attempt_ids, run_id, settings, access)
+    attempt_ids = await submit(job, run_id, options, access)
+    return SeedreamImages(attempt_ids, run_id, options, access)
 
 
 _BY_REASON: dict[str, type[SeedreamError]] = {

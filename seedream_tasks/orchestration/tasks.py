@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
+from ..config.run_options import RunOptions
 from ..core.jobs import Job
 from ..core.states import RecordStatus
 from ..planning.forecast import Forecast
@@ -24,7 +25,7 @@ from ..runs.summary import Summary
 from .artifacts import in_a_line, record_in_a_line
 from .coroutines import awaited
 from .retries import worth_retrying
-from .session import RunSettings, session
+from .session import session
 from .shutdown import STOPPED
 from .single_jobs import archive_pictures, own_run_id, settings_for, submit, wait
 
@@ -40,13 +41,13 @@ _RED = frozenset({RecordStatus.FAILED, RecordStatus.UNKNOWN, RecordStatus.EXPIRE
     persist_result=False,
     retry_condition_fn=worth_retrying,
 )
-async def plan_jobs(run_id: str, settings: RunSettings) -> Forecast:
+async def plan_jobs(run_id: str, options: RunOptions) -> Forecast:
     """Freeze the run's jobs into `runs/<run_id>/jobs.parquet` and forecast their cost; a frozen run stays as it is."""
-    async with session(run_id, settings) as run:
+    async with session(run_id, options) as run:
         await run.begin()
         return await asyncio.to_thread(
             freeze,
-            settings.request,
+            options,
             run_id,
             run.around.archive,
             run.around.ledger,
@@ -54,14 +55,13 @@ async def plan_jobs(run_id: str, settings: RunSettings) -> Forecast:
             run.capabilities,
             run.around.prices,
             run.prices_text,
-            settings.max_usd,
         )
 
 
 @task(name="process_chunk", cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=worth_retrying)
-async def process_chunk(run_id: str, settings: RunSettings, start: int, stop: int) -> State[Any]:
+async def process_chunk(run_id: str, options: RunOptions, start: int, stop: int) -> State[Any]:
     """Take the frozen records from `start` to before `stop` as far as they go; the state's message says what it cost."""
-    async with session(run_id, settings) as run:
+    async with session(run_id, options) as run:
         runner = await run.runner()
         try:
             await runner.run(start, stop)
@@ -89,12 +89,12 @@ async def process_chunk(run_id: str, settings: RunSettings, start: int, stop: in
     persist_result=False,
     retry_condition_fn=worth_retrying,
 )
-async def write_manifest(run_id: str, settings: RunSettings, parts: Sequence[Range] = ()) -> Summary:
+async def write_manifest(run_id: str, options: RunOptions, parts: Sequence[Range] = ()) -> Summary:
     """Join everything back to the catalog's rows and publish; other runs whose attempts ended here get theirs anew.
 
     `parts`: ranges of records whose part of the manifest a shard has written.
     """
-    async with session(run_id, settings) as run:
+    async with session(run_id, options) as run:
         ledger, archive = run.around.ledger, run.around.archive
         summary = await asyncio.to_thread(publish_own, ledger, archive, run_id, parts)
         others = (await run.engine()).follower.others
@@ -123,8 +123,8 @@ async def submit_job(
     Ledger, gateways, caps and prices as for `catalog_images`. Raises OverCap, NoGateway, NoPrice, GatewayRefused or NotBought
     when nothing could be bought.
     """
-    settings = await settings_for(archive, ledger, gateways, prices, max_usd, 0.0)
-    return await submit(job, own_run_id(), settings)
+    options = await settings_for(archive, ledger, gateways, prices, max_usd, 0.0)
+    return await submit(job, own_run_id(), options)
 
 
 @awaited
@@ -143,8 +143,8 @@ async def wait_for_job(
     wait_s: float = 1800.0,
 ) -> list[str]:
     """Follow attempts until the gateway is done with them; returns those that delivered. Raises NothingDelivered for none."""
-    settings = await settings_for(archive, ledger, gateways, None, None, wait_s)
-    return await wait(attempt_ids, own_run_id(), settings)
+    options = await settings_for(archive, ledger, gateways, None, None, wait_s)
+    return await wait(attempt_ids, own_run_id(), options)
 
 
 @awaited
@@ -162,5 +162,5 @@ async def archive_job(
     gateways: list[str] | None = None,
 ) -> list[str]:
     """Copy and verify what these attempts delivered; returns the URIs of the archived pictures, or raises NothingArchived."""
-    settings = await settings_for(archive, ledger, gateways, None, None, 1800.0)
-    return await archive_pictures(attempt_ids, own_run_id(), settings)
+    options = await settings_for(archive, ledger, gateways, None, None, 1800.0)
+    return await archive_pictures(attempt_ids, own_run_id(), options)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ from ..catalog.presets.bad_cells import refusing
 from ..catalog.presets.products import GIVEN
 from ..catalog.strays import stray
 from ..catalog.tables import Table
+from ..config.run_options import RunOptions
 from ..core.capabilities import Capability
 from ..core.choices import Choices
 from ..core.column_names import BadCell
@@ -54,20 +55,6 @@ _FETCHERS = 8
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What is wanted of a catalog."""
-
-    shots: Sequence[Shot] | None  # None: column mode
-    defaults: Mapping[str, Any] = field(default_factory=dict)  # of the command line, below everything else
-    preset: str | None = None
-    key: str | None = None
-    only: frozenset[str] = frozenset()
-    retry: tuple[str, ...] = ()
-    max_premium: Decimal | None = None
-    limit: int | None = None  # products to buy for
-
-
-@dataclass(frozen=True)
 class Planned:
     """One record and what the forecast says of it."""
 
@@ -81,14 +68,16 @@ class Planned:
 
 
 class Planner:
-    """Walks a catalog once. `ledger` is None for a forecast where there is none yet; a forecast has `fetch` False and no
-    `presence`: it fetches nothing, and takes the ledger's word for what is in the archive.
+    """Walks a catalog once. `shots` is None in column mode, `ledger` for a forecast where there is none yet.
+
+    A forecast has `fetch` False and no `presence`: it fetches nothing, and takes the ledger's word for what is in the archive.
     """
 
     def __init__(
         self,
         table: Table,
-        wishes: Wishes,
+        options: RunOptions,
+        shots: Sequence[Shot] | None,
         references: References,
         capabilities: Mapping[str, Mapping[str, Capability]],
         prices: PriceBook,
@@ -97,31 +86,33 @@ class Planner:
         presence: Presence | None = None,
     ) -> None:
         self.rows = 0
-        self._preset = find_preset(wishes.preset, table, wishes.key is not None)
-        self._keys = Keys(table, wishes.preset, wishes.key)
+        self._preset = find_preset(options.preset, table, options.key is not None)
+        self._keys = Keys(table, options.preset, options.key)
         self._table = table = self._keys.table
-        self._wishes = wishes
+        self._options = options
+        self._shots = shots
+        self._defaults = options.defaults()
         self._looker = Looker(references, ledger, fetch)
         self._capabilities = capabilities
-        self._choices = Choices(capabilities, prices, wishes.max_premium)
-        self._lookup = Lookup(ledger, presence, wishes.retry)
+        self._choices = Choices(capabilities, prices, options.max_premium)
+        self._lookup = Lookup(ledger, presence, options.retry)
         self._columns = Columns(table.columns)
-        self._notices = Notices(table.uri, self._columns, wishes.preset)
+        self._notices = Notices(table.uri, self._columns, options.preset)
         self._given: tuple[str, ...] = ()
         self._marks = marks_of(table.schema, self._columns, self._products)
         self._first = FirstOnes()
         self._chosen: set[str] = set()  # row keys, where only so many are bought for
-        self._only = {as_key(key) for key in wishes.only}
-        if wishes.shots is None and "prompt" not in table.columns:
+        self._only = {as_key(key) for key in options.only}
+        if shots is None and "prompt" not in table.columns:
             raise InputError(
                 f"{table.uri}: without a shot list the catalog needs a column `prompt`; it has {listed(table.columns)}"
                 f"{table.facts.where_columns_are()}",
                 field="prompt",
                 hint=self._hint("give --shots FILE", "; "),
             )
-        for shot in wishes.shots or ():
+        for shot in shots or ():
             check_templates(shot)
-            check_places(shot, self._columns, GIVEN if wishes.preset is not None else ())
+            check_places(shot, self._columns, GIVEN if options.preset is not None else ())
 
     @property
     def key_column(self) -> str | None:
@@ -140,7 +131,7 @@ class Planner:
 
     def _hint(self, way: str, between: str) -> str:
         """The way out, with the preset that fits where there is one."""
-        fits = fitting_preset(self._table.columns) if self._wishes.preset is None else None
+        fits = fitting_preset(self._table.columns) if self._options.preset is None else None
         return f"{way}{between}{advice(fits)}" if fits else way
 
     def plan(self) -> Iterator[Planned]:
@@ -159,7 +150,7 @@ class Planner:
             raise no_rows(self._table)
 
     def _products(self) -> Iterator[Product]:
-        preset = self._wishes.preset
+        preset = self._options.preset
         return self._preset(refusing(self._table, preset) if preset else self._table)
 
     # From a product to drafts
@@ -177,11 +168,11 @@ class Planner:
         if isinstance(row_key, BadCell):
             product.error = product.error or f"line {product.line}: the key: {row_key.why}"
         written, row_key = row_key.strip(), as_key(row_key)
-        if self._keys.place is not None and self._wishes.preset is not None:
+        if self._keys.place is not None and self._options.preset is not None:
             product.extra["key"] = written
         self._given = self._given or tuple(product.extra)
         context = self._columns.context(product.cells, product.extra) | {MARKS: self._marks}
-        if self._wishes.shots is None:
+        if self._shots is None:
             cells = dict(zip(self._columns.names, product.cells, strict=True))
             name = cells.get("shot", "").strip() or "image"
             draft = Draft(product, name, row_key or None)
@@ -189,7 +180,7 @@ class Planner:
                 self._render(draft, lambda: self._from_columns(name, written, cells, context))
             yield draft
             return
-        for shot in self._wishes.shots:
+        for shot in self._shots:
             draft = Draft(product, shot.name, row_key or None)
             if self._usable(draft):
                 self._render(draft, lambda shot=shot: self._from_shot(shot, written, context))  # type: ignore[misc]
@@ -213,7 +204,7 @@ class Planner:
         condition = cells.get("when", "").strip()
         if condition and not is_wanted(Shot(name, when=condition), context):
             return None
-        return build_job(row_key, name, column_fields(cells, self._wishes.defaults))
+        return build_job(row_key, name, column_fields(cells, self._defaults))
 
     def _from_shot(self, shot: Shot, row_key: str, context: Mapping[str, Any]) -> Job | None:
         return render_job(shot, row_key, context) if is_wanted(shot, context) else None
@@ -229,7 +220,7 @@ class Planner:
             draft.refuse(
                 Reason.CONDITION_FALSE, "skipped", "condition_false", f"{where(draft)}: its condition is false"
             )
-        elif self._wishes.preset is not None and not draft.product.extra["title"]:
+        elif self._options.preset is not None and not draft.product.extra["title"]:
             draft.refuse(Reason.INVALID, "invalid", "empty_title", f"{where(draft)}: the title is empty")
         elif why := stray(self._columns.names, draft.product.cells, draft.row_key or ""):
             draft.refuse(Reason.INVALID, "invalid", "not_a_product", f"{where(draft)}: {why}")
@@ -338,17 +329,17 @@ class Planner:
 
     def _slots(self, draft: Draft, job: Job, view: JobView) -> tuple[int, ...]:
         """What this record would buy now."""
-        wants = wanted(job.n, view.slots, view.past, "", self._wishes.retry, job.top_up, job.slots)
+        wants = wanted(job.n, view.slots, view.past, "", self._options.retry, job.top_up, job.slots)
         return tuple(slot for want in wants for slot in want.slots) + draft.wants_beside
 
     def _chooses(self, draft: Draft, job: Job) -> bool:
         """Whether a record that wants something is of a product to buy for. What cannot be bought takes nobody's place, so that
         the next run with the same limit gets further.
         """
-        if self._wishes.limit is None or job.row_key in self._chosen:
+        if self._options.limit is None or job.row_key in self._chosen:
             return True
         choice = self._choices.of(job)
-        if len(self._chosen) >= self._wishes.limit:
+        if len(self._chosen) >= self._options.limit:
             return not choice.able  # it is invalid, whoever is chosen
         if choice.route is not None and not draft.unreachable:
             self._chosen.add(job.row_key)

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from ..catalog.presets import fitting_preset
 from ..catalog.tables import Table, open_table
+from ..config.run_options import RunOptions
 from ..core.addresses import check_address
 from ..core.column_names import Columns, snake_case
 from ..core.errors import InputError
@@ -16,7 +17,7 @@ from ..core.market import DEFAULT_MODEL, market
 from ..core.price_book import PriceBook
 from ..core.secrets import without_secrets
 from ..storage.archive import Archive
-from .freeze import Request, documented, forecast
+from .freeze import documented, forecast
 from .row_keys import KEY_COLUMNS
 
 _TITLES = (
@@ -78,11 +79,10 @@ def _refused(catalog: str, text: str, preset: str | None, key: str | None) -> in
     with TemporaryDirectory(prefix="seedream-") as folder:
         shots = Path(folder, "shots.yaml")
         shots.write_text(text, encoding="utf-8")
-        request = Request(catalog, str(shots), preset, key)
+        options = RunOptions(catalog, str(shots), preset, key)
         prices = PriceBook.for_run(True, ())
-        figures, _ = forecast(
-            request, documented(market().gateways), prices, Archive(str(Path(folder, "none"))), None, None
-        )
+        nowhere = Archive(str(Path(folder, "none")))
+        figures, _ = forecast(options, documented(market().gateways), prices, nowhere, None)
     return figures.by_status["invalid"]
 
 

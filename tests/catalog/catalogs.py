@@ -7,9 +7,10 @@ from typing import Any
 from on_offer import BY_OFFER, GATEWAYS
 
 from seedream_tasks.catalog.tables import Row, open_table
+from seedream_tasks.config.run_options import RunOptions
 from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.shots import parse_shots
-from seedream_tasks.planning.planner import Planner, Wishes
+from seedream_tasks.planning.planner import Planner
 from seedream_tasks.references.reader import References
 from seedream_tasks.runs.frozen import FrozenRecord
 
@@ -34,13 +35,13 @@ def cells(path: Path | str) -> list[list[str]]:
     return [row.cells for row in rows(path)]
 
 
-def plan(path: Path | str, shots: str | None = None, **wishes: Any) -> list[FrozenRecord]:
+def plan(path: Path | str, shots: str | None = None, **options: Any) -> list[FrozenRecord]:
     """Every record of a catalog as a forecast plans it; `shots` is a shot list's text, None is column mode."""
     references = References(str(path))
-    wanted = Wishes(shots=None if shots is None else parse_shots(shots), **wishes)
+    told, wanted = RunOptions(str(path), **options), None if shots is None else parse_shots(shots)
     prices = PriceBook.for_run(simulated=True)
     try:
-        planner = Planner(open_table(str(path)), wanted, references, CAPABILITIES, prices, None, fetch=False)
+        planner = Planner(open_table(str(path)), told, wanted, references, CAPABILITIES, prices, None, fetch=False)
         return [planned.record for planned in planner.plan()]
     finally:
         references.close()

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from seedream_tasks.catalog.tables import open_table
 from seedream_tasks.catalog.tables.sources import stating
+from seedream_tasks.config.run_options import RunOptions
 from seedream_tasks.core.errors import InputError
-from seedream_tasks.planning.freeze import Request, check
+from seedream_tasks.planning.freeze import check
 
 HERO = "shots: [{name: hero, prompt: '{{ title }}'}]"
 PREAMBLE = "Price list autumn;;;\nprinted 2024-09-01;;;\n\n"
@@ -180,15 +181,15 @@ def test_the_first_sheet_counts_where_it_may_be_the_table(sheets: dict[str, Any]
     assert table.facts.warnings == ()
 
 
-@pytest.mark.parametrize("wishes", [{}, {"key": "code"}, {"preset": "merchant"}], ids=["no key", "key", "preset"])
-def test_errors_about_columns_say_the_header_and_the_other_sheets(wishes: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"key": "code"}, {"preset": "merchant"}], ids=["no key", "key", "preset"])
+def test_errors_about_columns_say_the_header_and_the_other_sheets(options: dict[str, str], tmp_path: Path) -> None:
     """So that the way out is seen."""
     path = workbook(tmp_path / "a.xlsx", First=[["one", "two", "three"], ["a", "b", "c"]], Products=TABLE)
     with pytest.raises(InputError) as caught:
-        plan(path, HERO, **wishes)
+        plan(path, HERO, **options)
     assert "row 1 of the sheet 'First' was taken for the header; other sheets: 'Products'" in caught.value.message
     with pytest.raises(InputError, match="line 1 was taken for the header"):
-        plan(write(tmp_path / "a.csv", "one,two\na,b\n"), HERO, **wishes)
+        plan(write(tmp_path / "a.csv", "one,two\na,b\n"), HERO, **options)
 
 
 def test_a_key_is_not_asked_for_where_the_header_names_no_columns(tmp_path: Path) -> None:
@@ -251,7 +252,7 @@ def test_a_catalog_without_rows_is_refused(name: str, tmp_path: Path) -> None:
     else:
         write(path, "sku,title\n\n" if name == "a.csv" else "\n")
     (tmp_path / "s.yaml").write_text(HERO)
-    for attempt in (lambda: plan(path, HERO), lambda: check(Request(str(path), str(tmp_path / "s.yaml")))):
+    for attempt in (lambda: plan(path, HERO), lambda: check(RunOptions(str(path), str(tmp_path / "s.yaml")))):
         with pytest.raises(InputError) as caught:
             attempt()
         assert caught.value.facts["code"] == "empty_catalog"

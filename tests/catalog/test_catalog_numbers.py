@@ -14,9 +14,10 @@ from test_catalog_xlsx import package
 
 from seedream_tasks.catalog.tables import open_table
 from seedream_tasks.catalog.tables.number_formats import zeros_of
+from seedream_tasks.config.run_options import RunOptions
 from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.shots import parse_shots
-from seedream_tasks.planning.planner import Planner, Wishes
+from seedream_tasks.planning.planner import Planner
 from seedream_tasks.references.reader import References
 
 HERO = "shots: [{name: hero, prompt: '{{ title }}'}]"
@@ -37,13 +38,13 @@ def sheet(path: Path, *lines: tuple[Any, str | None]) -> Path:
     return path
 
 
-def warned(path: Path, **wishes: Any) -> list[str]:
+def warned(path: Path, **options: Any) -> list[str]:
     """What is said of a catalog once it was walked."""
     references = References(str(path))
-    wanted = Wishes(shots=parse_shots(HERO), **wishes)
-    planner = Planner(
-        open_table(str(path)), wanted, references, CAPABILITIES, PriceBook.for_run(simulated=True), None, fetch=False
-    )
+    told = RunOptions(str(path), **options)
+    prices = PriceBook.for_run(simulated=True)
+    table = open_table(str(path))
+    planner = Planner(table, told, parse_shots(HERO), references, CAPABILITIES, prices, None, fetch=False)
     try:
         assert list(planner.plan())
     finally:

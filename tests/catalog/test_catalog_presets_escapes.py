@@ -51,10 +51,10 @@ def export(path: Path, *lines: dict[str, str]) -> Path:
     return path
 
 
-def seen(path: Path, template: str, **wishes: str) -> dict[str | None, str]:
+def seen(path: Path, template: str, **options: str) -> dict[str | None, str]:
     """What a template makes of each product."""
     shots = json.dumps({"shots": [{"name": "hero", "prompt": template}]})
-    return prompts(plan(path, shots, **{"preset": "woocommerce", **wishes}))
+    return prompts(plan(path, shots, **{"preset": "woocommerce", **options}))
 
 
 def test_what_the_preset_gives_is_what_the_shop_has(tmp_path: Path) -> None:

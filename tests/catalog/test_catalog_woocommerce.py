@@ -154,7 +154,7 @@ MERCHANT = "id\ttitle\timage link\tprice\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "header", "wishes", "says"),
+    ("name", "header", "options", "says"),
     [
         ("a.csv", WOO, {}, "this looks like a WooCommerce export: --preset woocommerce"),
         ("a.csv", SHOPIFY, {}, "this looks like a Shopify export: --preset shopify"),
@@ -168,12 +168,14 @@ MERCHANT = "id\ttitle\timage link\tprice\n"
     ],
 )
 def test_the_message_names_the_columns_and_the_preset_that_fits(
-    name: str, header: str, wishes: dict[str, str], says: str, tmp_path: Path
+    name: str, header: str, options: dict[str, str], says: str, tmp_path: Path
 ) -> None:
     """An unknown export gets an answer that helps."""
     path = write(tmp_path / name, header.replace("ID,", "Number,", 1) if "SKU" not in header else header)
     with pytest.raises(InputError) as caught:
-        plan(path, None, **({"key": header.split(",")[0].strip()} if name == "a.csv" and not wishes else {}), **wishes)
+        plan(
+            path, None, **({"key": header.split(",")[0].strip()} if name == "a.csv" and not options else {}), **options
+        )
     assert says in caught.value.facts["hint"]
     assert "it has" in caught.value.message
 

@@ -12,10 +12,11 @@ from on_offer import GATEWAYS
 from PIL import Image
 
 from seedream_tasks.catalog.tables import open_table
+from seedream_tasks.config.run_options import RunOptions
 from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.shots import parse_shots
 from seedream_tasks.planning.freeze import documented
-from seedream_tasks.planning.planner import Planner, Wishes
+from seedream_tasks.planning.planner import Planner
 from seedream_tasks.references.reader import References
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,9 +104,10 @@ def planned(path: Path, shots: str) -> list[Any]:
     """The records of a forecast."""
     references = References(str(path))
     try:
-        wishes = Wishes(shots=parse_shots(shots), preset="woocommerce")
+        options = RunOptions(str(path), preset="woocommerce")
         prices = PriceBook.for_run(simulated=True)
-        planner = Planner(open_table(str(path)), wishes, references, documented(GATEWAYS), prices, None, fetch=False)
+        table, wanted = open_table(str(path)), parse_shots(shots)
+        planner = Planner(table, options, wanted, references, documented(GATEWAYS), prices, None, fetch=False)
         return [each.record for each in planner.plan()]
     finally:
         references.close()

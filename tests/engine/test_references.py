@@ -17,10 +17,11 @@ from runs import Ran, assert_bill, run, settings, write_catalog
 from sandbox_process import Sandbox
 from web_server import Web, named, serving, trusted_certificate
 
+from seedream_tasks.config.run_options import RunOptions
 from seedream_tasks.core.jobs import Job, Reference
 from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.orchestration.session import session
-from seedream_tasks.planning.freeze import Request, documented, forecast
+from seedream_tasks.planning.freeze import documented, forecast
 from seedream_tasks.references import fetch
 from seedream_tasks.storage.archive import Archive
 
@@ -376,11 +377,10 @@ def test_a_forecast_fetches_nothing(tmp_path: Path, inside: Web, monkeypatch: py
     """Not a link, and nothing from a store; a path beside a catalog in a store is in that store."""
     catalog = edits(tmp_path, {"a": inside.serve("/a.jpg", picture(1)), "b": "memory://nowhere/b.jpg"})
     figures, _ = forecast(
-        Request(str(catalog)),
+        RunOptions(str(catalog)),
         documented(("evolink",)),
         PriceBook.for_run(True, ()),
         Archive(str(tmp_path / "a")),
-        None,
         None,
     )
     assert figures.as_json()["unchecked_references"] == 2
@@ -390,7 +390,7 @@ def test_a_forecast_fetches_nothing(tmp_path: Path, inside: Web, monkeypatch: py
         f"/{tmp_path.name}/catalog.csv", b"sku,prompt,operation,references\na,x,edit,a.jpg\n"
     )
     figures, _ = forecast(
-        Request(remote), documented(("evolink",)), PriceBook.for_run(True, ()), Archive(str(tmp_path / "a")), None, None
+        RunOptions(remote), documented(("evolink",)), PriceBook.for_run(True, ()), Archive(str(tmp_path / "a")), None
     )
     assert figures.as_json()["unchecked_references"] == 1
 

@@ -9,10 +9,10 @@ from runs import Ran, assert_bill, go, products, read, run, settings
 from sandbox_process import Sandbox
 from witness import EVERY_GATEWAY, assert_files, bought, ledger, now, submissions
 
+from seedream_tasks.config.run_options import RunOptions
 from seedream_tasks.engine.archiver import Archiver
 from seedream_tasks.gateways.client import GatewayClient
 from seedream_tasks.gateways.http import HttpClients
-from seedream_tasks.orchestration.session import RunSettings
 from seedream_tasks.runs.summary import Summary
 
 
@@ -33,7 +33,7 @@ def reached(patch: pytest.MonkeyPatch, holder: type, name: str, times: int, when
     return event
 
 
-async def cancelled_when(wanted: RunSettings, ready: asyncio.Event) -> None:
+async def cancelled_when(wanted: RunOptions, ready: asyncio.Event) -> None:
     """Start a run and cancel it as soon as `ready`; ends when it has left in order."""
     task, waiting = asyncio.create_task(go(wanted, "stopped")), asyncio.create_task(ready.wait())
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -15,10 +15,10 @@ from runs import go, products, settings
 from sandbox_process import Sandbox
 
 from seedream_tasks import catalog_images, process_shard
+from seedream_tasks.config.run_options import RunOptions
 from seedream_tasks.core.errors import ConfigurationError
 from seedream_tasks.ledger.shards import ShardView
 from seedream_tasks.ledger.store import open_ledger
-from seedream_tasks.orchestration.session import RunSettings
 from seedream_tasks.orchestration.shards import MOST_STARTS, NOBODY_CAME_S, _Next, _next, ranges_of
 from seedream_tasks.runs.frozen import ROWS_PER_GROUP
 from seedream_tasks.runs.manifest import write_manifest, write_part
@@ -78,7 +78,7 @@ def test_shards_without_their_deployment_are_refused(gateways: Sandbox, tmp_path
 def test_settings_cross_as_json(gateways: Sandbox, tmp_path: Path) -> None:
     """What a shard is started with is what the parent had; no key is in it."""
     wanted = settings(tmp_path / "c.csv", tmp_path / "a", max_premium=None, retry=("failed",), only=("p1",))
-    kept = TypeAdapter(RunSettings).dump_python(wanted, mode="json")
+    kept = TypeAdapter(RunOptions).dump_python(wanted, mode="json")
     parameters = process_shard.validate_parameters({"run_id": "r", "settings": kept, "start": 0, "stop": 2})
     assert parameters["settings"] == wanted
     assert "key-of" not in str(kept)

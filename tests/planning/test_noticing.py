@@ -6,11 +6,12 @@ import pytest
 from on_offer import BY_OFFER, GATEWAYS
 
 from seedream_tasks.catalog.tables import open_table
+from seedream_tasks.config.run_options import RunOptions
 from seedream_tasks.core.column_names import Columns
 from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.shots import parse_shots
 from seedream_tasks.planning.cell_warnings import names_for_templates
-from seedream_tasks.planning.planner import Planner, Wishes
+from seedream_tasks.planning.planner import Planner
 from seedream_tasks.planning.refusals import Refusals
 from seedream_tasks.references.reader import References
 
@@ -22,9 +23,11 @@ def planned(path: Path, content: str, shots: str = HERO, preset: str | None = No
     """A catalog that was walked, and what was refused of it."""
     path.write_text(content, encoding="utf-8")
     references = References(str(path))
-    wishes = Wishes(shots=parse_shots(shots), preset=preset)
+    options = RunOptions(str(path), preset=preset)
     prices = PriceBook.for_run(simulated=True)
-    planner = Planner(open_table(str(path)), wishes, references, CAPABILITIES, prices, None, fetch=False)
+    planner = Planner(
+        open_table(str(path)), options, parse_shots(shots), references, CAPABILITIES, prices, None, fetch=False
+    )
     refusals = Refusals()
     try:
         for each in planner.plan():
@@ -90,7 +93,8 @@ def test_several_links_in_a_cell_are_told_with_the_way_to_split_them(cell: str, 
     references = References(str(tmp_path / "b.csv"))
     prices = PriceBook.for_run(simulated=True)
     table = open_table(str(tmp_path / "b.csv"))
-    walk = Planner(table, Wishes(shots=parse_shots(shots)), references, CAPABILITIES, prices, None, fetch=False).plan()
+    options = RunOptions(table.uri)
+    walk = Planner(table, options, parse_shots(shots), references, CAPABILITIES, prices, None, fetch=False).plan()
     found = [each.record.job.references for each in walk if each.record.job]
     references.close()
     assert [each.uri for each in found[1]] == [A, B, A][: 3 if cell.count("://") == 3 else 2]
