@@ -4,11 +4,14 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import pytest
+from prefect_listener import PrefectListener
 from sandbox_process import Sandbox
 
 UPLOAD_SECRET = "a-long-secret"
@@ -67,3 +70,12 @@ def status_of(sandbox: Sandbox, entry: dict[str, Any]) -> dict[str, Any]:
     answer = sandbox.http.get(f"{sandbox.bases[entry['gateway']]}{path}/{entry['task_id']}")
     body: dict[str, Any] = answer.raise_for_status().json()
     return body
+
+
+@pytest.fixture
+def prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrefectListener]:
+    """Where `serve` finds Prefect, and the secret that uploads need."""
+    monkeypatch.setenv("SEEDREAM_UPLOAD_SECRET", UPLOAD_SECRET)
+    with PrefectListener() as listener:
+        monkeypatch.setenv("PREFECT_API_URL", listener.url)
+        yield listener

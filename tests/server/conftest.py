@@ -1,11 +1,11 @@
 """Runs whose gateways are to call back, and the endpoint that takes the calls."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prefect_listener import PrefectListener
-from serving import UPLOAD_SECRET, Serve
+from serving import Serve, prefect
+
+__all__ = ["prefect"]
 
 
 @pytest.fixture(autouse=True)
@@ -33,12 +33,3 @@ def archive(tmp_path: Path) -> Path:
 def serve(archive: Path) -> Serve:
     """The endpoint of that archive's ledger, to be entered."""
     return Serve(archive)
-
-
-@pytest.fixture
-def prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrefectListener]:
-    """Where `serve` finds Prefect, and the secret that uploads need."""
-    monkeypatch.setenv("SEEDREAM_UPLOAD_SECRET", UPLOAD_SECRET)
-    with PrefectListener() as listener:
-        monkeypatch.setenv("PREFECT_API_URL", listener.url)
-        yield listener

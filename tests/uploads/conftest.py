@@ -1,0 +1,5 @@
+"""Where uploads are announced."""
+
+from serving import prefect
+
+__all__ = ["prefect"]
