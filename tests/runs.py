@@ -14,6 +14,8 @@ from sandbox_process import Sandbox
 from seedream_tasks.config.run_options import RunOptions
 from seedream_tasks.config.settings import configured, locations
 from seedream_tasks.core.money import ZERO
+from seedream_tasks.engine.progress import Progress
+from seedream_tasks.maintenance.collect import Collected, collect
 from seedream_tasks.orchestration.session import session
 from seedream_tasks.orchestration.tasks import plan_jobs, write_manifest
 from seedream_tasks.runs.summary import Summary
@@ -65,6 +67,11 @@ async def go(wanted: RunOptions, run_id: str | None = None) -> Ran:
 def run(catalog: Path, archive: Path | str, **options: Any) -> Ran:
     """One whole run."""
     return asyncio.run(go(settings(catalog, archive, **options)))
+
+
+def collected(archive: Path, ledger_url: str | None = None) -> Collected:
+    """One pass of `collect`, as the command makes it."""
+    return asyncio.run(collect(locations(str(archive), ledger_url, simulated=False), Progress()))
 
 
 def read(archive: Path | str, run_id: str) -> list[dict[str, Any]]:

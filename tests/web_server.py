@@ -173,6 +173,13 @@ def trusted_certificate(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SS
     return context
 
 
+def closed_port() -> str:
+    """An address where nobody answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
 def named(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
     """Names that lead to this machine for the length of a test."""
     system = socket.getaddrinfo

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from on_offer import BY_OFFER, GATEWAYS
 
 from seedream_tasks.catalog.tables import Row, open_table
 from seedream_tasks.config.run_options import RunOptions
+from seedream_tasks.core.errors import InputError
 from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.shots import parse_shots
 from seedream_tasks.planning.planner import Planner
@@ -28,6 +30,13 @@ def write(path: Path, content: str | bytes) -> Path:
 def rows(path: Path | str) -> list[Row]:
     """All rows of a catalog."""
     return list(open_table(str(path)).rows)
+
+
+def refused(path: Path | str) -> InputError:
+    """The error that reading all of it ends with."""
+    with pytest.raises(InputError) as caught:
+        rows(path)
+    return caught.value
 
 
 def cells(path: Path | str) -> list[list[str]]:

@@ -6,21 +6,13 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from catalogs import cells, plan, rows, told, write
+from catalogs import cells, plan, refused, rows, told, write
 
 from seedream_tasks.catalog.tables import open_table
-from seedream_tasks.core.errors import InputError
 
 HERO = "shots: [{name: hero, prompt: '{{ title }}'}]"
 HEAD = '<?xml version="1.0"?>\n<rss xmlns:g="http://base.google.com/ns/1.0"><channel>\n<item><g:id>F1</g:id><title>'
 TAIL = "</title></item>\n</channel></rss>"
-
-
-def refused(path: Path | str) -> InputError:
-    """The error that reading the whole file ends with."""
-    with pytest.raises(InputError) as caught:
-        rows(path)
-    return caught.value
 
 
 @pytest.mark.parametrize(

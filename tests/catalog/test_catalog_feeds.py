@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from catalogs import cells, plan, prompts, rows, write
+from catalogs import cells, plan, prompts, refused, rows, write
 
 from seedream_tasks.catalog.tables import open_table
-from seedream_tasks.core.errors import InputError
 
 ITEM = """
     <item>
@@ -44,13 +43,6 @@ TEMPLATE = "{{ key }}|{{ title }}|{{ description }}|{{ brand }}|{{ category }}|{
 def seen(path: Path, template: str = TEMPLATE) -> dict[str | None, str]:
     """What a template makes of each product under the merchant preset."""
     return prompts(plan(path, json.dumps({"shots": [{"name": "hero", "prompt": template}]}), preset="merchant"))
-
-
-def refused(path: Path) -> InputError:
-    """The error that reading all of it ends with."""
-    with pytest.raises(InputError) as caught:
-        rows(path)
-    return caught.value
 
 
 def test_items_of_rss_are_rows(tmp_path: Path) -> None:

@@ -8,17 +8,9 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from catalogs import cells, plan, rows, write
+from catalogs import cells, plan, refused, rows, write
 
 from seedream_tasks.catalog.tables import open_table, reference_base
-from seedream_tasks.core.errors import InputError
-
-
-def refused(path: Path | str) -> InputError:
-    """The error that reading all of it ends with."""
-    with pytest.raises(InputError) as caught:
-        rows(path)
-    return caught.value
 
 
 @pytest.fixture

@@ -11,19 +11,12 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from catalogs import cells, plan, rows, write
+from catalogs import cells, plan, refused, rows, write
 
 from seedream_tasks.catalog.tables import open_table
 from seedream_tasks.core.errors import InputError
 
 T = TypeVar("T")
-
-
-def refused(path: Path) -> InputError:
-    """The error that reading the whole file ends with."""
-    with pytest.raises(InputError) as caught:
-        rows(path)
-    return caught.value
 
 
 def outcome(read: Callable[[Path], list[T]], path: Path) -> list[T] | InputError:

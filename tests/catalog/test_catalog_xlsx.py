@@ -9,10 +9,9 @@ from typing import Any
 import openpyxl
 import pandas as pd
 import pytest
-from catalogs import cells, plan, rows, write
+from catalogs import cells, plan, refused, rows, write
 
 from seedream_tasks.catalog.tables import open_table
-from seedream_tasks.core.errors import InputError
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -51,13 +50,6 @@ def book(path: Path, *lines: list[Any], title: str = "Sheet") -> Path:
         sheet.append(line)
     made.save(path)
     return path
-
-
-def refused(path: Path | str) -> InputError:
-    """The error that reading the whole file ends with."""
-    with pytest.raises(InputError) as caught:
-        rows(path)
-    return caught.value
 
 
 def column(path: Path, *values: Any) -> list[str]:

@@ -1,6 +1,5 @@
 """Links that do not give their image: tried again as long as they may live, and once more before anything is bought again."""
 
-import asyncio
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,15 +7,12 @@ from typing import Any
 
 import pytest
 from odd_gateway import PRICE, OddGateway, Reply, picture
-from runs import Ran, products, read, run, write_catalog
+from runs import Ran, collected, products, read, run, write_catalog
 from short_waits import links_tried_for
 from web_server import Page, serving
 
-from seedream_tasks.config.settings import locations
 from seedream_tasks.core.errors import ConfigurationError
-from seedream_tasks.engine.progress import Progress
 from seedream_tasks.engine.result_links import Origin, check
-from seedream_tasks.maintenance.collect import Collected, collect
 from seedream_tasks.references.address_guard import AllowedHosts
 
 PAGE = "<!DOCTYPE html><html><body>Just a moment...</body></html>"
@@ -34,11 +30,6 @@ def go(tmp_path: Path, tried_for_s: float = 0.5, **options: Any) -> Ran:
     """A run for one product that tries a link for so long."""
     with links_tried_for(tried_for_s):
         return run(products(tmp_path / "c.csv", 1), tmp_path / "a", **options)
-
-
-def collected(archive: Path) -> Collected:
-    """One pass of `collect`."""
-    return asyncio.run(collect(locations(str(archive), None, simulated=False), Progress()))
 
 
 def ended(archive: Path, hours_ago: float) -> None:

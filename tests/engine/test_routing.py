@@ -1,26 +1,19 @@
 """Where a job is bought, what is tried next after a no, and where the money ends."""
 
 import asyncio
-import socket
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from runs import Ran, assert_bill, go, products, run, settings, write_catalog
 from sandbox_process import Sandbox
+from web_server import closed_port
 from witness import EVERY_GATEWAY, PRICE, bought, calls, submissions, submissions_at
 
 from seedream_tasks.core.errors import SeedreamError
 from seedream_tasks.engine.account_limiter import Breaker
 
 CAP = Decimal("0.10")
-
-
-def closed_port() -> str:
-    """An address where nobody answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
 def fault(gateway: str, kind: str, match: str | None = None, count: int | None = None) -> dict[str, object]:

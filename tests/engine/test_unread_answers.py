@@ -1,6 +1,5 @@
 """Answers that nobody can read, in whole runs: kept with their attempts, said once, shown, and offered to who settles them."""
 
-import asyncio
 import json
 import sqlite3
 from decimal import Decimal
@@ -11,15 +10,12 @@ import pytest
 from balance import listed
 from click.testing import CliRunner
 from odd_gateway import PRICE, OddGateway, picture
-from runs import Ran, products, read, run
+from runs import Ran, collected, products, read, run
 
 from seedream_tasks.cli.attempts import attempts as attempts_command
 from seedream_tasks.cli.resolve import resolve as resolve_command
-from seedream_tasks.config.settings import locations
 from seedream_tasks.core.errors import InputError
-from seedream_tasks.engine.progress import Progress
 from seedream_tasks.gateways import client as client_module
-from seedream_tasks.maintenance.collect import Collected, collect
 
 
 @pytest.fixture(autouse=True)
@@ -31,11 +27,6 @@ def _asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def go(tmp_path: Path, rows: int = 1, **options: Any) -> Ran:
     """A run for a few products."""
     return run(products(tmp_path / "c.csv", rows), tmp_path / "a", **{"wait_s": 1.0, **options})
-
-
-def collected(archive: Path) -> Collected:
-    """One pass of `collect`."""
-    return asyncio.run(collect(locations(str(archive), None, simulated=False), Progress()))
 
 
 def called(archive: Path, *arguments: str) -> str:

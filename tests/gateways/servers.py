@@ -136,10 +136,3 @@ def dripping(answer: bytes, every_s: float) -> Behaviour:
             await asyncio.sleep(every_s)
 
     return behave
-
-
-def closed_port() -> str:
-    """A base URL where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"

@@ -1,16 +1,16 @@
 """Free questions: is the key right, is it the sandbox, what is left; uploads; and where the key never goes."""
 
 import asyncio
-import io
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from drawn import picture
 from gateway_client import GATEWAYS, KEY, ask, at_server
 from on_offer import BY_OFFER, DIALECTS, SEEDREAM_40, SEEDREAM_45
-from PIL import Image
 from sandbox_process import Sandbox
-from servers import Server, closed_port, cutting, message, saying
+from servers import Server, cutting, message, saying
+from web_server import closed_port
 
 from seedream_tasks.core.errors import GatewayFault, NotThisGateway
 from seedream_tasks.engine.result_links import ResultLinks
@@ -49,13 +49,6 @@ LEFT = {
 def probe(client: GatewayClient) -> Any:
     """The check of an account."""
     return client.probe()
-
-
-def picture() -> bytes:
-    """A small reference."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (60, 40), "red").save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)

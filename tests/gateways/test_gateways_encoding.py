@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import pytest
+from drawn import picture
 from gateway_client import ASYNCHRONOUS, GATEWAYS, ask, body_of, fetch, job, submit
 from on_offer import SEEDREAM_40
 from PIL import Image
@@ -18,13 +19,6 @@ from seedream_tasks.references.address_guard import AllowedHosts
 CALLBACK = "http://127.0.0.1:9/callbacks/token"
 ONE = "https://pictures.example/one.jpg"
 TWO = "https://pictures.example/two.png"
-
-
-def picture(image_format: str = "JPEG") -> bytes:
-    """A small reference."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (60, 40), "red").save(buffer, image_format)
-    return buffer.getvalue()
 
 
 def sent(sandbox: Sandbox, gateway: str, body: dict[str, Any]) -> dict[str, Any]:

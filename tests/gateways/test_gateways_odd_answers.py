@@ -5,8 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from gateway_client import ASYNCHRONOUS, KEY, at_server, body_of, submit_to
-from on_offer import DIALECTS
+from gateway_client import ASYNCHRONOUS, KEY, at_server, body_of, read, submit_to
 from servers import Behaviour, message, saying, starting
 
 from seedream_tasks.core.errors import GatewayFault
@@ -34,11 +33,6 @@ def answering(submit: bytes, status: dict[str, Any], http: int = 200) -> Behavio
         await writer.drain()
 
     return behave
-
-
-def read(gateway: str, body: dict[str, Any]) -> Any:
-    """A status body as the gateway's dialect reads it."""
-    return DIALECTS[gateway].read_status(json.loads(json.dumps(body)))
 
 
 # Acceptances

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from gateway_client import ASYNCHRONOUS, at_server, fetch, submit
+from gateway_client import ASYNCHRONOUS, at_server, fetch, read, submit
 from on_offer import DIALECTS
 from sandbox_process import Sandbox
 from servers import cutting, message, saying
@@ -24,11 +24,6 @@ UNREADABLE: list[Any] = [
     {"data": None},
     {"data": []},
 ]
-
-
-def read(gateway: str, body: dict[str, Any]) -> Any:
-    """A status body as the gateway's dialect reads it, after the way over JSON."""
-    return DIALECTS[gateway].read_status(json.loads(json.dumps(body)))
 
 
 def urls(finished: Finished | None) -> list[str]:

@@ -11,7 +11,6 @@ from sandbox_process import Sandbox
 from servers import (
     Request,
     Server,
-    closed_port,
     cut,
     cutting,
     dripping,
@@ -20,6 +19,7 @@ from servers import (
     saying,
     starting,
 )
+from web_server import closed_port
 
 from seedream_tasks.core.outcomes import ErrorClass, Fate
 from seedream_tasks.gateways import client as client_module

@@ -1,6 +1,5 @@
 """`collect`: one pass over whatever any run left, which finishes it, writes the manifests it changes, and buys nothing."""
 
-import asyncio
 import signal
 import threading
 import time
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from balance import balance, listed
 from crashing import Moment, Runs, command, order
-from runs import Ran, products, read, run
+from runs import Ran, collected, products, read, run
 from sandbox_process import Sandbox, start_sandbox
 from waiting import until
 from witness import ASYNCHRONOUS, PRICE, assert_files, leases_end, ledger, ledger_money, now, submissions
@@ -22,21 +21,15 @@ from witness import ASYNCHRONOUS, PRICE, assert_files, leases_end, ledger, ledge
 from seedream_tasks.config.embedded_sandbox import embedded_sandbox, sandbox_state
 from seedream_tasks.config.settings import locations
 from seedream_tasks.core.errors import ConfigurationError
-from seedream_tasks.engine.progress import Happening, Progress, listen
+from seedream_tasks.engine.progress import Happening, listen
 from seedream_tasks.gateways.client import Account
 from seedream_tasks.ledger import transitions
 from seedream_tasks.ledger.store import open_ledger
-from seedream_tasks.maintenance.collect import Collected, collect
 from seedream_tasks.runs import publish as publishing
 from seedream_tasks.runs.manifest import PROVISIONAL
 
 ZERO = Decimal(0)
 WEEK_S = 7 * 86_400
-
-
-def collected(archive: Path, ledger_url: str | None = None) -> Collected:
-    """One pass, as the command makes it."""
-    return asyncio.run(collect(locations(str(archive), ledger_url, simulated=False), Progress()))
 
 
 def told_by(archive: Path) -> list[Happening]:

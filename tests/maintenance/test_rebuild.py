@@ -1,6 +1,5 @@
 """A lost ledger, restored from what stands in the archive: every cent again, and nothing bought twice."""
 
-import asyncio
 import shutil
 import signal
 import time
@@ -12,15 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from balance import listed
 from crashing import Moment, Runs
-from runs import products, run, write_catalog
+from runs import collected, products, run, write_catalog
 from sandbox_process import Sandbox
 from witness import PRICE, assert_files, leases_end, ledger, ledger_money, now, submissions
 
 from seedream_tasks.config.settings import locations
 from seedream_tasks.core.errors import ConfigurationError, LedgerFault, LedgerMismatch
-from seedream_tasks.engine.progress import Progress
 from seedream_tasks.ledger.store import exists
-from seedream_tasks.maintenance.collect import Collected, collect
 from seedream_tasks.maintenance.rebuild import Rebuilt, rebuild
 from seedream_tasks.runs.manifest import PROVISIONAL
 from seedream_tasks.storage.archive import Archive
@@ -34,11 +31,6 @@ def lose_and_rebuild(archive: Path) -> Rebuilt:
         path.unlink()
     place = locations(str(archive), None, simulated=False)
     return rebuild([place.archive], place.ledger_url)
-
-
-def collected(archive: Path) -> Collected:
-    """One pass of `collect`."""
-    return asyncio.run(collect(locations(str(archive), None, simulated=False), Progress()))
 
 
 def settle_the_quick_ones(gateways: Sandbox, archive: Path) -> None:

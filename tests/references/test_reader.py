@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 import os
 import threading
 import zipfile
@@ -13,21 +12,13 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from PIL import Image
+from drawn import picture
 
 from seedream_tasks.core.errors import ConfigurationError, ReferenceFault
 from seedream_tasks.core.jobs import Reference
 from seedream_tasks.references.address_guard import AllowedHosts
 from seedream_tasks.references.places import parse_roots, without_signature
 from seedream_tasks.references.reader import References, Remembered, data_uri, file_name
-
-
-def picture(color: str = "red", kind: str = "JPEG", width: int = 60, height: int = 40) -> bytes:
-    """A picture of one color."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height), color).save(buffer, kind)
-    return buffer.getvalue()
-
 
 RED, BLUE = picture("red"), picture("blue")
 HTML = b"<!DOCTYPE html><html><body>Not here</body></html>"

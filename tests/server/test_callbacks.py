@@ -1,6 +1,5 @@
 """The endpoint for callbacks over real HTTP: what it takes, what it never believes, and what a callback is good for."""
 
-import asyncio
 import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -10,26 +9,17 @@ from typing import Any
 
 import pytest
 from balance import balance, listed
-from runs import Ran, products, run
+from runs import Ran, collected, products, run
 from sandbox_process import Sandbox
 from serving import Serve, status_of, token_of
 from waiting import until
 from witness import PRICE, ledger, now, submissions
-
-from seedream_tasks.config.settings import locations
-from seedream_tasks.engine.progress import Progress
-from seedream_tasks.maintenance.collect import Collected, collect
 
 pytestmark = pytest.mark.usefixtures("_called_back")
 QUIET = {"gateway": "*", "kind": "no_callback", "rate": 1}  # the tests make the calls themselves
 DROPPED = {"gateway": "*", "kind": "drop_response", "rate": 1, "count": 1}
 CALLING_BACK = ("evolink", "apiin")
 WITHIN_S = 300.0  # only a broken program takes that long
-
-
-def collected(archive: Path) -> Collected:
-    """One pass of `collect`."""
-    return asyncio.run(collect(locations(str(archive), None, simulated=False), Progress()))
 
 
 def unknown(gateways: Sandbox, archive: Path, gateway: str = "evolink") -> Ran:
