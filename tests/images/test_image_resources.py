@@ -1,18 +1,26 @@
 """Want of memory or file handles is a fault of this machine: only an image's own bytes condemn it."""
 
 import errno
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn import picture
 from PIL import Image, ImageFile
 
 from seedream_tasks.core.errors import ResourceFault, UndecodableImage
 from seedream_tasks.images.decode import decode, examine, read_header
 from seedream_tasks.images.image_store import ImageStore, StoreRequest
 from seedream_tasks.storage.archive import Archive
+
+
+def picture(kind: str = "PNG") -> bytes:
+    """A small good image."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 24), "teal").save(buffer, kind)
+    return buffer.getvalue()
+
 
 WANTS: dict[str, Exception] = {
     "memory": MemoryError(),
@@ -39,7 +47,7 @@ def test_a_machine_that_lacks_something_condemns_no_image(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, want: str, place: str
 ) -> None:
     """Opened or loaded, as a delivery or as a reference: a ResourceFault, and the same bytes are good afterwards."""
-    content = picture(kind="PNG")
+    content = picture()
     with monkeypatch.context() as patch:
         if place == "opening":
             patch.setattr(Image, "open", _raises(WANTS[want]))
@@ -54,7 +62,7 @@ def test_a_machine_that_lacks_something_condemns_no_image(
     assert ImageStore(Archive(str(tmp_path))).keep(StoreRequest("images/a/b"), content).width == 32
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", picture(kind="PNG")[:60], picture()[:200]], ids=range(4))
+@pytest.mark.parametrize("content", [b"", b"no image", picture()[:60], picture("JPEG")[:200]], ids=range(4))
 def test_bytes_that_are_no_image_are_condemned_all_the_same(content: bytes) -> None:
     """What is wrong with the bytes is an UndecodableImage, as ever."""
     with pytest.raises(UndecodableImage):
