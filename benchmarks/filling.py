@@ -24,7 +24,14 @@ from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.slots import Purpose
 from seedream_tasks.core.stored_images import Stored
 from seedream_tasks.gateways.client import Account
-from seedream_tasks.ledger import claims, identity, images, known_runs, schema, transitions
+from seedream_tasks.ledger import (
+    claims,
+    identity,
+    image_records,
+    known_runs,
+    schema,
+    transitions,
+)
 from seedream_tasks.ledger.writer import Ledger
 from seedream_tasks.planning.freeze import documented, freeze
 from seedream_tasks.runs.frozen import FrozenRun
@@ -117,7 +124,7 @@ def buy(connection: Connection, owner: str, job: Job, account: str, root: str) -
     transitions.accepted(connection, attempt_id, f"task-unified-{attempt_id}", 30.0, None)
     transitions.delivered(connection, attempt_id, Finished((Link(link_of(attempt_id)),)), None)
     stored = Stored(root, path_of(job), DIGEST, len(PICTURE), "image/jpeg", 64, 64)
-    images.archived(connection, attempt_id, 0, stored)
+    image_records.archived(connection, attempt_id, 0, stored)
     return attempt_id
 
 

@@ -28,7 +28,7 @@ from seedream_tasks.core.pricing import PriceRow
 from seedream_tasks.core.slots import Purpose
 from seedream_tasks.core.states import AttemptState
 from seedream_tasks.core.stored_images import Stored
-from seedream_tasks.ledger import images, transitions
+from seedream_tasks.ledger import image_records, transitions
 from seedream_tasks.ledger.claims import Claim, awake_or_asleep, claim, new_attempt_id
 from seedream_tasks.ledger.known_runs import open_run
 from seedream_tasks.ledger.schema import attempts
@@ -101,7 +101,7 @@ async def _life(ledger: Ledger, number: int, capped: bool) -> None:
         lambda connection: claim(connection, ledger.owner, attempt_id, wanted, granted_at),
         lambda connection: transitions.accepted(connection, attempt_id, f"task-{number}", 12.0, "seedream-4-5"),
         lambda connection: transitions.delivered(connection, attempt_id, finished, datetime.now(UTC)),
-        lambda connection: images.archived(connection, attempt_id, 0, stored),
+        lambda connection: image_records.archived(connection, attempt_id, 0, stored),
     ]
     for step in steps:
         await ledger.write(step)

@@ -19,13 +19,7 @@ from ..config.durability import check_it_lasts
 from ..config.environment import keep_ledger
 from ..config.process import prepare_command, share_heaps
 from ..config.run_options import RunOptions
-from ..config.settings import (
-    amount,
-    asks,
-    callback_base,
-    locations,
-    retry_words,
-)
+from ..config.settings import amount, asks, callback_base, locations, retry_words
 from ..config.writability import check_room
 from ..core.errors import SeedreamError
 from ..core.money import dollars

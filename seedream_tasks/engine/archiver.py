@@ -18,7 +18,7 @@ from ..images.decode import EXTENSIONS
 from ..images.image_store import ImageStore, StoreRequest
 from ..images.store_pool import Keeping
 from ..ledger import archives, identity, missing_images, queries
-from ..ledger import images as records
+from ..ledger import image_records as records
 from ..ledger.values import Attempt, ImageRecord
 from ..ledger.writer import Ledger
 from ..references.address_guard import AddressRefused

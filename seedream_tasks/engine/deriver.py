@@ -8,8 +8,8 @@ from ..core.errors import ArchiveFault, ResourceFault, UndecodableImage
 from ..core.jobs import Job
 from ..core.output_profiles import OUTPUT_FORMATS
 from ..images.derivatives import make_output
-from ..ledger import images as records
-from ..ledger.images import Derived
+from ..ledger import image_records as records
+from ..ledger.image_records import Derived
 from ..ledger.values import ImageRecord, JobView
 from ..ledger.writer import Ledger
 from ..storage.archive import Archive

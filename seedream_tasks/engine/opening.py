@@ -19,7 +19,13 @@ from ..config.pairing import (
     settle_kind,
     still_there,
 )
-from ..config.settings import EMBEDDED, Locations, configured, http_clients, sandbox_account
+from ..config.settings import (
+    EMBEDDED,
+    Locations,
+    configured,
+    http_clients,
+    sandbox_account,
+)
 from ..core.errors import (
     ConfigurationError,
     GatewayFault,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, delete, func, select, update
 
 from ..core.states import AttemptState, Closed, SlotState
-from .images import note_on_attempt
+from .image_records import note_on_attempt
 from .schema import attempts, copies, pictures, slots
 
 _MISSING = "missing"

@@ -7,7 +7,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, and_, delete, func, select, update
 
 from ..core.states import Closed, SlotState
-from .images import note_on_attempt
+from .image_records import note_on_attempt
 from .schema import attempts, copies, derived, jobs, pictures, runs, slots
 
 _ROWS_AT_ONCE = 2048

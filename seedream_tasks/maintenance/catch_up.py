@@ -12,7 +12,7 @@ from ..core.money import ZERO
 from ..core.outcomes import Finished, Link
 from ..core.states import AttemptState
 from ..core.stored_images import Stored
-from ..ledger import images, transitions
+from ..ledger import image_records, transitions
 from ..ledger.schema import attempts, copies, pictures
 from ..runs.archive_contents import Remains
 from ..storage.archive import Archive
@@ -80,7 +80,7 @@ def _archive(connection: Connection, archive: Archive, made: Sequence[Mapping[st
         which = (pictures.c.attempt_id == image["attempt_id"]) & (pictures.c.slot == image["slot"])
         ordinal = connection.scalar(select(pictures.c.ordinal).where(which, pictures.c.state == "delivered"))
         if ordinal is not None:
-            images.archived(connection, image["attempt_id"], ordinal, _stored(archive, image))
+            image_records.archived(connection, image["attempt_id"], ordinal, _stored(archive, image))
             count += 1
     return count
 
@@ -93,7 +93,7 @@ def _know_copies(connection: Connection, archive: Archive, made: Sequence[Mappin
         here = (copies.c.attempt_id == image["attempt_id"]) & (copies.c.archive == archive.name)
         known = connection.scalar(select(copies.c.path).where(here, copies.c.ordinal == ordinal))
         if ordinal is not None and known is None and archive.size(image["path"]) == image["bytes"]:
-            images.copied(connection, image["attempt_id"], ordinal, _stored(archive, image))
+            image_records.copied(connection, image["attempt_id"], ordinal, _stored(archive, image))
 
 
 def _stored(archive: Archive, image: Mapping[str, Any]) -> Stored:

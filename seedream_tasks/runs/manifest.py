@@ -19,7 +19,7 @@ from ..core.jobs import Job
 from ..core.money import ZERO, plain
 from ..core.states import RecordStatus
 from ..ledger import known_runs, spending
-from ..ledger.images import any_derived
+from ..ledger.image_records import any_derived
 from ..ledger.queries import admissions_of, job_views, known_jobs
 from ..ledger.values import JobView
 from ..ledger.writer import Ledger

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
-from ..ledger.images import derived_of
+from ..ledger.image_records import derived_of
 from ..storage.archive import Archive
 
 SCHEMA = pa.schema(

@@ -17,7 +17,7 @@ from seedream_tasks.core.pricing import PriceRow
 from seedream_tasks.core.slots import Purpose
 from seedream_tasks.core.states import AttemptState, Closed, SlotState
 from seedream_tasks.core.stored_images import Stored
-from seedream_tasks.ledger import images, transitions
+from seedream_tasks.ledger import image_records, transitions
 from seedream_tasks.ledger.attempt_rows import Recorded
 from seedream_tasks.ledger.claims import Claim, Lease, awake_or_asleep, claim, new_attempt_id
 from seedream_tasks.ledger.known_runs import Run, open_run
@@ -197,16 +197,18 @@ class Book:
     def archived(self, attempt_id: str, ordinal: int = 0, **more: Any) -> AttemptState:
         """A picture is copied and verified."""
         kept = stored(f"{attempt_id}-{ordinal}.jpg", **more)
-        return self.write(lambda connection: images.archived(connection, attempt_id, ordinal, kept))
+        return self.write(lambda connection: image_records.archived(connection, attempt_id, ordinal, kept))
 
     def quarantined(self, attempt_id: str, ordinal: int = 0) -> AttemptState:
         """A picture cannot be decoded."""
         kept = stored(f"quarantine/{attempt_id}-{ordinal}")
-        return self.write(lambda connection: images.quarantined(connection, attempt_id, ordinal, kept, "no picture"))
+        return self.write(
+            lambda connection: image_records.quarantined(connection, attempt_id, ordinal, kept, "no picture")
+        )
 
     def expired(self, attempt_id: str, ordinal: int = 0) -> AttemptState:
         """A link died before the copy."""
-        return self.write(lambda connection: images.expired(connection, attempt_id, ordinal, "the link is dead"))
+        return self.write(lambda connection: image_records.expired(connection, attempt_id, ordinal, "the link is dead"))
 
     def attempt(self, attempt_id: str) -> Attempt:
         """One attempt as it stands."""

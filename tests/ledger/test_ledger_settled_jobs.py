@@ -8,7 +8,7 @@ from ledger_book import Book, attempt_in, made, make_job, on_both, stored
 from seedream_tasks.core.jobs import Job
 from seedream_tasks.core.states import AttemptState
 from seedream_tasks.core.stored_images import Stored
-from seedream_tasks.ledger import images, missing_images
+from seedream_tasks.ledger import image_records, missing_images
 from seedream_tasks.ledger.settled_jobs import File, at_rest, plain_jobs
 
 HERE = "/archive"
@@ -35,7 +35,7 @@ def bought(book: Book, job: Job, slots: tuple[int, ...] | None = None, archive: 
     for ordinal in range(len(numbers)):
         kept = stored(f"{job.row_key}-{numbers[ordinal]}.jpg", archive)
         kept = Stored(kept.archive, kept.path, kept.sha256, kept.bytes, kept.mime_type, 64, 48)
-        book.write(lambda connection, n=ordinal, kept=kept: images.archived(connection, attempt, n, kept))  # type: ignore[misc]
+        book.write(lambda connection, n=ordinal, kept=kept: image_records.archived(connection, attempt, n, kept))  # type: ignore[misc]
     return attempt
 
 
