@@ -15,7 +15,7 @@ SHORT: dict[str, list[str]] = {
     "contenders": ["--rows", "300"],
     "transport": ["--seconds", "1", "--at-once", "16", "200"],
     "loop_lag": ["--rows", "200"],
-    "archiving": ["--pictures", "300"],
+    "archiving": ["--images", "300"],
     "plan": ["--rows", "100000"],
     "ledger": ["--jobs", "3000"],
     "polling": ["--in-flight", "1000"],

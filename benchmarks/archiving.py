@@ -1,9 +1,9 @@
-"""Archiving beside a hand-written aiohttp loop that checks and keeps as much: pictures/s and CPU, in one run.
+"""Archiving beside a hand-written aiohttp loop that checks and keeps as much: images/s and CPU, in one run.
 
-    python -m benchmarks.archiving --pictures 1000
+    python -m benchmarks.archiving --images 1000
 
 Both get the same links of one sandbox, in its own process: download, sha256, full decode, thumbnail, a write that is on the disk
-before it has its name. Ours also records every picture in the ledger, warns of what looks wrong, and goes by expiry. The loop
+before it has its name. Ours also records every image in the ledger, warns of what looks wrong, and goes by expiry. The loop
 runs before and after ours, so that neither has the warm caches to itself.
 """
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "python -m benchmarks.archiving", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--image-px", type=int, default=1024)
     arguments = parser.parse_args()
     with (
@@ -40,17 +40,15 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="seedream-bench-") as folder,
     ):
         os.environ |= stand_in.environment()
-        rows = asyncio.run(measure(Path(folder), arguments.pictures))
-    print(f"{machine('aiohttp', 'pillow')}; {arguments.pictures:,} pictures of {arguments.image_px} px:\n")
-    print("| | seconds | pictures/s | CPU, ms per picture |\n|---|---|---|---|")
+        rows = asyncio.run(measure(Path(folder), arguments.images))
+    print(f"{machine('aiohttp', 'pillow')}; {arguments.images:,} images of {arguments.image_px} px:\n")
+    print("| | seconds | images/s | CPU, ms per image |\n|---|---|---|---|")
     for name, seconds, cpu in rows:
-        print(
-            f"| {name} | {seconds:.1f} | {arguments.pictures / seconds:.0f} | {1000 * cpu / arguments.pictures:.1f} |"
-        )
+        print(f"| {name} | {seconds:.1f} | {arguments.images / seconds:.0f} | {1000 * cpu / arguments.images:.1f} |")
 
 
 async def measure(folder: Path, count: int) -> list[tuple[str, float, float]]:
-    """Buy `count` pictures, then fetch them three times."""
+    """Buy `count` images, then fetch them three times."""
     settings = RunOptions(
         "", archive=str(folder / "archive"), ledger=f"sqlite:///{folder}/ledger.db", gateways=("evolink",)
     )
@@ -61,7 +59,7 @@ async def measure(folder: Path, count: int) -> list[tuple[str, float, float]]:
         bought = [attempt for ids in await asyncio.gather(*map(engine.submit, jobs)) for attempt in ids]
         assert len(await engine.wait(bought)) == count
         links = await run.around.ledger.read(
-            lambda connection: [each.url for one in bought for each in queries.pictures_of(connection, one)]
+            lambda connection: [each.url for one in bought for each in queries.images_of(connection, one)]
         )
         first = await timed("hand-written loop", by_hand(links, folder / "first"))
         ours = await timed("ours", engine.archive(bought))

@@ -1,4 +1,4 @@
-"""What one writes by hand for this job, with asyncio and aiohttp: buy, look, fetch; and keep a picture as carefully as ours does.
+"""What one writes by hand for this job, with asyncio and aiohttp: buy, look, fetch; and keep an image as carefully as ours does.
 
 Imports nothing of the project, so that a process that runs it holds nothing else.
 """
@@ -35,7 +35,7 @@ def order(number: int) -> dict[str, Any]:
 
 
 async def buy(http: aiohttp.ClientSession, base: str, number: int) -> str:
-    """Submit one picture and look every second until it is there; returns its link."""
+    """Submit one image and look every second until it is there; returns its link."""
     async with http.post(f"{base}/v1/images/generations", json=order(number), headers=HEADERS) as response:
         response.raise_for_status()
         task_id = (await response.json())["id"]
@@ -51,14 +51,14 @@ async def buy(http: aiohttp.ClientSession, base: str, number: int) -> str:
 
 
 async def fetch(http: aiohttp.ClientSession, link: str) -> bytes:
-    """Download a picture."""
+    """Download an image."""
     async with http.get(link) as response:
         response.raise_for_status()
         return await response.read()
 
 
 class Keeper:
-    """Keeps pictures in threads, beside the event loop."""
+    """Keeps images in threads, beside the event loop."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -66,7 +66,7 @@ class Keeper:
         self._threads = ThreadPoolExecutor(THREADS)
 
     async def keep(self, http: aiohttp.ClientSession, link: str, number: int) -> None:
-        """Fetch a picture, check it in full, keep it."""
+        """Fetch an image, check it in full, keep it."""
         async with self._at_once:
             content = await fetch(http, link)
             loop = asyncio.get_running_loop()
@@ -74,7 +74,7 @@ class Keeper:
 
 
 def keep(content: bytes, folder: Path, number: int) -> None:
-    """Check a picture in full, make its thumbnail, and put it under its name once it is on the disk.
+    """Check an image in full, make its thumbnail, and put it under its name once it is on the disk.
 
     As thorough as ours, with the usual calls: only the thumbnail is made by a filter over all pixels, where ours averages first.
     """
@@ -86,9 +86,9 @@ def keep(content: bytes, folder: Path, number: int) -> None:
         small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0).convert("RGB")
     file = io.BytesIO()
     small.save(file, "JPEG", quality=75, optimize=True)
-    picture = folder / "images" / f"p{number}" / "image.jpg"
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    _place(picture, content)
+    image = folder / "images" / f"p{number}" / "image.jpg"
+    image.parent.mkdir(parents=True, exist_ok=True)
+    _place(image, content)
     thumbnail = folder / "thumbnails" / digest[:2] / f"{digest}.jpg"
     thumbnail.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(thumbnail)

@@ -1,6 +1,6 @@
-"""A day at one account: 500 pictures a minute, with everything that goes wrong in a day, in virtual time.
+"""A day at one account: 500 images a minute, with everything that goes wrong in a day, in virtual time.
 
-    python -m benchmarks.day                 # 24 hours, 720,000 pictures: the table of docs/polling.md
+    python -m benchmarks.day                 # 24 hours, 720,000 images: the table of docs/polling.md
     python -m benchmarks.day --minutes 20    # the same day pressed into 20 minutes
 
 Of ours run the Poller and the Lane (places in flight, backoff after 429 and 503, breaker and probes) and what they rest on;
@@ -172,18 +172,18 @@ class Day:
     gateway: DayGateway
     lane: Lane
     poller: Poller
-    waiting: int = 0  # pictures nobody has taken yet
+    waiting: int = 0  # images nobody has taken yet
     in_flight: int = 0
     longest_queue: int = 0
     most_in_flight: int = 0
-    became: Counter[str] = field(default_factory=Counter)  # of pictures
+    became: Counter[str] = field(default_factory=Counter)  # of images
     known: Counter[str] = field(default_factory=Counter)  # of accepted attempts
     delays_s: "array[float]" = field(default_factory=lambda: array("d"))
     waits_s: "array[float]" = field(default_factory=lambda: array("d"))
 
-    async def picture(self) -> None:
-        """Buy one picture and follow it to its end; what failed for a passing reason is bought once more."""
-        self.became["pictures"] += 1
+    async def image(self) -> None:
+        """Buy one image and follow it to its end; what failed for a passing reason is bought once more."""
+        self.became["images"] += 1
         for attempt in (1, 2):
             outcome, status = await self._bought()
             if outcome.fate is Fate.UNKNOWN:
@@ -269,7 +269,7 @@ async def live(minutes: float, seed: int, limits: Limits) -> Mapping[str, float]
     wanted = int(minutes * A_MINUTE)
     async with asyncio.TaskGroup() as group:
         for _ in range(wanted):
-            group.create_task(day.picture())
+            group.create_task(day.image())
             await asyncio.sleep(60.0 / A_MINUTE)
     await poller.close()
     return _figures(day, wanted, limits)
@@ -282,10 +282,10 @@ def _figures(day: Day, wanted: int, limits: Limits) -> dict[str, float]:
     # Every attempt the gateway accepted is known here to its end, unless its answer got lost or it has none.
     assert sum(day.known.values()) == gateway.accepted, f"{dict(day.known)}, accepted {gateway.accepted}"
     ends = ("delivered", "failed", "unknown", "in flight")
-    assert sum(became[end] for end in ends) == became["pictures"] == wanted, f"{dict(became)}"
+    assert sum(became[end] for end in ends) == became["images"] == wanted, f"{dict(became)}"
     assert day.in_flight == day.waiting == 0
     return {
-        "pictures wanted": wanted,
+        "images wanted": wanted,
         "delivered": became["delivered"],
         "failed": became["failed"],
         "unknown (answer lost)": became["unknown"],
@@ -304,7 +304,7 @@ def _figures(day: Day, wanted: int, limits: Limits) -> dict[str, float]:
         "worst delay, s": round(delays[-1], 1),
         "least time left to a link, h": round((LINK_LIFE_S - delays[-1]) / 3600.0, 2),
         "most in flight": day.most_in_flight,
-        "most pictures waiting to be bought": day.longest_queue,
+        "most images waiting to be bought": day.longest_queue,
         "longest wait to be bought, min": round(max(day.waits_s) / 60.0, 1),
         "left to `collect` after 30 min": became["left to collect"],
     }

@@ -2,8 +2,8 @@
 
     python -m benchmarks.filling CATALOG SHOTS ARCHIVE BASE_URL [--no-files]
 
-The first job of each thousand is recorded by the ledger's own functions, from the claim to the archived picture; the others get
-copies of its rows under their own keys. Every picture is a file of its own, the same small JPEG; --no-files leaves them out.
+The first job of each thousand is recorded by the ledger's own functions, from the claim to the archived image; the others get
+copies of its rows under their own keys. Every image is a file of its own, the same small JPEG; --no-files leaves them out.
 """
 
 import hashlib
@@ -75,11 +75,11 @@ def batched(jobs: Iterator[Job]) -> Iterator[list[Job]]:
 
 
 def place_files(archive: Archive, several: Sequence[Job]) -> None:
-    """Their pictures; nobody pays for these, so they are not flushed to the disk."""
+    """Their images; nobody pays for these, so they are not flushed to the disk."""
     for job in several:
         path = archive.local_path(path_of(job))
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(PICTURE)
+        path.write_bytes(IMAGE)
 
 
 def record(ledger: Ledger, several: Sequence[Job], account: str, root: str) -> None:
@@ -89,7 +89,7 @@ def record(ledger: Ledger, several: Sequence[Job], account: str, root: str) -> N
     def work(connection: Connection) -> None:
         bought = buy(connection, ledger.owner, first, account, root)
         mine = {job.job_key: claims.new_attempt_id() for job in others}
-        for table in (schema.jobs, schema.slots, schema.attempts, schema.pictures, schema.copies):
+        for table in (schema.jobs, schema.slots, schema.attempts, schema.images, schema.copies):
             key = table.c.job_key == first.job_key if "job_key" in table.c else table.c.attempt_id == bought
             (row,) = connection.execute(select(table).where(key)).mappings()
             copies = [{**row, **own(job, mine[job.job_key], row)} for job in others]
@@ -115,7 +115,7 @@ def own(job: Job, attempt_id: str, row: RowMapping) -> dict[str, object]:
 
 
 def buy(connection: Connection, owner: str, job: Job, account: str, root: str) -> str:
-    """One attempt from its claim to its archived picture."""
+    """One attempt from its claim to its archived image."""
     price = PRICES.row(GATEWAY, job.model, job.tier)
     assert price is not None
     attempt_id = claims.new_attempt_id()
@@ -123,7 +123,7 @@ def buy(connection: Connection, owner: str, job: Job, account: str, root: str) -
     claims.claim(connection, owner, attempt_id, wanted, 0.0)
     transitions.accepted(connection, attempt_id, f"task-unified-{attempt_id}", 30.0, None)
     transitions.delivered(connection, attempt_id, Finished((Link(link_of(attempt_id)),)), None)
-    stored = Stored(root, path_of(job), DIGEST, len(PICTURE), "image/jpeg", 64, 64)
+    stored = Stored(root, path_of(job), DIGEST, len(IMAGE), "image/jpeg", 64, 64)
     image_records.archived(connection, attempt_id, 0, stored)
     return attempt_id
 
@@ -138,14 +138,14 @@ def path_of(job: Job) -> str:
     return f"images/{safe_key(job.row_key)}/{job.shot}-{job.fingerprint[:8]}-0.jpg"
 
 
-def _picture() -> bytes:
+def _image() -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (64, 64), "teal").save(file, "JPEG")
     return file.getvalue()
 
 
-PICTURE = _picture()
-DIGEST = hashlib.sha256(PICTURE).hexdigest()
+IMAGE = _image()
+DIGEST = hashlib.sha256(IMAGE).hexdigest()
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,6 @@
 """How speed and memory grow with the catalog: a first run, a rerun in which nothing has changed, the manifest alone.
 
-    python -m benchmarks.growth --rows 1000 --rows 10000              every picture bought from a sandbox, in its own process
+    python -m benchmarks.growth --rows 1000 --rows 10000              every image bought from a sandbox, in its own process
     python -m benchmarks.growth --rows 100000 --filled                the first run recorded without buying, see filling.py
     python -m benchmarks.growth --rows 1000000 --filled --no-rerun    the manifest alone
 
@@ -29,7 +29,7 @@ from urllib.request import urlopen
 from . import plan
 
 # How the parts of a run are told apart from outside: each ends with a file.
-PARTS = (("plan", "jobs.parquet"), ("pictures", "manifest.parquet"), ("contact sheet", "contact-sheet.html"))
+PARTS = (("plan", "jobs.parquet"), ("images", "manifest.parquet"), ("contact sheet", "contact-sheet.html"))
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="only a rerun in what --keep and --port left")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, Prefect {version('prefect')},"
-          f" {datetime.now(UTC).date()}; tasks of {arguments.seconds} s, pictures of {arguments.image_px} px\n")  # fmt: skip
+          f" {datetime.now(UTC).date()}; tasks of {arguments.seconds} s, images of {arguments.image_px} px\n")  # fmt: skip
     print("| | rows | seconds | rows/s | CPU, s | peak memory, MB | |\n|---|---|---|---|---|---|---|")
     for rows in arguments.rows:
         with contextlib.ExitStack() as stack:

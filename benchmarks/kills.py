@@ -73,7 +73,7 @@ class Line:
             "rounds": self.rounds,
             "runs": self.runs,
             "jobs": self.jobs,
-            "pictures billed": found.pictures,
+            "images billed": found.images,
             "paid twice": len(found.paid_twice),
             "billed but unaccounted, USD": f"{found.unaccounted_usd:.2f}",
             "bill, USD": f"{found.bill_usd:.3f}",
@@ -97,7 +97,7 @@ class Bench:
         self._moments = {
             name: cycle(self._random.sample(found, len(found))) for name in gateways for found in [every_moment(name)]
         }
-        self._pictures = cycle((1, 2, 3))
+        self._images = cycle((1, 2, 3))
         self._longest_s: dict[str, float] = {}
         self.lines: dict[tuple[str, bool], Line] = {}
         self.broken: list[str] = []
@@ -116,7 +116,7 @@ class Bench:
         """One more round; returns how many runs it killed."""
         kind, gateway, with_faults = next(self._rounds)
         kinds = self._random.sample(sorted(FAULTS), 3) if with_faults else []
-        this = self._new(gateway, next(self._pictures))
+        this = self._new(gateway, next(self._images))
         self._sandbox.faults(faults(kinds))
         began = time.monotonic()
         for _ in range(KILLS_PER_ROUND[kind]):
@@ -136,11 +136,11 @@ class Bench:
             self.broken.append(f"{what}; {this.folder}: {done}")
         return len(done.kills)
 
-    def _new(self, gateway: str, pictures: int) -> Round:
+    def _new(self, gateway: str, images: int) -> Round:
         self._sandbox.reset()
         folder = Path(tempfile.mkdtemp(prefix="seedream-kills-"))
         options = {"gateways": [gateway], "wait_s": WAIT_S, "prices": str(self._prices)}
-        return Round(self._processes, self._sandbox, folder, options, pictures)
+        return Round(self._processes, self._sandbox, folder, options, images)
 
     def table(self) -> str:
         """The Markdown table."""

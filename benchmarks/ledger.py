@@ -94,7 +94,7 @@ async def _life(ledger: Ledger, number: int, capped: bool) -> None:
     )
     attempt_id = new_attempt_id()
     wanted = Claim(job, (0,), {}, Purpose.FIRST, "run", capped, "evolink", "evolink@bench#0", PRICE, PRICE, "cheapest")
-    finished = Finished((Link(f"https://pictures.example/{number}"),), usd=Decimal("0.031"))
+    finished = Finished((Link(f"https://images.example/{number}"),), usd=Decimal("0.031"))
     stored = Stored("/archive", f"images/sku-{number}/image.png", "ab" * 32, 123_456, "image/png", 1024, 1024)
     granted_at = awake_or_asleep()
     steps: list[Callable[[Connection], Any]] = [

@@ -1,10 +1,10 @@
-"""How late the event loop is while pictures are verified beside it: ours in a whole run, a hand-written loop, an idle one.
+"""How late the event loop is while images are verified beside it: ours in a whole run, a hand-written loop, an idle one.
 
     python -m benchmarks.loop_lag --rows 1000 --image-px 2048
 
 A task in the same loop sleeps 5 ms again and again and notes how late it wakes; what counts is the time between the first and
-the last picture that is kept. Nothing in the product knows of it: the public flow `catalog_images` runs in the process of the
-probe. The pictures have the size that is bought by default, because decoding them is what could hold the loop up. The
+the last image that is kept. Nothing in the product knows of it: the public flow `catalog_images` runs in the process of the
+probe. The images have the size that is bought by default, because decoding them is what could hold the loop up. The
 hand-written loop verifies as much; the idle one shows what is late on this machine anyway. Reads /proc: Linux only.
 """
 
@@ -93,7 +93,7 @@ def ours(base: str, rows: int, folder: Path) -> list[float]:
 
 
 def _kept(folder: Path) -> tuple[float, float]:
-    """When the first and the last picture were there."""
+    """When the first and the last image were there."""
     times = [path.stat().st_mtime for path in (folder / "images").rglob("*.jpg")]
     return min(times), max(times)
 
@@ -107,7 +107,7 @@ def main() -> None:
         "python -m benchmarks.loop_lag", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=500)
-    parser.add_argument("--image-px", type=int, default=2048, help="longest side of the pictures")
+    parser.add_argument("--image-px", type=int, default=2048, help="longest side of the images")
     parser.add_argument("--in-process", nargs=3, metavar=("NAME", "BASE", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.in_process:
@@ -117,8 +117,8 @@ def main() -> None:
     with prefect_server() as server:
         lines = [measured(name, server, options) for name in LOOPS]
     print(f"```sh\n{' '.join(['python -m benchmarks.loop_lag', *sys.argv[1:]])}\n```\n")
-    print(f"{machine('prefect', 'aiohttp', 'pillow')}; {options.rows:,} pictures of {options.image_px} px:\n")
-    print("| loop | pictures/s | median, ms | 99 %, ms | 99.9 %, ms | longest, ms |\n|---|---|---|---|---|---|")
+    print(f"{machine('prefect', 'aiohttp', 'pillow')}; {options.rows:,} images of {options.image_px} px:\n")
+    print("| loop | images/s | median, ms | 99 %, ms | 99.9 %, ms | longest, ms |\n|---|---|---|---|---|---|")
     print("\n".join(lines))
 
 

@@ -94,7 +94,7 @@ class Sandbox:
         return cpu_s(self._process.pid) - self._started_cpu_s
 
     def _draw_all(self) -> None:
-        """Have it draw each of its small pictures once: afterwards it only hands them out, whoever comes first."""
+        """Have it draw each of its small images once: afterwards it only hands them out, whoever comes first."""
         prompts = {hue_of(text): text for text in map(str, range(1000))}
         with httpx.Client(headers={"Authorization": "Bearer benchmark"}, timeout=120, trust_env=False) as http:
             for prompt in prompts.values():
@@ -117,7 +117,7 @@ class Sandbox:
 
 @contextmanager
 def sandbox(seconds: float, image_px: int) -> Iterator[Sandbox]:
-    """A new sandbox in a process of its own: tasks take `seconds`, pictures have `image_px` on their longest side."""
+    """A new sandbox in a process of its own: tasks take `seconds`, images have `image_px` on their longest side."""
     command = [sys.executable, "-m", "seedream_tasks.sandbox", "--port", "0", "--exit-with-stdin"]
     command += ["--seconds", str(seconds), "--image-px", str(image_px)]
     with subprocess.Popen(

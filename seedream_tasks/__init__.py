@@ -1,4 +1,4 @@
-"""seedream_tasks: a product catalog in, archived and verified Seedream pictures out, every cent accounted for."""
+"""seedream_tasks: a product catalog in, archived and verified Seedream images out, every cent accounted for."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -24,7 +24,7 @@ IN_FLIGHT = frozenset({"intent", "accepted", "delivered"})
 class Balance:
     """What a bill and the attempts of the ledger behind it add up to."""
 
-    pictures: int = 0  # billed by the gateways
+    images: int = 0  # billed by the gateways
     paid_twice: list[tuple[str, int]] = field(default_factory=list)  # (row key, slot)
     unaccounted: list[str] = field(default_factory=list)  # entries that no attempt accounts for
     unaccounted_usd: Decimal = ZERO
@@ -55,7 +55,7 @@ def listed(archive: Path, ledger_url: str | None = None) -> list[dict[str, Any]]
 
 
 def row_of(prompt: str) -> str:
-    """The row key of a product's prompt, to which a gateway's dialect may have added how many pictures it asks for."""
+    """The row key of a product's prompt, to which a gateway's dialect may have added how many images it asks for."""
     found = re.match(r"Product number (\d+)", prompt)
     assert found, f"not a product's prompt: {prompt!r}"
     return f"p{found[1]}"
@@ -90,7 +90,7 @@ def balance(bill: dict[str, Any], attempts: Iterable[dict[str, Any]]) -> Balance
             found.unaccounted_usd += usd - stated
         made = entry["images"] or entry["n"]
         slots = range(made) if known is None else known["slots"][:made]
-        found.pictures += made
+        found.images += made
         paid.update((row_key, slot) for slot in slots)
     found.paid_twice = sorted(place for place, count in paid.items() if count > 1)
     return found

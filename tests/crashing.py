@@ -121,12 +121,12 @@ def _lag_behind(ledger_url: str) -> None:
     """The same to a replica that lacks only what followed the claims."""
     from sqlalchemy import create_engine, delete, update
 
-    from seedream_tasks.ledger.schema import attempts, budgets, pictures
+    from seedream_tasks.ledger.schema import attempts, budgets, images
     from seedream_tasks.ledger.urls import parse_url
 
     engine = create_engine(parse_url(ledger_url))
     with engine.begin() as connection:
-        connection.execute(delete(pictures))
+        connection.execute(delete(images))
         intent = {"state": "intent", "task_id": None, "submitted_at": None, "completed_at": None, "billed_usd": 0}
         connection.execute(update(attempts).values(**intent))
         connection.execute(update(budgets).values(settled_usd=0))

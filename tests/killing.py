@@ -80,18 +80,18 @@ class Round:
     sandbox: Sandbox
     folder: Path
     options: dict[str, Any]  # of the runs, as `crashing.order` takes them
-    pictures: int = 1  # per row
+    images: int = 1  # per row
     rows_per_kill: int = 2
     killed: Killed = field(default_factory=Killed)
 
     @property
     def archive(self) -> Path:
-        """Where its pictures are."""
+        """Where its images are."""
         return self.folder / "a"
 
     def catalog(self) -> Path:
         """The catalog as it is now."""
-        return products(self.folder / "c.csv", self.killed.rows, n=self.pictures)
+        return products(self.folder / "c.csv", self.killed.rows, n=self.images)
 
     def kill(self, when: Moment | float) -> None:
         """Let the catalog grow, run it, kill that at a moment or after so many seconds; leases of the dead end at once."""
@@ -118,7 +118,7 @@ class Round:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 _, said = process.communicate()
-        # Refused pictures and the like are no fault: 3.
+        # Refused images and the like are no fault: 3.
         self.ran(0 if process.returncode == 3 else process.returncode, f"after {after_s:.2f} s: {said}")
 
     def ran(self, status: int, what: str) -> None:

@@ -21,7 +21,7 @@ CREDITS = {"success": True, "data": {"user": {"remaining_credits": 1000}, "token
 Reply = tuple[int, Any] | tuple[int, Any, dict[str, str]]  # status, body (JSON, text or bytes), headers
 
 
-def picture(number: int = 0) -> bytes:
+def image(number: int = 0) -> bytes:
     """A small JPEG of its own, not blank."""
     image = Image.new("RGB", (64, 64), (number * 37 % 256, number * 91 % 256, 90))
     image.paste("white", (0, 0, 20, 64))
@@ -37,14 +37,14 @@ class OddGateway:
     base: str = ""
     accepting: Callable[[int, dict[str, Any]], Reply] = lambda number, body: (200, body)
     telling: Callable[[int, dict[str, Any]], Reply] = lambda number, body: (200, body)
-    giving: Callable[[int, int], Reply] = lambda number, times: (200, picture(number))
+    giving: Callable[[int, int], Reply] = lambda number, times: (200, image(number))
     link_of: Callable[[int], str] | None = None
     accepted: int = 0
     asked: Counter[str] = field(default_factory=Counter)  # requests by path
 
     def link(self, number: int) -> str:
-        """Where a task's picture is."""
-        return self.link_of(number) if self.link_of else f"{self.base}/pictures/{number}.jpg"
+        """Where a task's image is."""
+        return self.link_of(number) if self.link_of else f"{self.base}/images/{number}.jpg"
 
     def submit(self) -> Reply:
         """A paid request: it is accepted, whatever is answered."""
@@ -86,7 +86,7 @@ def odd_gateway() -> Iterator[OddGateway]:
                 self._answer(200, {"balance": "12.34", "currency": "USD"})
             elif path.startswith("/v1/tasks/") and 0 < number <= gateway.accepted:
                 self._answer(*gateway.status(number))
-            elif path.startswith("/pictures/"):
+            elif path.startswith("/images/"):
                 self._answer(*gateway.giving(number, gateway.asked[path]))
             else:
                 self._answer(404, {"error": {"code": 404, "message": "no such task", "type": "not_found_error"}})

@@ -36,7 +36,7 @@ def bill(*prompts):
 
 @pytest.mark.parametrize("prompts", [("a",), ("a", "b", "b"), ("a", "a")])
 def test_a_row_bought_twice_or_not_at_all_ends_a_benchmark(prompts: tuple[str, ...]) -> None:
-    """Speed without the right bill is no result: two rows are two submissions with a picture each, one for either prompt."""
+    """Speed without the right bill is no result: two rows are two submissions with an image each, one for either prompt."""
     assert python("-c", f"{BILL}check_bill('somebody', 2, bill('a', 'b'))").returncode == 0
     ended = python("-c", f"{BILL}check_bill('somebody', 2, bill{prompts})")
     assert ended.returncode == 1

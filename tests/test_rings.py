@@ -146,7 +146,7 @@ PLANTED = {
     ),
     "front door": ("core/money.py", "from seedream_tasks import catalog_images"),
     "sandbox knows core": ("sandbox/prices.py", "from ..core.pricing import PriceRow"),
-    "deep in the sandbox": ("sandbox/pictures/drawing.py", "from ...version import __version__"),
+    "deep in the sandbox": ("sandbox/images/drawing.py", "from ...version import __version__"),
     "engine knows the sandbox": ("config/embedded_sandbox.py", "from ..sandbox.server import serve"),
     "cli knows the sandbox": ("cli/main.py", "from seedream_tasks.sandbox import command"),
     "library with I/O": ("core/render.py", "import fsspec.core"),
@@ -184,7 +184,7 @@ def test_the_check_lets_the_right_direction_pass(tmp_path: Path) -> None:
     for where, code in {
         "cli/main.py": "from ..orchestration.flows import catalog_images\nfrom ..core import money\nimport prefect",
         "core/shots.py": "from .jobs import Job\nfrom datetime import datetime\nimport time",
-        "sandbox/pictures/drawing.py": "from ..prices import money\nimport aiohttp",
+        "sandbox/images/drawing.py": "from ..prices import money\nimport aiohttp",
         "gateways/evolink/dialect.py": "from .offers import GATEWAY\nfrom ..reading import JSON\nfrom ...core.jobs import Job",
         "gateways/evolink/stand_in.py": "from seedream_tasks.sandbox.stand_in import StandIn\nimport aiohttp",
         "__init__.py": "from .engine import engine",

@@ -66,7 +66,7 @@ def now(ran: Ran) -> Ran:
 
 
 def bought(sandbox: Sandbox) -> Counter[str]:
-    """Pictures asked for and accepted, by prompt."""
+    """Images asked for and accepted, by prompt."""
     counted: Counter[str] = Counter()
     for entry in sandbox.bill()["entries"]:
         counted[entry["prompt"]] += entry["n"]
@@ -74,7 +74,7 @@ def bought(sandbox: Sandbox) -> Counter[str]:
 
 
 def calls(sandbox: Sandbox, gateway: str | None = None) -> list[int]:
-    """How many pictures each accepted call asked for, in order."""
+    """How many images each accepted call asked for, in order."""
     return [each["n"] for each in sandbox.bill()["entries"] if gateway in (None, each["gateway"])]
 
 
@@ -98,7 +98,7 @@ def photo(path: Path, colour: str = "teal", side: int = 64) -> Path:
 
 
 def assert_files(ran: Ran) -> None:
-    """Every picture of a manifest is in the archive with the bytes that the manifest states."""
+    """Every image of a manifest is in the archive with the bytes that the manifest states."""
     for record in ran.records:
         for image in record["images"]:
             content = (ran.archive / image["path"]).read_bytes()

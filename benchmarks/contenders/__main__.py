@@ -2,15 +2,15 @@
 
     python -m benchmarks.contenders --rows 1000 5000 --rounds 3
 
-- bare: asyncio and aiohttp; every row submits, looks every second, fetches its picture, and keeps nothing.
+- bare: asyncio and aiohttp; every row submits, looks every second, fetches its image, and keeps nothing.
 - bare+verify: the same loop; sha256, full decode, thumbnail and a write that is on the disk, as one writes that with Pillow.
-- naive: what most people write in Prefect, `.map` of three sync tasks that put the picture into a file (up to 1,000 rows).
-- task-per-row: an async Prefect task per row that puts the picture into a file.
+- naive: what most people write in Prefect, `.map` of three sync tasks that put the image into a file (up to 1,000 rows).
+- task-per-row: an async Prefect task per row that puts the image into a file.
 - ours-row, ours-chunk: `seedream run` with one Prefect task per row and per chunk: ledger, verification, manifest, contact sheet.
 
 Prefect's server is one process, started before and measured apart; its recorder writes 200 task runs at once (by default one).
 A contender must have been accepted once per row by the sandbox's bill, ours with the bill's USD in its manifest, or this ends
-with an error. "rows/s" runs from the first acceptance to the last picture; "whole" is the process from start to end. With
+with an error. "rows/s" runs from the first acceptance to the last image; "whole" is the process from start to end. With
 several rounds, every second one runs in reverse order and the table shows medians. Reads /proc: Linux only.
 """
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS), metavar="NAME")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long a task takes at the gateway")
-    parser.add_argument("--image-px", type=int, default=512, help="longest side of the pictures")
+    parser.add_argument("--image-px", type=int, default=512, help="longest side of the images")
     parser.add_argument("--in-flight", type=int, help="SEEDREAM_IN_FLIGHT of ours; the others have all rows in flight")
     options = parser.parse_args()
     found: dict[tuple[int, str], list[Figures]] = defaultdict(list)
@@ -56,7 +56,7 @@ def main() -> None:
         server_line = startup(server)
     print(f"```sh\n{' '.join(['python -m benchmarks.contenders', *sys.argv[1:]])}\n```\n")
     print(f"{machine('prefect', 'aiohttp', 'httpx', 'pillow', 'sqlalchemy')}; tasks of {options.seconds:g} s,"
-          f" pictures of {options.image_px} px:\n")  # fmt: skip
+          f" images of {options.image_px} px:\n")  # fmt: skip
     print(table(found, options.only))
     print(f"\n{server_line}\n")
     print(goals(found))
@@ -82,10 +82,10 @@ def measure(name: str, rows: int, server: PrefectServer, options: argparse.Names
         bill = stand_in.bill()
         check_bill(name, rows, bill)
         first = min(datetime.fromisoformat(each["accepted_at"]) for each in bill["entries"]).timestamp()
-        last = told["last_picture"] or check_manifest(folder / "kept" / "archive", rows, bill)
+        last = told["last_image"] or check_manifest(folder / "kept" / "archive", rows, bill)
         return Figures(
             rows=rows,
-            pictures_s=last - first,
+            images_s=last - first,
             whole_s=ended.seconds,
             cpu_s=ended.cpu_s,
             sandbox_cpu_s=sandbox_cpu_s,
@@ -105,17 +105,17 @@ def write_catalog(path: Path, rows: int) -> Path:
 
 
 def check_bill(name: str, rows: int, bill: dict[str, object]) -> None:
-    """Exactly one submission per row, each accepted, each with its picture, and no prompt twice."""
+    """Exactly one submission per row, each accepted, each with its image, and no prompt twice."""
     for what in ("submissions", "accepted", "images"):
         assert bill[what] == rows, f"{name}: {bill[what]} {what} for {rows} rows"
     entries = bill["entries"]
     assert isinstance(entries, list)
     assert len({each["prompt"] for each in entries}) == rows, f"{name}: a row was bought twice, another not at all"
-    assert all(each["downloads"] for each in entries), f"{name}: not every picture was fetched"
+    assert all(each["downloads"] for each in entries), f"{name}: not every image was fetched"
 
 
 def check_manifest(archive: Path, rows: int, bill: dict[str, object]) -> float:
-    """Ours: every row archived, the bill's USD in the manifest, the file of each picture there; returns when the last one was."""
+    """Ours: every row archived, the bill's USD in the manifest, the file of each image there; returns when the last one was."""
     import pyarrow.parquet as pq
 
     found = pq.read_table(archive / "manifest.parquet", columns=["status", "billed_usd", "archived_at"]).to_pylist()

@@ -1,6 +1,6 @@
 """One contender in a process of its own: `python -m benchmarks.contenders.child NAME ORDER`, where ORDER is JSON.
 
-It imports only what that contender needs. The last line of its stdout says when the last picture was there and what it took.
+It imports only what that contender needs. The last line of its stdout says when the last image was there and what it took.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ def bare(order: Order) -> float:
 
 
 def bare_and_verify(order: Order) -> float:
-    """The same loop, and every picture checked and kept."""
+    """The same loop, and every image checked and kept."""
     return _loop(order, keeps=True)
 
 
@@ -85,7 +85,7 @@ def _ours(order: Order, granularity: str) -> float:
     command = ["run", order.catalog, "--archive", f"{order.folder}/archive", "--json", "--granularity", granularity]
     status = seedream.main(command, standalone_mode=False)
     assert status == 0, f"seedream run ended with {status}"
-    return 0.0  # the manifest says when the last picture was there
+    return 0.0  # the manifest says when the last image was there
 
 
 CONTENDERS: dict[str, Callable[[Order], float]] = {
@@ -103,7 +103,7 @@ def main() -> None:
     order = Order(**json.loads(sys.argv[2]))
     children = Children()
     last = CONTENDERS[sys.argv[1]](order)
-    print(json.dumps({"last_picture": last, "peak_mb": peak_mb() + children.peak_mb()}))
+    print(json.dumps({"last_image": last, "peak_mb": peak_mb() + children.peak_mb()}))
 
 
 def arguments(name: str, order: Order) -> list[str]:

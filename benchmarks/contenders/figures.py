@@ -13,7 +13,7 @@ class Figures:
     """One run of one contender."""
 
     rows: int
-    pictures_s: float  # from the first acceptance to the last picture
+    images_s: float  # from the first acceptance to the last image
     whole_s: float  # its process, from start to end
     cpu_s: float  # its process and those it started, user and system
     sandbox_cpu_s: float
@@ -23,8 +23,8 @@ class Figures:
 
     @property
     def rows_per_s(self) -> float:
-        """How fast the pictures came."""
-        return self.rows / self.pictures_s
+        """How fast the images came."""
+        return self.rows / self.images_s
 
 
 Found = Mapping[tuple[int, str], Sequence[Figures]]

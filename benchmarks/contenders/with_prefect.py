@@ -16,7 +16,7 @@ _HTTP = httpx.Client(timeout=120, limits=httpx.Limits(max_connections=None), hea
 
 @task
 def submit(base: str, number: int) -> str:
-    """Buy one picture."""
+    """Buy one image."""
     answer = _HTTP.post(f"{base}/v1/images/generations", json=by_hand.order(number))
     return str(answer.raise_for_status().json()["id"])
 

@@ -94,7 +94,7 @@ def develop(scene: Scene, image: Array, rng: np.random.Generator) -> NDArray[np.
 
 
 def photograph(scene: Scene, seed: int) -> NDArray[np.uint8]:
-    """The finished picture, height x width x 3."""
+    """The finished image, height x width x 3."""
     width, height = scene.size
     y, x = np.mgrid[0:height, 0:width].astype(np.float32).reshape(2, -1) + np.float32(0.5)
     shape = union(scene.parts)

@@ -59,7 +59,7 @@ def gateways(prices: str | None, json_: bool) -> int:
             if (price.gateway, price.model) == (row.gateway, row.model):
                 disputed = f", another source says {dollars(price.disputed_usd)}" if price.disputed_usd else ""
                 say(
-                    f"  price {price.tier:<14} {dollars(price.usd)} a picture{disputed}  [{price.source}, {price.as_of}]"
+                    f"  price {price.tier:<14} {dollars(price.usd)} an image{disputed}  [{price.source}, {price.as_of}]"
                 )
                 if price.note:
                     say(f"    {price.note}")

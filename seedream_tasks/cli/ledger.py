@@ -49,7 +49,7 @@ def rebuild(archives: tuple[str, ...], ledger: str | None, merge: bool, json_: b
                 "runs": done.runs,
                 "jobs": done.jobs,
                 "attempts": done.attempts,
-                "pictures": done.pictures,
+                "pictures": done.images,
                 "unknown": done.unknown,
                 "unknown_usd": plain(done.unknown_usd),
                 "found": done.found,
@@ -61,10 +61,10 @@ def rebuild(archives: tuple[str, ...], ledger: str | None, merge: bool, json_: b
         say("nothing to add: the ledger knows all that the archive does")
         return 0
     word = "added" if merge else "restored"
-    say(f"{word} {done.runs} runs, {done.jobs} jobs, {done.attempts} attempts, {done.pictures} pictures")
+    say(f"{word} {done.runs} runs, {done.jobs} jobs, {done.attempts} attempts, {done.images} images")
     if done.found:
         say(
-            f"{done.found} more pictures stand in the archive, of which no manifest says what they cost:"
+            f"{done.found} more images stand in the archive, of which no manifest says what they cost:"
             f" {dollars(done.found_usd)} at risk for them"
         )
     if done.unknown:

@@ -45,7 +45,7 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="seedream")
 def seedream() -> None:
-    """Turn a product catalog into Seedream pictures; never pay twice, lose nothing, know the cost."""
+    """Turn a product catalog into Seedream images; never pay twice, lose nothing, know the cost."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
     if any(name.upper().startswith("SEEDREAM_") for name in os.environ):
         from ..config.environment import unknown_variables  # pydantic takes a third of a second to import

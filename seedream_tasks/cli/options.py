@@ -127,7 +127,7 @@ def catalog(command: F) -> F:
             click.option(
                 "--edition",
                 metavar="TEXT",
-                help="Ask for new pictures of unchanged rows under this word. Default: none.",
+                help="Ask for new images of unchanged rows under this word. Default: none.",
             ),
             click.option(
                 "--wait",

@@ -144,7 +144,7 @@ def _tell(figures: Forecast, simulated: bool) -> None:
     for status, count in sorted(figures.by_status.items()):
         _line(f"  {status}", count)
     for name, each in sorted(figures.by_gateway.items()):
-        _line(f"  {name}", f"{each.jobs} jobs, {each.images} pictures, {dollars(each.usd)}")
+        _line(f"  {name}", f"{each.jobs} jobs, {each.images} images, {dollars(each.usd)}")
     _line("forecast", dollars(figures.usd) + (" (simulated)" if simulated else ""))
     if figures.reserved_usd != figures.usd:
         _line(

@@ -143,7 +143,7 @@ def _check(asked: tuple[str, ...], found: list[Attempt], word: str) -> None:
             )
         if word == "paid" and dialect(each.gateway).synchronous:
             raise InputError(
-                f"attempt {each.attempt_id}: {each.gateway} keeps no pictures to ask for; a lost answer is lost there",
+                f"attempt {each.attempt_id}: {each.gateway} keeps no images to ask for; a lost answer is lost there",
                 field="attempt_id",
                 hint="--as lost gives it up",
             )

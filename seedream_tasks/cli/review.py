@@ -22,7 +22,7 @@ def review() -> None:
 @options.places
 @options.as_json
 def apply(file: str, archive: str | None, ledger: str | None, json_: bool) -> int:
-    """Keep the verdicts of an exported review. Buys nothing; the next run buys the rejected pictures anew."""
+    """Keep the verdicts of an exported review. Buys nothing; the next run buys the rejected images anew."""
     given = read_review(read_text(file, "review"), file)
     place = known_locations(archive, ledger)
     store = open_pair(place, create=False)
@@ -37,7 +37,7 @@ def apply(file: str, archive: str | None, ledger: str | None, json_: bool) -> in
     say(f"{done.approved} approved, {done.rejected} rejected{known}")
     if done.rejected:
         say(
-            f"the rejected pictures had cost {dollars(done.cost_of_rejected_usd)} and are kept;"
+            f"the rejected images had cost {dollars(done.cost_of_rejected_usd)} and are kept;"
             " the next run buys them anew, and nothing else of these records"
         )
     return 0

@@ -249,7 +249,7 @@ def _bar() -> Callable[[Progress, Happening | None], None]:
 
     def show(progress: Progress, happening: Happening | None) -> None:
         bar.start()
-        what = f"{progress.pictures} pictures, {dollars(progress.billed_usd)}"
+        what = f"{progress.images} images, {dollars(progress.billed_usd)}"
         bar.update(job, total=progress.total, completed=progress.done, description=what)
         if happening is not None and happening.kind not in QUIET:
             bar.console.print(in_a_line(happening), highlight=False, markup=False)
@@ -263,8 +263,8 @@ def _tell(result: dict[str, Any]) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in result["by_status"].items())
     simulated = " (simulated, nothing was charged)" if result["simulated"] else ""
     say(f"{result['rows']} rows, {result['jobs']} jobs: {counts}")
-    say(f"pictures   {result['images']} ({result['reused']} records reused)")
-    say(f"billed     ${result['billed_usd']}{simulated}; the pictures shown cost ${result['cost_usd']}")
+    say(f"images   {result['images']} ({result['reused']} records reused)")
+    say(f"billed     ${result['billed_usd']}{simulated}; the images shown cost ${result['cost_usd']}")
     if result["at_risk_usd"] != "0":
         say(f"at risk    {_at_risk(result)}")
     if result["deferred_usd"] != "0":

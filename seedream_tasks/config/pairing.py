@@ -110,7 +110,7 @@ def _rebuild_command(place: Locations) -> str:
 def _no_ledger(place: Locations) -> LedgerMismatch:
     return LedgerMismatch(
         f"the archive {place.archive.root} was used with a ledger that is not at {shown_url(place.ledger_url)};"
-        " a new one would buy its pictures again",
+        " a new one would buy its images again",
         field="ledger",
         hint=f"give the right --ledger, or restore it: {_rebuild_command(place)}",
     )
@@ -241,10 +241,10 @@ def _store_of(root: str) -> str:
 
 
 def still_there(ledger: Ledger, archive: Archive) -> None:
-    """Raises LedgerMismatch for an archive that this ledger knows but that is empty: its pictures would pass for archived."""
+    """Raises LedgerMismatch for an archive that this ledger knows but that is empty: its images would pass for archived."""
     if archive.marker() is None and ledger.read_now(lambda connection: known_runs.has_run_in(connection, archive.name)):
         raise LedgerMismatch(
-            f"the archive {archive.root} holds pictures by the ledger {shown_url(ledger.url)}, but it is empty or not there",
+            f"the archive {archive.root} holds images by the ledger {shown_url(ledger.url)}, but it is empty or not there",
             field="archive",
             hint="mount or restore it, or give the place it was moved to; another --archive gets copies of what can still be"
             " read here",
@@ -264,7 +264,7 @@ def _check_archive(archive: Archive, simulated: bool) -> Marker | None:
     marker = archive.marker()
     if marker is not None and marker.get("kind") != kind:
         raise KindMismatch(
-            f"this run is {kind}, but the archive {archive.root} holds {marker.get('kind')} pictures",
+            f"this run is {kind}, but the archive {archive.root} holds {marker.get('kind')} images",
             field="archive",
             hint="give another --archive" + ("" if simulated else ", or --sandbox"),
         )

@@ -40,8 +40,8 @@ _BY_CLASS: dict[ErrorClass, str] = {
 }
 # A failed record's own codes, where no gateway said no.
 _BY_CODE = {
-    "undecodable": "It was paid for and is no picture; it is kept under quarantine/. `retry` failed buys it again.",
-    "no_images": "The gateway finished without a picture: `retry` failed buys it again.",
+    "undecodable": "It was paid for and is no image; it is kept under quarantine/. `retry` failed buys it again.",
+    "no_images": "The gateway finished without an image: `retry` failed buys it again.",
 }
 
 

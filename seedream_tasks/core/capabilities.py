@@ -84,7 +84,7 @@ class Capability:
     output_formats: Limit[frozenset[str]] | None  # None: no such field, the model decides
     watermark: Limit[bool]  # whether a watermark can be asked for
     options: Limit[frozenset[str]]  # accepted names in gateway_options
-    group_hint: Limit[str] | None  # words a prompt must hold to get several pictures; {n} stands for their number
+    group_hint: Limit[str] | None  # words a prompt must hold to get several images; {n} stands for their number
     failed_task_billed: Limit[Billing]
     refetch: Refetch
     estimate: bool  # whether an accepted task says how long it will take
@@ -94,7 +94,7 @@ class Capability:
     link_life_s: Limit[int] | None  # None: not stated; links are copied at once in any case
 
     def call_size(self, references: int) -> int:
-        """Most pictures one call can make with that many references; 0 when the references alone are too many."""
+        """Most images one call can make with that many references; 0 when the references alone are too many."""
         size = self.outputs_per_call.value if references else self.outputs_per_text_call.value
         if self.references_and_outputs:
             size = min(size, self.references_and_outputs.value - references)

@@ -32,13 +32,13 @@ class Choice:
         """Whether any gateway can do the job."""
         return not all(self.against.values())
 
-    def quote(self, pictures: int) -> Quote | None:
-        """For so many pictures; None where it cannot be bought."""
+    def quote(self, images: int) -> Quote | None:
+        """For so many images; None where it cannot be bought."""
         if self.route is None:
             return None
-        if pictures not in self._quotes:
-            self._quotes[pictures] = quote(self.route.price, pictures)
-        return self._quotes[pictures]
+        if images not in self._quotes:
+            self._quotes[images] = quote(self.route.price, images)
+        return self._quotes[images]
 
 
 class Choices:

@@ -54,7 +54,7 @@ class Columns:
         self.names = tuple(names)
         short = [snake_case(name) for name in names]
         exact = {name: place for place, name in enumerate(self.names)}
-        # Two columns with one short name are reached by row['...'] only: guessing would put the wrong text into a picture.
+        # Two columns with one short name are reached by row['...'] only: guessing would put the wrong text into an image.
         self._at = {name: place for place, name in enumerate(short) if name and short.count(name) == 1} | {
             name: place for name, place in exact.items() if name.isidentifier()
         }

@@ -23,7 +23,7 @@
     ├── NothingArchived            none of the attempts has an image in the archive
     ├── LedgerFault                the ledger cannot be read or written
     ├── ArchiveFault               the archive cannot be read or written
-    ├── UndecodableImage           a paid picture's bytes are not a picture
+    ├── UndecodableImage           a paid image's bytes are not an image
     ├── ResourceFault              this machine lacks what decoding an image takes; the image may be good
     ├── ReferenceFault             a reference cannot be read or does not fit
     ├── IncompleteRun              a run with `fail_on_incomplete` has records that are neither archived nor skipped
@@ -199,7 +199,7 @@ class ArchiveFault(SeedreamError):
 
 
 class UndecodableImage(SeedreamError):
-    """The bytes behind a link are not a picture that can be decoded in full."""
+    """The bytes behind a link are not an image that can be decoded in full."""
 
     code = "undecodable"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .errors import BadValue
-from .jobs import MOST_PICTURES
+from .jobs import MOST_IMAGES
 
 
 def one_of(*allowed: str) -> Callable[[Any], str]:
@@ -24,8 +24,8 @@ def count(value: Any) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,3}(\.0+)?", str(value).strip()):
         raise BadValue(f"{value!r} is no whole number")
     number = int(float(value))  # a table with an empty cell somewhere writes its whole numbers as 2.0
-    if not 1 <= number <= MOST_PICTURES:
-        raise BadValue(f"{number} is outside 1 to {MOST_PICTURES}")
+    if not 1 <= number <= MOST_IMAGES:
+        raise BadValue(f"{number} is outside 1 to {MOST_IMAGES}")
     return number
 
 

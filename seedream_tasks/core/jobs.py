@@ -1,4 +1,4 @@
-"""A job: one row and one shot, rendered; and the fingerprint of what decides its pictures."""
+"""A job: one row and one shot, rendered; and the fingerprint of what decides its images."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from .output_profiles import OutputProfile
 from .sizes import asked_aspect
 
 FINGERPRINT_FORM = "v1"
-MOST_PICTURES = 15
+MOST_IMAGES = 15
 EDIT = "edit"
 # Made once: json.dumps would make a new one for each of a million rows.
 _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -41,7 +41,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class JobName:
-    """Enough of a job to follow its attempts and to file its pictures; the ledger can give it back by job_key."""
+    """Enough of a job to follow its attempts and to file its images; the ledger can give it back by job_key."""
 
     row_key: str
     shot: str
@@ -85,7 +85,7 @@ class Job:
     slots: tuple[
         int, ...
     ] = ()  # only these of the n are wanted: the others stand already, from an earlier job; empty: all
-    output: OutputProfile | None = None  # a further file made of each picture
+    output: OutputProfile | None = None  # a further file made of each image
 
     def __post_init__(self) -> None:
         from .job_input import checked_fields
@@ -126,7 +126,7 @@ class Job:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 (hex) over canonical JSON of what decides the pictures; see `decides`."""
+        """sha256 (hex) over canonical JSON of what decides the images; see `decides`."""
         return hashlib.sha256(canonical_json(self.decides())).hexdigest()
 
     @cached_property
@@ -135,7 +135,7 @@ class Job:
         return job_key(self.row_key, self.shot, self.fingerprint)
 
     def decides(self) -> dict[str, Any]:
-        """The values that decide the pictures, defaults left out. Changing one buys new pictures."""
+        """The values that decide the images, defaults left out. Changing one buys new images."""
         values: dict[str, Any] = {
             "form": FINGERPRINT_FORM,
             "model": self.model,

@@ -26,7 +26,7 @@ ACCOUNT_REFUSALS = frozenset({401, 402, 403})
 class Fate(StrEnum):
     """What became of a submit."""
 
-    ACCEPTED = "accepted"  # a task id, or finished pictures from a synchronous gateway
+    ACCEPTED = "accepted"  # a task id, or finished images from a synchronous gateway
     NOT_SENT = "not_sent"  # provably not accepted; again after `retry_after_s`
     REFUSED = "refused"  # certainly unbilled, by the gateway's own error
     UNKNOWN = "unknown"  # no proof either way
@@ -57,7 +57,7 @@ class ErrorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where a finished picture can be fetched, and until when (None: not stated)."""
+    """Where a finished image can be fetched, and until when (None: not stated)."""
 
     url: str
     expires_at: datetime | None = None

@@ -1,4 +1,4 @@
-"""Output profiles: the file that a shop is to get, made beside the picture as it came. They decide nothing about buying."""
+"""Output profiles: the file that a shop is to get, made beside the image as it came. They decide nothing about buying."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 @dataclass(frozen=True, slots=True)
 class OutputProfile:
-    """What is made of a picture. What is None stays as it came."""
+    """What is made of an image. What is None stays as it came."""
 
     format: str = "jpeg"
-    max_px: int | None = None  # longest side; smaller pictures are not enlarged
+    max_px: int | None = None  # longest side; smaller images are not enlarged
     quality: int | None = None  # 1 to 100, of jpeg and webp
     background: str | None = None  # #rrggbb, put behind what is transparent
 

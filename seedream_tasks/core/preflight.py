@@ -44,8 +44,8 @@ def obstacles(job: Job, row: Capability) -> list[Obstacle]:
     return found
 
 
-def pictures_per_call(job: Job, row: Capability) -> int:
-    """Most pictures of this job that one call to this gateway makes; 0 when its references leave no room."""
+def images_per_call(job: Job, row: Capability) -> int:
+    """Most images of this job that one call to this gateway makes; 0 when its references leave no room."""
     size = row.call_size(len(job.references))
     options = job.gateway_options.get(row.gateway, {})
     if options.get("sequential_image_generation") == "disabled":
@@ -53,17 +53,17 @@ def pictures_per_call(job: Job, row: Capability) -> int:
     return min(size, int(options.get("max_images", size)))
 
 
-def prompt_for(job: Job, row: Capability, pictures: int) -> str:
-    """The prompt as it is sent for a call of that many pictures: with the gateway's group hint unless it is switched off."""
+def prompt_for(job: Job, row: Capability, images: int) -> str:
+    """The prompt as it is sent for a call of that many images: with the gateway's group hint unless it is switched off."""
     wants_hint = job.gateway_options.get(row.gateway, {}).get("prompt_hint", True)
-    if row.group_hint is None or pictures < 2 or not wants_hint:
+    if row.group_hint is None or images < 2 or not wants_hint:
         return job.prompt
-    return f"{job.prompt} {row.group_hint.value.format(n=pictures)}"
+    return f"{job.prompt} {row.group_hint.value.format(n=images)}"
 
 
 def prompt_length(job: Job, row: Capability) -> int:
     """Characters of the prompt with the longest hint, so that every split of the job fits."""
-    return len(prompt_for(job, row, min(job.n, max(1, pictures_per_call(job, row)))))
+    return len(prompt_for(job, row, min(job.n, max(1, images_per_call(job, row)))))
 
 
 def _listed(values: Iterable[str]) -> str:
@@ -145,7 +145,7 @@ def _references(job: Job, row: Capability) -> Iterator[_Finding]:
         yield (
             "references_and_outputs",
             "references",
-            f"{count} references leave no room for a picture: {most.value} in all ({most.source})",
+            f"{count} references leave no room for an image: {most.value} in all ({most.source})",
         )
     for reference, way in zip(job.references, presentations(job.references, row), strict=True):
         for limit, message in _reference(reference, way, row):

@@ -16,7 +16,7 @@ from .sizes import TIERS
 from .yaml_text import read_yaml
 
 # Far above any price, and so far below what an amount may be that no sum over a job reaches it.
-MOST_PER_PICTURE = Decimal(10_000)
+MOST_PER_IMAGE = Decimal(10_000)
 
 
 class PriceBook:
@@ -40,7 +40,7 @@ class PriceBook:
         return iter(self._rows.values())
 
     def row(self, gateway: str, model: str, tier: str | None) -> PriceRow | None:
-        """The row for a picture; None when nothing prices it. Explicit pixels (tier None) take the dearest tier's row."""
+        """The row for an image; None when nothing prices it. Explicit pixels (tier None) take the dearest tier's row."""
         if tier is not None:
             return self._rows.get((gateway, model, tier)) or self._rows.get((gateway, model, EVERY_TIER))
         offered = [row for row in (self.row(gateway, model, each) for each in (*TIERS, EVERY_TIER)) if row]
@@ -91,7 +91,7 @@ def _user_row(
     amounts = {}
     for name, value in price.items():
         try:
-            amounts[name] = stated(value, MOST_PER_PICTURE, "a price per picture")
+            amounts[name] = stated(value, MOST_PER_IMAGE, "a price per image")
         except BadValue as error:
             raise InputError(f"{what}: {field}.{name}: {error}", field=f"{field}.{name}") from None
     if not amounts["usd"]:

@@ -14,13 +14,13 @@ EVERY_TIER = "*"
 
 @dataclass(frozen=True, slots=True)
 class PriceRow:
-    """The price of one picture."""
+    """The price of one image."""
 
     gateway: str
     model: str
     tier: str  # 1K, 2K, 4K, or * for all
-    usd: Decimal  # per picture
-    credits: Decimal | None  # per picture, where the gateway counts in credits
+    usd: Decimal  # per image
+    credits: Decimal | None  # per image, where the gateway counts in credits
     source: str
     as_of: date
     disputed_usd: Decimal | None = None  # the highest price another source states
@@ -31,7 +31,7 @@ class PriceRow:
 
     @property
     def highest_usd(self) -> Decimal:
-        """What a reservation must cover, per picture."""
+        """What a reservation must cover, per image."""
         return max(self.usd, self.disputed_usd or ZERO)
 
 
@@ -43,9 +43,9 @@ class Quote:
     reserved_usd: Decimal
 
 
-def quote(row: PriceRow, pictures: int) -> Quote:
-    """For an attempt over that many pictures."""
-    return Quote(money(row.usd * pictures), money(row.highest_usd * pictures))
+def quote(row: PriceRow, images: int) -> Quote:
+    """For an attempt over that many images."""
+    return Quote(money(row.usd * images), money(row.highest_usd * images))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,15 @@ def settle(
     row_usd: Decimal,
     row_credits: Decimal | None,
     highest_usd: Decimal,
-    pictures: int,
+    images: int,
     reported_usd: Decimal | None = None,
     reported_credits: Decimal | None = None,
     unitless: Decimal | None = None,
     settled_by_credits: bool = False,
 ) -> Bill:
-    """The bill of a finished attempt that made `pictures`: USD reported, else credits reported x row, else pictures x row.
+    """The bill of a finished attempt that made `images`: USD reported, else credits reported x row, else images x row.
 
-    `row_usd`, `row_credits` and `highest_usd` are the price row's, per picture, as they stood when the attempt was reserved.
+    `row_usd`, `row_credits` and `highest_usd` are the price row's, per image, as they stood when the attempt was reserved.
     `settled_by_credits`: see `credits_settle`.
     """
     if reported_usd is not None:
@@ -85,11 +85,11 @@ def settle(
         dearest = row_usd if settled_by_credits else highest_usd
         at_risk = money(reported_credits * dearest / row_credits) - billed
         return Bill(billed, at_risk, money(reported_credits), "reported")
-    if pictures == 0:
+    if images == 0:
         return Bill(ZERO, money(unitless or ZERO), _credits(reported_credits), "none")
-    billed = money(row_usd * pictures)
-    at_risk = max(money(highest_usd * pictures), money(unitless or ZERO)) - billed
-    return Bill(billed, at_risk, money(row_credits * pictures) if row_credits else None, "computed")
+    billed = money(row_usd * images)
+    at_risk = max(money(highest_usd * images), money(unitless or ZERO)) - billed
+    return Bill(billed, at_risk, money(row_credits * images) if row_credits else None, "computed")
 
 
 def _credits(value: Decimal | None) -> Decimal | None:

@@ -30,7 +30,7 @@ class Route:
     offer: Offer
     price: PriceRow
     reason: str
-    cheapest_usd: Decimal  # per picture, at the cheapest able gateway
+    cheapest_usd: Decimal  # per image, at the cheapest able gateway
 
 
 class NoRoute(StrEnum):

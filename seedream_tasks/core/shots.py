@@ -1,4 +1,4 @@
-"""Shot lists: which pictures are wanted of each product, and what each field may hold.
+"""Shot lists: which images are wanted of each product, and what each field may hold.
 
 Text and number fields may be templates; a constant is checked when the list is read, a template's result when a row is rendered.
 """
@@ -118,7 +118,7 @@ _FIXED = frozenset({"name", "when", "gateways", "gateway_options", "output"})
 
 @dataclass(frozen=True)
 class Shot:
-    """One kind of picture: field -> constant (checked) or template text."""
+    """One kind of image: field -> constant (checked) or template text."""
 
     name: str
     constants: Mapping[str, Any] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""Picture sizes: ratios, tiers and the pixels that stand for them.
+"""Image sizes: ratios, tiers and the pixels that stand for them.
 
 The tables are the upstream model's own (its image API page, section "size"). Ratios that only a gateway offers (4:5, 5:4, 9:21)
 are computed to the tier's area. Nothing here is asserted of a result: gateways return slightly different pixels for a ratio,
-so a picture is compared by ratio with a tolerance.
+so an image is compared by ratio with a tolerance.
 """
 
 import math

@@ -108,14 +108,14 @@ def _want(
         return Purpose.TOP_UP, frozenset()
     if any(each.attempt_id == view.attempt_id for each in in_run):
         return (Purpose.ELSEWHERE, refused) if view.closed is Closed.REFUSED else None
-    # An attempt that finished without any picture failed, so --retry failed opens its slots like those of the others.
+    # An attempt that finished without any image failed, so --retry failed opens its slots like those of the others.
     empty = any(each.attempt_id == view.attempt_id and each.state is AttemptState.FAILED for each in attempts)
     closed = Closed.BILLED if view.closed is Closed.FEWER and empty else view.closed
     return (Purpose.RETRY, frozenset()) if closed in opened else None
 
 
 def split(slots: Sequence[int], call_size: int) -> list[tuple[int, ...]]:
-    """Slots as calls of at most `call_size` pictures."""
+    """Slots as calls of at most `call_size` images."""
     if call_size < 1:
-        raise ValueError("a call makes at least one picture")
+        raise ValueError("a call makes at least one image")
     return [tuple(slots[start : start + call_size]) for start in range(0, len(slots), call_size)]

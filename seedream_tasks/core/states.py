@@ -9,7 +9,7 @@ class AttemptState(StrEnum):
     INTENT = "intent"  # claimed, reserved and on disk; the request may be leaving right now
     ACCEPTED = "accepted"  # the gateway gave a task id
     DELIVERED = "delivered"  # links are known, the bill is settled; the copies are being made
-    ARCHIVED = "archived"  # every picture it made is copied and verified
+    ARCHIVED = "archived"  # every image it made is copied and verified
     NOT_SENT = "not_sent"  # provably not accepted: slots and money are back
     UNKNOWN = "unknown"  # sent, no proof either way: never bought again by itself
     FAILED = "failed"  # the gateway said no, or what it delivered cannot be decoded
@@ -58,16 +58,16 @@ FOLLOWS: dict[AttemptState, frozenset[AttemptState]] = {
 
 # A slot with an attempt in one of these is never bought.
 LIVE = frozenset({AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.DELIVERED, AttemptState.UNKNOWN})
-# These are followed until their pictures are archived or the gateway says why not.
+# These are followed until their images are archived or the gateway says why not.
 FOLLOWED = frozenset({AttemptState.ACCEPTED, AttemptState.DELIVERED})
 
 
 class SlotState(StrEnum):
-    """Whether one wanted picture may be bought."""
+    """Whether one wanted image may be bought."""
 
     OPEN = "open"  # the next admission may buy it
     TAKEN = "taken"  # a live attempt is to deliver it
-    FILLED = "filled"  # a picture is archived, or paid for and being copied
+    FILLED = "filled"  # an image is archived, or paid for and being copied
     CLOSED = "closed"  # only a named --retry, top_up or another gateway may
 
 
@@ -77,7 +77,7 @@ class Closed(StrEnum):
     REFUSED = "refused"  # certainly unbilled, by a gateway that will not: another gateway may
     CONTENT = "content"  # refused for its content: not shopped around
     BILLED = "billed"  # failed and billed, or nobody knows
-    FEWER = "fewer"  # the gateway finished with fewer pictures
+    FEWER = "fewer"  # the gateway finished with fewer images
     EXPIRED = "expired"
     LOST = "lost"
     PRUNED = "pruned"  # archived, and deliberately given up since
@@ -107,7 +107,7 @@ class RecordStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-# A record without any picture shows the worst of its slots, in this order.
+# A record without any image shows the worst of its slots, in this order.
 WORST_FIRST = (
     RecordStatus.UNKNOWN,
     RecordStatus.IN_FLIGHT,

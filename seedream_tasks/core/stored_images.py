@@ -1,11 +1,11 @@
-"""A picture that is paid for, as it stands in an archive."""
+"""An image that is paid for, as it stands in an archive."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A picture as it stands in the archive."""
+    """An image as it stands in the archive."""
 
     archive: str  # root URI
     path: str  # below the root

@@ -1,4 +1,4 @@
-"""Copies of paid pictures: downloaded, decoded in full, stored, recorded. The link that dies first is copied first."""
+"""Copies of paid images: downloaded, decoded in full, stored, recorded. The link that dies first is copied first."""
 
 import asyncio
 import hashlib
@@ -30,23 +30,23 @@ logger = logging.getLogger("seedream_tasks.engine")
 
 MOST_BYTES = 100 * 1024 * 1024
 AT_ONCE = 24
-# A picture that does not decode is fetched again, in case the transfer was at fault.
+# An image that does not decode is fetched again, in case the transfer was at fault.
 TRIES_TO_DECODE = 3
-# Pauses between tries of a link that does not give its picture, growing from the first to the longest; a place among those that
+# Pauses between tries of a link that does not give its image, growing from the first to the longest; a place among those that
 # are fetched is not held meanwhile. The quick ones are always made, whatever the wait.
 _PAUSE_S, _LONGEST_PAUSE_S = 0.25, 60.0
 _QUICK_S = 4.0
 _DOWNLOAD_WITHIN_S = 600.0
 # The task may name another link: asked at the first failure, and at every so many after it.
 _ASK_EVERY = 3
-# How long a picture waits for an archive that has a bad moment, beyond the tries of the store's own library.
+# How long an image waits for an archive that has a bad moment, beyond the tries of the store's own library.
 _STORE_WITHIN_S = 120.0
 _STORE_AGAIN_S = 1.0
 _UNDATED = datetime.max.replace(tzinfo=UTC)
 
 
 class Archiver:
-    """Copies pictures into one archive; at most AT_ONCE at a time, by the earliest expiry."""
+    """Copies images into one archive; at most AT_ONCE at a time, by the earliest expiry."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class Archiver:
         """What is being stored is finished."""
         await self._keeping.close()
 
-    async def save(self, name: JobName, attempt: Attempt, picture: ImageRecord, folder: str) -> Outcome:
-        """Copy one picture below this folder of its row, or say why it cannot be. Every end but "not yet" is recorded.
+    async def save(self, name: JobName, attempt: Attempt, image: ImageRecord, folder: str) -> Outcome:
+        """Copy one image below this folder of its row, or say why it cannot be. Every end but "not yet" is recorded.
 
         Raises ArchiveFault, LedgerFault.
         """
-        fetch = Fetch(name, attempt, picture, _stem(name, picture, folder))
+        fetch = Fetch(name, attempt, image, _stem(name, image, folder))
         outcome = await self._patiently_fetched(fetch)
         record, of = outcome.record, attempt.attempt_id
 
@@ -108,17 +108,17 @@ class Archiver:
             await asyncio.sleep(pause)
 
     async def once_more(
-        self, name: JobName, attempt: Attempt, picture: ImageRecord, folder: str
+        self, name: JobName, attempt: Attempt, image: ImageRecord, folder: str
     ) -> Callable[[Connection], object] | None:
-        """Try the link of a picture that counts as expired a last time, before it is bought again; returns what the ledger is to
+        """Try the link of an image that counts as expired a last time, before it is bought again; returns what the ledger is to
         be told where it is stored now. Raises ArchiveFault.
         """
-        fetch = Fetch(name, attempt, picture, _stem(name, picture, folder))
+        fetch = Fetch(name, attempt, image, _stem(name, image, folder))
         await self._enter(_UNDATED)
         try:
-            record = (await self._kept(name, picture, fetch.stem, await self._download(fetch))).record
+            record = (await self._kept(name, image, fetch.stem, await self._download(fetch))).record
         except (NoImage, Elsewhere, UndecodableImage, ResourceFault) as reason:
-            logger.info("%s picture %s is expired: %s", picture.attempt_id, picture.ordinal, reason)
+            logger.info("%s image %s is expired: %s", image.attempt_id, image.ordinal, reason)
             return None
         finally:
             self._leave()
@@ -126,17 +126,17 @@ class Archiver:
         def write(connection: Connection) -> None:
             if record is not None:
                 record(connection)
-            records.note_on_attempt(connection, picture.attempt_id, None, None)  # it is not expired any more
+            records.note_on_attempt(connection, image.attempt_id, None, None)  # it is not expired any more
 
         return write
 
     async def _in_turn(self, fetch: Fetch) -> Outcome | None:
         """One try, among those that are fetched at once; None: it is to be tried again."""
-        await self._enter(fetch.picture.expires_at or _UNDATED)
+        await self._enter(fetch.image.expires_at or _UNDATED)
         try:
             return await self._try(fetch)
         finally:
-            # Before its record: what waits for a commit is on the disk, and holds no picture in memory.
+            # Before its record: what waits for a commit is on the disk, and holds no image in memory.
             self._leave()
 
     def _tell(self, fetch: Fetch, whether: bool, in_time: bool = True) -> None:
@@ -179,32 +179,32 @@ class Archiver:
             if none.for_good or datetime.now(UTC) >= fetch.dies_at:
                 self._tell(fetch, False, in_time=none.for_good or fetch.failures > 1)
                 return await self._expired(fetch)
-            logger.info("%s picture %s: %s; again", fetch.picture.attempt_id, fetch.picture.ordinal, none)
+            logger.info("%s image %s: %s; again", fetch.image.attempt_id, fetch.image.ordinal, none)
             return None
         self._tell(fetch, True)
         try:
-            return await self._kept(fetch.name, fetch.picture, fetch.stem, content)
+            return await self._kept(fetch.name, fetch.image, fetch.stem, content)
         except ResourceFault as fault:
             # It stays delivered: nothing is known to be wrong with the image.
             fetch.failures += 1
             fetch.why = fault.message
-            logger.warning("%s picture %s: %s; again", fetch.picture.attempt_id, fetch.picture.ordinal, fault)
+            logger.warning("%s image %s: %s; again", fetch.image.attempt_id, fetch.image.ordinal, fault)
             return None
         except UndecodableImage as error:
             fetch.undecodable += 1
             if fetch.undecodable < TRIES_TO_DECODE:
                 return await self._try(fetch)
-            return await self._quarantine(fetch.picture, content, error.message)
+            return await self._quarantine(fetch.image, content, error.message)
 
     async def _download(self, fetch: Fetch) -> bytes:
-        """The picture, by the link that is known or by another that its task gives out, since asking is free."""
+        """The image, by the link that is known or by another that its task gives out, since asking is free."""
         try:
             return await self._get(fetch)
         except (NoImage, Elsewhere):
             if fetch.failures % _ASK_EVERY:
                 raise
             links = await self._source.fresh_links(fetch.attempt)
-            ordinal = fetch.picture.ordinal
+            ordinal = fetch.image.ordinal
             other = links[ordinal] if ordinal < len(links) else None
             if not other or other == fetch.url:
                 raise
@@ -223,7 +223,7 @@ class Archiver:
                 async for part in response.content.iter_any():
                     content += part
                     if len(content) > MOST_BYTES:
-                        break  # no picture of this model is that large: what is here is kept as undecodable
+                        break  # no image of this model is that large: what is here is kept as undecodable
         except AddressRefused as refused:
             raise Elsewhere(str(refused)) from None
         except (aiohttp.ClientError, httpx.InvalidURL, OSError, ValueError) as error:
@@ -232,12 +232,12 @@ class Archiver:
             raise NoImage("the link answers with a page instead of an image")
         return bytes(content)
 
-    async def _kept(self, name: JobName, picture: ImageRecord, stem: str, content: bytes) -> Outcome:
+    async def _kept(self, name: JobName, image: ImageRecord, stem: str, content: bytes) -> Outcome:
         wanted = StoreRequest(stem, name.aspect, name.edits)
         stored = await self._patiently(lambda: self._keeping.keep(wanted, content))
         return Outcome(
             "archived",
-            record=lambda connection: records.archived(connection, picture.attempt_id, picture.ordinal, stored),
+            record=lambda connection: records.archived(connection, image.attempt_id, image.ordinal, stored),
         )
 
     async def _patiently(self, store: Callable[[], Awaitable[Stored]]) -> Stored:
@@ -254,55 +254,55 @@ class Archiver:
             await asyncio.sleep(wait)
             wait = min(wait * 2, 30.0)
 
-    async def _quarantine(self, picture: ImageRecord, content: bytes, why: str) -> Outcome:
-        stored = await self._patiently(lambda: self._keeping.keep_undecodable(_aside(picture), content))
+    async def _quarantine(self, image: ImageRecord, content: bytes, why: str) -> Outcome:
+        stored = await self._patiently(lambda: self._keeping.keep_undecodable(_aside(image), content))
         return Outcome(
             "quarantined",
             why,
-            lambda connection: records.quarantined(connection, picture.attempt_id, picture.ordinal, stored, why),
+            lambda connection: records.quarantined(connection, image.attempt_id, image.ordinal, stored, why),
         )
 
     async def _expired(self, fetch: Fetch) -> Outcome:
-        name, picture, stem, why = fetch.name, fetch.picture, fetch.stem, fetch.why
+        name, image, stem, why = fetch.name, fetch.image, fetch.stem, fetch.why
         # The copy may have been made by a process that died before it could say so.
         for extension in EXTENSIONS.values():
             path = f"{stem}.{extension}"
             if await asyncio.to_thread(self._archive.exists, path):
                 content = await asyncio.to_thread(self._archive.read, path)
-                if picture.sha256 and hashlib.sha256(content).hexdigest() != picture.sha256:
+                if image.sha256 and hashlib.sha256(content).hexdigest() != image.sha256:
                     continue  # it had been copied before, and this is not it
                 try:
-                    return await self._kept(name, picture, stem, content)
+                    return await self._kept(name, image, stem, content)
                 except UndecodableImage:
                     continue
         if (late := datetime.now(UTC) - fetch.dies_at) > timedelta(0):
             hours = late.total_seconds() / 3600
             why += f"; it was good until {fetch.dies_at:%Y-%m-%d %H:%M} UTC, missed by {hours:.1f} hours"
         return Outcome(
-            "expired", why, lambda connection: records.expired(connection, picture.attempt_id, picture.ordinal, why)
+            "expired", why, lambda connection: records.expired(connection, image.attempt_id, image.ordinal, why)
         )
 
-    async def copy_here(self, name: JobName, picture: ImageRecord) -> None:
-        """Bring an archived picture into this archive from another one. Raises ArchiveFault when none can give it.
+    async def copy_here(self, name: JobName, image: ImageRecord) -> None:
+        """Bring an archived image into this archive from another one. Raises ArchiveFault when none can give it.
 
         When the others certainly have it no more, that is recorded: it is then fetched again, or lost.
         """
 
         def work() -> bytes:
             problem, gone = "no copy is known", True
-            for path in set(picture.copies.values()):
+            for path in set(image.copies.values()):
                 # An archive that was copied has it where the original does.
-                if (content := _whole(self._archive, path, picture)) is not None:
+                if (content := _whole(self._archive, path, image)) is not None:
                     return content
-            for archive, path in picture.copies.items():
+            for archive, path in image.copies.items():
                 try:
                     other = Archive(self._ledger.read_now(archives.places).get(archive, archive))
                     if not self._is_ours(other, archive):
                         problem, gone = f"the archive {archive} is not at {other.root}: moved, or not mounted", False
                         continue
-                    if (content := _whole(other, path, picture)) is not None:
+                    if (content := _whole(other, path, image)) is not None:
                         return content
-                    problem = f"{other.uri(path)} is gone, or is not the picture that was archived"
+                    problem = f"{other.uri(path)} is gone, or is not the image that was archived"
                 except SeedreamError as fault:
                     problem, gone = fault.message, False
             raise ArchiveFault(problem, gone=gone)
@@ -311,17 +311,15 @@ class Archiver:
             content = await asyncio.to_thread(work)
         except ArchiveFault as fault:
             if fault.facts.get("gone"):
-                which = [(picture.attempt_id, picture.ordinal)]
-                for archive in picture.copies:
+                which = [(image.attempt_id, image.ordinal)]
+                for archive in image.copies:
                     await self._ledger.write(lambda connection, of=archive: missing_images.gone(connection, of, which))  # type: ignore[misc]
             raise
         first = await self._ledger.read(lambda connection: queries.is_first_of_case(connection, name.row_key))
-        stem = _stem(name, picture, safe_key(name.row_key, first))
-        wanted = StoreRequest(stem, warnings=picture.warnings)
+        stem = _stem(name, image, safe_key(name.row_key, first))
+        wanted = StoreRequest(stem, warnings=image.warnings)
         stored = await self._patiently(lambda: self._keeping.keep(wanted, content))
-        await self._ledger.write(
-            lambda connection: records.copied(connection, picture.attempt_id, picture.ordinal, stored)
-        )
+        await self._ledger.write(lambda connection: records.copied(connection, image.attempt_id, image.ordinal, stored))
 
     def _is_ours(self, other: Archive, name: str) -> bool:
         """Whether that archive of this ledger stands there, and not another one, or an empty mount."""
@@ -331,20 +329,20 @@ class Archiver:
         return marker.get("archive_id") in (None, archive_id(name))
 
 
-def _stem(name: JobName, picture: ImageRecord, folder: str) -> str:
-    """Where a picture is to stand, up to its extension."""
-    if picture.slot is None:
-        return _aside(picture)
-    return f"images/{folder}/{name.shot}-{name.fingerprint[:8]}-{picture.slot}"
+def _stem(name: JobName, image: ImageRecord, folder: str) -> str:
+    """Where an image is to stand, up to its extension."""
+    if image.slot is None:
+        return _aside(image)
+    return f"images/{folder}/{name.shot}-{name.fingerprint[:8]}-{image.slot}"
 
 
-def _aside(picture: ImageRecord) -> str:
-    return f"quarantine/{picture.attempt_id}-{picture.ordinal}"
+def _aside(image: ImageRecord) -> str:
+    return f"quarantine/{image.attempt_id}-{image.ordinal}"
 
 
-def _whole(archive: Archive, path: str, picture: ImageRecord) -> bytes | None:
-    """The picture's bytes as they were archived; None when they are not there."""
-    if archive.size(path) != picture.bytes:
+def _whole(archive: Archive, path: str, image: ImageRecord) -> bytes | None:
+    """The image's bytes as they were archived; None when they are not there."""
+    if archive.size(path) != image.bytes:
         return None
     content = archive.read(path)
-    return content if hashlib.sha256(content).hexdigest() == picture.sha256 else None
+    return content if hashlib.sha256(content).hexdigest() == image.sha256 else None

@@ -143,7 +143,7 @@ class Buyer:
                     if task.get_name() in self._open:
                         task.cancel()
             if any(self._is_synchronous(task) for task in self._tasks):
-                logger.warning("waiting for %s open synchronous calls: their pictures are paid for", len(self._tasks))
+                logger.warning("waiting for %s open synchronous calls: their images are paid for", len(self._tasks))
             if self._tasks:
                 await asyncio.wait(set(self._tasks))
         finally:

@@ -1,4 +1,4 @@
-"""Files made of archived pictures by a shot's output profile. Costs nothing, so it is done again whenever the profile changes."""
+"""Files made of archived images by a shot's output profile. Costs nothing, so it is done again whenever the profile changes."""
 
 import asyncio
 import hashlib
@@ -31,7 +31,7 @@ class Deriver:
         self._free = asyncio.Semaphore(_AT_ONCE)
 
     def missing(self, job: Job, view: JobView) -> list[ImageRecord]:
-        """Standing pictures of this archive whose file is not there, or was made with another profile."""
+        """Standing images of this archive whose file is not there, or was made with another profile."""
         if job.output is None:
             return []
         name, profile = self._archive.name, job.output.digest
@@ -44,27 +44,27 @@ class Deriver:
         ]
 
     async def make(self, job: Job, view: JobView) -> None:
-        """Make what is missing; a picture of which nothing can be made is told and left alone in this run."""
-        for picture in self.missing(job, view):
+        """Make what is missing; an image of which nothing can be made is told and left alone in this run."""
+        for image in self.missing(job, view):
             try:
                 async with self._free:
-                    file = await asyncio.to_thread(self._made, job, picture)
+                    file = await asyncio.to_thread(self._made, job, image)
             except (ArchiveFault, ResourceFault, UndecodableImage) as fault:
-                self._failed.add((picture.attempt_id, picture.ordinal))
+                self._failed.add((image.attempt_id, image.ordinal))
                 self._progress.tell("no_output", job.row_key, job.shot, fault.message)
                 continue
             await self._ledger.write(lambda connection, made=file: records.made(connection, made))  # type: ignore[misc]
 
-    def _made(self, job: Job, picture: ImageRecord) -> Derived:
+    def _made(self, job: Job, image: ImageRecord) -> Derived:
         if job.output is None:
             raise AssertionError("only jobs with an output profile come here")
-        path = picture.copies[self._archive.name]
+        path = image.copies[self._archive.name]
         made = make_output(self._archive.read(path), job.output, edited=job.operation == "edit")
         target = output_path(path, OUTPUT_FORMATS[job.output.format])
         self._archive.publish_bytes(target, made.content)
         return Derived(
-            picture.attempt_id,
-            picture.ordinal,
+            image.attempt_id,
+            image.ordinal,
             self._archive.name,
             job.output.digest,
             target,
@@ -77,5 +77,5 @@ class Deriver:
 
 
 def output_path(path: str, extension: str) -> str:
-    """Beside the picture as it came: images/p1/hero-1f2e3d4c-0.jpg has images/p1/hero-1f2e3d4c-0.out.webp."""
+    """Beside the image as it came: images/p1/hero-1f2e3d4c-0.jpg has images/p1/hero-1f2e3d4c-0.out.webp."""
     return f"{path.rpartition('.')[0]}.out.{extension}"

@@ -14,7 +14,7 @@ from .result_links import Origin
 
 
 class LinkSource(Protocol):
-    """What is known of where an attempt's pictures come from."""
+    """What is known of where an attempt's images come from."""
 
     async def fresh_links(self, attempt: Attempt) -> list[str]:
         """The links that its task gives out now; none where it cannot be asked."""
@@ -23,7 +23,7 @@ class LinkSource(Protocol):
         """Where its gateway is."""
 
     def fetched(self, attempt: Attempt, whether: bool, in_time: bool = True) -> None:
-        """Told of every picture once whether it could be fetched at the first tries, and again when it could be after all;
+        """Told of every image once whether it could be fetched at the first tries, and again when it could be after all;
         `in_time`: its link had not reached its end before anybody tried it.
         """
 
@@ -42,7 +42,7 @@ class Elsewhere(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a picture in this run."""
+    """What became of an image in this run."""
 
     state: str  # archived, quarantined, expired, or delivered (not copied yet: it stays to be done)
     why: str = ""
@@ -51,11 +51,11 @@ class Outcome:
 
 @dataclass(slots=True)
 class Fetch:
-    """A picture that is being fetched, and how that goes."""
+    """An image that is being fetched, and how that goes."""
 
     name: JobName
     attempt: Attempt
-    picture: ImageRecord
+    image: ImageRecord
     stem: str
     url: str = ""
     failures: int = 0
@@ -64,12 +64,12 @@ class Fetch:
     told: bool | None = None
 
     def __post_init__(self) -> None:
-        self.url = self.picture.url
+        self.url = self.image.url
 
     @property
     def dies_at(self) -> datetime:
         """When its link has no life left: as stated or documented, else a day after the gateway was seen to be done."""
-        attempt, stated = self.attempt, self.picture.expires_at
+        attempt, stated = self.attempt, self.image.expires_at
         begun = attempt.submitted_at or attempt.intent_at
         if stated is not None and stated > begun:  # an end before the task began is none
             return stated

@@ -23,7 +23,7 @@ from ..core.errors import (
 from ..core.jobs import Job, JobName
 from ..core.money import ZERO, dollars, money
 from ..core.outcomes import Fate
-from ..core.preflight import obstacles, pictures_per_call
+from ..core.preflight import images_per_call, obstacles
 from ..core.price_book import PriceBook
 from ..core.pricing import PriceRow
 from ..core.routing import NoRoute, Offer, Route, route
@@ -77,7 +77,7 @@ class Engine:
             self.stop_buying,
             context.owns_run,
         )
-        self._uncopied: set[tuple[str, int]] = set()  # pictures of another archive that could not be copied here
+        self._uncopied: set[tuple[str, int]] = set()  # images of another archive that could not be copied here
         self._bought: dict[str, list[str]] = {}  # by job in hand: its attempts of this run
         self._vain: set[str] = set()  # budgets from which this run waited for money in vain
         self._asked: set[str] = set()  # gateways that were asked for what they offer now
@@ -128,7 +128,7 @@ class Engine:
                 filled = sum([each or 0 for each in await run_all(work)])
                 if only_buys and filled == job.n - len(view.standing()):
                     self._ledger.release(self._bought.pop(job.job_key, ()))
-                    return  # every slot holds its picture: no need to look again
+                    return  # every slot holds its image: no need to look again
             elif not await self._wait_for_others(view, began):
                 self._bought.pop(job.job_key, None)
                 return
@@ -146,7 +146,7 @@ class Engine:
         await self._finder.prepare()
 
     async def submit(self, job: Job) -> list[str]:
-        """Buy the free slots and return at once: the attempts of this job that are live or hold its pictures."""
+        """Buy the free slots and return at once: the attempts of this job that are live or hold its images."""
         view = await self._view(job)
         if await self._stands_there(job, self._wanted(job, view)):
             view = await self._view(job)
@@ -154,11 +154,11 @@ class Engine:
         for want in self._wanted(job, view):
             await self._buy(job, view, want, given_up, {}, _now(), follow=False)
         view = await self._view(job)
-        standing = {picture.attempt_id for picture in view.standing()}
+        standing = {image.attempt_id for image in view.standing()}
         return [each.attempt_id for each in view.attempts if each.state in LIVE or each.attempt_id in standing]
 
     async def wait(self, attempt_ids: Sequence[str]) -> list[str]:
-        """Follow attempts to their end at the gateway; returns those whose pictures are delivered or archived."""
+        """Follow attempts to their end at the gateway; returns those whose images are delivered or archived."""
         found, names = await self._named(attempt_ids)
         accepted = [each for each in found if each.state is AttemptState.ACCEPTED]
         await run_all([self.follower.wait(names[each.job_key], each) for each in accepted])
@@ -200,11 +200,11 @@ class Engine:
         return attempt.state in FOLLOWED and attempt.attempt_id not in self.follower.left
 
     def _lacks_copies(self, view: JobView) -> bool:
-        return any(self._lacks_copy(picture) for picture in view.standing())
+        return any(self._lacks_copy(image) for image in view.standing())
 
-    def _lacks_copy(self, picture: ImageRecord) -> bool:
-        missing = self.context.archive.name not in picture.copies
-        return missing and (picture.attempt_id, picture.ordinal) not in self._uncopied
+    def _lacks_copy(self, image: ImageRecord) -> bool:
+        missing = self.context.archive.name not in image.copies
+        return missing and (image.attempt_id, image.ordinal) not in self._uncopied
 
     async def _view(self, job: Job) -> JobView:
         key, made = job.job_key, job.output is not None
@@ -232,12 +232,12 @@ class Engine:
         return True
 
     async def _copy_here(self, job: Job, view: JobView) -> None:
-        for picture in view.standing():
-            if self._lacks_copy(picture):
+        for image in view.standing():
+            if self._lacks_copy(image):
                 try:
-                    await self.follower.archiver.copy_here(job.name, picture)
+                    await self.follower.archiver.copy_here(job.name, image)
                 except ArchiveFault as fault:
-                    self._uncopied.add((picture.attempt_id, picture.ordinal))
+                    self._uncopied.add((image.attempt_id, image.ordinal))
                     self.progress.tell("not_copied", job.row_key, job.shot, fault.message)
 
     # Buying
@@ -290,7 +290,7 @@ class Engine:
             return 0
         cheapest = min((offer.price for offer in offers if offer.price), key=lambda row: row.usd)
         seen = {each.slot: each.attempt_id for each in view.slots}
-        size = pictures_per_call(job, found.offer.capability)
+        size = images_per_call(job, found.offer.capability)
         purchases = [
             Purchase(job, slots, {slot: seen.get(slot) for slot in slots}, want.purpose, found, cheapest)
             for slots in split(want.slots, size)
@@ -300,14 +300,14 @@ class Engine:
         return len(revived) + filled
 
     async def _revived(self, job: Job, view: JobView, want: Want) -> set[int]:
-        """Of slots that are to be bought again since their links died: those whose link gives its picture after all."""
+        """Of slots that are to be bought again since their links died: those whose link gives its image after all."""
         if want.purpose is not Purpose.RETRY:
             return set()
         by_id = {each.attempt_id: each for each in view.attempts}
         holds = {each.slot: each.attempt_id for each in view.slots if each.closed is Closed.EXPIRED}
         expired = [
             each
-            for each in view.pictures
+            for each in view.images
             if each.state == "expired" and each.slot in want.slots and holds.get(each.slot) == each.attempt_id
         ]
         found = await run_all([self.follower.revive(job.name, by_id[each.attempt_id], each) for each in expired])
@@ -348,7 +348,7 @@ class Engine:
     async def _call(
         self, purchase: Purchase, given_up: set[int], not_at: dict[str, str], until: float, follow: bool
     ) -> int:
-        """One call, and its pictures if `follow` says so; returns how many slots they fill."""
+        """One call, and its images if `follow` says so; returns how many slots they fill."""
         lane = self._lanes[purchase.route.offer.gateway]
         row = purchase.route.offer.capability
         job = purchase.job

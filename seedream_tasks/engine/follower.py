@@ -1,4 +1,4 @@
-"""Following what is bought: ask until the gateway is done, record the end, copy the pictures."""
+"""Following what is bought: ask until the gateway is done, record the end, copy the images."""
 
 import asyncio
 import logging
@@ -165,7 +165,7 @@ class Follower:
         return await self._ended(name, attempt, lane, status)
 
     async def archive(self, name: JobName, delivered: Recorded) -> int:
-        """Copy every delivered picture of an attempt; returns how many slots are filled now. Raises ArchiveFault, LedgerFault."""
+        """Copy every delivered image of an attempt; returns how many slots are filled now. Raises ArchiveFault, LedgerFault."""
         attempt = delivered.attempt
         delivery = delivered.delivery
         await self._belongs(attempt)
@@ -174,7 +174,7 @@ class Follower:
                 lambda connection: queries.delivery_of(connection, attempt.attempt_id, name.row_key)
             )
         folder = safe_key(name.row_key, delivery.first_of_case)
-        waiting = [each for each in delivery.pictures if each.state == "delivered"]
+        waiting = [each for each in delivery.images if each.state == "delivered"]
         try:
             outcomes = await run_all([self.archiver.save(name, attempt, each, folder) for each in waiting])
         except (ArchiveFault, LedgerFault) as fault:
@@ -182,7 +182,7 @@ class Follower:
             raise
         archived = sum(outcome.state == "archived" for outcome in outcomes)
         if archived:
-            self._progress.pictures += archived
+            self._progress.images += archived
             self._progress.billed_usd += attempt.billed_usd if attempt.run_id == self._whose.run_id else ZERO
             kind = "surplus" if attempt.surplus else "archived"
             self._tell(kind, name, f"{archived} at {attempt.gateway}, {dollars(attempt.billed_usd)}")
@@ -192,12 +192,12 @@ class Follower:
             if outcome.state in ("quarantined", "expired", "delivered"):
                 self._tell(outcome.state, name, f"{attempt.attempt_id}: {outcome.why}")
         return sum(
-            outcome.state == "archived" and picture.slot is not None
-            for picture, outcome in zip(waiting, outcomes, strict=True)
+            outcome.state == "archived" and image.slot is not None
+            for image, outcome in zip(waiting, outcomes, strict=True)
         )
 
     async def revive(self, name: JobName, attempt: Attempt, expired: ImageRecord) -> bool:
-        """Try the link of an expired picture once more, before it is bought again; True when it is archived now.
+        """Try the link of an expired image once more, before it is bought again; True when it is archived now.
 
         Raises ArchiveFault, LedgerFault.
         """
@@ -207,7 +207,7 @@ class Follower:
             return False
         await self._belongs(attempt)
         await self._ledger.write(record)
-        self._progress.pictures += 1
+        self._progress.images += 1
         self._tell("archived", name, f"{attempt.attempt_id}: its link gave the image after all, nothing is bought")
         return True
 
@@ -353,7 +353,7 @@ class Follower:
         return Origin.of(base)
 
     def fetched(self, attempt: Attempt, whether: bool, in_time: bool = True) -> None:
-        """A picture could be fetched, or could not be; `in_time`: its link had not reached its end before anybody tried it."""
+        """An image could be fetched, or could not be; `in_time`: its link had not reached its end before anybody tried it."""
         lane = self._lane_of(attempt)
         if lane is not None and (whether or in_time or attempt.run_id == self._whose.run_id):
             lane.fetched(attempt.attempt_id, whether)

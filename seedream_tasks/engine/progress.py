@@ -37,7 +37,7 @@ class Progress:
 
     total: int = 0  # jobs
     done: int = 0
-    pictures: int = 0
+    images: int = 0
     billed_usd: Decimal = ZERO
     kinds: Counter[str] = field(default_factory=Counter)
 

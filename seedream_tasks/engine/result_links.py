@@ -75,7 +75,7 @@ class ResultLinks:
     async def stream(self, url: str, own: Origin | None) -> AsyncIterator[aiohttp.ClientResponse]:
         """Open a download; redirects are followed. `own`: where the gateway is that gave the link.
 
-        Whoever stores pictures learns nothing from one download about the next: no cookie is kept. Raises AddressRefused,
+        Whoever stores images learns nothing from one download about the next: no cookie is kept. Raises AddressRefused,
         aiohttp.ClientError, httpx.InvalidURL, OSError, ValueError.
         """
         session = self._session(own)

@@ -41,7 +41,7 @@ from .registry import dialect
 logger = logging.getLogger("seedream_tasks.gateways")
 
 SUBMIT_TIMEOUT_S = 60.0
-# A synchronous gateway draws the picture before it answers.
+# A synchronous gateway draws the image before it answers.
 SYNCHRONOUS_TIMEOUT_S = 300.0
 # A connection that could not be made is tried again after this.
 RECONNECT_S = 2.0

@@ -56,9 +56,9 @@ class Dialect(Protocol):
     # Buying
 
     def encode(
-        self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
+        self, job: Job, row: Capability, images: int, references: Sequence[str], callback_url: str | None
     ) -> JSON:
-        """The submit body for a call of `pictures`; `references` as the gateway is to see them (links or data URIs)."""
+        """The submit body for a call of `images`; `references` as the gateway is to see them (links or data URIs)."""
         ...
 
     def read_accepted(self, body: JSON) -> SubmitOutcome:
@@ -67,11 +67,11 @@ class Dialect(Protocol):
 
     def status_path(self, task_id: str) -> str:
         """Where a task is asked for."""
-        raise Unreadable(f"{self.name} keeps no finished pictures to ask for")
+        raise Unreadable(f"{self.name} keeps no finished images to ask for")
 
     def read_status(self, body: JSON) -> TaskStatus:
         """A 2xx status answer without an error of its own."""
-        raise Unreadable(f"{self.name} keeps no finished pictures to ask for")
+        raise Unreadable(f"{self.name} keeps no finished images to ask for")
 
     # The account
 

@@ -120,7 +120,7 @@ class HttpClients:
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=[trace],
-                trust_env=False,  # else ~/.netrc would send its passwords to picture hosts
+                trust_env=False,  # else ~/.netrc would send its passwords to image hosts
                 auto_decompress=False,
             )
             direct = AiohttpTransport(verify=ssl_context, client=session)

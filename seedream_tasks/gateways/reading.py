@@ -174,7 +174,7 @@ def _decoded(text: str) -> Any:
 _RESULTS = ("results", "result", "result_data", "resultUrls", "output", "images")
 _LINK_FIELDS = (*_RESULTS, "data", "url", "urls", "image_url", "image_urls")
 _SCHEME = re.compile(r"https?:(?=//)", re.IGNORECASE)
-# Fields of a result that hold links to something else than the picture that was made.
+# Fields of a result that hold links to something else than the image that was made.
 _ELSEWHERE = re.compile(r"thumb|preview|input|source|reference|callback|webhook|status|doc|mask", re.IGNORECASE)
 
 
@@ -190,7 +190,7 @@ def as_link(text: str) -> str | None:
 
 
 def find_links(value: Any, expires_at: datetime | None = None, named: bool = False) -> list[Link]:
-    """Every picture link under the usual names, in order: strings, lists, objects with url, nested results.
+    """Every image link under the usual names, in order: strings, lists, objects with url, nested results.
 
     `named`: it stands under the name of a result, so that an object with a single link is understood whatever that is called.
     """
@@ -229,7 +229,7 @@ def no_links_stated(value: Any) -> bool:
 
 def made_links(*places: Any) -> tuple[Link, ...]:
     """The links of a finished task, from the first of these places that has any. Raises Unreadable where none has, and none
-    says that nothing was made: the picture stands somewhere that is not known yet, it is not taken for nothing.
+    says that nothing was made: the image stands somewhere that is not known yet, it is not taken for nothing.
     """
     for place in places:
         links = find_links(place, named=True)

@@ -1,4 +1,4 @@
-"""Telling a picture from what only looks like one: type by content, full decode, size in pixels."""
+"""Telling an image from what only looks like one: type by content, full decode, size in pixels."""
 
 import errno
 import io
@@ -35,7 +35,7 @@ _PLUGINS = (
 MOST_PIXELS = 40_000_000
 # References are scaled down where a gateway takes less: the largest cameras have about this.
 MOST_REFERENCE_PIXELS = 120_000_000
-# Picture formats only: others that Pillow opens (EPS, for one) hand the file to programs of their own.
+# Image formats only: others that Pillow opens (EPS, for one) hand the file to programs of their own.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "TIFF": "tiff", "BMP": "bmp", "AVIF": "avif"}
 
@@ -125,7 +125,7 @@ def blame_this_machine(error: Exception) -> None:
 
 
 def room_for(image: Image.Image) -> AbstractContextManager[Any]:
-    """A context to unpack a picture in: what is large is unpacked one at a time, whatever the number of threads."""
+    """A context to unpack an image in: what is large is unpacked one at a time, whatever the number of threads."""
     return _one_large if image.width * image.height > _LARGE_PIXELS else nullcontext()
 
 
@@ -145,7 +145,7 @@ def _flaws(image: Image.Image, content: bytes) -> list[str]:
 
 
 def open_image(content: bytes, most_pixels: int) -> Image.Image:
-    """An opened picture of a known format, not decoded yet. Raises UndecodableImage."""
+    """An opened image of a known format, not decoded yet. Raises UndecodableImage."""
     try:
         with warnings.catch_warnings():
             # Pillow's own bomb check warns at its limit; ours below is stricter and names the figures.
@@ -153,7 +153,7 @@ def open_image(content: bytes, most_pixels: int) -> Image.Image:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise UndecodableImage(str(error)) from None
-    except Exception as error:  # a decoder fed with garbage raises whatever it likes; all of it means: no picture
+    except Exception as error:  # a decoder fed with garbage raises whatever it likes; all of it means: no image
         blame_this_machine(error)
         raise UndecodableImage(_why_not(content, error)) from error
     if image.width * image.height > most_pixels:
@@ -163,7 +163,7 @@ def open_image(content: bytes, most_pixels: int) -> Image.Image:
 
 
 def _known_as(start: bytes) -> str | None:
-    """What bytes are that are often taken for a picture, by their beginning in lower case."""
+    """What bytes are that are often taken for an image, by their beginning in lower case."""
     if start.startswith((b"<!doctype html", b"<html")):
         return "a web page"
     if b"<svg" in start:
@@ -173,23 +173,23 @@ def _known_as(start: bytes) -> str | None:
     if start.startswith(b"%pdf"):
         return "a PDF document"
     if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        return "a HEIC picture, which cannot be read here: export it as JPEG"
+        return "a HEIC image, which cannot be read here: export it as JPEG"
     return None
 
 
 def _why_not(content: bytes, error: Exception) -> str:
-    """What bytes are that are no picture, as far as their beginning tells."""
+    """What bytes are that are no image, as far as their beginning tells."""
     begins = f"{len(content):,} bytes that begin with {content[:24].decode('latin-1')!r}"
     start = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     known = _known_as(start)
     if known is not None:
-        return f"no picture: {begins} ({known})"
+        return f"no image: {begins} ({known})"
     if isinstance(error, UnidentifiedImageError):
-        return f"no picture: {begins}"
-    return f"no picture that can be read: {begins}: {error}"
+        return f"no image: {begins}"
+    return f"no image that can be read: {begins}: {error}"
 
 
 def _described(image: Image.Image) -> DecodedImage:
-    # A camera's MPO is a JPEG with further pictures behind the first.
+    # A camera's MPO is a JPEG with further images behind the first.
     name = "JPEG" if image.format == "MPO" else image.format or ""
     return DecodedImage(name, Image.MIME.get(name, "application/octet-stream"), image.width, image.height)

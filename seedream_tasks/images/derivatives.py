@@ -1,4 +1,4 @@
-"""Making a shop's file of a picture: scaled, flattened, encoded, and marked as made by a model.
+"""Making a shop's file of an image: scaled, flattened, encoded, and marked as made by a model.
 
 The mark is IPTC's DigitalSourceType in an XMP packet, which Google Merchant Center asks for on generated product images.
 """
@@ -38,7 +38,7 @@ class Made:
 
 
 def make_output(content: bytes, output: OutputProfile, edited: bool) -> Made:
-    """The derived file of an archived picture. CPU-bound. Raises UndecodableImage.
+    """The derived file of an archived image. CPU-bound. Raises UndecodableImage.
 
     `edited`: it was made from a photograph, not from words alone.
     """

@@ -1,4 +1,4 @@
-"""From the bytes of a paid picture to a file in the archive: decoded in full, looked at, stored, with its thumbnail."""
+"""From the bytes of a paid image to a file in the archive: decoded in full, looked at, stored, with its thumbnail."""
 
 import hashlib
 import logging
@@ -19,7 +19,7 @@ _PHOTOGRAPHS_KEPT = 500
 
 @dataclass(frozen=True, slots=True)
 class StoreRequest:
-    """What the bytes of a picture are to become."""
+    """What the bytes of an image are to become."""
 
     stem: str  # path below the root, up to its extension
     aspect: float | None = None  # width / height, where one was asked for
@@ -28,7 +28,7 @@ class StoreRequest:
 
 
 class ImageStore:
-    """Keeps pictures in one archive. Methods block, and may run in several threads at once."""
+    """Keeps images in one archive. Methods block, and may run in several threads at once."""
 
     def __init__(self, archive: Archive, in_full: bool = True) -> None:
         self.archive = archive
@@ -39,14 +39,14 @@ class ImageStore:
         return ImageStore, (self.archive, self.in_full)
 
     def keep(self, wanted: StoreRequest, content: bytes) -> Stored:
-        """Check a picture and store it. Raises UndecodableImage, ArchiveFault."""
-        picture, small = decode_with_thumbnail(content) if self.in_full else (read_header(content), None)
+        """Check an image and store it. Raises UndecodableImage, ArchiveFault."""
+        image, small = decode_with_thumbnail(content) if self.in_full else (read_header(content), None)
         warnings = wanted.warnings
         if warnings is None:
-            warnings = _size_warnings(wanted, picture)
+            warnings = _size_warnings(wanted, image)
             if small is not None:
                 warnings += self._looked_at(wanted, small)
-        path = self.archive.store(f"{wanted.stem}.{EXTENSIONS.get(picture.format, 'img')}", content)
+        path = self.archive.store(f"{wanted.stem}.{EXTENSIONS.get(image.format, 'img')}", content)
         digest = hashlib.sha256(content).hexdigest()
         if small is not None:
             keep_thumbnail(self.archive, digest, small)
@@ -55,14 +55,14 @@ class ImageStore:
             path,
             digest,
             len(content),
-            picture.mime_type,
-            picture.width,
-            picture.height,
+            image.mime_type,
+            image.width,
+            image.height,
             warnings,
         )
 
     def keep_undecodable(self, stem: str, content: bytes) -> Stored:
-        """Store what is paid for and is no picture. Raises ArchiveFault."""
+        """Store what is paid for and is no image. Raises ArchiveFault."""
         path = self.archive.store(f"{stem}.bin", content)
         return Stored(self.archive.name, path, hashlib.sha256(content).hexdigest(), len(content), None, None, None)
 
@@ -96,8 +96,8 @@ class ImageStore:
         return small
 
 
-def _size_warnings(wanted: StoreRequest, picture: DecodedImage) -> tuple[str, ...]:
+def _size_warnings(wanted: StoreRequest, image: DecodedImage) -> tuple[str, ...]:
     if wanted.aspect is None:
         return ()
-    got = picture.width / picture.height
+    got = image.width / image.height
     return ("ratio_off",) if abs(got / wanted.aspect - 1) > _RATIO_TOLERANCE else ()

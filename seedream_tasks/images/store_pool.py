@@ -1,4 +1,4 @@
-"""Where pictures are decoded and stored: in threads of this process; in a process beside it once there are many."""
+"""Where images are decoded and stored: in threads of this process; in a process beside it once there are many."""
 
 import asyncio
 import logging
@@ -55,19 +55,19 @@ class Keeping:
             await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
     def expect_many(self) -> None:
-        """Pictures come faster than they are kept: from now on a process beside this one keeps them, if it can."""
+        """Images come faster than they are kept: from now on a process beside this one keeps them, if it can."""
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
 
     async def keep(self, wanted: StoreRequest, content: bytes) -> Stored:
-        """Check a picture and store it. Raises UndecodableImage, ArchiveFault."""
+        """Check an image and store it. Raises UndecodableImage, ArchiveFault."""
         if self._beside is not None and not self._beside.is_gone:
             with suppress(_Lost):  # what it had stored already is found as it is
                 return await self._beside.keep(wanted, content)
         return await self._in_thread(self._keeper.keep, wanted, content)
 
     async def keep_undecodable(self, stem: str, content: bytes) -> Stored:
-        """Store what is paid for and is no picture. Raises ArchiveFault."""
+        """Store what is paid for and is no image. Raises ArchiveFault."""
         return await self._in_thread(self._keeper.keep_undecodable, stem, content)
 
     async def _in_thread(self, work: Callable[..., Stored], *arguments: Any) -> Stored:
@@ -87,9 +87,9 @@ class Keeping:
         try:
             self._beside = await _Beside.start(self._keeper)
         except Exception as error:  # noqa: BLE001 - an archive's file system that cannot be sent refuses in its own way
-            logger.info("threads keep all pictures, since no other process can: %s: %s", type(error).__name__, error)
+            logger.info("threads keep all images, since no other process can: %s: %s", type(error).__name__, error)
         else:
-            logger.info("process %s keeps the pictures from now on", self._beside.pid)
+            logger.info("process %s keeps the images from now on", self._beside.pid)
 
 
 class _Beside:
@@ -150,7 +150,7 @@ class _Beside:
         try:
             await asyncio.wait_for(self._process.wait(), _LET_GO_S)
         except TimeoutError:
-            logger.warning("the process that kept pictures does not end, and is killed")
+            logger.warning("the process that kept images does not end, and is killed")
             self._process.kill()
             await self._process.wait()
         if self._reading is not None:
@@ -171,7 +171,7 @@ class _Beside:
 
     async def _send(self, value: Any) -> None:
         try:
-            async with self._writing:  # one copy of one picture at a time
+            async with self._writing:  # one copy of one image at a time
                 self._stdin.write(frame(value))
                 await self._stdin.drain()
         except (BrokenPipeError, ConnectionResetError):
@@ -199,7 +199,7 @@ class _Beside:
                     waiter.set_result(answer.result)
         except _Lost:
             if not self._is_told:
-                logger.warning("the process that kept pictures is gone; threads go on")
+                logger.warning("the process that kept images is gone; threads go on")
         finally:
             for waiter in self._waiting.values():
                 if not waiter.done():

@@ -1,7 +1,7 @@
-"""A process that keeps pictures for another one, so that decoding and writing files do not compete with its event loop.
+"""A process that keeps images for another one, so that decoding and writing files do not compete with its event loop.
 
 Python runs one thread at a time: every system call of a store and every part of a decoder takes turns with the loop and the
-ledger, and with many pictures a second the turns themselves cost more than the work. Here they have an interpreter of their own.
+ledger, and with many images a second the turns themselves cost more than the work. Here they have an interpreter of their own.
 
 The parent runs `main` in a new interpreter and talks over its stdin and stdout in frames: eight bytes of length, then a pickle.
 First a `Keeper` and a level for logging, answered with `None`; then `Order`s, answered with `Answer`s in the order of their
@@ -30,7 +30,7 @@ THREADS = (os.cpu_count() or 2) + 2
 
 @dataclass(frozen=True, slots=True)
 class StoreOrder:
-    """A picture to keep."""
+    """An image to keep."""
 
     number: int  # comes back with the answer
     wanted: StoreRequest
@@ -84,7 +84,7 @@ def _read(stream: BinaryIO) -> Any:
 
 
 def main() -> None:
-    """Keep pictures until stdin ends."""
+    """Keep images until stdin ends."""
     incoming, outgoing = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get between the frames
     logged, turn = _Logged(), threading.Lock()

@@ -1,4 +1,4 @@
-"""Small pictures for people to look at: made once, kept in the archive under the sha256 of what they show."""
+"""Small images for people to look at: made once, kept in the archive under the sha256 of what they show."""
 
 import io
 import logging
@@ -30,12 +30,12 @@ def thumbnail_path(sha256: str) -> str:
 def decode_with_thumbnail(content: bytes) -> tuple[DecodedImage, bytes | None]:
     """`decode`, and a thumbnail on the way; None where none can be made. Raises UndecodableImage."""
     made: list[bytes | None] = []
-    picture = decode(content, also=lambda image: made.append(_attempted(image, LONG_SIDE)))
-    return picture, made[0]
+    image = decode(content, also=lambda image: made.append(_attempted(image, LONG_SIDE)))
+    return image, made[0]
 
 
 def thumbnail(content: bytes, long_side: int = LONG_SIDE) -> bytes | None:
-    """A JPEG of at most `long_side` px of any picture; None where none can be made. CPU-bound, releases the GIL."""
+    """A JPEG of at most `long_side` px of any image; None where none can be made. CPU-bound, releases the GIL."""
     try:
         with open_image(content, MOST_REFERENCE_PIXELS) as image, room_for(image):
             image.draft("RGB", (2 * long_side, 2 * long_side))
@@ -48,7 +48,7 @@ def thumbnail(content: bytes, long_side: int = LONG_SIDE) -> bytes | None:
 def _attempted(image: Image.Image, long_side: int) -> bytes | None:
     try:
         return _small(image, long_side)
-    except Exception as error:  # noqa: BLE001 - whatever a rare mode raises must not stand in the way of a picture that is paid for
+    except Exception as error:  # noqa: BLE001 - whatever a rare mode raises must not stand in the way of an image that is paid for
         logger.warning("no thumbnail of a %s %s: %s", image.format, image.mode, error)
         return None
 
@@ -81,7 +81,7 @@ def _scaled(image: Image.Image, long_side: int) -> Image.Image:
 
 
 def keep_thumbnail(archive: Archive, sha256: str, content: bytes) -> None:
-    """Keep a thumbnail; what goes wrong is only said, since it can be made again from the picture."""
+    """Keep a thumbnail; what goes wrong is only said, since it can be made again from the image."""
     try:
         archive.put(thumbnail_path(sha256), content)
     except ArchiveFault as fault:

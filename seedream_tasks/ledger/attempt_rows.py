@@ -25,7 +25,7 @@ class Recorded:
 
     attempt: Attempt  # as it stands after it
     drift_usd: Decimal = ZERO  # charged above the reservation
-    delivery: Delivery | None = None  # its pictures, where this record made them known
+    delivery: Delivery | None = None  # its images, where this record made them known
 
     @property
     def state(self) -> AttemptState:
@@ -64,7 +64,7 @@ def held_by(state: str, reserved: Decimal, billed: Decimal, at_risk: Decimal) ->
 
 
 def check_follows(row: Row[Any], to: AttemptState) -> None:
-    """Raise AttemptMoved where `to` may not follow. What is delivered ends by its pictures only, see ledger.images."""
+    """Raise AttemptMoved where `to` may not follow. What is delivered ends by its images only, see ledger.images."""
     if to not in FOLLOWS[AttemptState(row.state)] or row.state == AttemptState.DELIVERED:
         raise AttemptMoved(
             f"attempt {row.attempt_id} is {row.state} and cannot become {to}",

@@ -1,4 +1,4 @@
-"""Pictures that are paid for and may be gone soon: their links die, and no copy is made yet."""
+"""Images that are paid for and may be gone soon: their links die, and no copy is made yet."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -10,15 +10,15 @@ from sqlalchemy import Connection, Row, select
 
 from ..core.states import AttemptState
 from .attempt_rows import note
-from .schema import attempts, events, jobs, pictures
+from .schema import attempts, events, images, jobs
 
-# Kind of the ledger event that says: whoever listens has been told that this picture's link dies.
+# Kind of the ledger event that says: whoever listens has been told that this image's link dies.
 TOLD_EXPIRING = "expiring_told"
 
 
 @dataclass(frozen=True, slots=True)
 class Expiring:
-    """One picture whose link dies, or may die, at `expires_at`."""
+    """One image whose link dies, or may die, at `expires_at`."""
 
     attempt_id: str
     ordinal: int  # as the gateway listed it; of a task that still runs, as it was asked for
@@ -34,7 +34,7 @@ class Expiring:
 
 
 def expiring(connection: Connection, until: datetime, lives: Mapping[tuple[str, str], timedelta]) -> list[Expiring]:
-    """Pictures without a copy whose link dies before `until`, the first to die first.
+    """Images without a copy whose link dies before `until`, the first to die first.
 
     `lives`: (gateway, model) -> life of a link. A task nobody has heard of since may have been done at once: its links are
     counted from its submission.
@@ -47,13 +47,13 @@ def expiring(connection: Connection, until: datetime, lives: Mapping[tuple[str, 
 
 def _delivered(connection: Connection, until: datetime, told: Collection[tuple[str, str]]) -> list[Expiring]:
     query = (
-        select(attempts, jobs.c.row_key, jobs.c.shot, pictures.c.ordinal, pictures.c.expires_at.label("link_dies"))
+        select(attempts, jobs.c.row_key, jobs.c.shot, images.c.ordinal, images.c.expires_at.label("link_dies"))
         .select_from(
-            pictures.join(attempts, attempts.c.attempt_id == pictures.c.attempt_id).join(
+            images.join(attempts, attempts.c.attempt_id == images.c.attempt_id).join(
                 jobs, jobs.c.job_key == attempts.c.job_key
             )
         )
-        .where(pictures.c.state == "delivered")
+        .where(images.c.state == "delivered")
     )
     found = []
     for row in connection.execute(query):
@@ -104,6 +104,6 @@ def _expiring(
 
 
 def told_expiring(connection: Connection, told: Collection[Expiring]) -> None:
-    """Whoever listens has been told of these pictures; they are not told again."""
+    """Whoever listens has been told of these images; they are not told again."""
     for each in told:
         note(connection, TOLD_EXPIRING, str(each.ordinal), each.attempt_id, each.run_id)

@@ -25,8 +25,8 @@ from .schema import (
     Money,
     UtcTime,
     attempts,
+    images,
     jobs,
-    pictures,
     runs,
     slots,
 )
@@ -113,7 +113,7 @@ def rows_of(connection: Connection, attempt_ids: Sequence[str]) -> list[Rows]:
             "jobs": _rows(connection, jobs, jobs.c.job_key == attempt["job_key"]),
             "attempts": [attempt],
             "slots": _rows(connection, slots, mine & (slots.c.job_key == attempt["job_key"])),
-            "pictures": _rows(connection, pictures, pictures.c.attempt_id == attempt["attempt_id"]),
+            "pictures": _rows(connection, images, images.c.attempt_id == attempt["attempt_id"]),
         }
         if rows["jobs"] and rows["runs"]:
             found.append(rows)
@@ -162,7 +162,7 @@ def put_back(connection: Connection, rows: Rows) -> None:
     until = database_now(connection) + int(LEASE_S * 1_000_000)
     connection.execute(attempts.insert().values(**{**attempt, "surplus": surplus, "lease_until": until}))
     for each in rows["pictures"]:
-        connection.execute(pictures.insert().values(**{**each, "slot": None if surplus else each["slot"]}))
+        connection.execute(images.insert().values(**{**each, "slot": None if surplus else each["slot"]}))
     capped = run["max_usd"] is not None
     budgets.budgets_for(connection, run["run_id"], capped, attempt["gateway"], attempt["intent_at"])
     held = attempt_rows.held_by(

@@ -1,4 +1,4 @@
-"""Records about single pictures, and the end of the attempt when its last picture is settled."""
+"""Records about single images, and the end of the attempt when its last image is settled."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -12,32 +12,32 @@ from ..core.errors import UnknownAttempt
 from ..core.secrets import without_secrets
 from ..core.states import AttemptState, Closed, SlotState
 from ..core.stored_images import Stored
-from .schema import attempts, copies, derived, jobs, pictures, slots
+from .schema import attempts, copies, derived, images, jobs, slots
 from .sql import insert_on_conflict, upsert
 
-# Error code of an attempt whose pictures are delivered and cannot be fetched now.
+# Error code of an attempt whose images are delivered and cannot be fetched now.
 NOT_FETCHED = "not_fetched"
-_THIS = (pictures.c.attempt_id == bindparam("of")) & (pictures.c.ordinal == bindparam("number"))
-_PICTURE = select(pictures).where(_THIS).with_for_update()
-_SETTLE = update(pictures).where(_THIS)
+_THIS = (images.c.attempt_id == bindparam("of")) & (images.c.ordinal == bindparam("number"))
+_IMAGE = select(images).where(_THIS).with_for_update()
+_SETTLE = update(images).where(_THIS)
 # The usual end, in one statement.
-_SETTLE_DELIVERED = _SETTLE.where(pictures.c.state == "delivered").returning(pictures.c.job_key, pictures.c.slot)
-_STATES = select(pictures.c.state).where(pictures.c.attempt_id == bindparam("of"))
+_SETTLE_DELIVERED = _SETTLE.where(images.c.state == "delivered").returning(images.c.job_key, images.c.slot)
+_STATES = select(images.c.state).where(images.c.attempt_id == bindparam("of"))
 _FILL = update(slots).where(
     slots.c.job_key == bindparam("job"),
     slots.c.slot == bindparam("number"),
     slots.c.attempt_id == bindparam("holder"),
 )
-# None of its pictures is left to copy.
+# None of its images is left to copy.
 _END = update(attempts).where(
     attempts.c.attempt_id == bindparam("of"),
-    ~exists().where(pictures.c.attempt_id == attempts.c.attempt_id, pictures.c.state == "delivered"),
+    ~exists().where(images.c.attempt_id == attempts.c.attempt_id, images.c.state == "delivered"),
 )
 # An image that was archived with the same bytes; which of several does not matter.
 _TWIN = (
-    select(pictures.c.attempt_id, pictures.c.ordinal, pictures.c.warnings, jobs.c.row_key, jobs.c.shot)
-    .join(jobs, jobs.c.job_key == pictures.c.job_key)
-    .where(pictures.c.sha256 == bindparam("bytes"), pictures.c.state == bindparam("state"), ~_THIS)
+    select(images.c.attempt_id, images.c.ordinal, images.c.warnings, jobs.c.row_key, jobs.c.shot)
+    .join(jobs, jobs.c.job_key == images.c.job_key)
+    .where(images.c.sha256 == bindparam("bytes"), images.c.state == bindparam("state"), ~_THIS)
     .limit(1)
 )
 _NAME = select(jobs.c.row_key, jobs.c.shot).join(attempts, attempts.c.job_key == jobs.c.job_key)
@@ -71,16 +71,16 @@ def _tell_twin(connection: Connection, twin: Row[Any], attempt_id: str) -> None:
 
 
 def quarantined(connection: Connection, attempt_id: str, ordinal: int, stored: Stored, why: str) -> AttemptState:
-    """Paid for, kept, but no picture: its slot is closed."""
+    """Paid for, kept, but no image: its slot is closed."""
     if not _settle(connection, attempt_id, ordinal, "quarantined", SlotState.CLOSED, Closed.BILLED, stored):
         return _finish(connection, attempt_id)
     return _finish(connection, attempt_id, "undecodable", why)
 
 
 def expired(connection: Connection, attempt_id: str, ordinal: int, why: str) -> AttemptState:
-    """The link died before the copy was made; or before it was made again, of a picture whose file had gone: that is lost."""
+    """The link died before the copy was made; or before it was made again, of an image whose file had gone: that is lost."""
     had_been_copied = connection.scalar(
-        select(pictures.c.sha256).where(pictures.c.attempt_id == attempt_id, pictures.c.ordinal == ordinal)
+        select(images.c.sha256).where(images.c.attempt_id == attempt_id, images.c.ordinal == ordinal)
     )
     state, closed = ("lost", Closed.LOST) if had_been_copied else ("expired", Closed.EXPIRED)
     if not _settle(connection, attempt_id, ordinal, state, SlotState.CLOSED, closed, None):
@@ -97,8 +97,8 @@ def _settle(
     closed: Closed | None,
     stored: Stored | None,
 ) -> bool:
-    """Record a picture's end; False when it had one already that stays."""
-    picture = {"of": attempt_id, "number": ordinal}
+    """Record an image's end; False when it had one already that stays."""
+    image = {"of": attempt_id, "number": ordinal}
     values = {} if stored is None else {
         "sha256": stored.sha256,
         "width": stored.width,
@@ -108,13 +108,13 @@ def _settle(
         "warnings": json.dumps(stored.warnings),
     }  # fmt: skip
     settled_at = {} if state == "lost" else {"archived_at": datetime.now(UTC)}
-    settled = {**picture, "state": state, **settled_at, **values}
+    settled = {**image, "state": state, **settled_at, **values}
     row = connection.execute(_SETTLE_DELIVERED, settled).one_or_none()
     if row is None:
-        row = connection.execute(_PICTURE, picture).one_or_none()
+        row = connection.execute(_IMAGE, image).one_or_none()
         if row is None:
-            raise UnknownAttempt(f"attempt {attempt_id} has no picture {ordinal}", attempt_id=attempt_id, state=None)
-        # Two runs may have followed one attempt. What is settled stays, but a picture in the archive outweighs any other end.
+            raise UnknownAttempt(f"attempt {attempt_id} has no image {ordinal}", attempt_id=attempt_id, state=None)
+        # Two runs may have followed one attempt. What is settled stays, but an image in the archive outweighs any other end.
         if row.state == "archived" or state != "archived":
             if stored and row.state == state:
                 _copy(connection, attempt_id, ordinal, stored)
@@ -126,8 +126,8 @@ def _settle(
         place = {"job": row.job_key, "number": row.slot, "holder": attempt_id}
         held = connection.execute(_FILL, {**place, "state": slot_state, "closed": closed})
         if not held.rowcount:
-            # The slot was bought again meanwhile: the picture is kept, but it holds no place.
-            connection.execute(_SETTLE, {**picture, "slot": None})
+            # The slot was bought again meanwhile: the image is kept, but it holds no place.
+            connection.execute(_SETTLE, {**image, "slot": None})
     return True
 
 
@@ -137,13 +137,13 @@ def _copy(connection: Connection, attempt_id: str, ordinal: int, stored: Stored)
 
 
 def copied(connection: Connection, attempt_id: str, ordinal: int, stored: Stored) -> None:
-    """A further archive holds a verified copy of an archived picture."""
+    """A further archive holds a verified copy of an archived image."""
     _copy(connection, attempt_id, ordinal, stored)
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """A file made of an archived picture."""
+    """A file made of an archived image."""
 
     attempt_id: str
     ordinal: int
@@ -158,7 +158,7 @@ class Derived:
 
 
 def made(connection: Connection, file: Derived) -> None:
-    """A file was made of a picture; one made with another profile is not there any more."""
+    """A file was made of an image; one made with another profile is not there any more."""
     values = asdict(file)
     row = upsert(connection, derived).values(**values)
     connection.execute(
@@ -169,12 +169,12 @@ def made(connection: Connection, file: Derived) -> None:
 
 
 def derived_of(connection: Connection, archive: str, attempt_ids: Collection[str]) -> dict[tuple[str, int], Derived]:
-    """The files made of these attempts' pictures, by attempt and slot."""
-    joined = and_(derived.c.attempt_id == pictures.c.attempt_id, derived.c.ordinal == pictures.c.ordinal)
+    """The files made of these attempts' images, by attempt and slot."""
+    joined = and_(derived.c.attempt_id == images.c.attempt_id, derived.c.ordinal == images.c.ordinal)
     query = (
-        select(derived, pictures.c.slot)
-        .select_from(derived.join(pictures, joined))
-        .where(derived.c.archive == archive, derived.c.attempt_id.in_(attempt_ids), pictures.c.slot.is_not(None))
+        select(derived, images.c.slot)
+        .select_from(derived.join(images, joined))
+        .where(derived.c.archive == archive, derived.c.attempt_id.in_(attempt_ids), images.c.slot.is_not(None))
     )
     found = {}
     for row in connection.execute(query):
@@ -184,14 +184,14 @@ def derived_of(connection: Connection, archive: str, attempt_ids: Collection[str
 
 
 def any_derived(connection: Connection, archive: str) -> bool:
-    """Whether any file was made of a picture of this archive."""
+    """Whether any file was made of an image of this archive."""
     return connection.execute(select(derived.c.path).where(derived.c.archive == archive).limit(1)).first() is not None
 
 
 def _finish(
     connection: Connection, attempt_id: str, error_code: str | None = None, error_message: str | None = None
 ) -> AttemptState:
-    """End the attempt when none of its pictures is left to copy: one that is archived, or was, makes it `archived`."""
+    """End the attempt when none of its images is left to copy: one that is archived, or was, makes it `archived`."""
     states: Sequence[str] = list(connection.scalars(_STATES, {"of": attempt_id}))
     if "delivered" in states:
         to = AttemptState.DELIVERED
@@ -215,6 +215,6 @@ def not_fetched(connection: Connection, attempt_id: str, why: str | None) -> Non
 
 
 def note_on_attempt(connection: Connection, attempt_id: str, code: str | None, message: str | None) -> None:
-    """What a record without a picture is to say of an archived attempt."""
+    """What a record without an image is to say of an archived attempt."""
     said = None if message is None else without_secrets(message)
     connection.execute(_ATTEMPT, {"of": attempt_id, "error_code": code, "error_message": said})

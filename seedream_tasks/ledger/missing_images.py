@@ -1,4 +1,4 @@
-"""Archived pictures whose file is not there any more, and those that are there again. Nothing here moves money."""
+"""Archived images whose file is not there any more, and those that are there again. Nothing here moves money."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -7,32 +7,32 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from ..core.states import AttemptState, Closed, SlotState
 from .image_records import note_on_attempt
-from .schema import attempts, copies, pictures, slots
+from .schema import attempts, copies, images, slots
 
 _MISSING = "missing"
 
 
 def gone(connection: Connection, archive: str, ids: Sequence[tuple[str, int]]) -> None:
-    """The files of these archived pictures (attempt, ordinal) are not in this archive.
+    """The files of these archived images (attempt, ordinal) are not in this archive.
 
     One with a copy in another archive stays what it is. One whose link may still live is delivered again, to be copied once
     more; any other is lost, its slot closed until `--retry lost`.
     """
     now = datetime.now(UTC)
     for attempt_id, ordinal in ids:
-        picture = (pictures.c.attempt_id == attempt_id) & (pictures.c.ordinal == ordinal)
-        row = connection.execute(select(pictures).where(picture).with_for_update()).one()
+        image = (images.c.attempt_id == attempt_id) & (images.c.ordinal == ordinal)
+        row = connection.execute(select(images).where(image).with_for_update()).one()
         if row.state != "archived":
             continue
         copy = (copies.c.attempt_id == attempt_id) & (copies.c.ordinal == ordinal)
         if connection.scalar(select(func.count()).select_from(copies).where(copy, copies.c.archive != archive)):
             connection.execute(delete(copies).where(copy, copies.c.archive == archive))
         elif row.expires_at is None or row.expires_at > now:
-            connection.execute(update(pictures).where(picture).values(state="delivered"))
+            connection.execute(update(images).where(image).values(state="delivered"))
             archived = (attempts.c.attempt_id == attempt_id) & (attempts.c.state == AttemptState.ARCHIVED)
             connection.execute(update(attempts).where(archived).values(state=AttemptState.DELIVERED))
         else:
-            connection.execute(update(pictures).where(picture).values(state="lost"))
+            connection.execute(update(images).where(image).values(state="lost"))
             _close(connection, row.job_key, row.slot, attempt_id, Closed.LOST)
             path = connection.scalar(select(copies.c.path).where(copy, copies.c.archive == archive))
             note_on_attempt(
@@ -44,8 +44,8 @@ def found_again(connection: Connection, archive: str, found: Mapping[tuple[str, 
     """The files of these lost or pruned images stand in this archive again, at these paths: a disk is back, somebody restored
     them, or they were wanted again before the trash was emptied."""
     for (attempt_id, ordinal), path in found.items():
-        picture = (pictures.c.attempt_id == attempt_id) & (pictures.c.ordinal == ordinal)
-        row = connection.execute(select(pictures).where(picture).with_for_update()).one()
+        image = (images.c.attempt_id == attempt_id) & (images.c.ordinal == ordinal)
+        row = connection.execute(select(images).where(image).with_for_update()).one()
         if row.state not in ("lost", "pruned"):
             continue
         copy = (copies.c.attempt_id == attempt_id) & (copies.c.ordinal == ordinal) & (copies.c.archive == archive)
@@ -63,7 +63,7 @@ def found_again(connection: Connection, archive: str, found: Mapping[tuple[str, 
         )
         # Bought again meanwhile, it holds no place.
         slot = row.slot if held.rowcount else None
-        connection.execute(update(pictures).where(picture).values(state="archived", slot=slot))
+        connection.execute(update(images).where(image).values(state="archived", slot=slot))
         note_on_attempt(connection, attempt_id, None, None)
 
 

@@ -14,7 +14,7 @@ from ..core.stored_images import Stored
 from . import attempt_rows, budgets
 from .claims import new_attempt_id
 from .queries import batched
-from .schema import attempts, copies, derived, jobs, pictures, runs, slots
+from .schema import attempts, copies, derived, images, jobs, runs, slots
 
 _ROWS_AT_ONCE = 4096
 
@@ -69,7 +69,7 @@ def image(
         if holder.state != AttemptState.UNKNOWN:
             return None
         numbers = json.loads(holder.slots)
-        _picture(connection, holder.attempt_id, numbers.index(slot), job_key, slot, stored)
+        _image(connection, holder.attempt_id, numbers.index(slot), job_key, slot, stored)
         connection.execute(update(slots).where(of_slot).values(state=SlotState.FILLED, closed=None))
         taken = (slots.c.job_key == job_key) & (slots.c.attempt_id == holder.attempt_id)
         if not connection.scalar(select(func.count()).where(taken, slots.c.state == SlotState.TAKEN)):
@@ -85,7 +85,7 @@ def image(
         connection.execute(insert(slots).values(job_key=job_key, slot=slot, **row))
     else:
         connection.execute(update(slots).where(of_slot).values(**row))
-    _picture(connection, attempt_id, 0, job_key, slot, stored)
+    _image(connection, attempt_id, 0, job_key, slot, stored)
     attempt_rows.note(connection, "image_found", f"{stored.path} stood in {stored.archive}", attempt_id, run_id)
     return True
 
@@ -126,9 +126,9 @@ def made_up(
     }
 
 
-def _picture(connection: Connection, attempt_id: str, ordinal: int, job_key: str, slot: int, stored: Stored) -> None:
+def _image(connection: Connection, attempt_id: str, ordinal: int, job_key: str, slot: int, stored: Stored) -> None:
     connection.execute(
-        insert(pictures).values(
+        insert(images).values(
             attempt_id=attempt_id,
             ordinal=ordinal,
             job_key=job_key,

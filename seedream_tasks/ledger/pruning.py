@@ -1,4 +1,4 @@
-"""Giving archived pictures up: what may go, and what the ledger keeps of it. Attempts and their cost are never touched."""
+"""Giving archived images up: what may go, and what the ledger keeps of it. Attempts and their cost are never touched."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from sqlalchemy import Connection, and_, delete, func, select, update
 
 from ..core.states import Closed, SlotState
 from .image_records import note_on_attempt
-from .schema import attempts, copies, derived, jobs, pictures, runs, slots
+from .schema import attempts, copies, derived, images, jobs, runs, slots
 
 _ROWS_AT_ONCE = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class KeptImage:
-    """A file of an archive, and whose picture it is."""
+    """A file of an archive, and whose image it is."""
 
     attempt_id: str
     ordinal: int
@@ -33,11 +33,11 @@ class KeptImage:
 
 def kept_in(connection: Connection, archive: str) -> Iterator[KeptImage]:
     """Every file that the ledger knows in this archive, streamed."""
-    others = pictures.alias()
-    made = select(func.count()).where(others.c.attempt_id == pictures.c.attempt_id).scalar_subquery()
+    others = images.alias()
+    made = select(func.count()).where(others.c.attempt_id == images.c.attempt_id).scalar_subquery()
     query = (
         select(
-            pictures,
+            images,
             copies.c.path,
             derived.c.path.label("derived_path"),
             derived.c.bytes.label("derived_bytes"),
@@ -48,7 +48,7 @@ def kept_in(connection: Connection, archive: str) -> Iterator[KeptImage]:
             made.label("made"),
         )
         .select_from(copies)
-        .join(pictures, and_(pictures.c.attempt_id == copies.c.attempt_id, pictures.c.ordinal == copies.c.ordinal))
+        .join(images, and_(images.c.attempt_id == copies.c.attempt_id, images.c.ordinal == copies.c.ordinal))
         .outerjoin(
             derived,
             and_(
@@ -57,11 +57,11 @@ def kept_in(connection: Connection, archive: str) -> Iterator[KeptImage]:
                 derived.c.archive == copies.c.archive,
             ),
         )
-        .join(attempts, attempts.c.attempt_id == pictures.c.attempt_id)
-        .join(jobs, jobs.c.job_key == pictures.c.job_key)
+        .join(attempts, attempts.c.attempt_id == images.c.attempt_id)
+        .join(jobs, jobs.c.job_key == images.c.job_key)
         .join(runs, runs.c.run_id == attempts.c.run_id)
-        .where(copies.c.archive == archive, pictures.c.state.in_(["archived", "quarantined", "pruned"]))
-        .order_by(jobs.c.row_key, jobs.c.shot, pictures.c.attempt_id, pictures.c.ordinal)
+        .where(copies.c.archive == archive, images.c.state.in_(["archived", "quarantined", "pruned"]))
+        .order_by(jobs.c.row_key, jobs.c.shot, images.c.attempt_id, images.c.ordinal)
         .execution_options(yield_per=_ROWS_AT_ONCE)
     )
     for row in connection.execute(query):
@@ -87,8 +87,8 @@ def give_up(connection: Connection, archive: str, given_up: Sequence[KeptImage],
         mine = (copies.c.attempt_id == each.attempt_id) & (copies.c.ordinal == each.ordinal)
         if connection.scalar(select(func.count()).select_from(copies).where(mine, copies.c.archive != archive)):
             continue
-        picture = (pictures.c.attempt_id == each.attempt_id) & (pictures.c.ordinal == each.ordinal)
-        connection.execute(update(pictures).where(picture).values(state="pruned"))
+        image = (images.c.attempt_id == each.attempt_id) & (images.c.ordinal == each.ordinal)
+        connection.execute(update(images).where(image).values(state="pruned"))
         connection.execute(
             update(slots)
             .where(
@@ -112,8 +112,8 @@ def moved_to_trash(connection: Connection, archive: str, moved: Mapping[str, Kep
         for table in (copies, derived):
             mine = (table.c.attempt_id == each.attempt_id) & (table.c.ordinal == each.ordinal)
             here = mine & (table.c.archive == archive)
-            picture = (pictures.c.attempt_id == each.attempt_id) & (pictures.c.ordinal == each.ordinal)
-            if table is copies and connection.scalar(select(pictures.c.state).where(picture)) == "pruned":
+            image = (images.c.attempt_id == each.attempt_id) & (images.c.ordinal == each.ordinal)
+            if table is copies and connection.scalar(select(images.c.state).where(image)) == "pruned":
                 connection.execute(update(copies).where(here).values(path=path))
             else:
                 connection.execute(delete(table).where(here))
@@ -133,15 +133,15 @@ def forget_paths(connection: Connection, archive: str, paths: Sequence[str]) -> 
 
 
 def is_shared(connection: Connection, archive: str, kept: KeptImage) -> bool:
-    """Whether another picture that stays has the same bytes in the same file."""
+    """Whether another image that stays has the same bytes in the same file."""
     query = (
         select(func.count())
         .select_from(copies)
-        .join(pictures, and_(pictures.c.attempt_id == copies.c.attempt_id, pictures.c.ordinal == copies.c.ordinal))
+        .join(images, and_(images.c.attempt_id == copies.c.attempt_id, images.c.ordinal == copies.c.ordinal))
         .where(
             copies.c.archive == archive,
             copies.c.path == kept.path,
-            pictures.c.state != "pruned",
+            images.c.state != "pruned",
             (copies.c.attempt_id != kept.attempt_id) | (copies.c.ordinal != kept.ordinal),
         )
     )

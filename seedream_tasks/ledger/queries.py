@@ -1,4 +1,4 @@
-"""Reading the ledger: attempts, slots and pictures of many jobs at once, as frozen values."""
+"""Reading the ledger: attempts, slots and images of many jobs at once, as frozen values."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,8 +32,8 @@ from .schema import (
     copies,
     derived,
     events,
+    images,
     jobs,
-    pictures,
     slots,
 )
 from .values import Attempt, Delivery, ImageRecord, JobView, as_attempt
@@ -46,12 +46,12 @@ TOLD_UNKNOWN = "unknown_told"
 
 
 def _with_copies(where: ColumnElement[bool]) -> Select[Any]:
-    joined = and_(copies.c.attempt_id == pictures.c.attempt_id, copies.c.ordinal == pictures.c.ordinal)
+    joined = and_(copies.c.attempt_id == images.c.attempt_id, copies.c.ordinal == images.c.ordinal)
     return (
-        select(pictures, copies.c.archive, copies.c.path)
-        .select_from(pictures.outerjoin(copies, joined))
+        select(images, copies.c.archive, copies.c.path)
+        .select_from(images.outerjoin(copies, joined))
         .where(where)
-        .order_by(pictures.c.attempt_id, pictures.c.ordinal)
+        .order_by(images.c.attempt_id, images.c.ordinal)
     )
 
 
@@ -59,16 +59,14 @@ _KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
 _SLOTS = select(slots).where(slots.c.job_key.in_(_KEYS)).order_by(slots.c.slot)
 _ATTEMPTS = select(attempts).where(attempts.c.job_key.in_(_KEYS)).order_by(attempts.c.attempt_id)
 _ATTEMPTS_BY_ID = select(attempts).where(attempts.c.attempt_id.in_(bindparam("ids", expanding=True)))
-_PICTURES_OF_JOBS = _with_copies(pictures.c.job_key.in_(_KEYS))
-_PICTURES_OF_ATTEMPT = _with_copies(pictures.c.attempt_id == bindparam("of"))
+_IMAGES_OF_JOBS = _with_copies(images.c.job_key.in_(_KEYS))
+_IMAGES_OF_ATTEMPT = _with_copies(images.c.attempt_id == bindparam("of"))
 _DERIVED = (
-    select(pictures.c.job_key, derived)
+    select(images.c.job_key, derived)
     .select_from(
-        derived.join(
-            pictures, and_(derived.c.attempt_id == pictures.c.attempt_id, derived.c.ordinal == pictures.c.ordinal)
-        )
+        derived.join(images, and_(derived.c.attempt_id == images.c.attempt_id, derived.c.ordinal == images.c.ordinal))
     )
-    .where(pictures.c.job_key.in_(_KEYS))
+    .where(images.c.job_key.in_(_KEYS))
 )
 _JOBS = select(jobs).where(jobs.c.job_key.in_(_KEYS))
 _JOBS_OF_ROWS = select(jobs).where(jobs.c.row_key.in_(_KEYS)).order_by(jobs.c.created_at, jobs.c.job_key)
@@ -105,7 +103,7 @@ def batched(items: Iterable[T], size: int = _KEYS_PER_QUERY) -> Iterator[list[T]
 
 
 def job_views(connection: Connection, job_keys: Sequence[str], with_derived: bool = False) -> dict[str, JobView]:
-    """Slots, attempts and pictures of these jobs; jobs the ledger does not know have empty views."""
+    """Slots, attempts and images of these jobs; jobs the ledger does not know have empty views."""
     views = {key: JobView(key) for key in job_keys}
     for keys in batched(views):
         for row in connection.execute(_SLOTS, {"keys": keys}):
@@ -114,20 +112,20 @@ def job_views(connection: Connection, job_keys: Sequence[str], with_derived: boo
             )
         for row in connection.execute(_ATTEMPTS, {"keys": keys}):
             views[row.job_key].attempts.append(as_attempt(row._mapping))
-        for picture in _pictures(connection.execute(_PICTURES_OF_JOBS, {"keys": keys})):
-            views[picture.job_key].pictures.append(picture)
+        for image in _images(connection.execute(_IMAGES_OF_JOBS, {"keys": keys})):
+            views[image.job_key].images.append(image)
         if with_derived:
             for row in connection.execute(_DERIVED, {"keys": keys}):
                 views[row.job_key].derived[row.attempt_id, row.ordinal, row.archive] = row.profile
     return views
 
 
-def _pictures(rows: Iterable[Row[Any]]) -> list[ImageRecord]:
+def _images(rows: Iterable[Row[Any]]) -> list[ImageRecord]:
     found: dict[tuple[str, int], ImageRecord] = {}
     for row in rows:
-        picture = found.get((row.attempt_id, row.ordinal))
-        if picture is None:
-            picture = found[row.attempt_id, row.ordinal] = ImageRecord(
+        image = found.get((row.attempt_id, row.ordinal))
+        if image is None:
+            image = found[row.attempt_id, row.ordinal] = ImageRecord(
                 attempt_id=row.attempt_id,
                 ordinal=row.ordinal,
                 job_key=row.job_key,
@@ -145,18 +143,18 @@ def _pictures(rows: Iterable[Row[Any]]) -> list[ImageRecord]:
                 copies={},
             )
         if row.archive is not None:
-            picture.copies[row.archive] = row.path
+            image.copies[row.archive] = row.path
     return list(found.values())
 
 
-def pictures_of(connection: Connection, attempt_id: str) -> list[ImageRecord]:
-    """The pictures of one attempt, as the gateway listed them."""
-    return _pictures(connection.execute(_PICTURES_OF_ATTEMPT, {"of": attempt_id}))
+def images_of(connection: Connection, attempt_id: str) -> list[ImageRecord]:
+    """The images of one attempt, as the gateway listed them."""
+    return _images(connection.execute(_IMAGES_OF_ATTEMPT, {"of": attempt_id}))
 
 
 def delivery_of(connection: Connection, attempt_id: str, row_key: str) -> Delivery:
     """What there is to be archived of an attempt for this row."""
-    return Delivery(pictures_of(connection, attempt_id), is_first_of_case(connection, row_key))
+    return Delivery(images_of(connection, attempt_id), is_first_of_case(connection, row_key))
 
 
 def attempts_by_id(connection: Connection, attempt_ids: Sequence[str]) -> list[Attempt]:

@@ -1,4 +1,4 @@
-"""What people said of pictures: approved, or rejected and to be bought anew."""
+"""What people said of images: approved, or rejected and to be bought anew."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from .sql import upsert
 
 
 class Verdict(StrEnum):
-    """What was said of a picture."""
+    """What was said of an image."""
 
     APPROVED = "approved"
     REJECTED = "rejected"
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One verdict on one picture. `prompt`: what to ask for instead, of a rejected one; None: another take of the same."""
+    """One verdict on one image. `prompt`: what to ask for instead, of a rejected one; None: another take of the same."""
 
     row_key: str
     shot: str
@@ -39,7 +39,7 @@ class Review:
 
     @property
     def review_id(self) -> str:
-        """The same for the same words about the same picture."""
+        """The same for the same words about the same image."""
         said = [self.attempt_id, self.slot, self.verdict, self.note, self.prompt, self.decided_at.isoformat()]
         return hashlib.sha256(canonical_json(said)).hexdigest()
 
@@ -69,8 +69,8 @@ def record_reviews(connection: Connection, given: Iterable[Review], applied_by: 
     return new
 
 
-def reviews_of_pictures(connection: Connection, attempt_ids: Iterable[str]) -> dict[tuple[str, int], Review]:
-    """The last verdict on each picture of these attempts, by attempt and slot."""
+def reviews_of_images(connection: Connection, attempt_ids: Iterable[str]) -> dict[tuple[str, int], Review]:
+    """The last verdict on each image of these attempts, by attempt and slot."""
     found: dict[tuple[str, int], Review] = {}
     for ids in batched(dict.fromkeys(attempt_ids)):
         query = (
@@ -81,7 +81,7 @@ def reviews_of_pictures(connection: Connection, attempt_ids: Iterable[str]) -> d
 
 
 def rejected_rows(connection: Connection, row_keys: Sequence[str]) -> set[tuple[str, str]]:
-    """Which (row key, shot) of these rows ever had a picture rejected: few have, so the others need no further look."""
+    """Which (row key, shot) of these rows ever had an image rejected: few have, so the others need no further look."""
     found: set[tuple[str, str]] = set()
     for keys in batched(dict.fromkeys(row_keys)):
         query = (

@@ -159,10 +159,10 @@ attempts = Table(
     Column("state", Text, nullable=False),
     Column("task_id", Text),
     Column("route_reason", Text, nullable=False),
-    Column("cheapest_usd", Money, nullable=False),  # the same pictures at the cheapest able gateway
+    Column("cheapest_usd", Money, nullable=False),  # the same images at the cheapest able gateway
     Column("quoted_usd", Money, nullable=False),
     Column("reserved_usd", Money, nullable=False),  # held while unsettled
-    Column("price_usd", Money, nullable=False),  # per picture, the row in force when it was reserved
+    Column("price_usd", Money, nullable=False),  # per image, the row in force when it was reserved
     Column("price_credits", Money),
     Column("price_highest_usd", Money, nullable=False),
     Column("price_as_of", Text, nullable=False),  # ISO date
@@ -216,7 +216,7 @@ answers = Table(
     Column("times", Integer, nullable=False),  # how often such an answer came
 )
 
-pictures = Table(
+images = Table(
     "pictures",
     TABLES,
     Column("attempt_id", Text, primary_key=True),
@@ -324,8 +324,8 @@ reviews = Table(
     Column("review_id", Text, primary_key=True),  # hash of what it says: taken in twice, it is there once
     Column("row_key", Text, nullable=False),
     Column("shot", Text, nullable=False),
-    Column("job_key", Text, nullable=False),  # of the job that the picture was bought for
-    Column("attempt_id", Text, nullable=False),  # with the slot: the picture
+    Column("job_key", Text, nullable=False),  # of the job that the image was bought for
+    Column("attempt_id", Text, nullable=False),  # with the slot: the image
     Column("slot", Integer, nullable=False),
     Column("verdict", Text, nullable=False),  # approved, rejected
     Column("note", Text),

@@ -26,24 +26,24 @@ from sqlalchemy import (
 
 from ..core.states import LIVE, AttemptState, SlotState
 from .queries import batched
-from .schema import attempts, copies, pictures, slots
+from .schema import attempts, copies, images, slots
 
 _AT_ONCE = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One archived picture of a job that is at rest."""
+    """One archived image of a job that is at rest."""
 
     path: str  # below the archive's root
     bytes: int | None
 
 
 def at_rest(connection: Connection, wanted: Mapping[str, int], archive: str | None) -> dict[str, list[File]]:
-    """The jobs whose pictures all stand, with their files; `wanted` gives the number of pictures by job_key.
+    """The jobs whose images all stand, with their files; `wanted` gives the number of images by job_key.
 
-    Such a job holds a picture in each of its n slots and in no other, every picture it ever got is archived, and no attempt at
-    it is under way. `archive`: the root where the pictures must have a copy; None: anywhere, and no files are returned.
+    Such a job holds an image in each of its n slots and in no other, every image it ever got is archived, and no attempt at
+    it is under way. `archive`: the root where the images must have a copy; None: anywhere, and no files are returned.
     """
     found: dict[str, list[File]] = {}
     for keys in batched(wanted, _AT_ONCE):
@@ -66,20 +66,18 @@ def at_rest(connection: Connection, wanted: Mapping[str, int], archive: str | No
 def _with_files(
     connection: Connection, held: Mapping[str, Mapping[int, str]], archive: str | None
 ) -> dict[str, list[File]]:
-    """Those of these jobs that have exactly one picture for each slot, archived, of the attempt that holds the slot."""
+    """Those of these jobs that have exactly one image for each slot, archived, of the attempt that holds the slot."""
     here = and_(
-        copies.c.attempt_id == pictures.c.attempt_id,
-        copies.c.ordinal == pictures.c.ordinal,
+        copies.c.attempt_id == images.c.attempt_id,
+        copies.c.ordinal == images.c.ordinal,
         copies.c.archive == (archive or ""),
     )
     columns = (
-        *(pictures.c.job_key, pictures.c.slot, pictures.c.attempt_id, pictures.c.state, pictures.c.bytes),
+        *(images.c.job_key, images.c.slot, images.c.attempt_id, images.c.state, images.c.bytes),
         copies.c.path,
     )
     query = (
-        select(*columns)
-        .select_from(pictures.outerjoin(copies, here))
-        .where(_among(connection, pictures.c.job_key, held))
+        select(*columns).select_from(images.outerjoin(copies, here)).where(_among(connection, images.c.job_key, held))
     )
     files: dict[str, list[File]] = {key: [] for key in held}
     odd: set[str] = set()
@@ -95,7 +93,7 @@ def _with_files(
     }
 
 
-# Of an attempt and of its pictures, what a manifest says; money in millionths of a dollar and time in microseconds since 1970,
+# Of an attempt and of its images, what a manifest says; money in millionths of a dollar and time in microseconds since 1970,
 # as they are stored: to make a Decimal or a datetime of each costs more than to read it.
 _NUMBERS = {
     *("cheapest_usd", "quoted_usd", "reserved_usd", "billed_usd", "at_risk_usd", "billed_credits"),
@@ -106,19 +104,17 @@ _OF_ATTEMPT = (
     *("quoted_usd", "reserved_usd", "billed_usd", "at_risk_usd", "billed_credits", "cost_basis", "price_as_of"),
     *("submitted_at", "completed_at", "expires_at", "model_reported", "warnings"),
 )
-_OF_PICTURE = (
-    *("job_key", "slot", "sha256", "width", "height", "bytes", "mime_type", "url", "warnings", "archived_at"),
-)
+_OF_IMAGE = (*("job_key", "slot", "sha256", "width", "height", "bytes", "mime_type", "url", "warnings", "archived_at"),)
 
 _NONE = "[]"
 
 
 @dataclass(slots=True)
 class Plain:
-    """A job that is at rest after one attempt: the attempt, and its pictures by slot, as rows of the ledger."""
+    """A job that is at rest after one attempt: the attempt, and its images by slot, as rows of the ledger."""
 
     attempt: Row[Any]
-    pictures: list[Row[Any]]
+    images: list[Row[Any]]
 
 
 def plain_jobs(connection: Connection, wanted: Mapping[str, int], archive: str) -> dict[str, Plain]:
@@ -133,23 +129,23 @@ def plain_jobs(connection: Connection, wanted: Mapping[str, int], archive: str) 
                 several.add(row.job_key)
             here[row.job_key] = Plain(row, [])
         joined = and_(
-            copies.c.attempt_id == pictures.c.attempt_id,
-            copies.c.ordinal == pictures.c.ordinal,
+            copies.c.attempt_id == images.c.attempt_id,
+            copies.c.ordinal == images.c.ordinal,
             copies.c.archive == archive,
         )
-        columns = [*(_raw(pictures.c[name]) for name in _OF_PICTURE), copies.c.path]
+        columns = [*(_raw(images.c[name]) for name in _OF_IMAGE), copies.c.path]
         query = (
             select(*columns)
-            .select_from(pictures.outerjoin(copies, joined))
-            .where(_among(connection, pictures.c.job_key, keys))
+            .select_from(images.outerjoin(copies, joined))
+            .where(_among(connection, images.c.job_key, keys))
         )
         for row in connection.execute(query):
             if row.warnings not in (None, _NONE):
                 several.add(row.job_key)
-            here[row.job_key].pictures.append(row)
+            here[row.job_key].images.append(row)
         for key, each in here.items():
             if key not in several:
-                each.pictures.sort(key=lambda row: int(row.slot))
+                each.images.sort(key=lambda row: int(row.slot))
                 found[key] = each
     return found
 

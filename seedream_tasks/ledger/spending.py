@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from ..core.money import ZERO
 from ..core.states import AttemptState
-from .schema import attempts, pictures
+from .schema import attempts, images
 
 
 def billed_by_day(connection: Connection, account: str, start: datetime, end: datetime) -> dict[date, Decimal]:
@@ -34,12 +34,12 @@ def credits_billed(connection: Connection, account: str) -> tuple[Decimal, bool]
 
 
 def spent_by_gateway(connection: Connection, run_id: str) -> dict[str, tuple[int, int, Decimal, Decimal, Decimal]]:
-    """Of a run's attempts at each gateway: count, pictures archived, quoted, billed and at risk (USD)."""
+    """Of a run's attempts at each gateway: count, images archived, quoted, billed and at risk (USD)."""
     sent = (attempts.c.run_id == run_id) & (attempts.c.state != AttemptState.NOT_SENT)
     archived = (
         select(attempts.c.gateway, func.count().label("made"))
-        .select_from(pictures.join(attempts, attempts.c.attempt_id == pictures.c.attempt_id))
-        .where(sent, pictures.c.state == "archived")
+        .select_from(images.join(attempts, attempts.c.attempt_id == images.c.attempt_id))
+        .where(sent, images.c.state == "archived")
         .group_by(attempts.c.gateway)
     )
     made = {row.gateway: row.made for row in connection.execute(archived)}

@@ -26,7 +26,7 @@ from .attempt_rows import (
     leave_slots,
     note,
 )
-from .schema import attempts, pictures, slots
+from .schema import attempts, images, slots
 from .sql import database_now, has_ended
 from .values import Delivery, ImageRecord, as_attempt
 from .writer import LEASE_S
@@ -54,7 +54,7 @@ _ACCEPT = (
     )
     .returning(attempts)
 )
-_DELIVER = insert(pictures)
+_DELIVER = insert(images)
 
 
 def not_sent(connection: Connection, attempt_id: str, error: ErrorInfo | None) -> Recorded:
@@ -157,7 +157,7 @@ def answered(connection: Connection, attempt_id: str, answer: SubmitOutcome, exp
 
 
 def _check_task(connection: Connection, row: Row[Any], task_id: str) -> None:
-    """A task belongs to one attempt of its account. A synchronous gateway may have given its pictures without any id."""
+    """A task belongs to one attempt of its account. A synchronous gateway may have given its images without any id."""
     if not task_id:
         return
     other = connection.scalar(_HOLDER_OF_TASK, {"at": row.account, "task": task_id})
@@ -199,7 +199,7 @@ def _take_back(connection: Connection, row: Row[Any]) -> bool:
             .values(state=SlotState.TAKEN, closed=None, attempt_id=row.attempt_id)
         )
         return False
-    # Paid for without a place: what is still its own goes back, its pictures are kept aside.
+    # Paid for without a place: what is still its own goes back, its images are kept aside.
     leave_slots(connection, row.attempt_id, row.job_key, SlotState.OPEN, None)
     note(connection, "attempt_surplus", "its slots were bought meanwhile", row.attempt_id, row.run_id)
     return True
@@ -252,7 +252,7 @@ def delivered(
         model_reported=finished.model or row.model_reported,
         error_code=None if finished.links else _NO_IMAGES,
         error_class=None,
-        error_message=None if finished.links else "the gateway finished without a picture",
+        error_message=None if finished.links else "the gateway finished without an image",
         **values,
     )
     made = [

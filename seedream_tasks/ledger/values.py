@@ -69,7 +69,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One picture a gateway made. `path` and `archive` are None until it is copied."""
+    """One image a gateway made. `path` and `archive` are None until it is copied."""
 
     attempt_id: str
     ordinal: int
@@ -92,7 +92,7 @@ class ImageRecord:
 class Delivery:
     """What there is to be archived of an attempt."""
 
-    pictures: Sequence[ImageRecord]
+    images: Sequence[ImageRecord]
     first_of_case: bool  # False: a row whose key differs from this one in case alone was bought for before
 
 
@@ -103,8 +103,8 @@ class JobView:
     job_key: str
     slots: list[SlotView] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)  # in the order of their intents
-    pictures: list[ImageRecord] = field(default_factory=list)
-    # Files made of the pictures, where they were asked for: (attempt, ordinal, archive root) -> digest of the output profile.
+    images: list[ImageRecord] = field(default_factory=list)
+    # Files made of the images, where they were asked for: (attempt, ordinal, archive root) -> digest of the output profile.
     derived: dict[tuple[str, int, str], str] = field(default_factory=dict)
 
     @property
@@ -113,8 +113,8 @@ class JobView:
         return [attempt.past for attempt in self.attempts]
 
     def standing(self) -> list[ImageRecord]:
-        """Archived pictures that hold a slot, in the order of the slots."""
-        held = [each for each in self.pictures if each.slot is not None and each.state == "archived"]
+        """Archived images that hold a slot, in the order of the slots."""
+        held = [each for each in self.images if each.slot is not None and each.state == "archived"]
         return sorted(held, key=lambda each: (each.slot, each.attempt_id))
 
 

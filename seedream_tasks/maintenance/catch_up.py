@@ -13,7 +13,7 @@ from ..core.outcomes import Finished, Link
 from ..core.states import AttemptState
 from ..core.stored_images import Stored
 from ..ledger import image_records, transitions
-from ..ledger.schema import attempts, copies, pictures
+from ..ledger.schema import attempts, copies, images
 from ..runs.archive_contents import Remains
 from ..storage.archive import Archive
 
@@ -23,7 +23,7 @@ _WITHOUT_TASK = frozenset({AttemptState.INTENT, AttemptState.UNKNOWN, AttemptSta
 def catch_up(connection: Connection, run: Remains, job: Job, record: Mapping[str, Any]) -> tuple[int, int]:
     """Bring attempts that the ledger knows to where a manifest record says they are: accepted, and then archived.
 
-    Returns how many were found accepted, and how many pictures archived.
+    Returns how many were found accepted, and how many images archived.
     """
     accepted = archived = 0
     of_job = {
@@ -74,11 +74,11 @@ def _deliver(
 
 
 def _archive(connection: Connection, archive: Archive, made: Sequence[Mapping[str, Any]]) -> int:
-    """Record the copies of delivered pictures."""
+    """Record the copies of delivered images."""
     count = 0
     for image in made:
-        which = (pictures.c.attempt_id == image["attempt_id"]) & (pictures.c.slot == image["slot"])
-        ordinal = connection.scalar(select(pictures.c.ordinal).where(which, pictures.c.state == "delivered"))
+        which = (images.c.attempt_id == image["attempt_id"]) & (images.c.slot == image["slot"])
+        ordinal = connection.scalar(select(images.c.ordinal).where(which, images.c.state == "delivered"))
         if ordinal is not None:
             image_records.archived(connection, image["attempt_id"], ordinal, _stored(archive, image))
             count += 1
@@ -86,10 +86,10 @@ def _archive(connection: Connection, archive: Archive, made: Sequence[Mapping[st
 
 
 def _know_copies(connection: Connection, archive: Archive, made: Sequence[Mapping[str, Any]]) -> None:
-    """Another archive of the ledger holds pictures that were known before."""
+    """Another archive of the ledger holds images that were known before."""
     for image in made:
-        which = (pictures.c.attempt_id == image["attempt_id"]) & (pictures.c.sha256 == image["sha256"])
-        ordinal = connection.scalar(select(pictures.c.ordinal).where(which))
+        which = (images.c.attempt_id == image["attempt_id"]) & (images.c.sha256 == image["sha256"])
+        ordinal = connection.scalar(select(images.c.ordinal).where(which))
         here = (copies.c.attempt_id == image["attempt_id"]) & (copies.c.archive == archive.name)
         known = connection.scalar(select(copies.c.path).where(here, copies.c.ordinal == ordinal))
         if ordinal is not None and known is None and archive.size(image["path"]) == image["bytes"]:

@@ -40,7 +40,7 @@ _AT_ONCE = 256
 
 @dataclass
 class PrunedShare:
-    """Some of the pictures."""
+    """Some of the images."""
 
     images: int = 0
     bytes: int = 0
@@ -73,7 +73,7 @@ class Pruned:
         return self.of_images // 5
 
     def add(self, kept: KeptImage, reason: str) -> None:
-        """Count one picture."""
+        """Count one image."""
         for share in (self.total, self.by_reason.setdefault(reason, PrunedShare())):
             share.images += 1
             share.bytes += kept.bytes
@@ -201,7 +201,7 @@ class _Newest:
             self._shown = _digests(manifest, ["images"], lambda row: [_told(image["path"]) for image in row["images"]])
 
     def reason_to_go(self, kept: KeptImage, quarantine: bool) -> str | None:
-        """Why a picture may go; None when it stays."""
+        """Why an image may go; None when it stays."""
         if _told(kept.path) in self._shown or path_before(kept.path) is not None:
             return None
         if kept.slot is None or kept.state == "quarantined":

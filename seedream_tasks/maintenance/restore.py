@@ -15,16 +15,16 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from ..core.jobs import Job
 from ..core.market import market
 from ..core.money import ZERO, money
-from ..core.preflight import pictures_per_call
+from ..core.preflight import images_per_call
 from ..core.slots import Purpose, split
 from ..core.states import AttemptState, Closed, SlotState
 from ..ledger.claims import know_job, new_attempt_id
-from ..ledger.schema import attempts, copies, pictures, runs, slots
+from ..ledger.schema import attempts, copies, images, runs, slots
 from ..runs.archive_contents import Remains, by_job, doubts
 from ..storage.archive import Archive
 from .catch_up import catch_up
 
-# What a record without a picture says of its last attempt and its slots.
+# What a record without an image says of its last attempt and its slots.
 _ENDS: dict[str, tuple[AttemptState, SlotState, Closed | None]] = {
     "unknown": (AttemptState.UNKNOWN, SlotState.TAKEN, None),
     "in_flight": (AttemptState.ACCEPTED, SlotState.TAKEN, None),
@@ -44,10 +44,10 @@ class Rebuilt:
     runs: int = 0
     jobs: int = 0
     attempts: int = 0
-    pictures: int = 0
+    images: int = 0
     unknown: int = 0  # jobs that may have been paid for, of runs without a (complete) manifest
     unknown_usd: Decimal = ZERO
-    found: int = 0  # pictures known by their names alone: what they cost is not known
+    found: int = 0  # images known by their names alone: what they cost is not known
     found_usd: Decimal = ZERO  # at risk for them, beyond `unknown_usd`
 
     @property
@@ -57,7 +57,7 @@ class Rebuilt:
 
 
 def restore_run(connection: Connection, run: Remains, simulated: bool, done: Rebuilt) -> None:
-    """Take over what a run left: its attempts and pictures, and doubt about whatever else it may have bought."""
+    """Take over what a run left: its attempts and images, and doubt about whatever else it may have bought."""
     now = datetime.now(UTC)
     mark = run.mark.number if run.mark is not None and run.mark.ledger_id is not None else None
     if connection.scalar(select(runs.c.run_id).where(runs.c.run_id == run.run_id)) is None:
@@ -86,7 +86,7 @@ def restore_run(connection: Connection, run: Remains, simulated: bool, done: Reb
             for job, part in by_job(record, wanted[record["job_key"]][1]):
                 accepted, archived = catch_up(connection, run, job, part)
                 done.attempts += accepted
-                done.pictures += archived
+                done.images += archived
                 _take_over(connection, run, job, part, now, done)
     if not run.complete:
         for row, jobs in wanted.values():
@@ -133,7 +133,7 @@ def _take_over(
     now: datetime,
     done: Rebuilt,
 ) -> None:
-    """One manifest record: the attempts it names for the first time, its pictures, the ends of its other slots."""
+    """One manifest record: the attempts it names for the first time, its images, the ends of its other slots."""
     of_job = attempts.c.job_key == job.job_key
     known = set(connection.scalars(select(attempts.c.attempt_id).where(of_job)))
     new = [pair for pair in zip(record["attempt_ids"], record["task_ids"], strict=True) if pair[0] not in known]
@@ -149,21 +149,21 @@ def _take_over(
     rest = [slot for slot in record["slots"] if slot not in filled and slot not in {each["slot"] for each in images}]
     shares = _shares(job, record, rest, [attempt_id for attempt_id, _ in new if attempt_id not in by_attempt])
     last = new[-1][0]
-    # The record has one bill for all attempts of its run; it goes to the first that made pictures, so that the sum stays.
+    # The record has one bill for all attempts of its run; it goes to the first that made images, so that the sum stays.
     payer = next((attempt_id for attempt_id, _ in new if attempt_id in by_attempt), last)
     covered = {attempt_id: [each["slot"] for each in by_attempt.get(attempt_id, [])] for attempt_id, _ in new}
     for attempt_id, share in (shares or {last: rest}).items():
         covered[attempt_id] += share
     # Each was quoted for what it was to make; one that has no slot any more, for what its successor makes.
     a_call = max(map(len, shares.values()), default=1)
-    pictures_quoted = {attempt_id: len(covers) or a_call for attempt_id, covers in covered.items()}
-    per_picture = record["quoted_usd"] / sum(pictures_quoted.values())
+    images_quoted = {attempt_id: len(covers) or a_call for attempt_id, covers in covered.items()}
+    per_image = record["quoted_usd"] / sum(images_quoted.values())
     # It says what is at risk for the row, whichever run reserved it: some of that may stand with earlier attempts already.
     at_risk_before = connection.scalar(select(func.sum(attempts.c.at_risk_usd)).where(of_job)) or ZERO
     for attempt_id, task_id in new:
         mine, covers = by_attempt.get(attempt_id, []), covered[attempt_id]
         end = (AttemptState.ARCHIVED, SlotState.CLOSED, Closed.FEWER) if mine else _end_of(record, task_id)
-        quoted = money(per_picture * pictures_quoted[attempt_id])
+        quoted = money(per_image * images_quoted[attempt_id])
         at_risk = max(ZERO, record["at_risk_usd"] - at_risk_before) if attempt_id == last else ZERO
         _attempt(
             connection,
@@ -177,8 +177,8 @@ def _take_over(
             gateway=mine[0]["gateway"] if mine else (record["gateway"] or ""),
             quoted_usd=quoted,
             reserved_usd=max(at_risk, quoted),
-            price_usd=money(per_picture),
-            price_highest_usd=money(per_picture),
+            price_usd=money(per_image),
+            price_highest_usd=money(per_image),
             billed_usd=record["billed_usd"] if attempt_id == payer else ZERO,
             billed_credits=record["billed_credits"] if attempt_id == payer else None,
             at_risk_usd=at_risk,
@@ -187,19 +187,19 @@ def _take_over(
         )
         done.attempts += 1
         for ordinal, image in enumerate(mine):
-            _picture(connection, run.archive, record, ordinal, image)
-            done.pictures += 1
+            _image(connection, run.archive, record, ordinal, image)
+            done.images += 1
         for slot in set(covers) - {each["slot"] for each in mine}:
             row = {"job_key": job.job_key, "slot": slot, "state": end[1], "closed": end[2], "attempt_id": attempt_id}
             _set_slot(connection, row)
 
 
 def _shares(job: Job, record: Mapping[str, Any], rest: Sequence[int], without: Sequence[str]) -> dict[str, list[int]]:
-    """Which attempts without a picture are for which of the slots without one: the last of them, each for what a call makes."""
+    """Which attempts without an image are for which of the slots without one: the last of them, each for what a call makes."""
     if not without or not rest:
         return {}
     row = market().by_offer.get((record["gateway"], record["model"]))
-    calls = split(rest, pictures_per_call(job, row) if row else len(rest))
+    calls = split(rest, images_per_call(job, row) if row else len(rest))
     takers = without[-len(calls) :]
     shares = {attempt_id: list(call) for attempt_id, call in zip(takers, calls, strict=False)}
     for call in calls[len(takers) :]:
@@ -213,7 +213,7 @@ def _slots_of(connection: Connection, job_key: str) -> dict[int, str]:
 
 
 def _set_slot(connection: Connection, row: Mapping[str, Any]) -> None:
-    """What a later run says of a slot counts, except that a picture stays."""
+    """What a later run says of a slot counts, except that an image stays."""
     same = (slots.c.job_key == row["job_key"]) & (slots.c.slot == row["slot"])
     if connection.scalar(select(slots.c.state).where(same)) == SlotState.FILLED:
         return
@@ -224,17 +224,17 @@ def _set_slot(connection: Connection, row: Mapping[str, Any]) -> None:
 def _end_of(record: Mapping[str, Any], task_id: str | None) -> tuple[AttemptState, SlotState, Closed | None]:
     end = _ENDS.get(record["status"], (AttemptState.FAILED, SlotState.CLOSED, Closed.BILLED))
     if record["status"] == "partial" and task_id is not None:
-        # Some pictures are there and this attempt made none of them: it may still be running, and asking costs nothing.
+        # Some images are there and this attempt made none of them: it may still be running, and asking costs nothing.
         end = (AttemptState.ACCEPTED, SlotState.TAKEN, None)
     # Without its task id an attempt cannot be followed: it is unknown, whatever it was.
     return (AttemptState.UNKNOWN, SlotState.TAKEN, None) if end[0] is AttemptState.ACCEPTED and task_id is None else end
 
 
-def _picture(
+def _image(
     connection: Connection, archive: Archive, record: Mapping[str, Any], ordinal: int, image: Mapping[str, Any]
 ) -> None:
     connection.execute(
-        insert(pictures).values(
+        insert(images).values(
             attempt_id=image["attempt_id"],
             ordinal=ordinal,
             job_key=record["job_key"],
@@ -266,7 +266,7 @@ def _picture(
 
 
 def _doubt(connection: Connection, run_id: str, row: Mapping[str, Any], now: datetime, done: Rebuilt) -> None:
-    """A job of a run that left no manifest, or a provisional one: each slot without a picture may have been paid for."""
+    """A job of a run that left no manifest, or a provisional one: each slot without an image may have been paid for."""
     mine = slots.c.job_key == row["job_key"]
     known = _slots_of(connection, row["job_key"])
     open_slots = [slot for slot in row["slots"] if known.get(slot) not in (SlotState.FILLED, SlotState.TAKEN)]

@@ -42,7 +42,7 @@ class Applied:
     approved: int
     rejected: int
     new: int  # verdicts that the ledger did not hold yet
-    cost_of_rejected_usd: Decimal  # what the rejected pictures had cost
+    cost_of_rejected_usd: Decimal  # what the rejected images had cost
 
     def as_json(self) -> dict[str, Any]:
         """The object of `review apply --json`."""
@@ -79,7 +79,7 @@ def read_review(text: str, name: str) -> Given:
 def apply_review(ledger: Ledger, archive: Archive, given: Given, name: str, applied_by: str) -> Applied:
     """Keep a review in the ledger, or nothing of it; then show it on the run's contact sheet.
 
-    Raises InputError where it belongs to another ledger or run, or names a picture that the ledger does not hold.
+    Raises InputError where it belongs to another ledger or run, or names an image that the ledger does not hold.
     """
 
     def write(connection: Connection) -> Applied:
@@ -110,11 +110,11 @@ def _checked(connection: Connection, given: Given, name: str) -> tuple[list[Revi
     cost = ZERO
     for number, (attempt_id, entry) in enumerate(zip(ids, given.reviews, strict=True), 1):
         attempt, slot = attempts.get(attempt_id), _required(entry, "slot", int, name, number)
-        pictures = views[attempt.job_key].standing() if attempt else []
-        of_attempt = [each for each in pictures if each.attempt_id == attempt_id]
+        images = views[attempt.job_key].standing() if attempt else []
+        of_attempt = [each for each in images if each.attempt_id == attempt_id]
         if attempt is None or slot not in {each.slot for each in of_attempt}:
             raise InputError(
-                f"{name}, entry {number}: the ledger holds no picture of attempt {attempt_id} in slot {slot}",
+                f"{name}, entry {number}: the ledger holds no image of attempt {attempt_id} in slot {slot}",
                 field="attempt_id",
             )
         try:
@@ -123,7 +123,7 @@ def _checked(connection: Connection, given: Given, name: str) -> tuple[list[Revi
             raise InputError(f"{name}, entry {number}: verdict is approved or rejected", field="verdict") from None
         prompt = tidy_prompt(_text(entry, "prompt", name, number) or "") or None
         if verdict is Verdict.APPROVED and prompt:
-            raise InputError(f"{name}, entry {number}: only a rejected picture is asked for anew", field="prompt")
+            raise InputError(f"{name}, entry {number}: only a rejected image is asked for anew", field="prompt")
         if verdict is Verdict.REJECTED:
             cost += money(attempt.billed_usd / len(of_attempt))
         job = names[attempt.job_key]

@@ -93,7 +93,7 @@ async def _show(
         [
             *(_question(figures, limit, len(bought)) if answer is None else _answer(figures, answer)),
             table(
-                ["gateway", "jobs", "pictures", "forecast"],
+                ["gateway", "jobs", "images", "forecast"],
                 [
                     [name, each.jobs, each.images, dollars(each.usd)]
                     for name, each in sorted(figures.by_gateway.items())

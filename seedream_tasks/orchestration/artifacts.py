@@ -68,7 +68,7 @@ def _cell(value: Any) -> str:
 
 
 def _words(text: str) -> str:
-    """A catalog's text inside Markdown, as text: no link, picture or emphasis can be made of it."""
+    """A catalog's text inside Markdown, as text: no link, image or emphasis can be made of it."""
     # The first UI shows entities as they are written, so marks are escaped by backslashes, which both UIs read.
     return "".join(f"\\{each}" if each in _MARKS else each for each in text.replace("\n", " "))
 
@@ -107,7 +107,7 @@ def forecast_markdown(figures: Forecast, simulated: bool, funds: Mapping[str, Fu
             ]
             for name, each in sorted(figures.by_gateway.items())
         ]
-        parts.append(table(["gateway", "jobs", "pictures", "forecast", "balance"], rows))
+        parts.append(table(["gateway", "jobs", "images", "forecast", "balance"], rows))
         parts += [f"**{each.short}**" for each in funds.values() if each.short]
     parts.append(table(["record", "count"], [[name, count] for name, count in sorted(figures.by_status.items())]))
     if figures.unpriced_jobs:
@@ -154,7 +154,7 @@ def result_markdown(summary: Summary, manifest_uri: str) -> str:
                 ["billed in this run", dollars(summary.billed_usd)],
                 *([["of it rework after a review", dollars(summary.rework_usd)]] if summary.rework_usd else []),
                 ["quoted for it", dollars(summary.quoted_usd)],
-                ["cost of all pictures shown", dollars(summary.cost_usd)],
+                ["cost of all images shown", dollars(summary.cost_usd)],
                 ["at risk", summary.at_risk_in_words()],
                 ["put off", dollars(summary.deferred_usd)],
             ],
@@ -176,17 +176,17 @@ def result_markdown(summary: Summary, manifest_uri: str) -> str:
         ]
         parts.append("## Spend by gateway")
         parts.append(f"![quoted and billed by gateway]({data_uri(spend_chart(summary.by_gateway))})")
-        parts.append(table(["gateway", "attempts", "pictures", "quoted", "billed", "difference", "at risk"], rows))
+        parts.append(table(["gateway", "attempts", "images", "quoted", "billed", "difference", "at risk"], rows))
     if summary.failures:
         parts.append(f"**{failures_in_a_line(summary)}: see the artifact `seedream-failures`.**")
     return "\n\n".join(parts)
 
 
 def contact_sheet_markdown(tiles: Sequence[Tile], summary: Summary, page_uri: str) -> str:
-    """The first pictures as a table of thumbnails, those that need attention first, and where the whole page is."""
+    """The first images as a table of thumbnails, those that need attention first, and where the whole page is."""
     words = "simulated, nothing was charged" if summary.simulated else f"they cost {dollars(summary.cost_usd)}"
     lines = [
-        f"# {_pictures(summary.images)} ({words})",
+        f"# {_images(summary.images)} ({words})",
         f"The whole sheet, with search and review: `{page_uri}`"
         + (f". Here are the first {len(tiles)}." if len(tiles) < summary.records else ""),
         "",
@@ -195,8 +195,8 @@ def contact_sheet_markdown(tiles: Sequence[Tile], summary: Summary, page_uri: st
     return "\n".join(lines)
 
 
-def _pictures(count: int) -> str:
-    return f"{count} picture{'' if count == 1 else 's'}"
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
 
 
 def tiles_table(tiles: Sequence[Tile]) -> str:
@@ -209,7 +209,7 @@ def tiles_table(tiles: Sequence[Tile]) -> str:
 
 
 def _tile(tile: Tile) -> str:
-    shown = f'<img src="{tile.picture}" width="112">' if tile.picture else f"**{_cell(tile.status.replace('_', ' '))}**"
+    shown = f'<img src="{tile.image}" width="112">' if tile.image else f"**{_cell(tile.status.replace('_', ' '))}**"
     said = [_folded(each, 18) for each in (tile.title, f"{tile.row_key} {tile.shot}") if each]
     if tile.why:
         said.append(_folded(f"{tile.status.replace('_', ' ')}: {tile.why[:120]}", 18))

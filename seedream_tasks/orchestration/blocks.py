@@ -53,13 +53,13 @@ class SeedreamGateway(_WithoutIcon, CredentialsBlock, JobBlock[list[str]]):
     """An account at a gateway: whose key it is, where it is, how hard it may be worked, what it charges.
 
     Example:
-        Buy one picture in a flow of your own; running it again buys nothing twice:
+        Buy one image in a flow of your own; running it again buys nothing twice:
         ```python
         from prefect import flow
         from seedream_tasks import Job, SeedreamGateway
 
         @flow
-        async def one_picture() -> list[str]:
+        async def one_image() -> list[str]:
             gateway = await SeedreamGateway.aload("my-account")
             job = Job(row_key="mug", shot="hero", model="seedream-4.5", operation="generate", prompt="A blue mug")
             run = await gateway.trigger(job, archive="s3://shop/pictures", ledger="seedream-ledger/prod")

@@ -1,4 +1,4 @@
-"""The spend of a run as a picture, as pure functions: figures in, SVG out. Prefect's pages show it inside Markdown."""
+"""The spend of a run as an image, as pure functions: figures in, SVG out. Prefect's pages show it inside Markdown."""
 
 import base64
 import html
@@ -38,7 +38,7 @@ def spend_chart(by_gateway: Mapping[str, GatewayTotals]) -> str:
 
 
 def data_uri(svg: str) -> str:
-    """The picture as an address that needs no network."""
+    """The image as an address that needs no network."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 

@@ -43,7 +43,7 @@ async def collect_images(
     """Finish what runs have left in flight: ask, archive what is done, write the manifests this changes. Buys nothing.
 
     Args:
-        archive: Where the pictures of the runs go; default: ./seedream-out.
+        archive: Where the images of the runs go; default: ./seedream-out.
         ledger: SQLAlchemy URL of the ledger, without a password, or a block: seedream-ledger/NAME; default: ledger.db in a local
             archive.
         gateways: Whose keys to ask with: names, with keys from the environment, or blocks: seedream-gateway/NAME; default: all
@@ -94,7 +94,7 @@ def _markdown(done: Collected, saved: Sequence[Happening], dying: Sequence[Expir
         more = f" (the first {_SHOWN} of {len(saved)})" if len(saved) > _SHOWN else ""
         parts.append(f"## Saved{more}")
         parts.append(
-            table(["key", "shot", "pictures"], [[each.row_key, each.shot, each.text] for each in saved[:_SHOWN]])
+            table(["key", "shot", "images"], [[each.row_key, each.shot, each.text] for each in saved[:_SHOWN]])
         )
     if done.manifests:
         parts.append("\n".join(["## Manifests written again", *(f"- `{uri}`" for uri in done.manifests)]))
@@ -116,7 +116,7 @@ def _in_a_line(done: Collected) -> str:
 def _state(done: Collected, dying: Sequence[Expiring]) -> State[Any]:
     message = _in_a_line(done)
     if dying:
-        message += f"; {len(dying)} pictures about to expire"
+        message += f"; {len(dying)} images about to expire"
     complete = not (done.still_in_flight or done.unknown)
     return Completed(
         name=None if complete else "Incomplete",

@@ -106,7 +106,7 @@ async def catalog_images(
     shards: int = 1,
     limit: int | None = None,
 ) -> Any:
-    """Turn a catalog into archived pictures and a costed manifest.
+    """Turn a catalog into archived images and a costed manifest.
 
     Running it again buys only what is new or changed. It never falls back to the sandbox by itself.
 
@@ -117,7 +117,7 @@ async def catalog_images(
         preset: How an export is to be read: shopify, woocommerce, merchant, amazon, magento, prestashop, wix, squarespace or
             bigcommerce; with ",all" also what is not for sale.
         key: The column that identifies a row; default: sku, id or handle.
-        archive: Where the pictures go, any fsspec URI; default: ./seedream-out.
+        archive: Where the images go, any fsspec URI; default: ./seedream-out.
         ledger: SQLAlchemy URL of the ledger, without a password, or a block: seedream-ledger/NAME; default: ledger.db in a local
             archive.
         gateways: Buy only at these: names, with keys from the environment, or blocks: seedream-gateway/NAME; default: all that
@@ -128,7 +128,7 @@ async def catalog_images(
         prices: A price file (YAML) above the built-in prices.
         only: Buy only for these row keys; all records are written all the same.
         retry: What to buy again: failed, expired, lost.
-        edition: A word; another one asks for new pictures of unchanged rows.
+        edition: A word; another one asks for new images of unchanged rows.
         wait_s: How long to wait for an accepted job, in seconds.
         catalog_digest: sha256 of the catalog; another content is refused.
         granularity: Task runs by row or by chunk; auto decides by size.
@@ -284,7 +284,7 @@ async def _show_result(run: Session, summary: Summary) -> None:
             result_markdown(summary, uri), key="seedream-result", description="What became of the run, and what it cost"
         )
         await acreate_markdown_artifact(
-            contact_sheet_markdown(tiles, summary, page), key="seedream-contact-sheet", description="The first pictures"
+            contact_sheet_markdown(tiles, summary, page), key="seedream-contact-sheet", description="The first images"
         )
         if summary.failures:
             await acreate_markdown_artifact(

@@ -1,4 +1,4 @@
-"""What whoever listens must be told once: payments of unknown fate, and pictures whose links die. Artifact and events."""
+"""What whoever listens must be told once: payments of unknown fate, and images whose links die. Artifact and events."""
 
 import asyncio
 import logging
@@ -41,7 +41,7 @@ _STOPPED_WITHIN_S = 4.0
 _LIVE = (AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.DELIVERED, AttemptState.UNKNOWN)
 _EXPIRING_TODO = (
     "Its copy could not be made yet. See the log of `collect_images` for the reason, mend it (the gateway's key, the archive),"
-    " and run `seedream collect` before the link dies; afterwards the picture is gone and stays billed."
+    " and run `seedream collect` before the link dies; afterwards the image is gone and stays billed."
 )
 
 _UNREADABLE_TODO = (
@@ -163,7 +163,7 @@ async def tell_unreadable(ledger: Ledger, by: str) -> None:
 
 
 async def tell_expiring(ledger: Ledger) -> list[Expiring]:
-    """Pictures whose links die soon: an event for each that nobody was told of. Returns all of them."""
+    """Images whose links die soon: an event for each that nobody was told of. Returns all of them."""
     until = datetime.now(UTC) + EXPIRES_WITHIN
     found = await ledger.read(lambda connection: expiring(connection, until, _link_lives()))
     untold = [each for each in found if not each.told]

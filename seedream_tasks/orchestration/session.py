@@ -34,7 +34,7 @@ from ..ledger import known_runs
 from ..runs.manifest import manifest_path, write_manifest
 from .run_settings import Access, access_to, place_of
 
-# Between two parts of a sandbox's bill: it has one entry for each picture it ever sold.
+# Between two parts of a sandbox's bill: it has one entry for each image it ever sold.
 _BILL_WITHIN_S = 300.0
 
 

@@ -65,7 +65,7 @@ async def settings_for(
 
 
 async def submit(job: Job, run_id: str, options: RunOptions, access: Access | None = None) -> list[str]:
-    """Buy what is not bought yet of a job; returns the ids of its attempts that are live or hold its pictures.
+    """Buy what is not bought yet of a job; returns the ids of its attempts that are live or hold its images.
 
     Raises OverCap, NoGateway, NoPrice, GatewayRefused or NotBought where there are none, and ReferenceFault.
     """
@@ -112,27 +112,27 @@ async def wait(attempt_ids: list[str], run_id: str, options: RunOptions, access:
         delivered = await (await run.engine()).wait(attempt_ids)
         if not delivered:
             raise NothingDelivered(
-                f"none of these attempts delivered a picture: {await _ends(run, attempt_ids)}", attempt_ids=attempt_ids
+                f"none of these attempts delivered an image: {await _ends(run, attempt_ids)}", attempt_ids=attempt_ids
             )
     return delivered
 
 
-async def archive_pictures(
+async def archive_images(
     attempt_ids: list[str], run_id: str, options: RunOptions, access: Access | None = None
 ) -> list[str]:
-    """Copy and verify what these attempts delivered; returns the URIs of the archived pictures, in the order of the attempts.
+    """Copy and verify what these attempts delivered; returns the URIs of the archived images, in the order of the attempts.
 
     Raises NothingArchived for none.
     """
     async with session(run_id, options, access) as run:
         await (await run.engine()).archive(attempt_ids)
         found = await run.around.ledger.read(
-            lambda connection: [each for one in attempt_ids for each in queries.pictures_of(connection, one)]
+            lambda connection: [each for one in attempt_ids for each in queries.images_of(connection, one)]
         )
         places = await run.around.ledger.read(archives.places)
         uris = [f"{places.get(name, name)}/{path}" for each in found for name, path in each.copies.items()]
         if not uris:
-            raise NothingArchived(f"no picture is archived: {await _ends(run, attempt_ids)}", attempt_ids=attempt_ids)
+            raise NothingArchived(f"no image is archived: {await _ends(run, attempt_ids)}", attempt_ids=attempt_ids)
     return uris
 
 
@@ -163,7 +163,7 @@ _AS_RECORD = {
 
 
 class SeedreamImages(JobRun[list[str]]):
-    """The pictures of one job, bought by `SeedreamGateway.trigger`. Its attempts stand in the ledger, not in this object."""
+    """The images of one job, bought by `SeedreamGateway.trigger`. Its attempts stand in the ledger, not in this object."""
 
     def __init__(self, attempt_ids: list[str], run_id: str, options: RunOptions, access: Access) -> None:
         self.attempt_ids = attempt_ids
@@ -172,14 +172,14 @@ class SeedreamImages(JobRun[list[str]]):
         self._access = access
 
     async def wait_for_completion(self) -> None:  # type: ignore[override] # Prefect declares a Logger, and returns none either
-        """Wait until the gateway is done, at most as long as `trigger` was told. Raises NothingDelivered when no picture comes;
+        """Wait until the gateway is done, at most as long as `trigger` was told. Raises NothingDelivered when no image comes;
         what is still running then is taken up by whoever asks next.
         """
         await wait(self.attempt_ids, self.run_id, self._settings, self._access)
 
     async def fetch_result(self) -> list[str]:
-        """Copy the pictures into the archive, verified; returns their URIs. Raises NothingArchived while there are none."""
-        return await archive_pictures(self.attempt_ids, self.run_id, self._settings, self._access)
+        """Copy the images into the archive, verified; returns their URIs. Raises NothingArchived while there are none."""
+        return await archive_images(self.attempt_ids, self.run_id, self._settings, self._access)
 
 
 async def trigger(

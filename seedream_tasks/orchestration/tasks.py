@@ -27,7 +27,7 @@ from .coroutines import awaited
 from .retries import worth_retrying
 from .session import session
 from .shutdown import STOPPED
-from .single_jobs import archive_pictures, own_run_id, settings_for, submit, wait
+from .single_jobs import archive_images, own_run_id, settings_for, submit, wait
 
 # Records that need somebody's eye; a deferred one only waits for its next run.
 _RED = frozenset({RecordStatus.FAILED, RecordStatus.UNKNOWN, RecordStatus.EXPIRED, RecordStatus.LOST})
@@ -118,7 +118,7 @@ async def submit_job(
     prices: str | None = None,
     max_usd: float | str | None = None,
 ) -> list[str]:
-    """Buy what is not bought yet of one job; returns the ids of its attempts that are live or hold its pictures.
+    """Buy what is not bought yet of one job; returns the ids of its attempts that are live or hold its images.
 
     Ledger, gateways, caps and prices as for `catalog_images`. Raises OverCap, NoGateway, NoPrice, GatewayRefused or NotBought
     when nothing could be bought.
@@ -161,6 +161,6 @@ async def archive_job(
     ledger: str | None = None,
     gateways: list[str] | None = None,
 ) -> list[str]:
-    """Copy and verify what these attempts delivered; returns the URIs of the archived pictures, or raises NothingArchived."""
+    """Copy and verify what these attempts delivered; returns the URIs of the archived images, or raises NothingArchived."""
     options = await settings_for(archive, ledger, gateways, None, None, 1800.0)
-    return await archive_pictures(attempt_ids, own_run_id(), options)
+    return await archive_images(attempt_ids, own_run_id(), options)

@@ -27,7 +27,7 @@ class Draft:
     error_message: str | None = None
     unreachable: bool = False  # a reference counts as remembered: good for reuse, never for a purchase
     unchecked: bool = False  # a reference was not looked at (forecasts fetch nothing)
-    take: int = 0  # of a record whose pictures were rejected
+    take: int = 0  # of a record whose images were rejected
     beside: tuple[Job, ...] = ()
     wants_beside: tuple[int, ...] = ()
 

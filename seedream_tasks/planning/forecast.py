@@ -74,9 +74,9 @@ class Forecast:
             totals.jobs += 1
             totals.images += len(planned.slots)
             totals.usd += quoted.usd
-            per_picture = planned.route.price.credits
+            per_image = planned.route.price.credits
             if totals.credits is not None:
-                totals.credits = None if per_picture is None else totals.credits + per_picture * len(planned.slots)
+                totals.credits = None if per_image is None else totals.credits + per_image * len(planned.slots)
         return status
 
     def _status(self, planned: Planned) -> str:

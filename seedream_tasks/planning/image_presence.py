@@ -1,4 +1,4 @@
-"""Whether the pictures that a run would take over are still in its archive."""
+"""Whether the images that a run would take over are still in its archive."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -14,11 +14,11 @@ from ..storage.archive import Archive
 
 logger = logging.getLogger("seedream_tasks.planning")
 
-_PICTURES = "images"
+_IMAGES = "images"
 
 
 class Presence:
-    """Checks the pictures of jobs against the archive: file by file in a folder, elsewhere by one listing for all of them.
+    """Checks the images of jobs against the archive: file by file in a folder, elsewhere by one listing for all of them.
 
     What is not there, or has another size, is fetched again while its link lives, copied from another archive that has it, or
     lost; none of that buys anything. What was lost and stands there again counts again; what was pruned and is wanted again comes
@@ -44,9 +44,7 @@ class Presence:
         """Record what has gone, or come back; True when there was any. Raises ArchiveFault, LedgerFault."""
         name = self._archive.name
         standing = [each for view in views.values() for each in view.standing() if name in each.copies]
-        lost = [
-            each for view in views.values() for each in view.pictures if each.state == "lost" and name in each.copies
-        ]
+        lost = [each for view in views.values() for each in view.images if each.state == "lost" and name in each.copies]
         gone = [(each.attempt_id, each.ordinal) for each in standing if not self._stands(each)]
         back = {
             (each.attempt_id, each.ordinal): each.copies[name] for each in lost if self._stands(each)
@@ -63,7 +61,7 @@ class Presence:
         name, back = self._archive.name, {}
         for view in views.values():
             open_to_them = {(each.slot, each.attempt_id) for each in view.slots if each.closed is Closed.PRUNED}
-            for each in view.pictures:
+            for each in view.images:
                 if name not in each.copies or (each.slot, each.attempt_id) not in open_to_them:
                     continue
                 path = each.copies[name]
@@ -78,17 +76,17 @@ class Presence:
         """Say what was missing."""
         if self.gone:
             logger.warning(
-                "%s archived pictures are not in %s any more: fetched again while their links live, else lost",
+                "%s archived images are not in %s any more: fetched again while their links live, else lost",
                 self.gone,
                 self._archive.root,
             )
 
-    def _stands(self, picture: ImageRecord) -> bool:
-        return self._is_there(picture.copies[self._archive.name], picture.bytes)
+    def _stands(self, image: ImageRecord) -> bool:
+        return self._is_there(image.copies[self._archive.name], image.bytes)
 
     def _is_there(self, path: str, size: int | None) -> bool:
-        if self._archive.is_local or not path.startswith(f"{_PICTURES}/"):
+        if self._archive.is_local or not path.startswith(f"{_IMAGES}/"):
             return self._archive.size(path) == size
         if self._listed is None:
-            self._listed = Digests(f"{path}\n{size}" for path, size in self._archive.list_files(_PICTURES))
+            self._listed = Digests(f"{path}\n{size}" for path, size in self._archive.list_files(_IMAGES))
         return f"{path}\n{size}" in self._listed

@@ -20,7 +20,7 @@ from .rework import Rework, reworks
 class LookedUp:
     """What is known of some records, by job_key."""
 
-    resting: frozenset[str] = frozenset()  # nothing is left to do for these: their pictures stand
+    resting: frozenset[str] = frozenset()  # nothing is left to do for these: their images stand
     views: Mapping[str, JobView] = field(default_factory=dict)  # of all the others
     known: Mapping[tuple[str, str], list[KnownJob]] = field(default_factory=dict)  # of those never tried before
 
@@ -34,7 +34,7 @@ class Lookup:
         self._retry = retry
 
     def of(self, drafts: Sequence[Draft]) -> LookedUp:
-        """What is known of these, each with a job; where people rejected pictures, a draft asks for others from here on."""
+        """What is known of these, each with a job; where people rejected images, a draft asks for others from here on."""
         if self._ledger is None:
             return LookedUp(views={draft.job_key: JobView(draft.job_key) for draft in drafts})
         self._rework(self._ledger, drafts)
@@ -80,7 +80,7 @@ class Lookup:
         return frozenset(key for key, files in found.items() if presence.holds(files))
 
     def _views(self, ledger: Ledger, drafts: Sequence[Draft]) -> dict[str, JobView]:
-        """Also settles which of their pictures have gone, or come back."""
+        """Also settles which of their images have gone, or come back."""
         shown = [*(draft.job_key for draft in drafts), *(job.job_key for draft in drafts for job in draft.beside)]
         views = ledger.read_now(lambda connection: job_views(connection, shown))
         if self._presence is not None and self._presence.settle(views):

@@ -314,7 +314,7 @@ class Planner:
                     Reason.INVALID,
                     "invalid",
                     "reference_unreachable",
-                    f"{where(draft)}: references: a reference cannot be read, and the pictures would have to be bought",
+                    f"{where(draft)}: references: a reference cannot be read, and the images would have to be bought",
                 )
             elif not choice.able:
                 self._no_gateway(draft, job, choice.against)

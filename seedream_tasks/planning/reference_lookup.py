@@ -54,7 +54,7 @@ class Looker:
         looked = dict(zip(new, fetchers.map(lambda uri: self._look(uri, known.get(uri)), new), strict=True))
         self._remember(looked)
         for uri, each in looked.items():
-            # Without its URI: a data URI holds the whole picture.
+            # Without its URI: a data URI holds the whole image.
             self._kept[_name(uri)] = replace(each, found=_called(each.found, ""), source=None)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)

@@ -1,7 +1,7 @@
-"""Rejected pictures are bought anew: what a record asks for once people have rejected some of its pictures.
+"""Rejected images are bought anew: what a record asks for once people have rejected some of its images.
 
-Each slot goes its own way. While the picture that a job made for it is rejected, the slot is asked of another job of the same row
-and shot: with the amended prompt, or as another take of the same one. Slots whose pictures nobody rejected stay where they are,
+Each slot goes its own way. While the image that a job made for it is rejected, the slot is asked of another job of the same row
+and shot: with the amended prompt, or as another take of the same one. Slots whose images nobody rejected stay where they are,
 so a record may be made of several jobs, each with the slots it is to fill; every one of them is bought by the rules for any job.
 """
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from ..core.jobs import Job, tidy_prompt
 from ..core.slots import wanted
 from ..ledger.queries import job_views
-from ..ledger.reviews import Verdict, reviews_of_pictures
+from ..ledger.reviews import Verdict, reviews_of_images
 from ..ledger.values import JobView
 
 
@@ -22,7 +22,7 @@ class Rework:
     """What a record is made of: `job` speaks for it, the others stand beside it; each names its slots."""
 
     job: Job
-    take: int  # how often its pictures were asked for anew
+    take: int  # how often its images were asked for anew
     beside: tuple[Job, ...]
     wants: tuple[int, ...]  # slots that the jobs beside it are to buy
 
@@ -36,7 +36,7 @@ class _Part:
 
 
 def rework(connection: Connection, base: Job, retry: Collection[str] = ()) -> Rework | None:
-    """What became of a job by its reviews; None when no picture that stands was rejected. Raises LedgerFault."""
+    """What became of a job by its reviews; None when no image that stands was rejected. Raises LedgerFault."""
     walk = _Walk(connection, base)
     parts: dict[str, _Part] = {}
     for slot in range(base.n):
@@ -63,7 +63,7 @@ class _Walk:
         self._looked_up: dict[str, tuple[JobView, dict[int, str | None]]] = {}
 
     def end_of(self, slot: int) -> tuple[Job, int]:
-        """The job whose picture of this slot nobody rejected, and how often it was asked for anew."""
+        """The job whose image of this slot nobody rejected, and how often it was asked for anew."""
         job, take = self._base, 0
         while True:
             rejected = self._look(job)[1]
@@ -78,13 +78,13 @@ class _Walk:
         return self._look(job)[0]
 
     def _look(self, job: Job) -> tuple[JobView, dict[int, str | None]]:
-        """A job's view, and the prompt that is asked for instead of each rejected picture (None: the same)."""
+        """A job's view, and the prompt that is asked for instead of each rejected image (None: the same)."""
         key = job.job_key
         if key not in self._looked_up:
             view = job_views(self._connection, [key])[key]
             # By the attempt that made it: it stays rejected when its file is lost or pruned.
             made_by = {each.slot: each.attempt_id for each in view.slots if each.attempt_id is not None}
-            said = reviews_of_pictures(self._connection, made_by.values())
+            said = reviews_of_images(self._connection, made_by.values())
             rejected = {
                 slot: tidy_prompt(review.prompt or "") or None
                 for slot, attempt_id in made_by.items()

@@ -93,7 +93,7 @@ def _from_ink(image: Image.Image, profile: bytes | None) -> Image.Image:
 def _eight_bits(image: Image.Image) -> Image.Image:
     _, highest = image.getextrema()
     if image.mode == "F":
-        # Floating-point pictures are written in 0 to 1, or in one of the whole-number ranges.
+        # Floating-point images are written in 0 to 1, or in one of the whole-number ranges.
         scale = 255.0 if float(str(highest)) <= 1 else (1.0 if float(str(highest)) <= 255 else _16_TO_8)
         return image.point(lambda value: value * scale + 0.5).convert("L")
     whole = image.convert("I")
@@ -144,7 +144,7 @@ def _scaled(image: Image.Image, most_pixels: int | None, fits: Fits) -> Image.Im
         scale = math.sqrt(most_pixels / (width * height))
         size = (int(width * scale), int(height * scale))
         if fits.aspect:
-            # Rounding must not push a picture at the very end of what is taken out of it.
+            # Rounding must not push an image at the very end of what is taken out of it.
             low, high = fits.aspect
             size = (min(size[0], int(size[1] * high)), min(size[1], int(size[0] / low)))
     if min(size) <= (fits.side_above or 0):

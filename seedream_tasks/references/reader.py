@@ -91,14 +91,14 @@ class References:
 
     def _described(self, uri: str, content: bytes) -> Reference:
         try:
-            picture, flaw = examine(content)
+            image, flaw = examine(content)
         except UndecodableImage as error:
             raise ReferenceFault(
                 f"{shown(uri)} is {error.message}", uri=uri, error_code="reference_unreadable"
             ) from None
         digest = hashlib.sha256(content).hexdigest()
-        self._keep(digest, Mended(content, picture.format))
-        return Reference(uri, digest, picture.format, picture.width, picture.height, len(content), flaw)
+        self._keep(digest, Mended(content, image.format))
+        return Reference(uri, digest, image.format, image.width, image.height, len(content), flaw)
 
     def checked(self, reference: Reference) -> Reference:
         """A reference that somebody else resolved, looked at here. Raises ReferenceFault, also when it is another file."""

@@ -105,10 +105,10 @@ _OWN = pa.schema(
         ("_settled", pa.string()),  # invalid or skipped: nothing is to be bought; null: a job
         ("_selected", pa.bool_()),  # false: --only leaves it out
         ("_job", pa.string()),  # the whole job as JSON
-        ("_take", pa.int32()),  # how often its pictures were asked for anew after a review; null: never
+        ("_take", pa.int32()),  # how often its images were asked for anew after a review; null: never
         ("_beside", pa.list_(pa.string())),  # further jobs (JSON) that the record is made of, each with its slots
         ("_forecast_usd", MONEY),
-        ("_rests", pa.bool_()),  # its pictures stood when the run began: nothing was left to do for it
+        ("_rests", pa.bool_()),  # its images stood when the run began: nothing was left to do for it
     ]
 )
 FROZEN = pa.schema([*(RECORD.field(name) for name in _FROM_RECORD), *_OWN])
@@ -193,7 +193,7 @@ def kept_uri(uri: str) -> str:
 
 
 def kept_link(url: str) -> str:
-    """A gateway's link to a picture as manifests keep it: without its query, which may be a signature under any name."""
+    """A gateway's link to an image as manifests keep it: without its query, which may be a signature under any name."""
     return kept_uri(url).split("?", 1)[0]
 
 

@@ -286,7 +286,7 @@ def _with_those_beside(
 def _earlier(
     connection: Connection, rows: Sequence[dict[str, Any]], views: dict[str, JobView]
 ) -> dict[tuple[str, str], JobView]:
-    """For records without a picture of their own: the job of the same (row key, shot) that was archived last."""
+    """For records without an image of their own: the job of the same (row key, shot) that was archived last."""
     pending = [
         (row["row_key"], row["shot"])
         for row in rows
@@ -303,7 +303,7 @@ def _earlier(
 
 
 def _newest(jobs: Sequence[Any], views: dict[str, JobView]) -> list[Any]:
-    """Jobs by the time their last picture was archived, newest first."""
+    """Jobs by the time their last image was archived, newest first."""
 
     def when(job: Any) -> Any:
         times = [each.archived_at for each in views[job.job_key].standing() if each.archived_at]

@@ -19,7 +19,7 @@ logger = logging.getLogger("seedream_tasks.runs")
 # Keys of the file's metadata: the part's sums as JSON, and the run it is of.
 SUMS = "seedream_tasks.part"
 OF_RUN = "run_id"
-# Somebody may still find the picture, or buy it: such records are computed when the manifest is.
+# Somebody may still find the image, or buy it: such records are computed when the manifest is.
 _MAY_CHANGE = frozenset({RecordStatus.IN_FLIGHT, RecordStatus.UNKNOWN, RecordStatus.PARTIAL, RecordStatus.DEFERRED})
 Range = tuple[int, int]  # of records: the first, and the one after the last
 

@@ -139,7 +139,7 @@ def behind(ledger: Ledger, archive: Archive, unknown: Collection[str], ahead: Co
     what = " and ".join(told) or "it does not know this archive"
     return LedgerBehind(
         f"the ledger {shown_url(ledger.url)} is behind the archive {archive.root}: {what}. It may be a restored backup, or a"
-        " replica that lags; with it, pictures that are paid for would be bought again",
+        " replica that lags; with it, images that are paid for would be bought again",
         field="ledger",
         hint=f"give the right --ledger, or let it catch up: {merge_command(archive, ledger.url)}",
     )

@@ -1,4 +1,4 @@
-"""`runs/<run_id>/outputs.parquet`: where the files made by output profiles are, joined to rows and pictures."""
+"""`runs/<run_id>/outputs.parquet`: where the files made by output profiles are, joined to rows and images."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def outputs_path(run_id: str) -> str:
 
 
 def write_outputs(connection: Connection, manifest: Path, target: Path, archive: Archive) -> int:
-    """List the files made of the pictures of a manifest; returns how many."""
+    """List the files made of the images of a manifest; returns how many."""
     count = 0
     with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
         for batch in pq.ParquetFile(manifest).iter_batches(

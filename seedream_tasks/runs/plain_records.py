@@ -78,14 +78,14 @@ def plain_columns(frozen: pa.RecordBatch, jobs: Sequence[Plain], run: RunFacts) 
         "attempts": [1] * count,
         "cheapest_usd": _money([usd or None for usd in of_mine("cheapest_usd")]),
         "images": _images(jobs, run.places[run.archive]),
-        "image_count": [len(job.pictures) for job in jobs],
+        "image_count": [len(job.images) for job in jobs],
         "quoted_usd": _money(of_mine("quoted_usd")),
         "billed_usd": _money(of_mine("billed_usd")),
         "cost_usd": _money(of_attempts("billed_usd")),
         "at_risk_usd": _money(of_attempts("at_risk_usd")),
         "billed_credits": _money(of_mine("billed_credits", None)),
         "price_as_of": pa.array(of_attempts("price_as_of"), pa.string()).cast(pa.date32()),
-        "archived_at": [max((each.archived_at for each in job.pictures), default=None) for job in jobs],
+        "archived_at": [max((each.archived_at for each in job.images), default=None) for job in jobs],
         "run_id": [run.run_id] * count,
         "simulated": [run.simulated] * count,
     }
@@ -112,18 +112,18 @@ def _money(millionths: Sequence[int | None]) -> pa.Array:
 
 def _images(jobs: Sequence[Plain], root: str) -> pa.Array:
     kind = RECORD.field("images").type
-    pictures = [picture for job in jobs for picture in job.pictures]
-    attempts = [job.attempt for job in jobs for _ in job.pictures]
-    values = {name: [getattr(each, name) for each in pictures] for name in _OF_PICTURE}
+    images = [image for job in jobs for image in job.images]
+    attempts = [job.attempt for job in jobs for _ in job.images]
+    values = {name: [getattr(each, name) for each in images] for name in _OF_IMAGE}
     values |= {name: [getattr(each, name) for each in attempts] for name in ("attempt_id", "gateway", "task_id")}
-    values["uri"] = [f"{root}/{each.path}" for each in pictures]
-    values["source_url"] = [kept_link(each.url) for each in pictures]
+    values["uri"] = [f"{root}/{each.path}" for each in images]
+    values["source_url"] = [kept_link(each.url) for each in images]
     fields = list(kind.value_type)
     structs = pa.StructArray.from_arrays([pa.array(values[each.name], each.type) for each in fields], fields=fields)
     ends = [0]
     for job in jobs:
-        ends.append(ends[-1] + len(job.pictures))
+        ends.append(ends[-1] + len(job.images))
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), structs).cast(kind)
 
 
-_OF_PICTURE = ("slot", "path", "sha256", "width", "height", "bytes", "mime_type")
+_OF_IMAGE = ("slot", "path", "sha256", "width", "height", "bytes", "mime_type")

@@ -33,7 +33,7 @@ _OF_LIVE = {
     AttemptState.DELIVERED: RecordStatus.IN_FLIGHT,
     AttemptState.UNKNOWN: RecordStatus.UNKNOWN,
 }
-# Records that keep nothing of an earlier job: the picture belongs to another record, or is not wanted.
+# Records that keep nothing of an earlier job: the image belongs to another record, or is not wanted.
 _KEEPS_NOTHING = frozenset({Reason.DUPLICATE_ROW, Reason.DUPLICATE_KEY, Reason.MISSING_KEY, Reason.CONDITION_FALSE})
 
 
@@ -53,7 +53,7 @@ class RunFacts:
 
 
 def may_be_stale(frozen: Mapping[str, Any], view: JobView | None) -> bool:
-    """Whether the record would show the pictures of an earlier job of the same (row key, shot). `view`: of all its jobs."""
+    """Whether the record would show the images of an earlier job of the same (row key, shot). `view`: of all its jobs."""
     return bool(frozen["row_key"]) and frozen["reason"] not in _KEEPS_NOTHING and not (view and view.standing())
 
 
@@ -67,13 +67,13 @@ def record(
     """The manifest's own columns for one frozen record.
 
     `view` is the ledger's of its job (None for a record that has none), `earlier` that of the last archived job of the same
-    (row key, shot), for a record whose own job has no picture.
+    (row key, shot), for a record whose own job has no image.
     """
     attempts = [each for each in view.attempts if _speaks_here(each, frozen, run)] if view else []
-    pictures = view.standing()[: frozen["n"]] if view else []
-    status, fewer = _status(frozen, view, admission, len(pictures))
-    stale = not pictures and earlier is not None and may_be_stale(frozen, view)
-    shown = earlier.standing() if stale and earlier else pictures
+    images = view.standing()[: frozen["n"]] if view else []
+    status, fewer = _status(frozen, view, admission, len(images))
+    stale = not images and earlier is not None and may_be_stale(frozen, view)
+    shown = earlier.standing() if stale and earlier else images
     others = [*(view.attempts if view else []), *(earlier.attempts if stale and earlier else [])]
     known = {each.attempt_id: each for each in others}
     paid = [known[attempt_id] for attempt_id in dict.fromkeys(each.attempt_id for each in shown)]
@@ -131,7 +131,7 @@ def made_of(jobs: Sequence[tuple[Job, JobView]]) -> JobView:
     for job, view in jobs:
         together.slots += [each for each in view.slots if each.slot in job.slots]
         together.attempts += view.attempts
-        together.pictures += [each for each in view.pictures if each.slot in job.slots]
+        together.images += [each for each in view.images if each.slot in job.slots]
     together.attempts.sort(key=lambda each: each.attempt_id)
     return together
 
@@ -148,13 +148,13 @@ REPEATED = (
 
 
 def _status(
-    frozen: Mapping[str, Any], view: JobView | None, admission: Admission | None, pictures: int
+    frozen: Mapping[str, Any], view: JobView | None, admission: Admission | None, images: int
 ) -> tuple[RecordStatus, bool]:
-    """The record's status, and whether the gateway finished with fewer pictures than asked for."""
+    """The record's status, and whether the gateway finished with fewer images than asked for."""
     if frozen["_settled"] is not None:
         return RecordStatus(frozen["_settled"]), False
     wanted = frozen["n"]
-    if pictures >= wanted:
+    if images >= wanted:
         return RecordStatus.ARCHIVED, False
     known = {each.slot: each for each in view.slots} if view else {}
     attempts = {each.attempt_id: each for each in view.attempts} if view else {}
@@ -167,7 +167,7 @@ def _status(
         if each is not None and each.closed is Closed.FEWER:
             fewer += 1
         missing.append(_of_slot(each.state, each.closed, attempts.get(each.attempt_id or "")) if each else None)
-    if pictures:
+    if images:
         complete = fewer == len(missing)
         return (RecordStatus.ARCHIVED if complete else RecordStatus.PARTIAL), complete
     if not frozen["_selected"] and not any(missing):
@@ -179,7 +179,7 @@ def _status(
 
 
 def _of_slot(state: SlotState, closed: Closed | None, attempt: Attempt | None) -> RecordStatus | None:
-    """The status of a slot without a picture; None when nothing was tried, or nothing of it is left."""
+    """The status of a slot without an image; None when nothing was tried, or nothing of it is left."""
     if attempt is None:
         return None
     if state is SlotState.TAKEN:
@@ -202,13 +202,13 @@ def _reason(frozen: Mapping[str, Any], status: RecordStatus, admission: Admissio
 
 
 def _warnings(
-    frozen: Mapping[str, Any], pictures: Sequence[ImageRecord], paid: Sequence[Attempt], fewer: bool
+    frozen: Mapping[str, Any], images: Sequence[ImageRecord], paid: Sequence[Attempt], fewer: bool
 ) -> list[str]:
     found = list(frozen["warnings"] or [])
     if fewer:
         found.append("fewer_images")
-    for picture in pictures:
-        found += picture.warnings
+    for image in images:
+        found += image.warnings
     for attempt in paid:
         found += attempt.warnings
         row = market().by_offer.get((attempt.gateway, attempt.model))
@@ -220,20 +220,20 @@ def _warnings(
     return list(dict.fromkeys(found))
 
 
-def _image(picture: ImageRecord, attempt: Attempt, run: RunFacts) -> dict[str, Any]:
-    archive = run.archive if run.archive in picture.copies else next(iter(picture.copies))
-    path = picture.copies[archive]
+def _image(image: ImageRecord, attempt: Attempt, run: RunFacts) -> dict[str, Any]:
+    archive = run.archive if run.archive in image.copies else next(iter(image.copies))
+    path = image.copies[archive]
     return {
-        "slot": picture.slot,
+        "slot": image.slot,
         "uri": f"{run.places.get(archive, archive)}/{path}",
         "path": path,
-        "sha256": picture.sha256,
-        "width": picture.width,
-        "height": picture.height,
-        "bytes": picture.bytes,
-        "mime_type": picture.mime_type,
-        "source_url": kept_link(picture.url),
-        "attempt_id": picture.attempt_id,
+        "sha256": image.sha256,
+        "width": image.width,
+        "height": image.height,
+        "bytes": image.bytes,
+        "mime_type": image.mime_type,
+        "source_url": kept_link(image.url),
+        "attempt_id": image.attempt_id,
         "gateway": attempt.gateway,
         "task_id": attempt.task_id,
     }
@@ -253,7 +253,7 @@ def _sum(amounts: Any) -> Decimal:
 
 
 def _counts(attempt: Attempt) -> bool:
-    """Whether an attempt's pictures were bought by it: what certainly cost nothing was bought again, or not at all."""
+    """Whether an attempt's images were bought by it: what certainly cost nothing was bought again, or not at all."""
     if attempt.state in (AttemptState.FAILED, AttemptState.CANCELLED):
         return bool(attempt.billed_usd or attempt.at_risk_usd)
     return attempt.state is not AttemptState.NOT_SENT

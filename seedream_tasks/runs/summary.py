@@ -51,7 +51,7 @@ class Summary:
     # Of what is at risk: what gateways would have been paid more, by the dearest price stated. Millionths of a dollar.
     price_risk: Counter[str] = field(default_factory=Counter)
     deferred_usd: Decimal = ZERO
-    rework_usd: Decimal = ZERO  # of what is billed: pictures that were bought anew because people rejected others
+    rework_usd: Decimal = ZERO  # of what is billed: images that were bought anew because people rejected others
     by_gateway: dict[str, GatewayTotals] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)  # the first of those that are not archived or skipped
 
@@ -76,7 +76,7 @@ class Summary:
         return f"{total}: {dollars(of_prices)} {why}, {dollars(rest)} otherwise" if rest else f"{total} {why}"
 
     def add(self, values: dict[str, Any], deferred_usd: Decimal, anew: bool = False) -> None:
-        """Count one record; `anew`: its pictures were asked for because people rejected others."""
+        """Count one record; `anew`: its images were asked for because people rejected others."""
         status = values["status"]
         self.records += 1
         self.jobs += values["job_key"] is not None and status not in (RecordStatus.INVALID, RecordStatus.SKIPPED)
@@ -92,7 +92,7 @@ class Summary:
             self.failures.append({name: values[name] for name in shown})
 
     def add_plain(self, columns: Mapping[str, pa.Array]) -> None:
-        """Count records that are archived with all their pictures."""
+        """Count records that are archived with all their images."""
         count = len(columns["status"])
         self.records += count
         self.jobs += count

@@ -166,7 +166,7 @@ def is_internal(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: the only one that the sandbox fetches pictures from."""
+    """Whether a host is this machine: the only one that the sandbox fetches images from."""
     name = host.rstrip(".").lower()
     try:
         return ipaddress.ip_address(name).is_loopback

@@ -115,7 +115,7 @@ class FaultBook:
     ) -> tuple[Fault | None, list[int]]:
         """Try the entries in order; returns the one that fires, if any, and the positions of all that drew.
 
-        `without`: positions that do not take part (entries that this picture has drawn already).
+        `without`: positions that do not take part (entries that this image has drawn already).
         """
         drew: list[int] = []
         for fault in self._faults:

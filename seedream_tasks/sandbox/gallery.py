@@ -1,4 +1,4 @@
-"""The gallery: the picture behind every link. Drawn at the first download, in threads; the last few are remembered."""
+"""The gallery: the image behind every link. Drawn at the first download, in threads; the last few are remembered."""
 
 import asyncio
 from collections import OrderedDict
@@ -11,33 +11,33 @@ from seedream_tasks.sandbox.sizes import Size, fit
 from seedream_tasks.sandbox.state import State
 
 _REMEMBERED_BYTES = 64 << 20
-# A 4K picture takes some 50 MB while it is drawn.
+# A 4K image takes some 50 MB while it is drawn.
 _THREADS = 2
 
 
 class Gallery:
-    """Pictures of finished tasks."""
+    """Images of finished tasks."""
 
     def __init__(self, state: State, image_px: int | None) -> None:
         self._state = state
         self._image_px = image_px
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="picture")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="image")
         self._plain: dict[tuple[Size, int, str], bytes] = {}
         self._recent: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._recent_bytes = 0
 
     def size_of(self, task: Task) -> Size:
-        """Width and height in px of a finished task's pictures as they are drawn."""
+        """Width and height in px of a finished task's images as they are drawn."""
         assert task.size is not None  # noqa: S101 - set when the task completed
         return task.size if self._image_px is None else fit(task.size, self._image_px)
 
-    async def picture(self, task: Task, index: int) -> bytes:
-        """The bytes of one picture of a completed task."""
+    async def image(self, task: Task, index: int) -> bytes:
+        """The bytes of one image of a completed task."""
         order = task.order
-        number = f"{task.task_id} picture {index + 1} of {task.images}"
+        number = f"{task.task_id} image {index + 1} of {task.images}"
         comment = f"SANDBOX {order.gateway} {task.model} {number}: {order.prompt}"
         if self._image_px is not None:
-            return stamp(await self._plain_picture(task), order.output_format, comment)
+            return stamp(await self._plain_image(task), order.output_format, comment)
         key = (task.task_id, index)
         data = self._recent.get(key)
         if data is None:
@@ -64,7 +64,7 @@ class Gallery:
         """Stop drawing."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _plain_picture(self, task: Task) -> bytes:
+    async def _plain_image(self, task: Task) -> bytes:
         key = (self.size_of(task), hue_of(task.order.prompt), task.order.output_format)
         data = self._plain.get(key)
         if data is None:

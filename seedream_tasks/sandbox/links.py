@@ -1,6 +1,6 @@
 """Download links: built at answer time, dead (410) after their life, and struck by the download faults.
 
-Damage is drawn once per picture and kept with the task, so that the same link gives the same bytes again.
+Damage is drawn once per image and kept with the task, so that the same link gives the same bytes again.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from aiohttp import web
 
 from seedream_tasks.sandbox.gallery import Gallery
 from seedream_tasks.sandbox.images.damage import damaged
-from seedream_tasks.sandbox.orders import PictureState, Task, Trouble
+from seedream_tasks.sandbox.orders import ImageState, Task, Trouble
 from seedream_tasks.sandbox.sizes import Size
 from seedream_tasks.sandbox.stand_ins import stand_ins
 from seedream_tasks.sandbox.web import Route
@@ -31,11 +31,11 @@ class Links:
         self._gallery = gallery
 
     def urls(self, task: Task, base: str) -> list[str]:
-        """The links to a finished task's pictures, below `base`."""
+        """The links to a finished task's images, below `base`."""
         return [self._url(task, index, base) for index in range(task.images)]
 
     def size_of(self, task: Task) -> Size:
-        """Width and height in px of the pictures behind a completed task's links."""
+        """Width and height in px of the images behind a completed task's links."""
         return self._gallery.size_of(task)
 
     def dies_at(self, task: Task) -> float:
@@ -43,7 +43,7 @@ class Links:
         return (task.finished_at or task.accepted_at) + stand_ins()[task.gateway].link_life_s
 
     def routes(self) -> list[Route]:
-        """Downloads need no key: who has the link has the picture."""
+        """Downloads need no key: who has the link has the image."""
         return [self._route(name, kind) for name, kind in stand_ins().items()]
 
     def _route(self, gateway: str, kind: "type[StandIn]") -> Route:
@@ -72,7 +72,7 @@ class Links:
         if trouble is not None and trouble.kind == "download_500":
             return web.Response(text="Internal Server Error\n", status=500)
         self._note_served(task, index)
-        data, mime_type = await self._gallery.picture(task, index), f"image/{task.order.output_format}"
+        data, mime_type = await self._gallery.image(task, index), f"image/{task.order.output_format}"
         if trouble is not None:
             data, mime_type = damaged(trouble, data, mime_type)
         task.downloads += 1
@@ -80,15 +80,15 @@ class Links:
         return web.Response(body=data, headers={"Content-Type": mime_type})
 
     def _draw(self, task: Task, index: int) -> Trouble | None:
-        """What strikes this request. Only `download_500` is drawn again for a picture that has drawn before."""
-        state = task.pictures.get(index)
+        """What strikes this request. Only `download_500` is drawn again for an image that has drawn before."""
+        state = task.image_states.get(index)
         if state is not None and state.damage is not None:
             return state.damage
         faults = self._world.faults
         if not faults:
             return None
         if state is None:
-            state = task.pictures[index] = PictureState(faults.generation)
+            state = task.image_states[index] = ImageState(faults.generation)
         elif state.generation != faults.generation:
             state.generation, state.drawn = faults.generation, []
         # Bytes that were handed out once stay as they were; a link can die at any time.
@@ -103,9 +103,9 @@ class Links:
         return trouble
 
     def _note_served(self, task: Task, index: int) -> None:
-        state = task.pictures.get(index)
+        state = task.image_states.get(index)
         if state is None:
-            state = task.pictures[index] = PictureState(self._world.faults.generation)
+            state = task.image_states[index] = ImageState(self._world.faults.generation)
         state.served = True
 
     def _url(self, task: Task, index: int, base: str) -> str:

@@ -1,4 +1,4 @@
-"""What was ordered and what became of it: the values that the bill, the status replies and the pictures are made of."""
+"""What was ordered and what became of it: the values that the bill, the status replies and the images are made of."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,7 +12,7 @@ Status = Literal["running", "completed", "failed", "cancelled"]
 
 @dataclass(slots=True)
 class Reference:
-    """A picture that came with the request."""
+    """An image that came with the request."""
 
     url: str
     """Where it comes from; shortened for data URIs."""
@@ -48,20 +48,20 @@ class Order:
 
 @dataclass(slots=True)
 class Trouble:
-    """A fault that was drawn for a task or a picture."""
+    """A fault that was drawn for a task or an image."""
 
     kind: str
     value: Any = None
 
 
 @dataclass(slots=True)
-class PictureState:
-    """What happened to one picture's link."""
+class ImageState:
+    """What happened to one image's link."""
 
     generation: int = 0
     """The fault list that `drawn` is about."""
     drawn: list[int] = field(default_factory=list)
-    """Fault entries that this picture has drawn already: lasting damage is drawn once."""
+    """Fault entries that this image has drawn already: lasting damage is drawn once."""
     damage: Trouble | None = None
     served: bool = False
     """Its bytes have been handed out, so they never change again."""
@@ -102,7 +102,7 @@ class Task:
     error_message: str | None = None
     size: Size | None = None
     downloads: int = 0
-    pictures: dict[int, PictureState] = field(default_factory=dict)
+    image_states: dict[int, ImageState] = field(default_factory=dict)
     deliveries: list[Delivery] = field(default_factory=list)
 
     @property
@@ -140,7 +140,7 @@ class Task:
             "error_message": self.error_message,
             "size": self.size,
             "downloads": self.downloads,
-            "pictures": {str(index): asdict(state) for index, state in self.pictures.items()},
+            "pictures": {str(index): asdict(state) for index, state in self.image_states.items()},
             "deliveries": [asdict(delivery) for delivery in self.deliveries],
             "references": [asdict(reference) for reference in self.order.references],
         }
@@ -170,7 +170,7 @@ class Task:
             error_message=changing["error_message"],
             size=_size(changing["size"]),
             downloads=changing["downloads"],
-            pictures={int(index): _picture(state) for index, state in changing["pictures"].items()},
+            image_states={int(index): _image(state) for index, state in changing["pictures"].items()},
             deliveries=[Delivery(**delivery) for delivery in changing["deliveries"]],
         )
 
@@ -197,8 +197,8 @@ def _trouble(plain: Mapping[str, Any] | None) -> Trouble | None:
     return None if plain is None else Trouble(**plain)
 
 
-def _picture(plain: Mapping[str, Any]) -> PictureState:
-    return PictureState(plain["generation"], plain["drawn"], _trouble(plain["damage"]), plain["served"])
+def _image(plain: Mapping[str, Any]) -> ImageState:
+    return ImageState(plain["generation"], plain["drawn"], _trouble(plain["damage"]), plain["served"])
 
 
 def _size(pair: list[int] | None) -> Size | None:

@@ -1,8 +1,8 @@
-"""References: the pictures that come with a request. Read, checked against the gateway's limits, kept as thumbnails.
+"""References: the images that come with a request. Read, checked against the gateway's limits, kept as thumbnails.
 
 A data URI and a file that was uploaded here are read at once, so what is wrong with them is refused. A URL of this
 machine is fetched while the task runs. Any other URL is not fetched: the sandbox stays off the internet, and a tile
-in the picture says so.
+in the image says so.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class ReferenceRules:
     """What one gateway takes as a reference; None: its documents state no limit."""
 
     most: int | None
-    """Pictures per request."""
+    """Images per request."""
     formats: frozenset[str]
     """Pillow's names of the file formats."""
     data_formats: tuple[str, ...] = ()
@@ -49,12 +49,12 @@ class ReferenceRules:
     most_px: int | None = 36_000_000
 
 
-class BadPictureError(Exception):
-    """Bytes that are no picture, or one outside the limits."""
+class BadImageError(Exception):
+    """Bytes that are no image, or one outside the limits."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class _Image:
     sha256: str
     width: int
     height: int
@@ -69,7 +69,7 @@ class References:
         self._own_file = own_file
         self._session: aiohttp.ClientSession | None = None
         # The same product photo comes with every shot of it: decoding it once is enough.
-        self._known: OrderedDict[tuple[str, ReferenceRules], _Picture] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ReferenceRules], _Image] = OrderedDict()
 
     async def read(self, url: str, rules: ReferenceRules, param: str) -> Reference:
         """A reference as it stands in the request; refuses what cannot be used."""
@@ -78,51 +78,51 @@ class References:
             if data is not None:
                 return self._reference(shortened(url), await self._check(data, rules))
             return Reference(url, fetch=is_loopback(_host(url, rules)))
-        except BadPictureError as error:
+        except BadImageError as error:
             raise Refused("invalid", f"{param}: {error}", param) from error
 
     async def fetch(self, reference: Reference, rules: ReferenceRules) -> None:
-        """Fetch a reference of this machine; raises BadPictureError."""
+        """Fetch a reference of this machine; raises BadImageError."""
         data = await self.download(reference.url, rules.largest_bytes)
         found = self._reference(reference.url, await self._check(data, rules))
         reference.sha256, reference.width, reference.height = found.sha256, found.width, found.height
 
     async def download(self, url: str, largest: int | None) -> bytes:
-        """The bytes behind a URL of this machine; raises BadPictureError."""
+        """The bytes behind a URL of this machine; raises BadImageError."""
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=_FETCH_TIMEOUT_S)
             self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
         try:
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status != 200:
-                    raise BadPictureError(f"could not be fetched: HTTP {response.status}")
+                    raise BadImageError(f"could not be fetched: HTTP {response.status}")
                 data = bytearray()
                 async for chunk in response.content.iter_chunked(1 << 16):
                     data += chunk
                     if largest is not None and len(data) > largest:
-                        raise BadPictureError(f"has more than {largest} bytes")
+                        raise BadImageError(f"has more than {largest} bytes")
                 return bytes(data)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise BadPictureError(f"could not be fetched: {type(error).__name__}") from error
+            raise BadImageError(f"could not be fetched: {type(error).__name__}") from error
 
     async def close(self) -> None:
         """Let go of connections."""
         if self._session is not None:
             await self._session.close()
 
-    def _reference(self, url: str, picture: _Picture) -> Reference:
-        self._state.save_thumbnail(picture.sha256, picture.thumbnail)
-        return Reference(url, picture.sha256, picture.width, picture.height)
+    def _reference(self, url: str, image: _Image) -> Reference:
+        self._state.save_thumbnail(image.sha256, image.thumbnail)
+        return Reference(url, image.sha256, image.width, image.height)
 
-    async def _check(self, data: bytes, rules: ReferenceRules) -> _Picture:
+    async def _check(self, data: bytes, rules: ReferenceRules) -> _Image:
         key = (hashlib.sha256(data).hexdigest(), rules)
-        picture = self._known.get(key)
-        if picture is None:
-            picture = await asyncio.to_thread(_inspect, data, key[0], rules)
-            self._known[key] = picture
+        image = self._known.get(key)
+        if image is None:
+            image = await asyncio.to_thread(_inspect, data, key[0], rules)
+            self._known[key] = image
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        return picture
+        return image
 
 
 def shortened(value: Any) -> Any:
@@ -145,14 +145,14 @@ def shortened(value: Any) -> Any:
 
 def _decode(url: str, rules: ReferenceRules) -> bytes:
     if not rules.data_formats:
-        raise BadPictureError("data URIs are not supported, a URL is required")
+        raise BadImageError("data URIs are not supported, a URL is required")
     match = _DATA_URI.match(url)
     if match is None or match[1].lower() not in rules.data_formats:
-        raise BadPictureError(f"a data URI must start with data:({'|'.join(rules.data_formats)});base64,")
+        raise BadImageError(f"a data URI must start with data:({'|'.join(rules.data_formats)});base64,")
     try:
         return base64.b64decode(url[match.end() :], validate=True)
     except (binascii.Error, ValueError) as error:
-        raise BadPictureError("the data URI is not valid base64") from error
+        raise BadImageError("the data URI is not valid base64") from error
 
 
 def _host(url: str, rules: ReferenceRules) -> str:
@@ -163,41 +163,39 @@ def _host(url: str, rules: ReferenceRules) -> str:
     except ValueError:
         host = ""
     if not host or (parts.scheme not in rules.schemes and not (is_loopback(host) and parts.scheme == "http")):
-        raise BadPictureError(f"must be a URL with {' or '.join(rules.schemes)}")
+        raise BadImageError(f"must be a URL with {' or '.join(rules.schemes)}")
     return host
 
 
-def _inspect(data: bytes, sha256: str, rules: ReferenceRules) -> _Picture:
-    """Check one picture and draw its thumbnail. Runs in a thread: decoding takes a while and lets others run."""
+def _inspect(data: bytes, sha256: str, rules: ReferenceRules) -> _Image:
+    """Check one image and draw its thumbnail. Runs in a thread: decoding takes a while and lets others run."""
     if rules.largest_bytes is not None and len(data) > rules.largest_bytes:
-        raise BadPictureError(f"has {len(data)} bytes, at most {rules.largest_bytes} are taken")
+        raise BadImageError(f"has {len(data)} bytes, at most {rules.largest_bytes} are taken")
     try:
         with Image.open(io.BytesIO(data)) as image:
-            # A camera's MPO is a JPEG with more pictures behind the first.
+            # A camera's MPO is a JPEG with more images behind the first.
             kind = "JPEG" if image.format == "MPO" else image.format
             if kind not in rules.formats:
-                raise BadPictureError(f"is {kind}, taken are {', '.join(sorted(rules.formats))}")
+                raise BadImageError(f"is {kind}, taken are {', '.join(sorted(rules.formats))}")
             width, height = image.size
             _check_size(width, height, rules)
             image.draft("RGB", (_THUMBNAIL_PX, _THUMBNAIL_PX))
             image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
             thumbnail = _on_white(image)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise BadPictureError(f"cannot be decoded as a picture: {error}") from error
+        raise BadImageError(f"cannot be decoded as an image: {error}") from error
     buffer = io.BytesIO()
     thumbnail.save(buffer, "JPEG", quality=88)
-    return _Picture(sha256, width, height, buffer.getvalue())
+    return _Image(sha256, width, height, buffer.getvalue())
 
 
 def _check_size(width: int, height: int, rules: ReferenceRules) -> None:
     if rules.smallest_px is not None and min(width, height) < rules.smallest_px:
-        raise BadPictureError(f"is {width}x{height} px, both sides must have at least {rules.smallest_px}")
+        raise BadImageError(f"is {width}x{height} px, both sides must have at least {rules.smallest_px}")
     if rules.most_px is not None and width * height > rules.most_px:
-        raise BadPictureError(f"is {width}x{height} px, at most {rules.most_px} pixels are taken")
+        raise BadImageError(f"is {width}x{height} px, at most {rules.most_px} pixels are taken")
     if rules.widest is not None and not 1 / rules.widest <= width / height <= rules.widest:
-        raise BadPictureError(
-            f"is {width}x{height} px, width / height must be in [1/{rules.widest:g}, {rules.widest:g}]"
-        )
+        raise BadImageError(f"is {width}x{height} px, width / height must be in [1/{rules.widest:g}, {rules.widest:g}]")
 
 
 def _on_white(image: Image.Image) -> Image.Image:

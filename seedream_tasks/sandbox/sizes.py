@@ -86,5 +86,5 @@ def fit(size: Size, longest: int) -> Size:
 
 
 def _rounded(length: float) -> int:
-    # Pictures come in blocks of 16 px.
+    # Images come in blocks of 16 px.
     return max(16, round(length / 16) * 16)

@@ -18,7 +18,7 @@ from seedream_tasks.sandbox.config import SandboxConfig
 from seedream_tasks.sandbox.faults import Fault, FaultBook
 from seedream_tasks.sandbox.orders import Order, Task, Trouble
 from seedream_tasks.sandbox.prices import gateways, unit_price
-from seedream_tasks.sandbox.references import BadPictureError, ReferenceRules, References
+from seedream_tasks.sandbox.references import BadImageError, ReferenceRules, References
 from seedream_tasks.sandbox.sizes import auto_size
 from seedream_tasks.sandbox.state import State, StateError
 from seedream_tasks.sandbox.uploads import Uploads
@@ -201,7 +201,7 @@ class World:
                 continue
             try:
                 await self.references.fetch(reference, rules)
-            except BadPictureError as error:
+            except BadImageError as error:
                 task.error_code = "image_processing_error"
                 task.error_message = f"reference {number}: {error}"
             reference.fetch = False

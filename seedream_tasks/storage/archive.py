@@ -102,7 +102,7 @@ class Archive:
         with _faults(self.uri(path)):
             try:
                 full = self._full(path)
-                # By its name as it is: a Path costs more than the look, and a rerun looks at every picture.
+                # By its name as it is: a Path costs more than the look, and a rerun looks at every image.
                 return os.stat(full).st_size if self.is_local else int(self.fs.size(full))  # noqa: PTH116
             except (FileNotFoundError, NotADirectoryError):
                 return None
@@ -343,7 +343,7 @@ class Archive:
         return value
 
     def prove_writable(self) -> None:
-        """Write and remove a file: money must not be spent on pictures that cannot be kept. Raises ArchiveFault."""
+        """Write and remove a file: money must not be spent on images that cannot be kept. Raises ArchiveFault."""
         name = f".probe-{secrets.token_hex(6)}"
         with _faults(self.root):
             if self.is_local:

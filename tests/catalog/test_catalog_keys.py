@@ -42,7 +42,7 @@ def test_without_shots_and_without_a_prompt_column_nothing_starts(tmp_path: Path
 
 
 def test_a_row_without_a_key_is_invalid(tmp_path: Path) -> None:
-    """A picture could never be joined back to it; the message names its line."""
+    """An image could never be joined back to it; the message names its line."""
     records = plan(write(tmp_path / "a.csv", "sku,title\n,Lamp\n  ,Chair\nc,Table\n"), HERO)
     assert told(records) == [(None, "invalid", "missing_key"), (None, "invalid", "missing_key"), ("c", None, "new")]
     assert [record.error_code for record in records[:2]] == ["missing_key", "missing_key"]

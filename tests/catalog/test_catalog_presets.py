@@ -118,7 +118,7 @@ def test_images_of_one_product_can_be_references(tmp_path: Path) -> None:
 
 
 def test_an_image_that_stands_twice_counts_once(tmp_path: Path) -> None:
-    """Variants often repeat the product's own picture."""
+    """Variants often repeat the product's own image."""
     lines = [
         line("mug", Title="Mug", Image_Src=f"{CDN}/mug.jpg", Image_Position="1", Variant_Price="1"),
         line("mug", Image_Src=f"{CDN}/mug.jpg", Image_Position="2"),

@@ -56,12 +56,12 @@ TEMPLATE = (
     "{{ key }}|{{ title }}|{{ description }}|{{ category }}|{{ price }}|{{ tags }}|{{ image_urls | join(' ') }}"
     "|{{ variants | map(attribute='options') | join }}"
 )
-PICTURES = f"{CDN}/k1.jpg {CDN}/k2,b.jpg"
+IMAGES = f"{CDN}/k1.jpg {CDN}/k2,b.jpg"
 RIGHT = {
-    "KRUG": f'KRUG|Steinkrug|<p>Lang</p>|Küche > Krüge||blau, groß, schwer|{PICTURES}|{{"Farbe": "Blau"}}'.replace(
+    "KRUG": f'KRUG|Steinkrug|<p>Lang</p>|Küche > Krüge||blau, groß, schwer|{IMAGES}|{{"Farbe": "Blau"}}'.replace(
         '"', "'"
     ),
-    "KRUG-B": f"KRUG-B|Steinkrug|<p>Lang</p>|Küche > Krüge|14,90|blau, groß, schwer|{PICTURES}|",
+    "KRUG-B": f"KRUG-B|Steinkrug|<p>Lang</p>|Küche > Krüge|14,90|blau, groß, schwer|{IMAGES}|",
     "9": f"9|Kanne|Bauchig|Küche|1.039,00||{CDN}/kanne.jpg|",
 }
 

@@ -81,11 +81,11 @@ def test_a_simple_product(tmp_path: Path) -> None:
 @pytest.mark.parametrize("order", [(HOODIE, BLUE, RED), (RED, BLUE, HOODIE)], ids=["parent first", "parent last"])
 def test_variations_take_what_they_lack_from_their_parent(order: tuple[dict[str, str], ...], tmp_path: Path) -> None:
     """Named by SKU or by id:NUMBER, before or behind it; each is a product, with its SKU or else its ID for a key."""
-    pictures = f"{CDN}/hoodie.jpg {CDN}/back.jpg"
+    images = f"{CDN}/hoodie.jpg {CDN}/back.jpg"
     assert seen(export(tmp_path / "a.csv", *order)) == {
-        "HOOD": f"Hoodie|Warm|Nordholt|Clothing|||{pictures}",
+        "HOOD": f"Hoodie|Warm|Nordholt|Clothing|||{images}",
         "HOOD-B": f"Hoodie - Blue|Warm|Nordholt|Clothing|45||{CDN}/blue.jpg",
-        "22": f"Hoodie|Warm|Nordholt|Clothing|46||{pictures}",
+        "22": f"Hoodie|Warm|Nordholt|Clothing|46||{images}",
     }
 
 
@@ -100,7 +100,7 @@ def test_a_parent_knows_its_variants(tmp_path: Path) -> None:
 
 
 def test_a_variation_without_name_and_parent_is_invalid(tmp_path: Path) -> None:
-    """A picture of nothing would be paid for; one with a name of its own stands for itself."""
+    """An image of nothing would be paid for; one with a name of its own stands for itself."""
     lost = {**RED, "Parent": "GONE"}
     records = plan(
         export(tmp_path / "a.csv", lost, BLUE), "shots: [{name: a, prompt: '{{ title }}'}]", preset="woocommerce"
@@ -130,7 +130,7 @@ Oak stool,oak-stool,<p>Oak</p>,Nordholt,Furniture,Seating,"wood, stool",TRUE,Act
 
 
 def test_shopifys_newer_columns_are_the_older_ones(tmp_path: Path) -> None:
-    """`URL handle`, `Description`, `Price`, `Product image URL`: the same product, and the same pictures."""
+    """`URL handle`, `Description`, `Price`, `Product image URL`: the same product, and the same images."""
     older = (
         NEWER.replace("URL handle", "Handle").replace("Description", "Body (HTML)").replace(",SKU,", ",Variant SKU,")
     ).replace("Product image URL", "Image Src")

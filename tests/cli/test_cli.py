@@ -34,7 +34,7 @@ def records(result: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def test_the_sample_catalog_becomes_pictures_and_a_second_run_buys_nothing(tmp_path: Path) -> None:
+def test_the_sample_catalog_becomes_images_and_a_second_run_buys_nothing(tmp_path: Path) -> None:
     """The demo: everything archived (exit 0), manifest = bill exactly, and the same command again is billed 0."""
     arguments = (
         "run",
@@ -59,7 +59,7 @@ def test_the_sample_catalog_becomes_pictures_and_a_second_run_buys_nothing(tmp_p
     again = json.loads((Path(second["manifest"]).parent / "sandbox-bill.json").read_text())
     assert (second["billed_usd"], second["reused"], second["cost_usd"]) == ("0", 46, first["cost_usd"])
     assert again["submissions"] == bill["submissions"]
-    # The archive is a simulated one: a run that is not simulated must not take its pictures for real ones.
+    # The archive is a simulated one: a run that is not simulated must not take its images for real ones.
     environment = {**os.environ, "SEEDREAM_EVOLINK_API_KEY": "sk", "SEEDREAM_EVOLINK_BASE_URL": "http://127.0.0.1:9"}
     arguments = ("attempts", "--archive", "out", "--json")
     known = json.loads(command_line.seedream(*arguments, cwd=tmp_path, environment=environment).stdout)
@@ -234,7 +234,7 @@ def _unknown(gateways: Sandbox, tmp_path: Path) -> str:
     return str(attempt["attempt_id"])
 
 
-def test_an_unknown_payment_that_is_resolved_as_paid_is_followed_to_its_picture(
+def test_an_unknown_payment_that_is_resolved_as_paid_is_followed_to_its_image(
     gateways: Sandbox, tmp_path: Path
 ) -> None:
     """`resolve --as paid --task-id` makes it accepted; the next run archives it and buys nothing."""
@@ -263,7 +263,7 @@ def test_an_unknown_payment_that_is_given_up_is_bought_again_only_when_asked(gat
 
 
 def test_a_standing_cap_holds_over_runs(gateways: Sandbox, tmp_path: Path) -> None:
-    """`cap set` bounds a day's spending of all runs: 0.10 buys three pictures of 0.031 in two runs, then nothing."""
+    """`cap set` bounds a day's spending of all runs: 0.10 buys three images of 0.031 in two runs, then nothing."""
     products(tmp_path / "c.csv", 2)
     products(tmp_path / "more.csv", 9)
     arguments = ("--archive", "out", "--gateway", "evolink")

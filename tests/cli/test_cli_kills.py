@@ -32,7 +32,7 @@ def test_whole_commands_killed_at_any_time_keep_the_law_of_money(
 ) -> None:
     """`seedream run`, Prefect included, killed four times: what is done afterwards is paid once, and all of it is there."""
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 1.0}])
-    this = Round(processes, gateways, tmp_path, {"gateways": ["evolink", "apiin"], "wait_s": 20.0}, pictures=2)
+    this = Round(processes, gateways, tmp_path, {"gateways": ["evolink", "apiin"], "wait_s": 20.0}, images=2)
     for after_s in (1.5, 2.0, 2.5, 3.0):
         this.kill_command(after_s)
     found = this.finish()
@@ -112,7 +112,7 @@ def test_a_prefect_server_that_goes_away_in_mid_run_takes_nothing_with_it(
     assert list(archive.glob("runs/*/manifest.parquet"))
     found = balance(gateways.bill(), listed(archive))
     assert found.lawful, found
-    assert found.pictures == 3
+    assert found.images == 3
     assert processes.one(catalog, archive, gateways=["evolink"]) == 0
     assert submissions(gateways) == 3
 
@@ -140,4 +140,4 @@ def test_a_disk_that_gives_way_ends_the_command_with_its_reason(
     assert again.status == 0, again.said
     found = balance(gateways.bill(), listed(archive, ledger))
     assert found.lawful, found
-    assert found.pictures == 2
+    assert found.images == 2

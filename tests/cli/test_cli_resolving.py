@@ -75,7 +75,7 @@ def test_collect_says_what_it_left_and_ends_with_3_until_nothing_is_left(
 def test_an_unknown_payment_keeps_collect_at_3_until_it_is_resolved(
     gateways: Sandbox, tmp_path: Path, seedream: Callable[..., Told]
 ) -> None:
-    """`resolve --as paid` names attempts, amount and evidence; the pass after it archives and bills the picture: 0."""
+    """`resolve --as paid` names attempts, amount and evidence; the pass after it archives and bills the image: 0."""
     ran, attempt_id = unknown(gateways, tmp_path)
     code, told = seedream("collect", "--archive", ran.archive)
     assert (code, told["unknown"], told["polled"]) == (3, 1, 0)

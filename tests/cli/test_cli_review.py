@@ -11,7 +11,7 @@ from test_cli import records, seedream
 
 
 def test_a_review_is_taken_back_and_the_next_run_buys_what_was_rejected(gateways: Sandbox, tmp_path: Path) -> None:
-    """apply says what it did, twice is once, another ledger's file is exit 2; the sheet shows it; the run costs one picture."""
+    """apply says what it did, twice is once, another ledger's file is exit 2; the sheet shows it; the run costs one image."""
     products(tmp_path / "c.csv", 2)
     arguments = ("--archive", "out", "--gateway", "evolink")
     first = seedream("run", "c.csv", *arguments, cwd=tmp_path)

@@ -63,7 +63,7 @@ def test_an_export_without_a_preset_is_recognised(tmp_path: Path) -> None:
     [("woocommerce.csv", "woocommerce", 8, 8), ("merchant.tsv", "merchant", 6, 6), ("merchant.xml", "merchant", 6, 6)],
 )
 def test_the_sample_exports(name: str, preset: str, rows: int, jobs: int, tmp_path: Path) -> None:
-    """Each row is a picture on white, with the product's photo found."""
+    """Each row is an image on white, with the product's photo found."""
     arguments = (str(SAMPLES / name), "--preset", preset, "--shots", str(SAMPLES / "export-shots.yaml"), "--sandbox")
     answer = json.loads(plan(*arguments, "--json", cwd=tmp_path)[0])
     assert (answer["rows"], answer["by_status"], answer["unchecked_references"]) == (rows, {"planned": jobs}, 0)

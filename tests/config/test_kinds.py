@@ -80,7 +80,7 @@ def to(monkeypatch: pytest.MonkeyPatch, real: Real) -> None:
 def test_a_simulated_archive_is_not_used_by_a_real_run(
     real: Real, gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pictures marked SANDBOX are not reused as real ones, and nothing real is bought beside them: refused, nothing sent."""
+    """Images marked SANDBOX are not reused as real ones, and nothing real is bought beside them: refused, nothing sent."""
     catalog = products(tmp_path / "c.csv", 2)
     first = run(catalog, tmp_path / "a", gateways=["evolink"])
     assert first.summary.simulated
@@ -109,7 +109,7 @@ def test_a_simulated_ledger_is_not_used_by_a_real_run(
 def test_a_real_archive_is_not_used_by_a_simulated_run(
     real: Real, gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other way round: an archive that a real run has opened takes no simulated pictures."""
+    """The other way round: an archive that a real run has opened takes no simulated images."""
     # A job that nobody can do: the run is real, its archive and ledger become so, and it buys nothing.
     to(monkeypatch, real)
     run(products(tmp_path / "c.csv", 1, tier="1K"), tmp_path / "a", gateways=["evolink"])

@@ -10,7 +10,7 @@ from seedream_tasks.core.errors import ConfigurationError
 MOUNTS = """\
 22 1 0:21 / / rw,relatime - overlay overlay rw
 23 22 0:22 / /dev/shm rw - tmpfs tmpfs rw
-24 22 8:1 /data /srv/my\\040pictures rw,relatime shared:1 - ext4 /dev/sda1 rw
+24 22 8:1 /data /srv/my\\040images rw,relatime shared:1 - ext4 /dev/sda1 rw
 """
 
 
@@ -31,9 +31,9 @@ def test_what_ends_with_the_process_is_no_archive(archive: str) -> None:
     [
         (None, None),
         ("pictures", None),
-        ("./pictures", None),
-        ("file://pictures", None),
-        ("/srv/pictures", "sqlite:///ledger.db"),
+        ("./images", None),
+        ("file://images", None),
+        ("/srv/images", "sqlite:///ledger.db"),
     ],
 )
 def test_a_relative_place_is_refused_in_the_run_of_a_deployment_only(archive: str | None, ledger: str | None) -> None:
@@ -44,7 +44,7 @@ def test_a_relative_place_is_refused_in_the_run_of_a_deployment_only(archive: st
     assert refused.value.as_json()["code"] == "archive_not_durable"
 
 
-@pytest.mark.parametrize("archive", ["/srv/pictures", "~/pictures", "file:///srv/pictures", "s3://bucket/pictures"])
+@pytest.mark.parametrize("archive", ["/srv/images", "~/images", "file:///srv/images", "s3://bucket/images"])
 def test_a_place_that_stays_is_taken(archive: str) -> None:
     """Absolute paths and stores."""
     check_it_lasts(archive, "postgresql://ledger.example/x", simulated=False, of_deployment=True)
@@ -56,7 +56,7 @@ def test_the_environment_counts_as_given(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("SEEDREAM_ARCHIVE", "memory://x")
     with pytest.raises(ConfigurationError):
         check_it_lasts(None, None, simulated=False)
-    monkeypatch.setenv("SEEDREAM_ARCHIVE", "/srv/pictures")
+    monkeypatch.setenv("SEEDREAM_ARCHIVE", "/srv/images")
     monkeypatch.setenv("SEEDREAM_LEDGER", "sqlite:///ledger.db")
     with pytest.raises(ConfigurationError):
         check_it_lasts(None, None, simulated=False, of_deployment=True)
@@ -80,7 +80,7 @@ def test_in_a_container_only_a_volume_stays(tmp_path: Path, container: str) -> N
     machine = _machine(tmp_path, container)
     assert outside_of_volumes(Path("/app/seedream-out"), machine)
     assert outside_of_volumes(Path("/dev/shm/out"), machine)  # noqa: S108 - nothing is written there
-    assert not outside_of_volumes(Path("/srv/my pictures/out"), machine)
+    assert not outside_of_volumes(Path("/srv/my images/out"), machine)
 
 
 def test_outside_of_containers_nothing_is_said(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from on_offer import BY_OFFER, CAPABILITIES, GATEWAYS, MODELS, PRICES, SEEDREAM_
 
 from seedream_tasks.core.capabilities import Billing, Capability, Limit, Refetch, Transport
 from seedream_tasks.core.jobs import Job
-from seedream_tasks.core.preflight import obstacles, pictures_per_call
+from seedream_tasks.core.preflight import images_per_call, obstacles
 from seedream_tasks.core.price_book import PriceBook
 from seedream_tasks.core.pricing import PriceRow
 from seedream_tasks.core.sizes import TIERS
@@ -140,7 +140,7 @@ def test_every_way_of_a_reference_names_the_document_that_states_it() -> None:
 
 
 @given(st.sampled_from(CAPABILITIES), st.integers(0, 20))
-def test_a_call_keeps_to_fifteen_pictures_with_its_references(row: Capability, references: int) -> None:
+def test_a_call_keeps_to_fifteen_images_with_its_references(row: Capability, references: int) -> None:
     """References and outputs of one call are at most 15 where the gateway says so, and never below none."""
     size = row.call_size(references)
     assert 0 <= size <= row.outputs_per_call.value
@@ -179,7 +179,7 @@ def test_a_new_model_version_is_one_more_row() -> None:
     )
     job = Job("p1", "hero", SEEDREAM_45, "generate", "A lamp", tier="4K", n=9).having(model="seedream-9.9")
     assert obstacles(job, newer) == []
-    assert pictures_per_call(job, newer) == 4
+    assert images_per_call(job, newer) == 4
     assert [each.limit for each in obstacles(job.having(tier="2K"), newer)] == ["tier"]
     price = replace(next(each for each in PRICES if each.gateway == "evolink"), model="seedream-9.9")
     book = PriceBook([*PRICES, price])

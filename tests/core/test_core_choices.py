@@ -21,7 +21,7 @@ PRICES = PriceBook.for_run(simulated=True)
 PHOTO = Reference("https://shop.example/lamp.jpg", "0" * 64, "JPEG", 1000, 800, 300_000)
 
 BASE = Job("p1", "hero", SEEDREAM_45, "generate", "A lamp")
-# Around the limits: 2000 at EvoLink, 3000 at API in One, 4096 at getimg; and with the hint for several pictures.
+# Around the limits: 2000 at EvoLink, 3000 at API in One, 4096 at getimg; and with the hint for several images.
 LENGTHS = (0, 1, 1970, 1971, 1972, 2000, 2001, 2971, 2972, 3000, 3001, 4096, 4097)
 # Jobs that each differ from the first in one thing: what is kept of one must not serve another by mistake.
 CHANGES: dict[str, list[dict[str, Any]]] = {

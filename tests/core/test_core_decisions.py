@@ -66,7 +66,7 @@ RETRIES = st.sets(st.sampled_from(sorted(RETRY_OPENS))).map(tuple)
 def test_a_taken_or_filled_slot_is_never_bought(
     history: tuple[int, list[SlotView], list[PastAttempt]], retry: tuple[str, ...], top_up: bool
 ) -> None:
-    """Whatever is asked for: a slot with a live attempt or a picture is not for sale."""
+    """Whatever is asked for: a slot with a live attempt or an image is not for sale."""
     n, slots, attempts = history
     held = {view.slot for view in slots if view.state in (SlotState.TAKEN, SlotState.FILLED)}
     assert not held & set(bought(wanted(n, slots, attempts, NOW, retry, top_up)))
@@ -115,7 +115,7 @@ def test_a_retry_opens_only_what_it_names_and_an_earlier_run_closed(
 def test_refused_content_is_never_tried_elsewhere(
     history: tuple[int, list[SlotView], list[PastAttempt]], retry: tuple[str, ...], top_up: bool
 ) -> None:
-    """Another gateway is asked only after a no that is about the gateway, never about the picture."""
+    """Another gateway is asked only after a no that is about the gateway, never about the image."""
     n, slots, attempts = history
     content = {view.slot for view in slots if view.closed is Closed.CONTENT}
     elsewhere = [want for want in wanted(n, slots, attempts, NOW, retry, top_up) if want.purpose is Purpose.ELSEWHERE]
@@ -219,7 +219,7 @@ def test_each_retry_opens_its_own(why: Closed, word: str) -> None:
     assert wanted(1, [closed(0, why)], past, NOW, others) == []
 
 
-def test_retry_failed_opens_what_finished_without_any_picture() -> None:
+def test_retry_failed_opens_what_finished_without_any_image() -> None:
     """Its record says failed; one that left out a few is archived, and stays so. In the run that closed it, nothing is."""
     slot = [closed(0, Closed.FEWER, 1)]
     empty = attempt(1, 0, run=BEFORE, error=None)
@@ -252,9 +252,9 @@ def test_calls_cover_all_slots_in_order(slots: list[int], size: int) -> None:
     assert len(calls) == -(-len(slots) // size)
 
 
-def test_a_call_without_pictures_is_an_error() -> None:
+def test_a_call_without_images_is_an_error() -> None:
     """A gateway that makes none per call is no gateway for the job."""
-    with pytest.raises(ValueError, match="at least one picture"):
+    with pytest.raises(ValueError, match="at least one image"):
         split([0], 0)
 
 

@@ -64,7 +64,7 @@ def test_plain_text_is_left_alone(text: str) -> None:
 
 
 def test_a_job_in_code_is_what_is_seen_too() -> None:
-    """The same product, the same picture."""
+    """The same product, the same image."""
     fields = {"shot": "hero", "model": "seedream-4.5", "operation": "generate"}
     seen, unseen_ = (Job(row_key=f"SKU{mark}1", prompt=f"A{mark} mug", **fields) for mark in ("", "\u200b"))
     assert seen.job_key == unseen_.job_key

@@ -1,4 +1,4 @@
-"""Jobs and their fingerprints: the name under which a picture was paid for."""
+"""Jobs and their fingerprints: the name under which an image was paid for."""
 
 import hashlib
 import json
@@ -59,13 +59,13 @@ GOLDEN = {
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_fingerprints(name: str) -> None:
-    """These never change: with other values every user would pay again for pictures they already have."""
+    """These never change: with other values every user would pay again for images they already have."""
     job, fingerprint = GOLDEN[name]
     assert job.fingerprint == fingerprint
 
 
 def test_the_fingerprints_form() -> None:
-    """sha256 over canonical JSON, tagged v1, with what decides the picture and no defaults."""
+    """sha256 over canonical JSON, tagged v1, with what decides the image and no defaults."""
     job = replace(EDIT, edition="spring")
     text = (
         '{"edition":"spring","form":"v1","model":"seedream-4.5","operation":"edit","prompt":"On a wooden table",'
@@ -95,8 +95,8 @@ CHANGES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: ",".join(change))
-def test_what_decides_the_picture_changes_the_fingerprint(change: dict[str, Any]) -> None:
-    """Another picture is another job, to be bought."""
+def test_what_decides_the_image_changes_the_fingerprint(change: dict[str, Any]) -> None:
+    """Another image is another job, to be bought."""
     assert replace(EDIT, **change).fingerprint != EDIT.fingerprint
 
 
@@ -118,8 +118,8 @@ SAME: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("change", SAME, ids=lambda change: ",".join(change))
-def test_what_does_not_decide_the_picture_keeps_the_fingerprint(change: dict[str, Any]) -> None:
-    """How many, where, how it is asked for and where a reference lies never buy a picture again."""
+def test_what_does_not_decide_the_image_keeps_the_fingerprint(change: dict[str, Any]) -> None:
+    """How many, where, how it is asked for and where a reference lies never buy an image again."""
     assert replace(EDIT, **change).fingerprint == EDIT.fingerprint
 
 
@@ -198,7 +198,7 @@ def test_a_job_survives_the_frozen_run(job: Job) -> None:
 
 @given(JOBS)
 def test_what_the_ledger_keeps_names_the_job(job: Job) -> None:
-    """The ledger's JSON of a job gives back its name and the ratio its pictures are compared with."""
+    """The ledger's JSON of a job gives back its name and the ratio its images are compared with."""
     kept = json.loads(canonical_json(job.decides()))
     assert JobName.from_ledger(job.row_key, job.shot, job.fingerprint, kept) == job.name
 

@@ -8,7 +8,7 @@ from on_offer import BY_OFFER, SEEDREAM_40, SEEDREAM_45
 
 from seedream_tasks.core.capabilities import Capability
 from seedream_tasks.core.jobs import Job, Reference
-from seedream_tasks.core.preflight import obstacles, pictures_per_call, prompt_for, shown
+from seedream_tasks.core.preflight import images_per_call, obstacles, prompt_for, shown
 
 EVOLINK, EVOLINK_40 = BY_OFFER["evolink", SEEDREAM_45], BY_OFFER["evolink", SEEDREAM_40]
 GCCAI, GETIMG, APIIN = (BY_OFFER[name, SEEDREAM_45] for name in ("gccai", "getimg", "apiin"))
@@ -193,7 +193,7 @@ def test_what_just_fits_is_no_obstacle(row: Capability, asked: dict[str, Any]) -
     assert obstacles(job(model=row.model, **asked), row) == []
 
 
-def test_references_that_leave_no_room_for_a_picture_are_refused() -> None:
+def test_references_that_leave_no_room_for_a_image_are_refused() -> None:
     """Fifteen in all: as many references as that make a call without an output."""
     row = replace(EVOLINK, references=replace(EVOLINK.references, count=replace(EVOLINK.references.count, value=20)))
     (found,) = obstacles(job(references=photos(15)), row)
@@ -254,14 +254,14 @@ def test_a_link_that_is_none_is_an_obstacle_and_no_crash() -> None:
         (GETIMG, 2, {}, 1),
     ],
 )
-def test_pictures_per_call(row: Capability, references: int, options: dict[str, Any], size: int) -> None:
+def test_images_per_call(row: Capability, references: int, options: dict[str, Any], size: int) -> None:
     """The gateway's limit, less the references, less what the shot's own options leave."""
     wanted = job(n=15, references=photos(references), gateway_options={row.gateway: options})
-    assert pictures_per_call(wanted, row) == size
+    assert images_per_call(wanted, row) == size
 
 
-def test_a_prompt_asks_for_several_pictures_in_words() -> None:
-    """EvoLink makes several only if the prompt says so; one picture, other gateways and the switch leave it alone."""
+def test_a_prompt_asks_for_several_images_in_words() -> None:
+    """EvoLink makes several only if the prompt says so; one image, other gateways and the switch leave it alone."""
     assert prompt_for(job(n=4), EVOLINK, 4) == "A lamp Generate 4 different images."
     assert prompt_for(job(n=4), EVOLINK, 1) == "A lamp"
     assert prompt_for(job(n=4), GCCAI, 4) == "A lamp"
@@ -278,7 +278,7 @@ def test_the_hint_counts_into_the_prompts_length() -> None:
     assert obstacles(job(prompt=full, n=2, gateway_options=silent), EVOLINK) == []
 
 
-def test_messages_show_no_secrets_and_no_picture_data() -> None:
+def test_messages_show_no_secrets_and_no_image_data() -> None:
     """A link without its query, a data URI by its beginning."""
     assert shown("https://shop.example/a.jpg?sig=secret") == "https://shop.example/a.jpg"
     assert shown("data:image/png;base64," + "A" * 1000) == "data:image/png;base64,AAAAAAAA..."

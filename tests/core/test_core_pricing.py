@@ -38,7 +38,7 @@ def row(book: PriceBook, gateway: str, model: str = SEEDREAM_45, tier: str | Non
     ("gateway", "usd", "units"), [("evolink", "0.031", "2.25"), ("getimg", "0.04", None), ("apiin", "0.024", "12")]
 )
 def test_documented_prices(gateway: str, usd: str, units: str | None, tier: str) -> None:
-    """Each gateway's page states its price per picture, for every tier."""
+    """Each gateway's page states its price per image, for every tier."""
     found = row(REAL, gateway, tier=tier)
     assert found.usd == Decimal(usd)
     assert found.credits == (None if units is None else Decimal(units))
@@ -155,7 +155,7 @@ BAD_FILES = [
     (
         "evolink: {seedream-4.5: {2K: {usd: 99999999}}}",
         "evolink.seedream-4.5.2K.usd",
-        "a price per picture is below 10,000",
+        "a price per image is below 10,000",
     ),
     ("evolink: {seedream-4.5: {2K: {usd: .inf}}}", "evolink.seedream-4.5.2K.usd", "not an amount"),
     ("evolink: {seedream-4.5: {2K: {usd: 0.03, credits: 1e3}}}", "evolink.seedream-4.5.2K.credits", "not an amount"),
@@ -182,7 +182,7 @@ def test_a_price_file_without_gateways_shows_how_one_looks(text: str) -> None:
         prices(text)
 
 
-# Settlement. Figures per picture: USD, credits, highest USD stated.
+# Settlement. Figures per image: USD, credits, highest USD stated.
 EVOLINK = (Decimal("0.031"), Decimal("2.25"), Decimal("0.031"))
 APIIN = (Decimal("0.024"), Decimal("12"), Decimal("0.12"))
 GETIMG = (Decimal("0.04"), None, Decimal("0.04"))
@@ -201,13 +201,13 @@ def test_credits_come_next() -> None:
     )
 
 
-def test_pictures_come_last() -> None:
-    """Without any report: pictures made, at the row's price."""
+def test_images_come_last() -> None:
+    """Without any report: images made, at the row's price."""
     assert settle(*EVOLINK, 3) == Bill(Decimal("0.093"), ZERO, Decimal("6.75"), "computed")
 
 
 def test_credits_say_nothing_where_the_row_has_none() -> None:
-    """They cannot be turned into dollars, so pictures count."""
+    """They cannot be turned into dollars, so images count."""
     bill = settle(*GETIMG, 2, reported_credits=Decimal(7))
     assert (bill.billed_usd, bill.basis) == (Decimal("0.08"), "computed")
 
@@ -237,7 +237,7 @@ def test_a_figure_without_a_unit_is_a_doubt_and_no_bill(unitless: str, at_risk: 
     assert (bill.billed_usd, bill.at_risk_usd, bill.basis) == (Decimal("0.031"), Decimal(at_risk), "computed")
 
 
-def test_no_pictures_cost_nothing() -> None:
+def test_no_images_cost_nothing() -> None:
     """A finished task that made none is not billed unless it reports a charge."""
     assert settle(*EVOLINK, 0) == NOTHING_BILLED
     assert settle(*EVOLINK, 0, reported_usd=Decimal("0.031")).billed_usd == Decimal("0.031")
@@ -259,7 +259,7 @@ def test_credits_are_converted_exactly(usd: Decimal, units: Decimal, reported: D
 def test_sums_of_settled_attempts_are_the_gateways_own_bill(
     calls: list[int], figures: tuple[Decimal, Decimal, Decimal]
 ) -> None:
-    """Whole pictures reported in credits add up to pictures x price, to the last place, however they were split."""
+    """Whole images reported in credits add up to images x price, to the last place, however they were split."""
     usd, units, highest = figures
     bills = [settle(usd, units, highest, made, reported_credits=units * made) for made in calls]
     assert sum((bill.billed_usd for bill in bills), ZERO) == usd * sum(calls)
@@ -267,10 +267,10 @@ def test_sums_of_settled_attempts_are_the_gateways_own_bill(
 
 @given(PRICES, PRICES, st.integers(0, 15), st.none() | PRICES)
 def test_a_computed_bill_and_its_risk_cover_the_highest_price(
-    usd: Decimal, disputed: Decimal, pictures: int, unitless: Decimal | None
+    usd: Decimal, disputed: Decimal, images: int, unitless: Decimal | None
 ) -> None:
     """Nothing is at risk below zero, and bill plus risk is what any source would ask."""
     highest = max(usd, disputed)
-    bill = settle(usd, None, highest, pictures, unitless=unitless)
+    bill = settle(usd, None, highest, images, unitless=unitless)
     assert bill.at_risk_usd >= 0
-    assert bill.billed_usd + bill.at_risk_usd >= money(highest * pictures)
+    assert bill.billed_usd + bill.at_risk_usd >= money(highest * images)

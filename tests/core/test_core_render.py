@@ -73,7 +73,7 @@ def test_snake_case(column: str, name: str) -> None:
 
 
 def test_columns_with_one_short_name_are_reached_by_their_full_names_only() -> None:
-    """Guessing would put the wrong text into a picture."""
+    """Guessing would put the wrong text into an image."""
     row = {"Image Src": "a.jpg", "image-src": "b.jpg", "Title": "Lamp"}
     assert prompt("{{ row['Image Src'] }} {{ row['image-src'] }}", row) == "a.jpg b.jpg"
     with pytest.raises(RowError, match="image_src"):
@@ -90,7 +90,7 @@ def test_a_presets_names_win_over_columns() -> None:
 
 @pytest.mark.parametrize("template", ["{{ titel }}", "{{ titel.name }}", "{{ row['Titel'] }}", "{{ titel | upper }}"])
 def test_an_undefined_name_is_an_error(template: str) -> None:
-    """A typo must not become a picture without the product in it."""
+    """A typo must not become an image without the product in it."""
     error = refusal(prompt=template)
     assert error.facts == {"field": "prompt", "error_code": "undefined_name"}
     assert "itel" in error.message

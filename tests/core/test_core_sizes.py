@@ -36,7 +36,7 @@ def test_every_offered_ratio_fits_its_model(model: str, tier: str) -> None:
 @pytest.mark.parametrize("tier", TIERS)
 @pytest.mark.parametrize("ratio", OFFERED)
 def test_pixels_are_close_to_their_ratio(ratio: str, tier: str) -> None:
-    """Width to height is within 2 % of the ratio, the tolerance with which finished pictures are compared."""
+    """Width to height is within 2 % of the ratio, the tolerance with which finished images are compared."""
     width, height = pixels_for(ratio, tier)
     asked = asked_aspect(ratio, None)
     assert asked is not None
@@ -61,7 +61,7 @@ def test_computed_sizes_never_pass_the_tiers_area(width: int, height: int, tier:
 
 
 def test_computed_sizes_stay_within_the_tolerance() -> None:
-    """Any ratio of small numbers from 1/3 to 3 is met within 2 %: a picture as ordered must not count as `ratio_off`."""
+    """Any ratio of small numbers from 1/3 to 3 is met within 2 %: an image as ordered must not count as `ratio_off`."""
     off = {}
     for wide in range(1, 22):
         for high in range(1, 22):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from balance import listed
-from odd_gateway import PRICE, OddGateway, picture
+from odd_gateway import PRICE, OddGateway, image
 from runs import Ran, products, read, run
 from short_waits import links_tried_for
 
@@ -72,7 +72,7 @@ def test_a_probe_that_can_be_read_lets_the_run_go_on(odd: OddGateway, tmp_path: 
 
 def test_links_that_come_back_let_the_run_go_on(odd: OddGateway, tmp_path: Path) -> None:
     """What was delivered is tried again all the while: its first image is proof, and nothing of it is lost."""
-    odd.giving = lambda number, times: (200, picture(number)) if times > 8 or number > UNFETCHED else (403, "no")
+    odd.giving = lambda number, times: (200, image(number)) if times > 8 or number > UNFETCHED else (403, "no")
     ran = go(tmp_path)
     assert ran.statuses() == {"archived": ROWS}
     assert ran.summary.billed_usd == ROWS * PRICE
@@ -100,7 +100,7 @@ def test_the_next_run_takes_what_was_deferred(odd: OddGateway, tmp_path: Path) -
     """It is bought by itself, and what was delivered is fetched, not bought again."""
     odd.giving = lambda number, times: (403, "no")
     first = go(tmp_path, tried_for_s=0.5)
-    odd.giving = lambda number, times: (200, picture(number))
+    odd.giving = lambda number, times: (200, image(number))
     second = go(tmp_path)
     assert second.statuses() == {"archived": ROWS}
     assert odd.accepted == ROWS

@@ -47,7 +47,7 @@ def assert_nothing_is_in_flight(archive: Path) -> None:
 
 
 def assert_every_cent(sandbox: Sandbox, archive: Path, last: Ran) -> None:
-    """By the sandbox's entries: no picture twice, and each is archived or its record says that its amount is at risk."""
+    """By the sandbox's entries: no image twice, and each is archived or its record says that its amount is at risk."""
     bill = sandbox.bill()
     counted = Counter(entry["prompt"] for entry in bill["entries"])
     assert {prompt: count for prompt, count in counted.items() if count > 1} == {}
@@ -95,10 +95,10 @@ def test_a_run_killed_at_any_moment_pays_nothing_twice_and_loses_nothing(
 
 @pytest.mark.parametrize("gateway", EVERY_GATEWAY)
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_job_of_several_pictures_survives_a_kill_between_its_copies(
+def test_a_job_of_several_images_survives_a_kill_between_its_copies(
     gateways: Sandbox, processes: Runs, tmp_path: Path, gateway: str, number: int
 ) -> None:
-    """Three pictures of one job, killed after each copy: every slot is bought once and archived by the next run."""
+    """Three images of one job, killed after each copy: every slot is bought once and archived by the next run."""
     archive = tmp_path / "a"
     catalog = products(tmp_path / "c.csv", 1, n=3)
     assert processes.one(catalog, archive, Moment("store", "after", number), gateways=[gateway]) == -signal.SIGKILL
@@ -144,7 +144,7 @@ def test_a_killed_run_that_is_run_again_by_its_id_goes_on_with_the_same_list(
 def test_what_a_killed_run_paid_stands_in_its_manifest_once_the_next_run_is_done(
     gateways: Sandbox, processes: Runs, tmp_path: Path
 ) -> None:
-    """Over all runs' manifests each attempt is billed exactly once: also where the run died between picture and manifest."""
+    """Over all runs' manifests each attempt is billed exactly once: also where the run died between image and manifest."""
     catalog = products(tmp_path / "c.csv", 2)
     status = processes.one(catalog, tmp_path / "a", Moment("publish", "before", 2), gateways=["evolink"])
     assert status == -signal.SIGKILL

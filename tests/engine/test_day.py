@@ -25,7 +25,7 @@ def test_a_day_loses_nothing_and_keeps_to_its_bounds() -> None:
     ended = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     day = json.loads(ended.stdout)
     fates = [day[name] for name in ("delivered", "failed", "unknown (answer lost)", "never ended")]
-    assert sum(fates) == day["pictures wanted"] == 3000
+    assert sum(fates) == day["images wanted"] == 3000
     assert day["attempts accepted"] <= day["submits"] - day["submits refused with 429"]
     assert day["submits refused with 429"] > 0
     assert day["most status requests in a second"] <= Limits().polls_per_second

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from odd_gateway import PRICE, OddGateway, Reply, picture
+from odd_gateway import PRICE, OddGateway, Reply, image
 from runs import Ran, collected, products, read, run, write_catalog
 from short_waits import links_tried_for
 from web_server import Page, serving
@@ -36,7 +36,7 @@ def ended(archive: Path, hours_ago: float) -> None:
     """As if the links had been good until then."""
     until = datetime.now(UTC) - timedelta(hours=hours_ago)
     with sqlite3.connect(archive / "ledger.db") as ledger:
-        ledger.execute("UPDATE pictures SET expires_at = ?", (int(until.timestamp() * 1_000_000),))
+        ledger.execute("UPDATE images SET expires_at = ?", (int(until.timestamp() * 1_000_000),))
         ledger.execute("UPDATE attempts SET submitted_at = submitted_at - ?", (100 * 3600 * 1_000_000,))
 
 
@@ -45,7 +45,7 @@ def ended(archive: Path, hours_ago: float) -> None:
 )
 def test_a_link_that_fails_for_a_while_is_not_dead(odd: OddGateway, tmp_path: Path, answer: Reply) -> None:
     """Refusals, faults, pages and nothing at all, more often than any number of quick tries: then it gives its image."""
-    odd.giving = lambda number, times: (200, picture(number)) if times > 12 else answer
+    odd.giving = lambda number, times: (200, image(number)) if times > 12 else answer
     ran = go(tmp_path, 60)
     assert ran.statuses() == {"archived": 1}
     assert ran.one("p0")["billed_usd"] == PRICE
@@ -65,7 +65,7 @@ def test_what_is_not_fetched_in_time_stays_in_flight_for_later_runs_and_collect(
     assert go(tmp_path, retry=("expired",)).statuses() == {"in_flight": 1}
     done = collected(tmp_path / "a")
     assert (done.archived, done.expired, done.still_in_flight) == (0, 0, 1)
-    odd.giving = lambda number, times: (200, picture(number))
+    odd.giving = lambda number, times: (200, image(number))
     assert collected(tmp_path / "a").archived == 1
     (record,) = read(tmp_path / "a", first.run_id)
     assert (record["status"], record["error_code"]) == ("archived", None)
@@ -93,11 +93,11 @@ def test_after_its_life_a_dead_link_is_expired(odd: OddGateway, tmp_path: Path, 
 
 
 def test_before_anything_is_bought_again_the_old_link_is_tried(odd: OddGateway, tmp_path: Path) -> None:
-    """An expired picture whose link gives it after all is archived by `--retry expired`, and nothing is bought."""
+    """An expired image whose link gives it after all is archived by `--retry expired`, and nothing is bought."""
     odd.giving = lambda number, times: (410, "gone")
     first = go(tmp_path)
     assert first.statuses() == {"expired": 1}
-    odd.giving = lambda number, times: (200, picture(number))
+    odd.giving = lambda number, times: (200, image(number))
     assert go(tmp_path).statuses() == {"expired": 1}  # nobody asked for it
     last = go(tmp_path, retry=("expired",))
     record = last.one("p0")
@@ -113,7 +113,7 @@ def test_before_anything_is_bought_again_the_old_link_is_tried(odd: OddGateway, 
 
 def test_what_is_dead_for_good_is_bought_again_on_request(odd: OddGateway, tmp_path: Path) -> None:
     """The one try fails, so `--retry expired` buys, once."""
-    odd.giving = lambda number, times: (410, "gone") if number == 1 else (200, picture(number))
+    odd.giving = lambda number, times: (410, "gone") if number == 1 else (200, image(number))
     go(tmp_path)
     last = go(tmp_path, retry=("expired",))
     assert last.statuses() == {"archived": 1}
@@ -127,7 +127,7 @@ def test_a_link_whose_end_lies_before_its_beginning_is_not_over(odd: OddGateway,
         200,
         {**body, "results": [{"url": odd.link(number), "expires_at": "2001-01-01T00:00:00Z"}]},
     )
-    odd.giving = lambda number, times: (200, picture(number)) if times > 3 else (404, "no")
+    odd.giving = lambda number, times: (200, image(number)) if times > 3 else (404, "no")
     assert go(tmp_path, 60).statuses() == {"archived": 1}
 
 
@@ -138,13 +138,13 @@ def test_a_link_whose_end_lies_before_its_beginning_is_not_over(odd: OddGateway,
 def test_a_link_into_the_network_is_not_followed(odd: OddGateway, tmp_path: Path, how: str) -> None:
     """Another service on this machine, however it is named, is never asked; the image stays delivered, with the way out."""
     with serving() as inside:
-        inside.pages["/secret"] = Page(picture(1))
+        inside.pages["/secret"] = Page(image(1))
         secret = f"{inside.base}/secret"
         links = {
             "other port": secret,
             "by name": secret.replace("127.0.0.1", "localhost"),
             "metadata": "http://169.254.169.254/latest/meta-data",
-            "redirect": f"{odd.base}/pictures/1.jpg",
+            "redirect": f"{odd.base}/images/1.jpg",
         }
         odd.link_of = lambda number: links[how]
         odd.giving = lambda number, times: (302, "", {"Location": secret})
@@ -159,7 +159,7 @@ def test_a_link_into_the_network_is_not_followed(odd: OddGateway, tmp_path: Path
 def test_the_operator_opens_a_host(odd: OddGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SEEDREAM_ALLOW_HOSTS is the way out that the message names, and a later run takes what was delivered."""
     with serving() as inside:
-        odd.link_of = lambda number: inside.serve("/x.jpg", picture(number))
+        odd.link_of = lambda number: inside.serve("/x.jpg", image(number))
         assert go(tmp_path).statuses() == {"in_flight": 1}
         monkeypatch.setenv("SEEDREAM_ALLOW_HOSTS", f"127.0.0.1:{inside.port}")
         assert go(tmp_path).statuses() == {"archived": 1}
@@ -195,6 +195,6 @@ def test_public_addresses_are_open_to_all() -> None:
 
 def test_a_link_written_as_browsers_read_it_is_followed(odd: OddGateway, tmp_path: Path) -> None:
     """`HTTP://` and blanks around it, all the way into the archive."""
-    odd.link_of = lambda number: f"  {odd.base.replace('http', 'HTTP')}/pictures/{number}.jpg\n"
+    odd.link_of = lambda number: f"  {odd.base.replace('http', 'HTTP')}/images/{number}.jpg\n"
     catalog = write_catalog(tmp_path / "c.csv", {"sku": "p0", "prompt": "One"})
     assert run(catalog, tmp_path / "a").statuses() == {"archived": 1}

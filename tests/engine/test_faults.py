@@ -100,7 +100,7 @@ UNCLEAR = (("http_500", "http_502", "drop_request"), ("http_502_accepted", "drop
 # A closed port strikes every call of that moment, so it is tried with few.
 APART = (*UNCLEAR, ("refuse_connection",))
 CLEAR = tuple(kind for kind in TABLE if not any(kind in group for group in APART))
-# These would go on for ever (or, at the link, until the picture is given up).
+# These would go on for ever (or, at the link, until the image is given up).
 ONCE = {"refuse_connection", "reject_429", "http_503", "status_500", "status_garbage", "status_429", "task_failed"}
 ONCE |= {"download_500", "no_callback", "duplicate_callback", "late_callback", "forged_callback"}
 SHORT_WAIT = {"refuse_connection": 0.2, "reject_429": 0.2, "http_503": 0.2, "status_429": 0.2, "slow": 0.2}
@@ -153,7 +153,7 @@ def test_every_fault_leads_to_the_record_and_the_cost_of_the_table(
 def test_what_is_unknown_failed_or_expired_is_not_bought_again_by_itself(
     gateways: Sandbox, tmp_path: Path, gateway: str
 ) -> None:
-    """A later run without --retry buys nothing for records whose picture may have been paid for, or was refused for good."""
+    """A later run without --retry buys nothing for records whose image may have been paid for, or was refused for good."""
     kinds = ("drop_response", "http_502", "reject_content", "reject_model", "task_failed_billed", "expired_link")
     gateways.faults([fault(kind) for kind in kinds])
     catalog = one_row_each(tmp_path / "c.csv", kinds)
@@ -211,10 +211,10 @@ def test_another_price_is_billed_where_reported_and_at_risk_where_not(
 
 
 @pytest.mark.parametrize("gateway", EVERY_GATEWAY)
-def test_a_task_that_finishes_without_a_picture_failed_and_cost_nothing(
+def test_a_task_that_finishes_without_a_image_failed_and_cost_nothing(
     gateways: Sandbox, tmp_path: Path, gateway: str
 ) -> None:
-    """Finished with no pictures at all: failed, no_images, billed as produced, and bought again by --retry failed only."""
+    """Finished with no images at all: failed, no_images, billed as produced, and bought again by --retry failed only."""
     gateways.faults([fault("fewer_images", match=None, value=0)])
     catalog = write_catalog(tmp_path / "c.csv", {"sku": "p", "prompt": "One"})
     first = run(catalog, tmp_path / "a", gateways=[gateway])
@@ -229,7 +229,7 @@ def test_a_task_that_finishes_without_a_picture_failed_and_cost_nothing(
 
 
 @pytest.mark.parametrize("gateway", ["evolink", "gccai"])
-def test_fewer_pictures_than_asked_for_are_an_archived_record_with_a_warning(
+def test_fewer_images_than_asked_for_are_an_archived_record_with_a_warning(
     gateways: Sandbox, tmp_path: Path, gateway: str
 ) -> None:
     """A call that made 2 of 3 is billed for 2 and archived with `fewer_images`; the gateway that makes groups decides that."""
@@ -244,7 +244,7 @@ def test_fewer_pictures_than_asked_for_are_an_archived_record_with_a_warning(
 
 
 @pytest.mark.parametrize("kind", ["corrupt_image", "wrong_type", "huge_image"])
-def test_paid_bytes_that_are_no_picture_are_kept_aside(gateways: Sandbox, tmp_path: Path, kind: str) -> None:
+def test_paid_bytes_that_are_no_image_are_kept_aside(gateways: Sandbox, tmp_path: Path, kind: str) -> None:
     """What does not decode is fetched three times, kept under quarantine/, and bought again only by --retry failed."""
     gateways.faults([fault(kind, match=None)])
     catalog = write_catalog(tmp_path / "c.csv", {"sku": "p", "prompt": "One"})

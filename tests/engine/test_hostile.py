@@ -158,7 +158,7 @@ def test_a_ledger_that_is_locked_after_the_acceptance_keeps_it_in_the_rescue_fil
     assert_finishes(gateways, catalog, tmp_path / "a", archived=2)
 
 
-def test_a_picture_reaches_the_archive_though_the_ledger_takes_no_more_records(
+def test_a_image_reaches_the_archive_though_the_ledger_takes_no_more_records(
     gateways: Sandbox, processes: Runs, tmp_path: Path
 ) -> None:
     """What is paid for and downloaded is stored before its record fails: its link may be dead when the ledger is back."""
@@ -207,7 +207,7 @@ def test_a_read_only_ledger_is_a_fault_and_nothing_is_sent(
 def test_a_read_only_archive_is_a_fault_and_nothing_is_sent(
     gateways: Sandbox, processes: Runs, tmp_path: Path, folder: Path
 ) -> None:
-    """Money is not spent on pictures that cannot be kept."""
+    """Money is not spent on images that cannot be kept."""
     catalog, ledger_url = products(tmp_path / "c.csv", 2), f"sqlite:///{tmp_path}/ledger.db"
     folder.chmod(0o555)
     wanted = order(catalog, folder, gateways=["evolink"], ledger=ledger_url, powerless=True)
@@ -249,7 +249,7 @@ def test_an_archive_whose_disk_is_full_keeps_what_is_paid_as_delivered(
 def test_an_archive_that_goes_away_is_not_made_anew(
     gateways: Sandbox, processes: Runs, tmp_path: Path, moment: Moment
 ) -> None:
-    """A disk unmounted in mid-run: pictures written where it was would be hidden once it is back. A fault, not a new folder."""
+    """A disk unmounted in mid-run: images written where it was would be hidden once it is back. A fault, not a new folder."""
     catalog, archive = products(tmp_path / "c.csv", 3), tmp_path / "a"
     options: dict[str, Any] = {"gateways": ["evolink"], "ledger": f"sqlite:///{tmp_path}/ledger.db"}
     ended = processes.ended(order(catalog, archive, moment, deeds=[["vanish", str(archive)]], **options))
@@ -263,7 +263,7 @@ def test_an_archive_that_goes_away_is_not_made_anew(
 def test_an_archive_that_is_not_mounted_is_not_taken_for_a_new_one(
     gateways: Sandbox, tmp_path: Path, left: str
 ) -> None:
-    """The ledger knows runs in it: a new run there would show pictures that it does not hold. Nothing is sent or written."""
+    """The ledger knows runs in it: a new run there would show images that it does not hold. Nothing is sent or written."""
     catalog, archive = products(tmp_path / "c.csv", 1), tmp_path / "a"
     ledger_url = f"sqlite:///{tmp_path}/ledger.db"
     run(catalog, archive, gateways=["evolink"], ledger=ledger_url)

@@ -11,7 +11,7 @@ from witness import EVERY_GATEWAY
 
 # Three or four kinds of fault at a time: every kind of FAULTS at every gateway.
 GROUPS = [tuple(sorted(FAULTS))[number::6] for number in range(6)]
-# Where a fault and a death meet: after the call, after its record, while the task is asked for, while pictures are copied.
+# Where a fault and a death meet: after the call, after its record, while the task is asked for, while images are copied.
 AMID_FAULTS = [Moment("submit", "after"), Moment("record", "after", 7), Moment("store", "after", 2)]
 
 
@@ -22,7 +22,7 @@ def test_kills_amid_faults_keep_the_law_of_money(
 ) -> None:
     """Whatever the gateway does and wherever the process dies: no slot is paid twice, every cent billed is accounted for."""
     gateways.faults(faults(kinds))
-    this = Round(processes, gateways, tmp_path, {"gateways": [gateway], "wait_s": 20.0}, pictures=2)
+    this = Round(processes, gateways, tmp_path, {"gateways": [gateway], "wait_s": 20.0}, images=2)
     for moment in AMID_FAULTS:
         this.kill(moment)
     assert_lawful(this.finish())
@@ -34,7 +34,7 @@ def test_kills_at_any_time_keep_the_law_of_money(
 ) -> None:
     """Not only between two statements: six runs are killed whenever it happens to be."""
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.2}])
-    this = Round(processes, gateways, tmp_path, {"gateways": [gateway], "wait_s": 20.0}, pictures=3)
+    this = Round(processes, gateways, tmp_path, {"gateways": [gateway], "wait_s": 20.0}, images=3)
     random = Random(gateway)
     for _ in range(6):
         this.kill(random.uniform(0.05, 0.5))

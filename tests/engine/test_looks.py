@@ -1,4 +1,4 @@
-"""Pictures are looked at while they are archived: shapes, dead links and the depth of the check in whole runs."""
+"""Images are looked at while they are archived: shapes, dead links and the depth of the check in whole runs."""
 
 import io
 import itertools
@@ -16,7 +16,7 @@ from sandbox_process import Sandbox
 from witness import photo
 
 
-def test_an_expired_picture_says_by_how_much_it_was_missed(gateways: Sandbox, tmp_path: Path) -> None:
+def test_an_expired_image_says_by_how_much_it_was_missed(gateways: Sandbox, tmp_path: Path) -> None:
     """The record of a link that died before the copy names its end and the hours since."""
     gateways.faults([{"gateway": "*", "kind": "slow", "rate": 1, "value": 3600}])
     catalog = products(tmp_path / "c.csv", 1)
@@ -32,7 +32,7 @@ def test_an_expired_picture_says_by_how_much_it_was_missed(gateways: Sandbox, tm
 def test_the_depth_of_the_check_is_a_setting(
     gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: str, status: str
 ) -> None:
-    """A damaged picture does not pass a full check; where the header is believed, it does."""
+    """A damaged image does not pass a full check; where the header is believed, it does."""
     monkeypatch.setenv("SEEDREAM_VERIFY", depth)
     gateways.faults([{"gateway": "*", "kind": "corrupt_image", "rate": 1}])
     ran = run(products(tmp_path / "c.csv", 1), tmp_path / "a", gateways=["evolink"])
@@ -57,18 +57,18 @@ def delivering(content: bytes) -> Iterator[str]:
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             base = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
-            if self.path == "/picture":
+            if self.path == "/image":
                 return self._answer(content, "image/jpeg")
             if self.path == "/v1/credits":
                 return self._say({"success": True, "data": {"user": {"remaining_credits": 100}}})
             task = self.path.rpartition("/")[2]
-            return self._say({"id": task, "status": "completed", "results": [f"{base}/picture"]})
+            return self._say({"id": task, "status": "completed", "results": [f"{base}/image"]})
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             if self.path.startswith("/files/"):
                 base = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
-                file = {"file_id": "f1", "file_url": f"{base}/picture", "expires_at": "2099-01-01T00:00:00Z"}
+                file = {"file_id": "f1", "file_url": f"{base}/image", "expires_at": "2099-01-01T00:00:00Z"}
                 return self._say({"success": True, "code": 200, "data": file})
             task = f"task-unified-{next(numbers)}"
             return self._say({"id": task, "status": "pending", "task_info": {"estimated_time": 0}})
@@ -102,10 +102,10 @@ def test_what_the_gateway_made_of_a_photograph_is_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delivered: str, warning: str
 ) -> None:
     """A photograph that comes back as it went, and an empty canvas, are archived with a warning: they are paid for."""
-    picture = Image.radial_gradient("L").resize((600, 600)).convert("RGB")
-    picture.save(tmp_path / "p.png")
+    image = Image.radial_gradient("L").resize((600, 600)).convert("RGB")
+    image.save(tmp_path / "p.png")
     file = io.BytesIO()
-    (picture if delivered == "photograph" else Image.new("RGB", (600, 600), "white")).save(file, "JPEG", quality=85)
+    (image if delivered == "photograph" else Image.new("RGB", (600, 600), "white")).save(file, "JPEG", quality=85)
     row = {"sku": "a", "prompt": "On white", "operation": "edit", "references": "p.png"}
     catalog = write_catalog(tmp_path / "c.csv", row)
     with delivering(file.getvalue()) as base:

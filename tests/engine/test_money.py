@@ -13,12 +13,12 @@ from witness import PRICE, assert_files, calls, ledger, photo, submissions
 def one(tmp_path: Path, gateway: str, n: int, references: int = 0, **fields: Any) -> Path:
     """A catalog of one product; its references are small photos beside it."""
     names = [photo(tmp_path / f"photo{number}.png", side=20 + number).name for number in range(references)]
-    row = {"sku": "p", "prompt": "Pictures of one product", "n": n, "references": "|".join(names)}
+    row = {"sku": "p", "prompt": "Images of one product", "n": n, "references": "|".join(names)}
     return write_catalog(tmp_path / "c.csv", row | {"operation": "edit" if names else "generate"} | fields)
 
 
 def assert_complete(sandbox: Sandbox, ran: Ran, gateway: str, n: int) -> None:
-    """All n pictures are archived, each slot once, billed as the gateway bills."""
+    """All n images are archived, each slot once, billed as the gateway bills."""
     record = ran.one("p")
     assert (record["status"], [each["slot"] for each in record["images"]]) == ("archived", list(range(n)))
     assert record["billed_usd"] == record["cost_usd"] == record["quoted_usd"] == n * PRICE[gateway]
@@ -43,7 +43,7 @@ def assert_complete(sandbox: Sandbox, ran: Ran, gateway: str, n: int) -> None:
 def test_a_job_is_split_into_the_calls_that_its_gateway_can_make(
     gateways: Sandbox, tmp_path: Path, gateway: str, n: int, references: int, sizes: list[int]
 ) -> None:
-    """Calls of at most what the gateway makes at once, references counted in; every slot gets its picture."""
+    """Calls of at most what the gateway makes at once, references counted in; every slot gets its image."""
     ran = run(one(tmp_path, gateway, n, references), tmp_path / "a", gateways=[gateway])
     assert sorted(calls(gateways), reverse=True) == sizes
     assert_files(ran)
@@ -54,7 +54,7 @@ def test_a_job_is_split_into_the_calls_that_its_gateway_can_make(
         assert_complete(gateways, ran, gateway, n)
 
 
-def test_fewer_pictures_are_not_bought_again_without_top_up_and_once_a_run_with_it(
+def test_fewer_images_are_not_bought_again_without_top_up_and_once_a_run_with_it(
     gateways: Sandbox, tmp_path: Path
 ) -> None:
     """The gateway made 1 of 3: archived with a warning, nothing more by itself; `top_up` buys the other two."""
@@ -73,7 +73,7 @@ def test_fewer_pictures_are_not_bought_again_without_top_up_and_once_a_run_with_
 
 
 def test_top_up_happens_in_the_same_run_and_not_for_ever(gateways: Sandbox, tmp_path: Path) -> None:
-    """A gateway that always makes one picture is asked twice in a run, not until the job is full."""
+    """A gateway that always makes one image is asked twice in a run, not until the job is full."""
     gateways.faults([{"gateway": "*", "kind": "fewer_images", "value": 1}])
     catalog = one(tmp_path, "evolink", 4, top_up="true")
     first = run(catalog, tmp_path / "a", gateways=["evolink"])
@@ -86,7 +86,7 @@ def test_top_up_happens_in_the_same_run_and_not_for_ever(gateways: Sandbox, tmp_
     assert_bill(gateways, first, second)
 
 
-def test_raising_n_after_fewer_pictures_buys_the_new_slots_only(gateways: Sandbox, tmp_path: Path) -> None:
+def test_raising_n_after_fewer_images_buys_the_new_slots_only(gateways: Sandbox, tmp_path: Path) -> None:
     """New slots are new; the one the gateway left out stays closed."""
     gateways.faults([{"gateway": "*", "kind": "fewer_images", "value": 1, "count": 1}])
     first = run(one(tmp_path, "evolink", 2), tmp_path / "a", gateways=["evolink"])
@@ -97,7 +97,7 @@ def test_raising_n_after_fewer_pictures_buys_the_new_slots_only(gateways: Sandbo
     assert_bill(gateways, first, second)
 
 
-def test_what_fewer_pictures_give_back_makes_room_under_the_cap(gateways: Sandbox, tmp_path: Path) -> None:
+def test_what_fewer_images_give_back_makes_room_under_the_cap(gateways: Sandbox, tmp_path: Path) -> None:
     """Three are reserved, one is made and billed: what was held for the other two buys the other job in the same run."""
     gateways.faults([{"gateway": "*", "kind": "fewer_images", "value": 1, "match": "Three"}])
     catalog = write_catalog(

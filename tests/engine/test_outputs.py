@@ -1,4 +1,4 @@
-"""Output profiles in whole runs: made beside the picture, made again when the profile changes, never a purchase."""
+"""Output profiles in whole runs: made beside the image, made again when the profile changes, never a purchase."""
 
 import hashlib
 from pathlib import Path
@@ -24,8 +24,8 @@ def outputs(ran: Ran) -> list[dict[str, Any]]:
     return rows
 
 
-def test_a_file_is_made_beside_every_picture(gateways: Sandbox, tmp_path: Path) -> None:
-    """The list names each file with its row, slot and sha256; the picture as it came keeps its bytes and its place."""
+def test_a_file_is_made_beside_every_image(gateways: Sandbox, tmp_path: Path) -> None:
+    """The list names each file with its row, slot and sha256; the image as it came keeps its bytes and its place."""
     catalog = products(tmp_path / "c.csv", 2)
     profile = shots(tmp_path / "s.yaml", "{format: webp, max_px: 50}")
     ran = run(catalog, tmp_path / "a", shots=profile, gateways=["evolink"])
@@ -44,7 +44,7 @@ def test_a_file_is_made_beside_every_picture(gateways: Sandbox, tmp_path: Path) 
 
 
 def test_another_profile_makes_other_files_and_buys_nothing(gateways: Sandbox, tmp_path: Path) -> None:
-    """The profile is no part of the fingerprint: the same pictures serve, no gateway is asked."""
+    """The profile is no part of the fingerprint: the same images serve, no gateway is asked."""
     catalog = products(tmp_path / "c.csv", 2)
     first = run(catalog, tmp_path / "a", shots=shots(tmp_path / "s.yaml", "{format: webp}"), gateways=["evolink"])
     requests = gateways.bill()["requests"]

@@ -34,8 +34,8 @@ GATEWAYS = [
 ]
 
 
-def picture(number: int, kind: str = "JPEG", size: tuple[int, int] = (64, 48), mode: str = "RGB", **more: Any) -> bytes:
-    """A picture of its own color."""
+def image(number: int, kind: str = "JPEG", size: tuple[int, int] = (64, 48), mode: str = "RGB", **more: Any) -> bytes:
+    """An image of its own color."""
     buffer = io.BytesIO()
     color = (number * 7 % 256, number * 31 % 256, 90)
     Image.new("RGB", size, color).convert(mode).save(buffer, kind, **more)
@@ -93,27 +93,27 @@ def signing(outside: Web) -> Iterator[None]:
 
 
 def kinds(folder: Path, inside: Web, outside: Web) -> dict[str, str]:
-    """One reference of every kind, each a picture of its own."""
+    """One reference of every kind, each an image of its own."""
     (folder / "photos").mkdir()
-    (folder / "photos" / "a.jpg").write_bytes(picture(1))
-    (folder / "photos" / "b.png").write_bytes(picture(2, "PNG"))
+    (folder / "photos" / "a.jpg").write_bytes(image(1))
+    (folder / "photos" / "b.png").write_bytes(image(2, "PNG"))
     memory = fsspec.filesystem("memory")
-    memory.pipe_file(f"/{folder.name}/c.jpg", picture(3))
-    fsspec.filesystem("gs").pipe_file("/bucket/d.jpg", picture(4))
-    outside.serve("/bucket/d.jpg", picture(4))
+    memory.pipe_file(f"/{folder.name}/c.jpg", image(3))
+    fsspec.filesystem("gs").pipe_file("/bucket/d.jpg", image(4))
+    outside.serve("/bucket/d.jpg", image(4))
     return {
         "path": "photos/a.jpg",
         "file": f"file://{folder}/photos/b.png",
-        "data": "data:image/jpeg;base64," + base64.b64encode(picture(5)).decode(),
-        "http": inside.serve("/e.jpg", picture(6)),
-        "https": outside.serve("/f.jpg", picture(7)),
+        "data": "data:image/jpeg;base64," + base64.b64encode(image(5)).decode(),
+        "http": inside.serve("/e.jpg", image(6)),
+        "https": outside.serve("/f.jpg", image(7)),
         "store": f"memory://{folder.name}/c.jpg",
         "signing-store": "gs://bucket/d.jpg",
     }
 
 
 def way(link: str) -> str:
-    """How a link of a request leads to a picture."""
+    """How a link of a request leads to an image."""
     if link.startswith("data:"):
         return "inline"
     return "upload" if "/uploads/" in link else "url"
@@ -170,7 +170,7 @@ def test_every_kind_of_reference_at_every_gateway(
 @pytest.mark.usefixtures("allowed")
 def test_an_intranets_link_is_read_by_us_and_never_handed_on(gateways: Sandbox, tmp_path: Path, inside: Web) -> None:
     """A gateway could not fetch it: uploaded where that is possible, and elsewhere noticed before payment."""
-    catalog = edits(tmp_path, {"a": inside.serve("/a.jpg", picture(1))})
+    catalog = edits(tmp_path, {"a": inside.serve("/a.jpg", image(1))})
     ran = run(catalog, tmp_path / "a", gateways=["evolink", "apiin"])
     assert ran.one("a")["gateway"] == "evolink"
     assert [way(link) for links in sent(gateways).values() for link in links] == ["upload"]
@@ -180,7 +180,7 @@ def test_an_intranets_link_is_read_by_us_and_never_handed_on(gateways: Sandbox, 
 
 def test_a_private_link_that_nobody_opened_is_invalid(gateways: Sandbox, tmp_path: Path, inside: Web) -> None:
     """Not fetched, not paid for; the reason names the setting."""
-    ran = run(edits(tmp_path, {"a": inside.serve("/a.jpg", picture(1))}), tmp_path / "a")
+    ran = run(edits(tmp_path, {"a": inside.serve("/a.jpg", image(1))}), tmp_path / "a")
     record = ran.one("a")
     assert (record["status"], record["error_code"]) == ("invalid", "reference_private")
     assert "SEEDREAM_ALLOW_HOSTS" in record["error_message"]
@@ -203,7 +203,7 @@ def test_a_job_of_somebodys_own_flow_is_checked_too(
 ) -> None:
     """Its references were looked at by nobody here: a private link, or another file than it says, is not paid for."""
     monkeypatch.setenv("SEEDREAM_ALLOW_HOSTS", opens)
-    reference = Reference(inside.serve("/a.jpg", picture(1)), sha256)
+    reference = Reference(inside.serve("/a.jpg", image(1)), sha256)
     job = Job("p", "image", "seedream-4.5", "edit", "A lamp", references=(reference,))
 
     async def submit() -> list[str]:
@@ -222,12 +222,12 @@ def turned() -> bytes:
     """A phone's photo: stored on its side."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    return picture(11, size=(64, 48), exif=exif)
+    return image(11, size=(64, 48), exif=exif)
 
 
 def large() -> bytes:
     """A file of more than 10 MB."""
-    return picture(12, "BMP", size=(2200, 1600))
+    return image(12, "BMP", size=(2200, 1600))
 
 
 def odd_files() -> dict[str, bytes]:
@@ -235,11 +235,11 @@ def odd_files() -> dict[str, bytes]:
     return {
         "turned.jpg": turned(),
         "large.bmp": large(),
-        "print.jpg": picture(13, mode="CMYK"),
-        "scan.tiff": picture(14, "TIFF"),
-        "old.gif": picture(15, "GIF", mode="P"),
-        "web.webp": picture(16, "WEBP"),
-        "new.avif": picture(17, "AVIF"),
+        "print.jpg": image(13, mode="CMYK"),
+        "scan.tiff": image(14, "TIFF"),
+        "old.gif": image(15, "GIF", mode="P"),
+        "web.webp": image(16, "WEBP"),
+        "new.avif": image(17, "AVIF"),
     }
 
 
@@ -274,8 +274,8 @@ def test_a_copy_does_not_go_as_a_link(gateways: Sandbox, tmp_path: Path, outside
 
 
 def test_the_fingerprint_is_the_sources(gateways: Sandbox, tmp_path: Path) -> None:
-    """Bought at whichever gateway, converted or not, a reference is one reference: the next run reuses the picture."""
-    (tmp_path / "a.webp").write_bytes(picture(16, "WEBP"))
+    """Bought at whichever gateway, converted or not, a reference is one reference: the next run reuses the image."""
+    (tmp_path / "a.webp").write_bytes(image(16, "WEBP"))
     catalog = edits(tmp_path, {"a": "a.webp"})
     first = run(catalog, tmp_path / "a", gateways=["gccai"])
     assert first.one("a")["warnings"] == ["reference_converted"]
@@ -300,11 +300,11 @@ BAD = {
     "page.jpg": (b"<!DOCTYPE html><html><body>Not here</body></html>", "reference_unreadable", "a web page"),
     "drawing.svg": (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "reference_unreadable", "SVG"),
     "phone.heic": (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "reference_unreadable", "HEIC"),
-    "half.jpg": (picture(1, size=(400, 300))[:900], "reference_unreadable", "damaged JPEG"),
+    "half.jpg": (image(1, size=(400, 300))[:900], "reference_unreadable", "damaged JPEG"),
     "empty.png": (b"", "reference_unreadable", "0 bytes"),
-    "thin.png": (picture(1, "PNG", size=(800, 20)), "reference_aspect", "800x20 px"),
-    "tiny.png": (picture(1, "PNG", size=(10, 12)), "reference_side", "10x12 px, both sides must be above 14"),
-    "bomb.png": (picture(1, "PNG", size=(15_000, 9_000), mode="1"), "reference_unreadable", "120,000,000"),
+    "thin.png": (image(1, "PNG", size=(800, 20)), "reference_aspect", "800x20 px"),
+    "tiny.png": (image(1, "PNG", size=(10, 12)), "reference_side", "10x12 px, both sides must be above 14"),
+    "bomb.png": (image(1, "PNG", size=(15_000, 9_000), mode="1"), "reference_unreadable", "120,000,000"),
 }
 
 
@@ -331,7 +331,7 @@ def test_a_reference_is_fetched_once_per_run_and_asked_for_in_the_next(
     gateways: Sandbox, tmp_path: Path, inside: Web
 ) -> None:
     """However many records share it; an unchanged one is not fetched again, whatever its signature is today."""
-    link = inside.serve("/a.jpg", picture(1))
+    link = inside.serve("/a.jpg", image(1))
     catalog = edits(tmp_path, {f"p{number}": link for number in range(30)})
     first = run(catalog, tmp_path / "a", gateways=["evolink"])
     assert len(inside.asked) == 1
@@ -352,7 +352,7 @@ def test_what_falls_out_of_memory_is_not_fetched_again_in_the_same_run(
     """A catalog of a million references must fit: the ledger says what this run has seen already."""
     monkeypatch.setattr("seedream_tasks.planning.reference_lookup._KEPT", 3)
     monkeypatch.setattr("seedream_tasks.planning.planner._BATCH", 4)
-    links = [inside.serve(f"/{number}.jpg", picture(number)) for number in range(12)]
+    links = [inside.serve(f"/{number}.jpg", image(number)) for number in range(12)]
     catalog = edits(tmp_path, {f"p{number}": links[number % 12] for number in range(24)})
     ran = run(catalog, tmp_path / "a", gateways=["gccai"])
     assert ran.statuses() == {"archived": 24}
@@ -363,11 +363,11 @@ def test_a_file_in_a_store_is_asked_for_its_version(gateways: Sandbox, tmp_path:
     """Unchanged, it is not read again; changed, its job is another one."""
     store = fsspec.filesystem("memory")
     name = f"/{tmp_path.name}/a.jpg"
-    store.pipe_file(name, picture(1))
+    store.pipe_file(name, image(1))
     catalog = edits(tmp_path, {"a": f"memory:/{name}"})
     run(catalog, tmp_path / "a", gateways=["evolink"])
     assert run(catalog, tmp_path / "a", gateways=["evolink"]).one("a")["reused"]
-    store.pipe_file(name, picture(2))
+    store.pipe_file(name, image(2))
     changed = run(catalog, tmp_path / "a", gateways=["evolink"])
     assert (changed.one("a")["reason"], changed.one("a")["reused"]) == ("reference_changed", False)
 
@@ -375,7 +375,7 @@ def test_a_file_in_a_store_is_asked_for_its_version(gateways: Sandbox, tmp_path:
 @pytest.mark.usefixtures("allowed")
 def test_a_forecast_fetches_nothing(tmp_path: Path, inside: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a link, and nothing from a store; a path beside a catalog in a store is in that store."""
-    catalog = edits(tmp_path, {"a": inside.serve("/a.jpg", picture(1)), "b": "memory://nowhere/b.jpg"})
+    catalog = edits(tmp_path, {"a": inside.serve("/a.jpg", image(1)), "b": "memory://nowhere/b.jpg"})
     figures, _ = forecast(
         RunOptions(str(catalog)),
         documented(("evolink",)),
@@ -401,7 +401,7 @@ def test_a_forecast_fetches_nothing(tmp_path: Path, inside: Web, monkeypatch: py
 def many(tmp_path: Path, count: int) -> Path:
     """A catalog with that many photos of its own."""
     for number in range(count):
-        (tmp_path / f"{number}.png").write_bytes(picture(number, "PNG", size=(40 + number, 40)))
+        (tmp_path / f"{number}.png").write_bytes(image(number, "PNG", size=(40 + number, 40)))
     return edits(tmp_path, {f"p{number}": f"{number}.png" for number in range(count)})
 
 
@@ -418,9 +418,9 @@ def test_more_photos_than_the_file_service_holds(gateways: Sandbox, tmp_path: Pa
 
 
 def test_two_uploads_of_the_same_bytes_do_not_replace_each_other(gateways: Sandbox, tmp_path: Path) -> None:
-    """Two files that become one picture, and another ledger at the same account: every link that was paid for stays good."""
-    (tmp_path / "a.tiff").write_bytes(picture(1, "TIFF"))
-    (tmp_path / "b.bmp").write_bytes(picture(1, "BMP"))
+    """Two files that become one image, and another ledger at the same account: every link that was paid for stays good."""
+    (tmp_path / "a.tiff").write_bytes(image(1, "TIFF"))
+    (tmp_path / "b.bmp").write_bytes(image(1, "BMP"))
     catalog = edits(tmp_path, {"a": "a.tiff", "b": "b.bmp"})
     here = run(catalog, tmp_path / "here", gateways=["evolink"])
     there = run(catalog, tmp_path / "there", gateways=["evolink"])
@@ -436,7 +436,7 @@ def test_files_of_others_are_not_touched(gateways: Sandbox, tmp_path: Path) -> N
     key = {"Authorization": "Bearer key-of-evolink"}
     base = gateways.bases["evolink"] + FILES_URL
     for number in range(100):
-        files = {"file": (f"other-{number}.png", picture(number, "PNG"), "image/png")}
+        files = {"file": (f"other-{number}.png", image(number, "PNG"), "image/png")}
         httpx.post(f"{base}/upload/stream", files=files, headers=key).raise_for_status()
     catalog = many(tmp_path, 2)
     alone = run(catalog, tmp_path / "b", gateways=["evolink"], ledger=f"sqlite:///{tmp_path}/b.db")

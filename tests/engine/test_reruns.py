@@ -55,7 +55,7 @@ def reasons(ran: Ran) -> dict[tuple[str, str], str]:
 
 
 def assert_bought_exactly(sandbox: Sandbox, first: Ran, second: Ran, *names: tuple[str, str], reason: str) -> None:
-    """The second run bought these records, one picture each, for this reason, and reused all others."""
+    """The second run bought these records, one image each, for this reason, and reused all others."""
     assert reasons(second) == dict.fromkeys(names, reason)
     assert {(each["row_key"], each["shot"]) for each in second.records if not each["reused"]} == set(names)
     assert second.summary.complete
@@ -81,7 +81,7 @@ def test_an_unchanged_catalog_sends_nothing_at_all(gateways: Sandbox, tmp_path: 
 
 
 def test_a_run_of_two_shots_archives_every_product_once(gateways: Sandbox, shop: Shop) -> None:
-    """Rows x shots records, each with its picture, billed exactly as the gateway bills."""
+    """Rows x shots records, each with its image, billed exactly as the gateway bills."""
     ran = shop.run()
     assert ran.statuses() == {"archived": 6}
     assert reasons(ran) == {(row["sku"], shot): "new" for row in shop.rows for shot in ("hero", "clean")}
@@ -127,7 +127,7 @@ def test_the_same_photo_under_another_name_changes_nothing(gateways: Sandbox, sh
 
 
 def test_a_changed_option_buys_its_shot(gateways: Sandbox, shop: Shop) -> None:
-    """Another ratio is another picture."""
+    """Another ratio is another image."""
     first = shop.run()
     shop.ratio = "4:3"
     second = shop.run()
@@ -172,7 +172,7 @@ def test_the_order_of_the_rows_decides_nothing(gateways: Sandbox, shop: Shop) ->
 
 
 def test_one_changed_product_in_a_large_catalog_is_one_purchase(gateways: Sandbox, tmp_path: Path) -> None:
-    """300 rows, larger than any batch of planning or work: one changed title buys one picture, changed stock figures none."""
+    """300 rows, larger than any batch of planning or work: one changed title buys one image, changed stock figures none."""
     (tmp_path / "s.yaml").write_text('shots: [{name: hero, operation: generate, prompt: "{{ title }} on white"}]')
     rows = [{"sku": f"p{n}", "title": f"Thing {n}", "stock": n} for n in range(300)]
 
@@ -195,7 +195,7 @@ def test_one_changed_product_in_a_large_catalog_is_one_purchase(gateways: Sandbo
 def test_raising_n_buys_the_new_slots_only_and_lowering_it_nothing(
     gateways: Sandbox, tmp_path: Path, gateway: str
 ) -> None:
-    """n is not in the fingerprint: from 2 to 3 is one picture more, from 3 to 1 shows the first one again."""
+    """n is not in the fingerprint: from 2 to 3 is one image more, from 3 to 1 shows the first one again."""
     runs = [run(products(tmp_path / "c.csv", 2, n=n), tmp_path / "a", gateways=[gateway]) for n in (2, 3, 1, 3)]
     assert [ran.summary.billed_usd for ran in runs] == [count * PRICE[gateway] for count in (4, 2, 0, 0)]
     assert {each["reason"] for each in runs[1].records} == {"more_images"}
@@ -229,7 +229,7 @@ def test_only_narrows_what_is_bought_and_not_what_is_recorded(gateways: Sandbox,
         ("expired_link", "expired", "expired"),
     ],
 )
-def test_what_ended_without_a_picture_stays_closed_until_its_word_is_named(
+def test_what_ended_without_a_image_stays_closed_until_its_word_is_named(
     gateways: Sandbox, tmp_path: Path, kind: str, status: str, word: str
 ) -> None:
     """Only the --retry word of its ending opens a slot again, once; paid attempts stay billed beside the new one."""
@@ -259,8 +259,8 @@ def test_a_retry_that_fails_again_is_tried_once_a_run(gateways: Sandbox, tmp_pat
     assert_bill(gateways, *runs)
 
 
-def test_a_record_whose_new_job_failed_keeps_its_last_pictures_and_is_stale(gateways: Sandbox, shop: Shop) -> None:
-    """Somebody shows these pictures: until the changed job is archived, the last archived ones stand in the record."""
+def test_a_record_whose_new_job_failed_keeps_its_last_images_and_is_stale(gateways: Sandbox, shop: Shop) -> None:
+    """Somebody shows these images: until the changed job is archived, the last archived ones stand in the record."""
     first = shop.run()
     gateways.faults([{"gateway": "*", "kind": "reject_content", "match": "forbidden"}])
     shop.rows[0]["title"] = "forbidden thing"
@@ -273,7 +273,7 @@ def test_a_record_whose_new_job_failed_keeps_its_last_pictures_and_is_stale(gate
     assert_bill(gateways, first, second)
 
 
-def test_a_changed_record_that_is_not_selected_keeps_its_last_pictures_too(gateways: Sandbox, shop: Shop) -> None:
+def test_a_changed_record_that_is_not_selected_keeps_its_last_images_too(gateways: Sandbox, shop: Shop) -> None:
     """--only leaves a changed record unbought: skipped, not_selected, stale."""
     first = shop.run()
     shop.rows[0]["title"] = "other thing"

@@ -22,7 +22,7 @@ def disk_full(*_: Any, **__: Any) -> Any:
 
 
 def refuse_acceptances(patch: pytest.MonkeyPatch, gateway: str) -> None:
-    """From here on the ledger takes no acceptance; a synchronous gateway's comes with its pictures."""
+    """From here on the ledger takes no acceptance; a synchronous gateway's comes with its images."""
     patch.setattr(f"seedream_tasks.ledger.transitions.{'delivered' if gateway == 'getimg' else 'accepted'}", disk_full)
 
 
@@ -126,7 +126,7 @@ def test_a_claim_that_the_ledger_refuses_sends_nothing(
 def test_an_archive_that_cannot_be_written_stops_the_run_and_loses_nothing(
     gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store fails after the purchase: a fault, the picture stays delivered, and the next run copies it."""
+    """The store fails after the purchase: a fault, the image stays delivered, and the next run copies it."""
 
     def no_space(self: Archive, path: str, content: bytes) -> str:
         raise ArchiveFault(f"{path}: OSError: no space left on device")

@@ -265,7 +265,7 @@ def test_a_disputed_price_is_reserved_at_its_highest(gateways: Sandbox, tmp_path
     assert_bill(gateways, ran)
 
 
-def test_a_cap_below_one_picture_buys_nothing(gateways: Sandbox, tmp_path: Path) -> None:
+def test_a_cap_below_one_image_buys_nothing(gateways: Sandbox, tmp_path: Path) -> None:
     """Nothing fits, nothing is sent."""
     ran = run(products(tmp_path / "c.csv", 2), tmp_path / "a", gateways=["evolink"], max_usd=Decimal("0.03"))
     assert ran.statuses() == {"deferred": 2}
@@ -292,7 +292,7 @@ def test_a_transient_failure_is_tried_once_more_in_the_run_and_again_in_the_next
 
 
 def test_a_job_of_several_calls_loses_only_the_call_that_failed(gateways: Sandbox, tmp_path: Path) -> None:
-    """getimg makes three calls for n=3; one refusal leaves two pictures, a partial record, and one slot for --retry."""
+    """getimg makes three calls for n=3; one refusal leaves two images, a partial record, and one slot for --retry."""
     gateways.faults([fault("getimg", "reject_content", count=1)])
     catalog = write_catalog(tmp_path / "c.csv", {"sku": "p", "prompt": "Three", "n": 3})
     first = run(catalog, tmp_path / "a", gateways=["getimg"])

@@ -19,7 +19,7 @@ COUNT = 6
 def test_a_run_into_a_bucket_leaves_whole_files_and_the_next_one_takes_them_over(
     tmp_path: Path, gateways: Sandbox, s3: S3, ledger_url: str
 ) -> None:
-    """Pictures, frozen jobs, manifest and marker, as in a folder; a second run buys nothing; another root gets copies."""
+    """Images, frozen jobs, manifest and marker, as in a folder; a second run buys nothing; another root gets copies."""
     catalog = products(tmp_path / "catalog.csv", COUNT)
     first = run(catalog, ROOT, gateways=["evolink"], ledger=ledger_url)
     assert first.statuses() == {"archived": COUNT}
@@ -52,7 +52,7 @@ def test_an_archive_that_cannot_be_written_is_told_before_anything_is_bought(
 def test_a_store_with_a_bad_moment_costs_nothing_but_time(
     tmp_path: Path, gateways: Sandbox, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """503 for some dozens of requests in the middle of a run: every picture is stored in the end, once bought."""
+    """503 for some dozens of requests in the middle of a run: every image is stored in the end, once bought."""
     monkeypatch.setattr(archiver, "_STORE_AGAIN_S", 0.05)
     monkeypatch.setattr(type(Archive(ROOT).fs), "retries", 1)
     s3.fail(503, "ServiceUnavailable", "PUT", "/images/", count=30)
@@ -85,7 +85,7 @@ def test_what_could_not_be_stored_is_stored_by_the_next_run(
 def test_an_answer_that_never_comes_is_a_bad_moment(
     tmp_path: Path, gateways: Sandbox, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A picture was written, the answer was lost: it is one file, bought once."""
+    """An image was written, the answer was lost: it is one file, bought once."""
     monkeypatch.setattr(archiver, "_STORE_AGAIN_S", 0.05)
     s3.fail(500, "InternalError", "PUT", "/images/", count=COUNT, after=True)
     ran = run(products(tmp_path / "c.csv", COUNT), ROOT, gateways=["evolink"], ledger=f"sqlite:///{tmp_path / 'l.db'}")

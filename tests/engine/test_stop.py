@@ -75,7 +75,7 @@ def test_a_cancelled_run_leaves_nothing_unrecorded_and_the_next_one_finishes(
 def test_open_calls_of_a_synchronous_gateway_are_awaited(
     gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """getimg answers with the picture: two open calls are two pictures, delivered, not unknown; no third is begun."""
+    """getimg answers with the image: two open calls are two images, delivered, not unknown; no third is begun."""
     monkeypatch.setenv("SEEDREAM_IN_FLIGHT", "2")
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.8}])
     catalog, archive = products(tmp_path / "c.csv", 6), tmp_path / "a"
@@ -133,7 +133,7 @@ def test_a_call_that_a_stop_does_not_wait_for_is_unknown_and_said(
 def test_a_run_that_is_cancelled_while_it_copies_goes_on_copying_later(
     gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Delivered pictures of a stopped run are copied by the next one, from the same links, without a submit."""
+    """Delivered images of a stopped run are copied by the next one, from the same links, without a submit."""
     gateways.faults([{"gateway": "*", "kind": "download_500"}])
     catalog, archive = products(tmp_path / "c.csv", 3), tmp_path / "a"
     with monkeypatch.context() as patch:

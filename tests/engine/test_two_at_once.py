@@ -32,10 +32,10 @@ def assert_paid_once(sandbox: Sandbox, *runs: Ran) -> None:
 
 
 @pytest.mark.parametrize("gateway", ["evolink", "getimg"])
-def test_two_runs_of_one_catalog_buy_each_picture_once_and_both_are_complete(
+def test_two_runs_of_one_catalog_buy_each_image_once_and_both_are_complete(
     gateways: Sandbox, processes: Runs, tmp_path: Path, ledger_url: str, gateway: str
 ) -> None:
-    """On SQLite and PostgreSQL: the slower one finds slots taken, waits for them, and shows the same pictures, billed 0."""
+    """On SQLite and PostgreSQL: the slower one finds slots taken, waits for them, and shows the same images, billed 0."""
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.7}])
     catalog = products(tmp_path / "c.csv", ROWS, n=2)
     options: dict[str, Any] = {"gateways": [gateway], "ledger": ledger_url}
@@ -92,7 +92,7 @@ def test_the_same_run_in_two_processes_shares_one_cap(
 def test_two_runs_with_other_gateways_share_the_slots(
     gateways: Sandbox, processes: Runs, tmp_path: Path, ledger_url: str, references: bool
 ) -> None:
-    """One makes groups of four, one single pictures: every slot is bought once, at one of them; a third run finds all."""
+    """One makes groups of four, one single images: every slot is bought once, at one of them; a third run finds all."""
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.4}])
     fields = {"operation": "edit", "references": photo(tmp_path / "photo.png").name} if references else {}
     catalog = products(tmp_path / "c.csv", ROWS // 2, n=4, **fields)
@@ -119,7 +119,7 @@ def test_two_runs_with_other_gateways_share_the_slots(
 def test_another_archive_of_the_same_ledger_gets_copies_and_pays_nothing(
     gateways: Sandbox, tmp_path: Path, ledger_url: str
 ) -> None:
-    """The ledger knows the pictures: a second archive takes verified copies, billed 0, and asks no gateway for anything."""
+    """The ledger knows the images: a second archive takes verified copies, billed 0, and asks no gateway for anything."""
     catalog = products(tmp_path / "c.csv", 3, n=2)
     first = run(catalog, tmp_path / "a", gateways=["evolink"], ledger=ledger_url)
     before = gateways.bill()["requests"]
@@ -135,7 +135,7 @@ def test_another_archive_of_the_same_ledger_gets_copies_and_pays_nothing(
 def test_two_archives_filled_at_the_same_time_are_both_complete(
     gateways: Sandbox, processes: Runs, tmp_path: Path, ledger_url: str
 ) -> None:
-    """Two runs into two archives over one ledger: each slot bought once, each archive holds every picture itself."""
+    """Two runs into two archives over one ledger: each slot bought once, each archive holds every image itself."""
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 0.4}])
     catalog = products(tmp_path / "c.csv", ROWS)
     names = ("one", "two")

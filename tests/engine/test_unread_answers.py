@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from balance import listed
 from click.testing import CliRunner
-from odd_gateway import PRICE, OddGateway, picture
+from odd_gateway import PRICE, OddGateway, image
 from runs import Ran, collected, products, read, run
 
 from seedream_tasks.cli.attempts import attempts as attempts_command
@@ -243,6 +243,6 @@ def test_a_task_called_expired_stays_at_risk(odd: OddGateway, tmp_path: Path) ->
     odd.telling = lambda number, body: (200, {"id": body["id"], "object": "task", "status": "expired"})
     record = go(tmp_path).one("p0")
     assert (record["status"], record["at_risk_usd"], record["billed_usd"]) == ("failed", PRICE, 0)
-    odd.giving = lambda number, times: (200, picture(number))
+    odd.giving = lambda number, times: (200, image(number))
     assert go(tmp_path).statuses() == {"failed": 1}
     assert odd.accepted == 1

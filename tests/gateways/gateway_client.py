@@ -42,13 +42,13 @@ def job(**fields: Any) -> Job:
 def body_of(
     gateway: str,
     wanted: Job | None = None,
-    pictures: int = 1,
+    images: int = 1,
     references: Sequence[str] = (),
     callback: str | None = None,
 ) -> dict[str, Any]:
     """The submit body as the gateway's dialect makes it."""
     asked = wanted or job()
-    return DIALECTS[gateway].encode(asked, BY_OFFER[gateway, asked.model], pictures, references, callback)
+    return DIALECTS[gateway].encode(asked, BY_OFFER[gateway, asked.model], images, references, callback)
 
 
 def ask(gateway: str, base_url: str, question: Callable[[GatewayClient], Awaitable[T]], key: str = KEY) -> T:

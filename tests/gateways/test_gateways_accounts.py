@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from drawn import picture
+from drawn import image
 from gateway_client import GATEWAYS, KEY, ask, at_server
 from on_offer import BY_OFFER, DIALECTS, SEEDREAM_40, SEEDREAM_45
 from sandbox_process import Sandbox
@@ -150,7 +150,7 @@ def test_balances_are_read_in_their_own_units(gateway: str, body: dict[str, Any]
 @pytest.mark.parametrize("gateway", ["evolink", "gccai"])
 def test_an_upload_gives_a_link_to_the_same_bytes(gateways: Sandbox, gateway: str) -> None:
     """What is put into the gateway's file service can be fetched from the link it gives, under its own base URL."""
-    content = picture()
+    content = image()
     put = ask(gateway, gateways.bases[gateway], lambda client: client.upload(content, "shoe.jpg", "image/jpeg"))
 
     async def fetch() -> bytes:
@@ -168,9 +168,9 @@ def test_an_upload_gives_a_link_to_the_same_bytes(gateways: Sandbox, gateway: st
 
 @pytest.mark.parametrize("gateway", ["evolink", "gccai"])
 def test_an_upload_that_is_refused_is_a_fault(gateways: Sandbox, gateway: str) -> None:
-    """What is no picture is refused by the gateway, in its own words."""
+    """What is no image is refused by the gateway, in its own words."""
     with pytest.raises(GatewayFault) as fault:
-        ask(gateway, gateways.bases[gateway], lambda client: client.upload(b"no picture", "a.jpg", "image/jpeg"))
+        ask(gateway, gateways.bases[gateway], lambda client: client.upload(b"no image", "a.jpg", "image/jpeg"))
     assert fault.value.facts["own_body"]
 
 
@@ -178,7 +178,7 @@ def test_an_upload_that_is_refused_is_a_fault(gateways: Sandbox, gateway: str) -
 def test_a_gateway_without_a_file_service_says_so(gateway: str) -> None:
     """Nothing is sent where nothing can be put."""
     with pytest.raises(GatewayFault, match="no file service"):
-        ask(gateway, closed_port(), lambda client: client.upload(picture(), "a.jpg", "image/jpeg"))
+        ask(gateway, closed_port(), lambda client: client.upload(image(), "a.jpg", "image/jpeg"))
 
 
 def test_uploads_go_to_the_base_url_or_to_the_gateways_own_host() -> None:
@@ -246,11 +246,11 @@ def test_getimg_without_a_model_description_is_a_fault() -> None:
 
 
 def test_the_key_never_goes_to_a_download_host() -> None:
-    """Pictures are fetched without any key, through redirects too."""
+    """Images are fetched without any key, through redirects too."""
 
     async def go() -> tuple[Server, Server]:
         async with Server(saying(message(200, "bytes"))) as target, HttpClients() as http:
-            away = message(302, "", Location=f"{target.url}/picture.jpg")
+            away = message(302, "", Location=f"{target.url}/image.jpg")
             async with Server(saying(message(*DOCUMENTED["getimg"]), away)) as first:
                 await GatewayClient(Account("getimg", first.url, KEY), http).probe()
                 links = ResultLinks(AllowedHosts.parse("127.0.0.1"))
@@ -264,7 +264,7 @@ def test_the_key_never_goes_to_a_download_host() -> None:
     for request in (first.requests[1], *target.requests):
         assert "authorization" not in request.headers
         assert KEY not in str(request)
-    assert [each.path for each in target.requests] == ["/picture.jpg"]
+    assert [each.path for each in target.requests] == ["/image.jpg"]
 
 
 def test_a_free_question_does_not_follow_a_redirect() -> None:

@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 import pytest
-from drawn import picture
+from drawn import image
 from gateway_client import ASYNCHRONOUS, GATEWAYS, ask, body_of, fetch, job, submit
 from on_offer import SEEDREAM_40
 from PIL import Image
@@ -17,8 +17,8 @@ from seedream_tasks.gateways.http import HttpClients
 from seedream_tasks.references.address_guard import AllowedHosts
 
 CALLBACK = "http://127.0.0.1:9/callbacks/token"
-ONE = "https://pictures.example/one.jpg"
-TWO = "https://pictures.example/two.png"
+ONE = "https://images.example/one.jpg"
+TWO = "https://images.example/two.png"
 
 
 def sent(sandbox: Sandbox, gateway: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def sent(sandbox: Sandbox, gateway: str, body: dict[str, Any]) -> dict[str, Any]
 
 def uploaded(sandbox: Sandbox, gateway: str) -> str:
     """The link of a reference in the gateway's own file service."""
-    return ask(gateway, sandbox.bases[gateway], lambda client: client.upload(picture(), "shoe.jpg", "image/jpeg")).url
+    return ask(gateway, sandbox.bases[gateway], lambda client: client.upload(image(), "shoe.jpg", "image/jpeg")).url
 
 
 EVOLINK = {"model": "doubao-seedream-4.5", "prompt": "A red shoe", "n": 1, "prompt_priority": "standard"}
@@ -59,7 +59,7 @@ def gccai(**options: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("fields", "pictures", "expected"),
+    ("fields", "images", "expected"),
     [
         ({}, 1, {"size": "1:1", "quality": "2K"}),
         ({"ratio": "21:9", "tier": "4K"}, 1, {"size": "21:9", "quality": "4K"}),
@@ -79,11 +79,9 @@ def gccai(**options: Any) -> dict[str, Any]:
         ({"n": 2, **evolink(prompt_hint=False)}, 2, {"n": 2, "size": "1:1", "quality": "2K"}),
     ],
 )
-def test_evolink_seedream_45(
-    gateways: Sandbox, fields: dict[str, Any], pictures: int, expected: dict[str, Any]
-) -> None:
-    """Both document forms of the size, the words that ask for several pictures, and nothing else."""
-    assert sent(gateways, "evolink", body_of("evolink", job(**fields), pictures)) == EVOLINK | expected
+def test_evolink_seedream_45(gateways: Sandbox, fields: dict[str, Any], images: int, expected: dict[str, Any]) -> None:
+    """Both document forms of the size, the words that ask for several images, and nothing else."""
+    assert sent(gateways, "evolink", body_of("evolink", job(**fields), images)) == EVOLINK | expected
 
 
 @pytest.mark.parametrize(
@@ -135,7 +133,7 @@ def test_evolink_references_and_callback(gateways: Sandbox) -> None:
     ],
 )
 def test_gccai_from_text(gateways: Sandbox, fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    """One picture a call from text; `watermark` is always said, because the model's own default is to add one."""
+    """One image a call from text; `watermark` is always said, because the model's own default is to add one."""
     assert sent(gateways, "gccai", body_of("gccai", job(**fields))) == GCCAI | expected
 
 
@@ -149,7 +147,7 @@ def test_gccai_spells_its_model_in_four_ways(gateways: Sandbox, spelling: str) -
 
 
 @pytest.mark.parametrize(
-    ("fields", "pictures", "expected"),
+    ("fields", "images", "expected"),
     [
         ({}, 1, {}),
         (
@@ -165,11 +163,11 @@ def test_gccai_spells_its_model_in_four_ways(gateways: Sandbox, spelling: str) -
     ],
 )
 def test_gccai_with_references(
-    gateways: Sandbox, fields: dict[str, Any], pictures: int, expected: dict[str, Any]
+    gateways: Sandbox, fields: dict[str, Any], images: int, expected: dict[str, Any]
 ) -> None:
-    """Several pictures in one call turn on the sequence, never for more than the slots of this call; `auto` needs a reference."""
+    """Several images in one call turn on the sequence, never for more than the slots of this call; `auto` needs a reference."""
     link = uploaded(gateways, "gccai")
-    request = sent(gateways, "gccai", body_of("gccai", job(**fields), pictures, (link, ONE)))
+    request = sent(gateways, "gccai", body_of("gccai", job(**fields), images, (link, ONE)))
     assert request == GCCAI | expected | {"image_urls": [link, ONE]}
     assert type(request["n"]) is int
 
@@ -179,7 +177,7 @@ def test_a_data_uri_is_taken_where_it_is_offered(gateways: Sandbox, gateway: str
     """A reference can stand in the request itself."""
     from seedream_tasks.references.reader import data_uri
 
-    inline = data_uri(picture(), "image/jpeg")
+    inline = data_uri(image(), "image/jpeg")
     request = sent(gateways, gateway, body_of(gateway, job(), 1, (inline,)))
     (given,) = request["image_urls"] if gateway == "gccai" else [each["url"] for each in request["images"]]
     assert given.startswith("data:image/jpeg;base64,")
@@ -197,7 +195,7 @@ def test_a_data_uri_is_taken_where_it_is_offered(gateways: Sandbox, gateway: str
 def test_getimg(
     gateways: Sandbox, fields: dict[str, Any], references: tuple[str, ...], expected: dict[str, Any]
 ) -> None:
-    """Its own field names; references as objects; no count, for one call makes one picture."""
+    """Its own field names; references as objects; no count, for one call makes one image."""
     assert sent(gateways, "getimg", body_of("getimg", job(**fields), 1, references)) == GETIMG | expected
 
 
@@ -238,8 +236,8 @@ def test_a_gateway_without_callbacks_is_sent_none(gateway: str) -> None:
 
 
 @pytest.mark.parametrize("gateway", ASYNCHRONOUS)
-def test_from_submit_to_pictures(gateways: Sandbox, gateway: str) -> None:
-    """Submitted, running, finished: the links lead to pictures, the charge is what the bill says."""
+def test_from_submit_to_images(gateways: Sandbox, gateway: str) -> None:
+    """Submitted, running, finished: the links lead to images, the charge is what the bill says."""
     outcome = submit(gateways, gateway)
     task_id = str(outcome.task_id)
     gateways.advance(60)
@@ -253,8 +251,8 @@ def test_from_submit_to_pictures(gateways: Sandbox, gateway: str) -> None:
         assert status.finished.credits == pytest.approx(float(entry["credits"]))
 
 
-def test_from_submit_to_pictures_at_once(gateways: Sandbox) -> None:
-    """The synchronous gateway answers with the picture's link and its exact cost."""
+def test_from_submit_to_images_at_once(gateways: Sandbox) -> None:
+    """The synchronous gateway answers with the image's link and its exact cost."""
     outcome = submit(gateways, "getimg")
     assert outcome.finished is not None
     assert _opened(outcome.finished) == [(96, 96)]
@@ -262,7 +260,7 @@ def test_from_submit_to_pictures_at_once(gateways: Sandbox) -> None:
     assert (entry["task_id"], entry["usd"]) == (outcome.task_id, str(outcome.finished.usd))
 
 
-def test_several_pictures_come_in_one_task(gateways: Sandbox) -> None:
+def test_several_images_come_in_one_task(gateways: Sandbox) -> None:
     """A call for three gives three links."""
     outcome = submit(gateways, "evolink", body_of("evolink", job(n=3), 3))
     gateways.advance(60)

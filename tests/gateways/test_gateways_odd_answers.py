@@ -14,7 +14,7 @@ from seedream_tasks.gateways import client as client_module
 from seedream_tasks.gateways.ids import ids_in_text, is_task_id
 from seedream_tasks.gateways.reading import Unreadable, as_link, find_links
 
-A = "https://pictures.example/a.jpg"
+A = "https://images.example/a.jpg"
 RUNNING = {"id": "t", "status": "processing", "data": {"status": "processing"}}
 NO_TASK = {"error": {"code": 404, "message": "no such task", "type": "not_found_error"}}
 
@@ -139,7 +139,7 @@ def test_what_is_kept_is_bounded_and_holds_no_key() -> None:
 
 
 @pytest.mark.parametrize("id_", [{}, {"id": None}, {"id": ""}, {"id": 12}])
-def test_getimg_without_an_id_gives_its_pictures_all_the_same(id_: dict[str, Any]) -> None:
+def test_getimg_without_an_id_gives_its_images_all_the_same(id_: dict[str, Any]) -> None:
     """Nobody ever asks for its id: what counts is the link."""
     body = {**id_, "status": "completed", "data": [{"url": A}], "usage": {"total_cost": 0.04}}
     outcome, _ = submit_to("getimg", saying(message(200, body)))
@@ -229,12 +229,12 @@ def test_a_refusal_to_answer_is_not_unreadable(body: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("written", "link"),
     [
-        ("HTTP://pictures.example/a.jpg", "http://pictures.example/a.jpg"),
+        ("HTTP://images.example/a.jpg", "http://images.example/a.jpg"),
         (f"  {A}\n", A),
-        ("https://pictures.example/\na.jpg", A),
-        ("//pictures.example/a.jpg", A),
-        ("HttpS://Pictures.example/A.jpg", "https://Pictures.example/A.jpg"),
-        ("ftp://pictures.example/a.jpg", None),
+        ("https://images.example/\na.jpg", A),
+        ("//images.example/a.jpg", A),
+        ("HttpS://Images.example/A.jpg", "https://Images.example/A.jpg"),
+        ("ftp://images.example/a.jpg", None),
         ("https://", None),
         ("a.jpg", None),
         ("", None),
@@ -249,7 +249,7 @@ def test_links_are_read_as_browsers_read_them(written: str, link: str | None) ->
     "results",
     [
         [{"link": A}],
-        [{"download": A, "thumbnail_url": "https://pictures.example/small.jpg"}],
+        [{"download": A, "thumbnail_url": "https://images.example/small.jpg"}],
         {"0": A},
         [[A]],
         json.dumps([A]),
@@ -265,7 +265,7 @@ def test_shapes_with_one_reading(results: Any) -> None:
 
 
 def test_two_unnamed_links_have_no_reading() -> None:
-    """Which of them is the picture, nobody knows."""
+    """Which of them is the image, nobody knows."""
     assert find_links({"x": A, "y": f"{A}?2"}, named=True) == []
 
 

@@ -15,7 +15,7 @@ from seedream_tasks.core.errors import GatewayFault
 from seedream_tasks.core.outcomes import ErrorClass, Finished, Link, TaskState
 from seedream_tasks.gateways.reading import Unreadable
 
-A, B = "https://pictures.example/a.jpg", "https://pictures.example/b.jpg"
+A, B = "https://images.example/a.jpg", "https://images.example/b.jpg"
 UNREADABLE: list[Any] = [
     {},
     {"status": None},
@@ -45,7 +45,7 @@ def test_evolink_running(word: str) -> None:
     "results",
     [
         {"results": [A, B]},
-        {"results": [A, B], "result_data": [{"image_url": "https://pictures.example/other.jpg"}]},
+        {"results": [A, B], "result_data": [{"image_url": "https://images.example/other.jpg"}]},
         {"results": [], "result_data": [{"image_url": A}, {"image_url": B}]},
         {"result_data": [{"image_url": A}, {"image_url": B}]},
         {"results": None, "result_data": [{"url": A}, {"url": B}]},
@@ -67,7 +67,7 @@ def test_evolink_finished(results: dict[str, Any]) -> None:
         ("apiin", {"data": {"status": "completed", "output": {"image_urls": []}}}),
     ],
 )
-def test_finished_without_pictures(gateway: str, body: dict[str, Any]) -> None:
+def test_finished_without_images(gateway: str, body: dict[str, Any]) -> None:
     """Completed with a list of results that is empty is finished, with nothing."""
     assert read(gateway, body).finished == Finished(())
 
@@ -81,8 +81,8 @@ def test_finished_without_pictures(gateway: str, body: dict[str, Any]) -> None:
         ("apiin", {"data": {"status": "completed", "fileUrl": "https://x/1.png"}}),
     ],
 )
-def test_finished_without_any_list_of_pictures_is_asked_again(gateway: str, body: dict[str, Any]) -> None:
-    """A picture that stands where nobody knows to look was paid for: the task is not taken for an empty one."""
+def test_finished_without_any_list_of_images_is_asked_again(gateway: str, body: dict[str, Any]) -> None:
+    """An image that stands where nobody knows to look was paid for: the task is not taken for an empty one."""
     with pytest.raises(Unreadable, match="completed without"):
         read(gateway, body)
 
@@ -270,7 +270,7 @@ def test_apiin_status_at_the_top_and_links_in_data(data: Any) -> None:
 
 
 def test_apiin_one_link() -> None:
-    """A single picture under a singular name."""
+    """A single image under a singular name."""
     for holder in ({"image_url": A}, {"url": A}, {"output": A}, {"output": {"image_url": A}}, {"result": A}):
         assert urls(read("apiin", {"data": {"status": "SUCCESS", **holder}}).finished) == [A]
 

@@ -85,7 +85,7 @@ def test_retry_after_of_the_gateway_is_honoured(gateways: Sandbox, gateway: str,
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
 def test_the_documented_acceptance_is_read(gateway: str) -> None:
-    """Task id, estimate and finished pictures stand where the document says."""
+    """Task id, estimate and finished images stand where the document says."""
     outcome, server = submit_to(gateway, saying(message(200, ACCEPTED[gateway])))
     assert outcome.fate is Fate.ACCEPTED
     assert outcome.task_id in {"task-unified-1", "task_1", "req-1", "n1_seed"}

@@ -1,4 +1,4 @@
-"""What is a picture and what only looks like one."""
+"""What is an image and what only looks like one."""
 
 import io
 import struct
@@ -23,33 +23,33 @@ def looked(content: bytes) -> DecodedImage:
     return examine(content)[0]
 
 
-def picture(kind: str, width: int = 60, height: int = 40) -> bytes:
-    """A picture with something on it."""
+def image(kind: str, width: int = 60, height: int = 40) -> bytes:
+    """An image with something on it."""
     buffer = io.BytesIO()
     Image.effect_noise((width, height), 60).convert("RGB").save(buffer, kind)
     return buffer.getvalue()
 
 
-PICTURES = {kind: picture(kind) for kind in EXTENSIONS}
+IMAGES = {kind: image(kind) for kind in EXTENSIONS}
 
 
 @pytest.mark.parametrize("kind", EXTENSIONS)
 @pytest.mark.parametrize("look", [looked, decode])
-def test_a_picture_is_known_by_its_content(kind: str, look: Look) -> None:
+def test_a_image_is_known_by_its_content(kind: str, look: Look) -> None:
     """Format, type and size in pixels, whatever the file was called."""
-    assert look(PICTURES[kind]) == DecodedImage(kind, f"image/{kind.lower()}", 60, 40)
+    assert look(IMAGES[kind]) == DecodedImage(kind, f"image/{kind.lower()}", 60, 40)
 
 
 @pytest.mark.parametrize("kind", EXTENSIONS)
 @pytest.mark.parametrize("kept", [0.3, 0.7, 0.9])
-def test_a_truncated_picture_does_not_pass(kind: str, kept: float) -> None:
-    """A download that broke off is no picture, though its header says so."""
-    content = PICTURES[kind]
+def test_a_truncated_image_does_not_pass(kind: str, kept: float) -> None:
+    """A download that broke off is no image, though its header says so."""
+    content = IMAGES[kind]
     with pytest.raises(UndecodableImage):
         decode(content[: int(len(content) * kept)])
 
 
-NO_PICTURES = [
+NO_IMAGES = [
     b"",
     b"\x00" * 2000,
     b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
@@ -63,10 +63,10 @@ NO_PICTURES = [
 ]
 
 
-@pytest.mark.parametrize("content", NO_PICTURES, ids=lambda content: repr(content[:12]))
+@pytest.mark.parametrize("content", NO_IMAGES, ids=lambda content: repr(content[:12]))
 @pytest.mark.parametrize("look", [looked, decode])
-def test_what_is_no_picture_is_told_as_what_it_begins_with(content: bytes, look: Look) -> None:
-    """An error page behind a picture's link is recognised; the message shows its first characters."""
+def test_what_is_no_image_is_told_as_what_it_begins_with(content: bytes, look: Look) -> None:
+    """An error page behind an image's link is recognised; the message shows its first characters."""
     with pytest.raises(UndecodableImage) as caught:
         look(content)
     assert caught.value.message
@@ -74,12 +74,12 @@ def test_what_is_no_picture_is_told_as_what_it_begins_with(content: bytes, look:
 
 def test_the_message_shows_the_beginning() -> None:
     """So that a person sees at once that it is a web page."""
-    with pytest.raises(UndecodableImage, match="no picture: 54 bytes that begin with '<!DOCTYPE html>"):
-        decode(NO_PICTURES[2])
+    with pytest.raises(UndecodableImage, match="no image: 54 bytes that begin with '<!DOCTYPE html>"):
+        decode(NO_IMAGES[2])
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A small file of a huge picture."""
+    """A small file of a huge image."""
     buffer = io.BytesIO()
     Image.new("1", (width, height)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -119,9 +119,9 @@ def outcome(content: bytes) -> DecodedImage | UndecodableImage:
     st.sampled_from(sorted(EXTENSIONS)),
     st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), min_size=1, max_size=8),
 )
-def test_damage_is_either_a_picture_or_undecodable(kind: str, damage: list[tuple[int, int]]) -> None:
-    """Whatever bytes a gateway delivers, there are two outcomes: a picture, or one kind of error."""
-    content = bytearray(PICTURES[kind])
+def test_damage_is_either_a_image_or_undecodable(kind: str, damage: list[tuple[int, int]]) -> None:
+    """Whatever bytes a gateway delivers, there are two outcomes: an image, or one kind of error."""
+    content = bytearray(IMAGES[kind])
     for place, value in damage:
         content[place % len(content)] = value
     with warnings.catch_warnings():
@@ -130,8 +130,8 @@ def test_damage_is_either_a_picture_or_undecodable(kind: str, damage: list[tuple
     assert found.message if isinstance(found, UndecodableImage) else found.width * found.height > 0
 
 
-def test_only_kinds_of_pictures_are_decoded() -> None:
-    """A delivery or a reference is a raster picture; documents that a decoder would run a program for are none."""
+def test_only_kinds_of_images_are_decoded() -> None:
+    """A delivery or a reference is a raster image; documents that a decoder would run a program for are none."""
     postscript = io.BytesIO()
     Image.new("RGB", (10, 10)).save(postscript, "EPS")
     with pytest.raises(UndecodableImage):
@@ -140,14 +140,14 @@ def test_only_kinds_of_pictures_are_decoded() -> None:
 
 def damaged_dds() -> bytes:
     """A texture whose header names a pixel format that does not exist."""
-    content = bytearray(picture("DDS"))
+    content = bytearray(image("DDS"))
     content[80:84] = bytes(4)
     return bytes(content)
 
 
 def damaged_avif() -> bytes:
-    """A modern picture with its item table torn out."""
-    content = picture("AVIF")
+    """A modern image with its item table torn out."""
+    content = image("AVIF")
     at = content.index(b"iinf")
     return content[:at] + b"free" + content[at + 4 :]
 
@@ -178,8 +178,8 @@ CHUNKS = {
 
 @pytest.mark.parametrize("where", CHUNKS)
 def test_a_bomb_beside_the_pixels_is_not_unpacked(where: str) -> None:
-    """A small picture with 200 kB of zeros' zeros in its profile or texts: refused, and never 200 MB."""
-    plain = picture("PNG")
+    """A small image with 200 kB of zeros' zeros in its profile or texts: refused, and never 200 MB."""
+    plain = image("PNG")
     at = 8 + 25  # behind the header
     content = plain[:at] + CHUNKS[where] + plain[at:]
     tracemalloc.start()
@@ -200,10 +200,10 @@ def test_a_bomb_beside_the_pixels_is_not_unpacked(where: str) -> None:
         (b"<?xml version='1.0'?><!-- logo --><svg/>", "an SVG drawing"),
         (b"<Error><Code>AccessDenied</Code></Error>", "an XML document"),
         (b"%PDF-1.7\n", "a PDF document"),
-        (b"\x00\x00\x00\x24ftypheic", "a HEIC picture"),
+        (b"\x00\x00\x00\x24ftypheic", "a HEIC image"),
     ],
 )
-def test_what_is_often_taken_for_a_picture_is_named(content: bytes, words: str) -> None:
+def test_what_is_often_taken_for_a_image_is_named(content: bytes, words: str) -> None:
     """Whoever has to find the right file is told what this one is."""
     with pytest.raises(UndecodableImage, match=words):
         examine(content)

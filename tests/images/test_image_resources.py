@@ -15,7 +15,7 @@ from seedream_tasks.images.image_store import ImageStore, StoreRequest
 from seedream_tasks.storage.archive import Archive
 
 
-def picture(kind: str = "PNG") -> bytes:
+def image(kind: str = "PNG") -> bytes:
     """A small good image."""
     buffer = io.BytesIO()
     Image.new("RGB", (32, 24), "teal").save(buffer, kind)
@@ -47,7 +47,7 @@ def test_a_machine_that_lacks_something_condemns_no_image(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, want: str, place: str
 ) -> None:
     """Opened or loaded, as a delivery or as a reference: a ResourceFault, and the same bytes are good afterwards."""
-    content = picture()
+    content = image()
     with monkeypatch.context() as patch:
         if place == "opening":
             patch.setattr(Image, "open", _raises(WANTS[want]))
@@ -62,7 +62,7 @@ def test_a_machine_that_lacks_something_condemns_no_image(
     assert ImageStore(Archive(str(tmp_path))).keep(StoreRequest("images/a/b"), content).width == 32
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", picture()[:60], picture("JPEG")[:200]], ids=range(4))
+@pytest.mark.parametrize("content", [b"", b"no image", image()[:60], image("JPEG")[:200]], ids=range(4))
 def test_bytes_that_are_no_image_are_condemned_all_the_same(content: bytes) -> None:
     """What is wrong with the bytes is an UndecodableImage, as ever."""
     with pytest.raises(UndecodableImage):

@@ -48,7 +48,7 @@ def test_a_white_product_on_white_is_not_blank() -> None:
     box=tuples(integers(0, 255), integers(0, 255), integers(1, 256), integers(1, 256)),
     size=tuples(integers(1, 256), integers(1, 256)),
 )
-def test_a_picture_is_blank_where_no_channel_varies(
+def test_a_image_is_blank_where_no_channel_varies(
     ground: int, mark: int, box: tuple[int, int, int, int], size: tuple[int, int]
 ) -> None:
     """What its averages tell beforehand is what all of its pixels tell: a standard deviation of two levels or more."""
@@ -62,7 +62,7 @@ def test_a_picture_is_blank_where_no_channel_varies(
 
 
 @pytest.mark.parametrize(("width", "kind", "quality"), [(900, "JPEG", 60), (450, "JPEG", 90), (1800, "WEBP", 80)])
-def test_encoding_and_scaling_make_no_new_picture(width: int, kind: str, quality: int) -> None:
+def test_encoding_and_scaling_make_no_new_image(width: int, kind: str, quality: int) -> None:
     """A gateway that hands the photograph back, in another size and format, has edited nothing."""
     back = product().resize((width, width * 2 // 3))
     assert looks_the_same(small(product()), small(back, kind, quality=quality))

@@ -1,4 +1,4 @@
-"""Pictures that are decoded and stored by a process beside the run: the same files, errors and warnings as by its own threads."""
+"""Images that are decoded and stored by a process beside the run: the same files, errors and warnings as by its own threads."""
 
 import asyncio
 import io
@@ -31,8 +31,8 @@ from seedream_tasks.images.store_pool import Keeping
 from seedream_tasks.storage.archive import Archive
 
 MANY = 3 * AT_ONCE
-STARTED = "keeps the pictures from now on"
-GONE = "the process that kept pictures is gone; threads go on"
+STARTED = "keeps the images from now on"
+GONE = "the process that kept images is gone; threads go on"
 PARENT = """
 import asyncio, logging, sys
 from seedream_tasks.images.store_pool import Keeping
@@ -54,7 +54,7 @@ def told(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def picture(colour: str = "red", size: tuple[int, int] = (64, 48), edge: str | None = "white") -> bytes:
+def image(colour: str = "red", size: tuple[int, int] = (64, 48), edge: str | None = "white") -> bytes:
     """A JPEG; without an edge it is blank."""
     image = Image.new("RGB", size, colour)
     if edge:
@@ -119,18 +119,18 @@ async def outcomes(keeping: Keeping, wanted: list[tuple[StoreRequest, bytes]]) -
 
 
 @pytest.mark.parametrize("in_full", [True, False])
-def test_a_process_keeps_pictures_as_threads_do(tmp_path: Path, told: pytest.LogCaptureFixture, in_full: bool) -> None:
+def test_a_process_keeps_images_as_threads_do(tmp_path: Path, told: pytest.LogCaptureFixture, in_full: bool) -> None:
     """Same paths, digests, sizes, warnings, thumbnails and errors, whoever does it."""
     taken = b"something else stands there"
     wanted = [
-        (StoreRequest("images/a/front-0", 4 / 3), picture()),
-        (StoreRequest("images/b/front-0", 1.0), picture("green")),
-        (StoreRequest("images/c/front-0"), picture("blue", edge=None)),
-        (StoreRequest("images/d/front-0", warnings=("kept",)), picture("blue", edge=None)),
-        (StoreRequest("images/taken/front-0"), picture()),
-        (StoreRequest("images/e/front-0"), b"no picture at all"),
-        (StoreRequest("images/f/front-0"), picture()[:-100]),
-        (StoreRequest("images/../g/front-0"), picture()),
+        (StoreRequest("images/a/front-0", 4 / 3), image()),
+        (StoreRequest("images/b/front-0", 1.0), image("green")),
+        (StoreRequest("images/c/front-0"), image("blue", edge=None)),
+        (StoreRequest("images/d/front-0", warnings=("kept",)), image("blue", edge=None)),
+        (StoreRequest("images/taken/front-0"), image()),
+        (StoreRequest("images/e/front-0"), b"no image at all"),
+        (StoreRequest("images/f/front-0"), image()[:-100]),
+        (StoreRequest("images/../g/front-0"), image()),
         (StoreRequest("images/h/front-0"), bytes(20_000_000)),
     ]
 
@@ -161,7 +161,7 @@ def test_its_process_ends_with_the_run(tmp_path: Path, told: pytest.LogCaptureFi
 
     async def work() -> int:
         async with beside(Archive(str(tmp_path)), told) as keeping:
-            await keeping.keep(StoreRequest("images/a/front-0"), picture())
+            await keeping.keep(StoreRequest("images/a/front-0"), image())
             (pid,) = pids(told)
             os.kill(pid, 0)
         return pid
@@ -196,27 +196,25 @@ def test_its_process_imports_what_the_run_imports(
 
     async def work() -> str:
         async with beside(Archive(str(tmp_path / "a")), told) as keeping:
-            return (await keeping.keep(StoreRequest("images/a/front-0"), picture())).path
+            return (await keeping.keep(StoreRequest("images/a/front-0"), image())).path
 
     assert asyncio.run(work()) == "images/a/front-0.jpg"
 
 
 def test_what_a_killed_process_had_is_kept_all_the_same(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
-    """Killed with pictures in hand: threads take them over and all that follow, and a warning says so once."""
+    """Killed with images in hand: threads take them over and all that follow, and a warning says so once."""
 
     async def work() -> list[Any]:
         async with beside(Archive(str(tmp_path)), told) as keeping:
-            first = [
-                asyncio.create_task(keeping.keep(StoreRequest(f"images/{n}/front-0"), picture())) for n in range(8)
-            ]
+            first = [asyncio.create_task(keeping.keep(StoreRequest(f"images/{n}/front-0"), image())) for n in range(8)]
             await asyncio.sleep(0)  # they are on their way
             os.kill(pids(told)[0], signal.SIGKILL)
             kept = await asyncio.gather(*first)
-            return [*kept, await keeping.keep(StoreRequest("images/8/front-0"), picture())]
+            return [*kept, await keeping.keep(StoreRequest("images/8/front-0"), image())]
 
     stored = asyncio.run(work())
     assert [each.path for each in stored] == [f"images/{n}/front-0.jpg" for n in range(9)]
-    assert all((tmp_path / each.path).read_bytes() == picture() for each in stored)
+    assert all((tmp_path / each.path).read_bytes() == image() for each in stored)
     assert [record.message for record in told.records].count(GONE) == 1
 
 
@@ -250,7 +248,7 @@ def test_a_disk_that_was_unmounted_is_noticed_by_the_process_too(
 
     async def work() -> None:
         async with beside(archive, told) as keeping:
-            await keeping.keep(StoreRequest("images/a/front-0"), picture())
+            await keeping.keep(StoreRequest("images/a/front-0"), image())
 
     with pytest.raises(ArchiveFault, match="not the folder any more"):
         asyncio.run(work())
@@ -263,7 +261,7 @@ def test_what_the_process_logs_is_logged_by_the_run(tmp_path: Path, told: pytest
 
     async def work() -> None:
         async with beside(Archive(str(tmp_path)), told) as keeping:
-            await keeping.keep(StoreRequest("images/a/front-0"), picture())
+            await keeping.keep(StoreRequest("images/a/front-0"), image())
 
     asyncio.run(work())
     (said,) = [record for record in told.records if "no thumbnail" in record.message]
@@ -276,7 +274,7 @@ def test_an_archive_that_no_other_process_sees_is_left_to_the_threads(told: pyte
     async def work() -> str:
         keeping = Keeping(ImageStore(Archive("memory://keeping")))
         keeping.expect_many()
-        stored = await keeping.keep(StoreRequest("images/a/front-0"), picture())
+        stored = await keeping.keep(StoreRequest("images/a/front-0"), image())
         await keeping.close()
         return stored.path
 
@@ -296,13 +294,13 @@ def test_an_archive_that_cannot_be_sent_is_left_to_the_threads(tmp_path: Path, t
     async def work() -> str:
         keeping = Keeping(ImageStore(archive))
         keeping.expect_many()
-        stored = await keeping.keep(StoreRequest("images/a/front-0"), picture())
+        stored = await keeping.keep(StoreRequest("images/a/front-0"), image())
         await keeping.close()
         return stored.path
 
     assert asyncio.run(work()) == "images/a/front-0.jpg"
     assert pids(told) == []
-    assert "threads keep all pictures" in told.text
+    assert "threads keep all images" in told.text
 
 
 def test_a_small_run_starts_no_process(gateways: Sandbox, tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
@@ -311,7 +309,7 @@ def test_a_small_run_starts_no_process(gateways: Sandbox, tmp_path: Path, told: 
     assert pids(told) == []
 
 
-def test_many_pictures_are_kept_beside_the_run_and_the_damaged_set_aside(
+def test_many_images_are_kept_beside_the_run_and_the_damaged_set_aside(
     gateways: Sandbox, tmp_path: Path, told: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More than fit at once: every one is archived whole or quarantined, each bought once, and the process is gone."""
@@ -328,7 +326,7 @@ def test_many_pictures_are_kept_beside_the_run_and_the_damaged_set_aside(
     assert balance(gateways.bill(), listed(tmp_path / "a")).lawful
 
 
-def test_many_pictures_go_into_a_bucket_beside_the_run(
+def test_many_images_go_into_a_bucket_beside_the_run(
     gateways: Sandbox, tmp_path: Path, s3: S3, told: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process has the run's credentials, and a store's bad moments cost time there too."""
@@ -343,7 +341,7 @@ def test_many_pictures_go_into_a_bucket_beside_the_run(
 
 
 @pytest.mark.parametrize("number", [150, 190])
-def test_a_run_killed_while_a_process_keeps_its_pictures_loses_nothing(
+def test_a_run_killed_while_a_process_keeps_its_images_loses_nothing(
     gateways: Sandbox, processes: Runs, tmp_path: Path, number: int
 ) -> None:
     """What the process stores after the run's death is found, not paid for and not stored twice."""
@@ -373,7 +371,7 @@ def test_a_process_family_that_dies_at_once_leaves_what_the_next_run_finishes(
         [sys.executable, "-c", script, str(Path(__file__).parents[1]), str(catalog), str(tmp_path / "a")]
     ) as started:
         images = tmp_path / "a" / "images"
-        until(lambda: images.exists() and len(list(images.iterdir())) > MANY // 3, "a third of the pictures")
+        until(lambda: images.exists() and len(list(images.iterdir())) > MANY // 3, "a third of the images")
         kill_family(started.pid)
     leases_end(tmp_path / "a")
     last = run(catalog, tmp_path / "a", gateways=["evolink"])

@@ -23,7 +23,7 @@ MODES = [
 
 
 def drawn(mode: str, kind: str, size: tuple[int, int] = (900, 500)) -> bytes:
-    """A picture of a mode and a format."""
+    """An image of a mode and a format."""
     image = Image.linear_gradient("L").resize(size).convert("L" if mode == "I;16" else "RGB")
     buffer = io.BytesIO()
     image.convert(mode).save(buffer, kind)
@@ -31,11 +31,11 @@ def drawn(mode: str, kind: str, size: tuple[int, int] = (900, 500)) -> bytes:
 
 
 @pytest.mark.parametrize(("mode", "kind"), MODES)
-def test_every_kind_of_picture_has_a_small_jpeg(mode: str, kind: str) -> None:
+def test_every_kind_of_image_has_a_small_jpeg(mode: str, kind: str) -> None:
     """At most 256 px on its long side, a few kB, the same made on the way through decoding as by itself."""
     content = drawn(mode, kind)
-    picture, small = decode_with_thumbnail(content)
-    assert (picture.width, picture.height) == (900, 500)
+    image, small = decode_with_thumbnail(content)
+    assert (image.width, image.height) == (900, 500)
     for made in (small, thumbnail(content)):
         assert made is not None
         assert len(made) < 12_000

@@ -51,7 +51,7 @@ AT_RISK = SlotFate(SlotState.CLOSED, Closed.BILLED, billing_unknown=True)
 
 def make_job(name: str = "sku-1", n: int = 1, **fields: Any) -> Job:
     """A job whose row key and prompt are `name`."""
-    values = {"shot": "image", "model": "seedream-4.5", "operation": "generate", "prompt": f"A picture of {name}"}
+    values = {"shot": "image", "model": "seedream-4.5", "operation": "generate", "prompt": f"An image of {name}"}
     return Job(row_key=name, n=n, **{**values, **fields})
 
 
@@ -80,11 +80,11 @@ def taking(owner: str, wanted: Claim, attempt_id: str) -> Callable[[Connection],
 
 def made(links: int = 1, **charge: Any) -> Finished:
     """A finished task with that many links."""
-    return Finished(tuple(Link(f"https://pictures.example/{number}") for number in range(links)), **charge)
+    return Finished(tuple(Link(f"https://images.example/{number}") for number in range(links)), **charge)
 
 
 def stored(name: str = "a.jpg", archive: str = "/archive") -> Stored:
-    """A picture as it stands in an archive."""
+    """An image as it stands in an archive."""
     digest = hashlib.sha256(f"{archive}/{name}".encode()).hexdigest()
     return Stored(archive, name, digest, 1234, "image/jpeg", 64, 48, ("ratio_off",))
 
@@ -187,7 +187,7 @@ class Book:
         fate: SlotFate = REFUSED,
         charge: Finished | None = None,
     ) -> Recorded:
-        """The gateway ended the task without pictures."""
+        """The gateway ended the task without images."""
         return self.write(lambda connection: transitions.failed(connection, attempt_id, to, NO, fate, charge))
 
     def lost(self, attempt_id: str) -> Recorded:
@@ -195,15 +195,15 @@ class Book:
         return self.write(lambda connection: transitions.lost(connection, attempt_id, "nobody answers"))
 
     def archived(self, attempt_id: str, ordinal: int = 0, **more: Any) -> AttemptState:
-        """A picture is copied and verified."""
+        """An image is copied and verified."""
         kept = stored(f"{attempt_id}-{ordinal}.jpg", **more)
         return self.write(lambda connection: image_records.archived(connection, attempt_id, ordinal, kept))
 
     def quarantined(self, attempt_id: str, ordinal: int = 0) -> AttemptState:
-        """A picture cannot be decoded."""
+        """An image cannot be decoded."""
         kept = stored(f"quarantine/{attempt_id}-{ordinal}")
         return self.write(
-            lambda connection: image_records.quarantined(connection, attempt_id, ordinal, kept, "no picture")
+            lambda connection: image_records.quarantined(connection, attempt_id, ordinal, kept, "no image")
         )
 
     def expired(self, attempt_id: str, ordinal: int = 0) -> AttemptState:

@@ -144,7 +144,7 @@ def test_an_open_slot_may_be_bought_by_anyone(book: Book) -> None:
 
 
 def test_a_filled_slot_is_never_claimed(book: Book) -> None:
-    """A slot that holds a picture is not bought again, even by who has seen its attempt."""
+    """A slot that holds an image is not bought again, even by who has seen its attempt."""
     first = attempt_in(book, AttemptState.ARCHIVED)
     with pytest.raises(SlotsTaken):
         book.claim(seen={0: first})

@@ -165,6 +165,6 @@ def test_a_claim_and_a_deletion_of_the_same_upload_exclude_each_other(book: Book
 
 @on_both
 def test_an_attempt_keeps_its_warnings(book: Book) -> None:
-    """How its references were presented is a fact about the attempt, for the manifest of whichever run shows its pictures."""
+    """How its references were presented is a fact about the attempt, for the manifest of whichever run shows its images."""
     attempt_id = book.claim(warnings=("reference_converted",))
     assert book.attempt(attempt_id).warnings == ("reference_converted",)

@@ -129,7 +129,7 @@ class Ledgers(RuleBasedStateMachine):
         self._write(lambda: self.book.lost(attempt))
 
     @rule(attempt=attempts, ordinal=st.integers(0, 3), end=st.sampled_from(["archived", "quarantined", "expired"]))
-    def settle_picture(self, attempt: str, ordinal: int, end: str) -> None:
+    def settle_image(self, attempt: str, ordinal: int, end: str) -> None:
         self._write(lambda: getattr(self.book, end)(attempt, ordinal))
 
     @rule(attempt=consumes(attempts))
@@ -153,8 +153,8 @@ class Ledgers(RuleBasedStateMachine):
                 assert holder.state in LIVE, f"slot {each.slot} is taken by an attempt that is {holder.state}"
             if each.state in (SlotState.TAKEN, SlotState.FILLED):
                 assert not holder.surplus, f"slot {each.slot} is held by a surplus attempt"
-        assert all(each.slot is None for each in view.pictures if attempts[each.attempt_id].surplus)
-        self._a_filled_slot_stays_filled_and_holds_its_picture(view)
+        assert all(each.slot is None for each in view.images if attempts[each.attempt_id].surplus)
+        self._a_filled_slot_stays_filled_and_holds_its_image(view)
 
     def _budgets_are_the_sums_of_what_attempts_hold(self, view: JobView) -> None:
         held: dict[str, list[Decimal]] = {"run:run-1": [Decimal(0)] * 2, "run:run-2": [Decimal(0)] * 2}
@@ -173,16 +173,16 @@ class Ledgers(RuleBasedStateMachine):
             for each in view.attempts
             if each.state in LIVE and not each.surplus
             for slot in each.slots
-            # A delivered attempt has let go of slots for which it made no picture, or whose link died.
+            # A delivered attempt has let go of slots for which it made no image, or whose link died.
             if each.state is not AttemptState.DELIVERED or holder[slot] == each.attempt_id
         )
         assert all(count == 1 for count in live.values()), live
 
-    def _a_filled_slot_stays_filled_and_holds_its_picture(self, view: JobView) -> None:
+    def _a_filled_slot_stays_filled_and_holds_its_image(self, view: JobView) -> None:
         standing = Counter(each.slot for each in view.standing())
         now = {each.slot: str(each.attempt_id) for each in view.slots if each.state is SlotState.FILLED}
         assert self.filled.items() <= now.items(), "a filled slot was taken or opened"
-        assert standing == Counter(now.keys()), "a picture stands where no slot is filled, or none where one is"
+        assert standing == Counter(now.keys()), "an image stands where no slot is filled, or none where one is"
         self.filled = now
 
 

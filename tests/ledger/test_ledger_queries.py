@@ -18,8 +18,8 @@ def test_a_job_the_ledger_does_not_know_has_an_empty_view(book: Book) -> None:
     assert found == {"no/such/job": values.JobView("no/such/job")}
 
 
-def test_a_view_holds_slots_attempts_and_pictures(book: Book) -> None:
-    """Slots by number, attempts in the order of their intents, pictures with where they are copied to."""
+def test_a_view_holds_slots_attempts_and_images(book: Book) -> None:
+    """Slots by number, attempts in the order of their intents, images with where they are copied to."""
     job = make_job(n=3)
     first = book.claim(job, (0, 1))
     book.refused(first)
@@ -37,7 +37,7 @@ def test_a_view_holds_slots_attempts_and_pictures(book: Book) -> None:
         PastAttempt(first, RUN, "evolink", AttemptState.FAILED, (0, 1), Purpose.FIRST, ErrorClass.PARAMETERS),
         PastAttempt(second, "run-2", "evolink", AttemptState.DELIVERED, (0, 2), Purpose.RETRY),
     ]
-    assert [(each.slot, each.state, each.copies) for each in view.pictures] == [
+    assert [(each.slot, each.state, each.copies) for each in view.images] == [
         (0, "delivered", {}),
         (2, "archived", {"/archive": f"{second}-1.jpg"}),
     ]
@@ -87,7 +87,7 @@ def test_attempts_are_listed_by_state_and_run(book: Book) -> None:
 
 
 def test_known_jobs_tell_what_they_were_made_of(book: Book) -> None:
-    """For a row and shot: every job ever bought, oldest first, with what decided its pictures."""
+    """For a row and shot: every job ever bought, oldest first, with what decided its images."""
     old, new = make_job("sku", prompt="one"), make_job("sku", prompt="two", edition="spring")
     book.claim(old)
     book.claim(new)
@@ -100,7 +100,7 @@ def test_known_jobs_tell_what_they_were_made_of(book: Book) -> None:
 
 
 def test_job_names_come_back_from_the_ledger(book: Book) -> None:
-    """Enough of a job to follow it and to file its pictures, without the frozen run."""
+    """Enough of a job to follow it and to file its images, without the frozen run."""
     jobs = [
         make_job("a", ratio="16:9"),
         make_job("b", ratio=None, tier=None, pixels="2560x1440"),

@@ -41,7 +41,7 @@ def bought(book: Book, job: Job, slots: tuple[int, ...] | None = None, archive: 
 
 @on_both
 @pytest.mark.parametrize("state", AttemptState)
-def test_only_a_job_whose_picture_is_archived_rests(state: AttemptState, book: Book) -> None:
+def test_only_a_job_whose_image_is_archived_rests(state: AttemptState, book: Book) -> None:
     """Whatever else its attempt came to, something is left to do, or to be told."""
     job = make_job()
     attempt_in(book, state, job)
@@ -71,7 +71,7 @@ def more_are_wanted(book: Book, job: Job) -> Job:
 
 
 def fewer_are_wanted(book: Book, job: Job) -> Job:
-    """A slot beyond n may hold a picture that has to be looked for."""
+    """A slot beyond n may hold an image that has to be looked for."""
     bought(book, job)
     return make_job(n=job.n - 1)
 

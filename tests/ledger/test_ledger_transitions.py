@@ -30,7 +30,7 @@ from seedream_tasks.core.outcomes import Finished, Link, SlotFate
 from seedream_tasks.core.states import FOLLOWS, AttemptState, Closed, SlotState
 from seedream_tasks.ledger import transitions
 from seedream_tasks.ledger.attempt_rows import Recorded
-from seedream_tasks.ledger.queries import pictures_of
+from seedream_tasks.ledger.queries import images_of
 
 Record = Callable[[Book, str], Any]
 
@@ -52,7 +52,7 @@ RECORDS: dict[str, tuple[AttemptState, Record]] = {
     "quarantined": (AttemptState.FAILED, lambda book, attempt: book.quarantined(attempt)),
     "expired": (AttemptState.EXPIRED, lambda book, attempt: book.expired(attempt)),
 }
-OF_PICTURES = {"archived", "quarantined", "expired"}
+OF_IMAGES = {"archived", "quarantined", "expired"}
 # Links that come once more, after the attempt has gone on from them, are the same news again; and whoever only says that
 # it does not know gets told what is known.
 OLD_NEWS = {
@@ -65,11 +65,11 @@ OLD_NEWS = {
 def may_follow(name: str, state: AttemptState) -> bool:
     """Whether this record may change an attempt in this state."""
     to, _ = RECORDS[name]
-    if name in OF_PICTURES:
-        # A picture that is safely in the archive outweighs that somebody else saw its link dead.
+    if name in OF_IMAGES:
+        # An image that is safely in the archive outweighs that somebody else saw its link dead.
         return state is AttemptState.DELIVERED or (name == "archived" and state is AttemptState.EXPIRED)
     if state is AttemptState.DELIVERED:
-        return False  # only what becomes of its pictures can end it: see test_a_late_no_does_not_take_back_...
+        return False  # only what becomes of its images can end it: see test_a_late_no_does_not_take_back_...
     if name in ("failed", "cancelled") and state in (AttemptState.INTENT, AttemptState.UNKNOWN):
         return False  # a task that fails was accepted: what is refused at submit is `refused`
     return to in FOLLOWS[state] and (name, state) not in OLD_NEWS
@@ -104,7 +104,7 @@ def test_a_record_that_may_not_follow_changes_nothing(book: Book) -> None:
                 pass
             else:
                 told = answer.state if isinstance(answer, Recorded) else answer
-                same_news = to is state or (name, state) in OLD_NEWS or name in OF_PICTURES
+                same_news = to is state or (name, state) in OLD_NEWS or name in OF_IMAGES
                 if told is not state or not same_news:
                     wrong.append(f"{name} over {state} was passed over in silence")
             after = book.rows(*MONEY)
@@ -122,7 +122,7 @@ def test_records_about_unknown_attempts_are_refused(book: Book) -> None:
 
 
 REPEATED: dict[str, tuple[AttemptState, Record]] = {
-    **{name: (AttemptState.INTENT, record) for name, (_, record) in RECORDS.items() if name not in OF_PICTURES},
+    **{name: (AttemptState.INTENT, record) for name, (_, record) in RECORDS.items() if name not in OF_IMAGES},
     "cancelled": (AttemptState.ACCEPTED, RECORDS["cancelled"][1]),
     "failed": (AttemptState.ACCEPTED, RECORDS["failed"][1]),
     "failed_at_risk": (AttemptState.ACCEPTED, lambda book, attempt: book.failed(attempt, fate=AT_RISK)),
@@ -130,7 +130,7 @@ REPEATED: dict[str, tuple[AttemptState, Record]] = {
     "accepted_late": (AttemptState.NOT_SENT, RECORDS["accepted"][1]),
     "delivered_after_polling": (AttemptState.ACCEPTED, lambda book, attempt: book.delivered(attempt)),
     "delivered_fewer": (AttemptState.ACCEPTED, lambda book, attempt: book.delivered(attempt, made(0))),
-    **{name: (AttemptState.DELIVERED, RECORDS[name][1]) for name in OF_PICTURES},
+    **{name: (AttemptState.DELIVERED, RECORDS[name][1]) for name in OF_IMAGES},
 }
 
 
@@ -148,10 +148,10 @@ def test_a_record_written_twice_is_written_once(book: Book) -> None:
 
 
 @on_both
-def test_two_runs_that_follow_one_picture_agree(book: Book) -> None:
-    """What is settled about a picture stays, except that a picture in the archive outweighs any other end."""
+def test_two_runs_that_follow_one_image_agree(book: Book) -> None:
+    """What is settled about an image stays, except that an image in the archive outweighs any other end."""
     wrong = []
-    for first, second in itertools.product(sorted(OF_PICTURES), repeat=2):
+    for first, second in itertools.product(sorted(OF_IMAGES), repeat=2):
         job = make_job(f"{first}-{second}")
         attempt_id = attempt_in(book, AttemptState.DELIVERED, job)
         RECORDS[first][1](book, attempt_id)
@@ -316,7 +316,7 @@ def test_fewer_links_close_the_missing_slots(book: Book) -> None:
 
 
 def test_no_links_at_all_are_a_failure(book: Book) -> None:
-    """Finished without a picture: failed, `no_images`, nothing billed where nothing is reported."""
+    """Finished without an image: failed, `no_images`, nothing billed where nothing is reported."""
     book.open_run(max_usd="1")
     attempt_id = attempt_in(book, AttemptState.ACCEPTED, capped=True)
     assert book.delivered(attempt_id, made(0)).state is AttemptState.FAILED
@@ -332,7 +332,7 @@ def test_more_links_than_slots_are_kept_without_a_place(book: Book) -> None:
     attempt_id = book.claim()
     book.accepted(attempt_id)
     book.delivered(attempt_id, made(3))
-    kept = book.read(lambda connection: pictures_of(connection, attempt_id))
+    kept = book.read(lambda connection: images_of(connection, attempt_id))
     assert [(each.ordinal, each.slot) for each in kept] == [(0, 0), (1, None), (2, None)]
     assert book.attempt(attempt_id).billed_usd == Decimal("0.093")
     for ordinal in range(3):
@@ -349,7 +349,7 @@ def test_links_keep_their_own_expiry(book: Book) -> None:
     book.delivered(
         attempt_id, Finished((Link("https://a.example/1", earlier), Link("https://a.example/2"))), until=far_off()
     )
-    kept = book.read(lambda connection: pictures_of(connection, attempt_id))
+    kept = book.read(lambda connection: images_of(connection, attempt_id))
     assert [each.expires_at for each in kept] == [earlier, far_off()]
 
 
@@ -362,18 +362,18 @@ def test_a_synchronous_answer_goes_from_intent_to_delivered_at_once(book: Book) 
 
 
 def test_quarantine_closes_the_slot_and_stays_billed(book: Book) -> None:
-    """Bytes that are no picture were paid for: failed, billed, closed, the copy known."""
+    """Bytes that are no image were paid for: failed, billed, closed, the copy known."""
     attempt_id = attempt_in(book, AttemptState.DELIVERED)
     assert book.quarantined(attempt_id) is AttemptState.FAILED
     attempt = book.attempt(attempt_id)
     assert (attempt.billed_usd, attempt.error_code) == (Decimal("0.031"), "undecodable")
     assert book.slots()[0][:2] == (SlotState.CLOSED, Closed.BILLED)
-    assert [each.state for each in book.view().pictures] == ["quarantined"]
+    assert [each.state for each in book.view().images] == ["quarantined"]
     assert book.view().standing() == []
 
 
-def test_one_archived_picture_makes_the_attempt_archived(book: Book) -> None:
-    """An attempt ends when its last picture is settled; each slot has its own end."""
+def test_one_archived_image_makes_the_attempt_archived(book: Book) -> None:
+    """An attempt ends when its last image is settled; each slot has its own end."""
     job = make_job(n=3)
     attempt_id = book.claim(job, range(3))
     book.accepted(attempt_id)
@@ -452,13 +452,13 @@ def test_a_surplus_attempt_gives_its_other_slots_back(book: Book) -> None:
     second = book.claim(job, (1,))
     assert book.accepted(first).attempt.surplus
     book.delivered(first, made(2))
-    assert [each.slot for each in book.view(job).pictures] == [None, None]
+    assert [each.slot for each in book.view(job).images] == [None, None]
     assert book.slots(job) == {0: (SlotState.OPEN, None, first), 1: (SlotState.TAKEN, None, second)}
     book.claim(job, (0,))
 
 
-def test_a_slot_bought_again_holds_one_picture(book: Book) -> None:
-    """When a copy turns up of a picture given up as expired, and its slot was bought again, only the holder's stands."""
+def test_a_slot_bought_again_holds_one_image(book: Book) -> None:
+    """When a copy turns up of an image given up as expired, and its slot was bought again, only the holder's stands."""
     first = attempt_in(book, AttemptState.EXPIRED)
     second = book.claim(seen={0: first})
     book.accepted(second)
@@ -492,7 +492,7 @@ def test_not_found_counts_own_404s_in_a_row(book: Book) -> None:
 
 @on_both
 def test_a_second_archive_holds_a_further_copy(book: Book) -> None:
-    """A picture may stand in several archives; each is kept once."""
+    """An image may stand in several archives; each is kept once."""
     attempt_id = attempt_in(book, AttemptState.ARCHIVED)
     book.archived(attempt_id, archive="/second")
     book.archived(attempt_id, archive="/second")

@@ -93,7 +93,7 @@ def test_yesterdays_ledger_catches_up_from_the_manifest(gateways: Sandbox, tmp_p
     restore(archive, aside)
     way_out = assert_refused(tmp_path / "c.csv", archive, today.run_id)
     assert submissions(gateways) == 6
-    assert "added 1 runs, 3 jobs, 3 attempts, 3 pictures" in follow(way_out)
+    assert "added 1 runs, 3 jobs, 3 attempts, 3 images" in follow(way_out)
     assert ledger_money(archive) == money == (6 * PRICE["evolink"], ZERO)
     again = run(tmp_path / "c.csv", archive, gateways=["evolink"])
     assert (again.statuses(), submissions(gateways)) == ({"archived": 6}, 6)
@@ -179,7 +179,7 @@ def test_a_ledger_that_was_copied_in_the_middle_of_a_run_is_behind_its_mark(
     # Long after: the gateway gives no link any more.
     gateways.advance(90_000)
     done = merged(archive)
-    assert (done.runs, done.pictures) == (1, 5)
+    assert (done.runs, done.images) == (1, 5)
     assert ledger_money(archive) == money
     again = run(tmp_path / "c.csv", archive, gateways=["evolink"])
     assert (again.statuses(), submissions(gateways)) == ({"archived": 5}, 5)
@@ -215,7 +215,7 @@ def test_the_same_on_postgresql(gateways: Sandbox, tmp_path: Path, postgres: str
     lagging = f"{url.rsplit('/', 1)[0]}/{yesterday}"
     today = run(products(tmp_path / "c.csv", 5), archive, gateways=["evolink"], ledger=url)
     way_out = assert_refused(tmp_path / "c.csv", archive, today.run_id, ledger=lagging)
-    assert "3 attempts, 3 pictures" in follow(way_out)
+    assert "3 attempts, 3 images" in follow(way_out)
     again = run(tmp_path / "c.csv", archive, gateways=["evolink"], ledger=lagging)
     assert (again.statuses(), again.summary.billed_usd, submissions(gateways)) == ({"archived": 5}, ZERO, 5)
     found = balance(gateways.bill(), listed(archive, lagging))
@@ -234,7 +234,7 @@ def test_the_same_on_a_store(gateways: Sandbox, tmp_path: Path, kind: str, reque
     today = run(products(tmp_path / "c.csv", 3), archive, gateways=["evolink"], ledger=url)
     restore(tmp_path, aside)
     assert_refused(tmp_path / "c.csv", archive, today.run_id, ledger=url)
-    assert merged(archive, ledger_url=url).pictures == 2
+    assert merged(archive, ledger_url=url).images == 2
     again = run(tmp_path / "c.csv", archive, gateways=["evolink"], ledger=url)
     assert (again.statuses(), submissions(gateways)) == ({"archived": 3}, 3)
 
@@ -262,7 +262,7 @@ def test_a_ledger_rebuilt_from_one_archive_refuses_the_other(gateways: Sandbox, 
     lose(url)
     rebuild([Archive(str(one))], url)
     way_out = assert_refused(other, two, in_two.run_id, ledger=url)
-    assert "3 attempts, 3 pictures" in follow(way_out)
+    assert "3 attempts, 3 images" in follow(way_out)
     again = run(other, two, gateways=["evolink"], ledger=url)
     assert (again.statuses(), again.summary.billed_usd, submissions(gateways)) == ({"archived": 3}, ZERO, 5)
 
@@ -275,7 +275,7 @@ def test_a_ledger_that_is_behind_one_archive_buys_into_no_other(gateways: Sandbo
     today = run(products(tmp_path / "c.csv", 3), tmp_path / "a", gateways=["evolink"], ledger=url)
     restore(tmp_path, aside)
     way_out = assert_refused(catalog, tmp_path / "fresh", today.run_id, ledger=url)
-    assert "2 attempts, 2 pictures" in follow(way_out)
+    assert "2 attempts, 2 images" in follow(way_out)
     again = run(catalog, tmp_path / "fresh", gateways=["evolink"], ledger=url)
     assert (again.statuses(), again.summary.billed_usd, submissions(gateways)) == ({"archived": 3}, ZERO, 3)
 

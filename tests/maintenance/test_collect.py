@@ -351,7 +351,7 @@ def test_no_such_answer_ends_an_attempt(
 
 
 def test_a_dead_link_is_expired_and_said_so(gateways: Sandbox, tmp_path: Path) -> None:
-    """The gateway made the picture and its link is gone: billed, expired, bought again only by --retry expired."""
+    """The gateway made the image and its link is gone: billed, expired, bought again only by --retry expired."""
     left_in_flight(gateways, tmp_path)
     gateways.faults([{"gateway": "*", "kind": "expired_link", "rate": 1}])
     gateways.advance(3600)
@@ -384,7 +384,7 @@ def test_without_its_key_an_attempt_stays_in_flight_and_says_which_account_it_ne
 
 
 def test_two_archives_on_one_ledger_are_both_finished(gateways: Sandbox, tmp_path: Path) -> None:
-    """Whichever archive is named: each run's pictures go into its own, with its manifests."""
+    """Whichever archive is named: each run's images go into its own, with its manifests."""
     ledger_url = f"sqlite:///{tmp_path / 'ledger.db'}"
     gateways.faults([{"gateway": "*", "kind": "slow", "rate": 1, "value": 3600}])
     options: dict[str, Any] = {"gateways": ["evolink"], "ledger": ledger_url, "wait_s": 0.2}
@@ -406,7 +406,7 @@ def test_two_archives_on_one_ledger_are_both_finished(gateways: Sandbox, tmp_pat
 def test_a_run_that_only_lacks_its_manifest_gets_it_in_whatever_archive(
     gateways: Sandbox, processes: Runs, tmp_path: Path
 ) -> None:
-    """Killed after its last picture: nothing is in flight, and its manifest is written all the same."""
+    """Killed after its last image: nothing is in flight, and its manifest is written all the same."""
     ledger_url = f"sqlite:///{tmp_path / 'ledger.db'}"
     options: dict[str, Any] = {"gateways": ["evolink"], "ledger": ledger_url}
     run(products(tmp_path / "c.csv", 1), tmp_path / "one", **options)
@@ -529,7 +529,7 @@ def test_what_is_left_unknown_is_counted_and_never_bought(gateways: Sandbox, tmp
 
 
 def test_a_paid_task_whose_slot_was_bought_meanwhile_is_kept_aside(gateways: Sandbox, tmp_path: Path) -> None:
-    """Surplus: billed in its run, its picture under quarantine/, the slot's own picture untouched."""
+    """Surplus: billed in its run, its image under quarantine/, the slot's own image untouched."""
     gateways.faults([{"gateway": "*", "kind": "drop_response", "rate": 1, "count": 1}])
     catalog = products(tmp_path / "c.csv", 1)
     first = run(catalog, tmp_path / "a", gateways=["evolink"])

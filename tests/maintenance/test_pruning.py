@@ -1,4 +1,4 @@
-"""Pruning gives up pictures, never money, and nothing that the newest manifest shows."""
+"""Pruning gives up images, never money, and nothing that the newest manifest shows."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -32,8 +32,8 @@ def pruned(folder: Path, archive: Path | str | None = None, **options: Any) -> P
     return prune(place, **({"at_most": 100} | options))
 
 
-def pictures(ran: Ran) -> list[str]:
-    """The paths of a run's pictures."""
+def images(ran: Ran) -> list[str]:
+    """The paths of a run's images."""
     return [str(image["path"]) for record in ran.records for image in record["images"]]
 
 
@@ -49,7 +49,7 @@ def runs(tmp_path: Path, gateways: Sandbox) -> list[Ran]:
 
 
 def test_a_dry_run_says_what_would_go_and_touches_nothing(tmp_path: Path, runs: list[Ran]) -> None:
-    """Count, bytes, cost and paths: of the removed product and of the replaced picture."""
+    """Count, bytes, cost and paths: of the removed product and of the replaced image."""
     first, second = runs
     before, money = files(tmp_path / "a"), ledger_money(tmp_path / "a")
     ledger = (tmp_path / "a" / "ledger.db").read_bytes()
@@ -81,7 +81,7 @@ def test_what_is_pruned_is_gone_and_what_is_shown_stays(tmp_path: Path, gateways
     money = ledger_money(tmp_path / "a")
     done = pruned(tmp_path, delete=True)
     assert done.total.images == 2
-    assert files(tmp_path / "a") == sorted(pictures(runs[1]))
+    assert files(tmp_path / "a") == sorted(images(runs[1]))
     assert ledger_money(tmp_path / "a") == money
     assert pruned(tmp_path, delete=True).total.images == 0
     third = buy(tmp_path, a="one", b="two, newer", d="four")
@@ -112,7 +112,7 @@ def test_a_pruned_image_that_is_wanted_again_within_the_week_comes_back(
     back = buy(tmp_path, a="one", b="two", c="three")
     assert back.statuses() == {"archived": 3}
     assert submissions(gateways) == count
-    assert pictures(back) == pictures(runs[0])
+    assert images(back) == images(runs[0])
     assert in_trash(tmp_path / "a") == []
     assert_files(back)
     assert_bill(gateways, *runs, back)
@@ -175,7 +175,7 @@ def test_a_fifth_may_go_without_a_word(tmp_path: Path, gateways: Sandbox) -> Non
 
 
 def test_a_stale_record_keeps_what_it_shows(tmp_path: Path, gateways: Sandbox) -> None:
-    """Its new job has no picture yet, so the old one is not replaced by anything."""
+    """Its new job has no image yet, so the old one is not replaced by anything."""
     first = buy(tmp_path, a="one")
     gateways.faults(
         [{"gateway": "*", "kind": "reject_content", "match": "newer", "rate": 1, "count": None, "value": None}]
@@ -183,7 +183,7 @@ def test_a_stale_record_keeps_what_it_shows(tmp_path: Path, gateways: Sandbox) -
     second = buy(tmp_path, a="one, newer")
     assert second.one("a")["stale"]
     assert pruned(tmp_path, delete=True).paths == []
-    assert files(tmp_path / "a") == pictures(first)
+    assert files(tmp_path / "a") == images(first)
 
 
 def test_a_path_that_a_record_shows_stays_however_it_is_spelled(tmp_path: Path, runs: list[Ran]) -> None:
@@ -199,7 +199,7 @@ def test_a_path_that_a_record_shows_stays_however_it_is_spelled(tmp_path: Path, 
 
 
 def test_a_file_that_another_archive_has_too_goes_from_this_one_only(tmp_path: Path, runs: list[Ran]) -> None:
-    """The picture itself is not given up: who wants it again gets a copy."""
+    """The image itself is not given up: who wants it again gets a copy."""
     (image,) = runs[0].one("c")["images"]
     there = buy(tmp_path, tmp_path / "other", c="three")
     assert there.summary.reused == 1
@@ -209,8 +209,8 @@ def test_a_file_that_another_archive_has_too_goes_from_this_one_only(tmp_path: P
     assert_files(back)
 
 
-def test_what_was_made_of_a_picture_goes_with_it(tmp_path: Path, gateways: Sandbox) -> None:
-    """The shop's file beside it, counted in bytes and listed; that of a picture that stays stays."""
+def test_what_was_made_of_a_image_goes_with_it(tmp_path: Path, gateways: Sandbox) -> None:
+    """The shop's file beside it, counted in bytes and listed; that of an image that stays stays."""
     shots = tmp_path / "shots.yaml"
     shots.write_text(
         'shots: [{name: hero, prompt: "Product {{ sku }}", operation: generate, output: {format: webp}}]\n'
@@ -241,7 +241,7 @@ def test_a_prune_that_was_stopped_is_finished_by_the_next(
             pruned(tmp_path, delete=True)
     assert len(files(images.parent)) == 5
     assert pruned(tmp_path, delete=True).total.images == 2
-    assert files(images.parent) == sorted(pictures(runs[1]))
+    assert files(images.parent) == sorted(images(runs[1]))
 
 
 def test_a_prune_that_was_stopped_after_a_move_is_finished_by_the_next(
@@ -264,7 +264,7 @@ def _stopped(*_: object, **__: object) -> None:
 
 
 def test_quarantine_stays_unless_it_is_named(tmp_path: Path, gateways: Sandbox) -> None:
-    """Paid bytes that never were a picture."""
+    """Paid bytes that never were an image."""
     gateways.faults(
         [{"gateway": "*", "kind": "corrupt_image", "match": "two", "rate": 1, "count": None, "value": None}]
     )
@@ -315,4 +315,4 @@ def test_a_bucket_is_pruned_like_a_folder(tmp_path: Path, gateways: Sandbox, s3:
     assert pruned(tmp_path, root, delete=False).total.images == 1
     assert len(s3.objects("out/images/")) == 2
     pruned(tmp_path, root, delete=True)
-    assert s3.objects("out/images/") == [f"out/{path}" for path in pictures(second)]
+    assert s3.objects("out/images/") == [f"out/{path}" for path in images(second)]

@@ -44,10 +44,10 @@ def fault(kind: str, **fields: Any) -> dict[str, Any]:
     return {"gateway": "*", "kind": kind, "rate": 1, **fields}
 
 
-# Name -> gateway, pictures a row, what goes wrong in the first run, the words of a second run's --retry.
+# Name -> gateway, images a row, what goes wrong in the first run, the words of a second run's --retry.
 STORIES: dict[str, tuple[str, int, list[dict[str, Any]], tuple[str, ...] | None]] = {
     "all is well": ("evolink", 2, [], None),
-    "one call a picture": ("getimg", 3, [], None),
+    "one call an image": ("getimg", 3, [], None),
     "a disputed price": ("apiin", 2, [], None),
     "unknown": ("evolink", 1, [fault("drop_response", match="number 1")], None),
     "failed and billed": ("evolink", 1, [fault("task_failed_billed", match="number 1")], None),
@@ -58,7 +58,7 @@ STORIES: dict[str, tuple[str, int, list[dict[str, Any]], tuple[str, ...] | None]
     "expired, bought again": ("evolink", 1, [fault("expired_link", match="number 1")], ("expired",)),
     "kept aside, bought again": ("evolink", 1, [fault("corrupt_image", match="number 1")], ("failed",)),
     "at risk, bought again": ("gccai", 1, [fault("task_failed", match="number 1")], ("failed",)),
-    "fewer pictures": ("evolink", 3, [fault("fewer_images", match="number 1")], None),
+    "fewer images": ("evolink", 3, [fault("fewer_images", match="number 1")], None),
     "another price": ("evolink", 1, [fault("other_price", match="number 1", value="0.02")], None),
 }
 
@@ -122,7 +122,7 @@ def test_what_was_in_flight_is_followed_again(gateways: Sandbox, tmp_path: Path)
 
 
 def test_calls_in_flight_for_one_job_get_a_slot_each(gateways: Sandbox, tmp_path: Path) -> None:
-    """Two calls of one picture each: every picture finds its slot again, and what one of them cost is billed for it alone."""
+    """Two calls of one image each: every image finds its slot again, and what one of them cost is billed for it alone."""
     gateways.faults([fault("slow", value=3600)])
     catalog = write_catalog(tmp_path / "c.csv", {"sku": "p", "prompt": "Two of one", "n": 2})
     run(catalog, tmp_path / "a", gateways=["gccai"], wait_s=0.2)
@@ -154,7 +154,7 @@ def test_a_task_that_failed_before_the_one_in_flight_gives_no_slot_back(gateways
 def test_the_open_part_of_a_partial_record_is_followed_and_its_finished_part_kept(
     gateways: Sandbox, tmp_path: Path
 ) -> None:
-    """One of two calls had ended: its picture stands, the other's task is followed, its slot not bought."""
+    """One of two calls had ended: its image stands, the other's task is followed, its slot not bought."""
     gateways.faults([fault("slow", value=3600, count=1)])
     catalog = write_catalog(tmp_path / "c.csv", {"sku": "p", "prompt": "Two of one", "n": 2})
     archive = tmp_path / "a"
@@ -188,7 +188,7 @@ def test_a_run_without_a_manifest_leaves_its_jobs_unknown_at_their_quote(
     assert billed <= Decimal(gateways.bill()["usd"]) <= billed + at_risk
 
 
-def test_jobs_that_another_run_has_pictures_of_are_not_in_doubt(
+def test_jobs_that_another_run_has_images_of_are_not_in_doubt(
     gateways: Sandbox, processes: Runs, tmp_path: Path
 ) -> None:
     """A dead run over a catalog of which most was archived before: only what was new in it is unknown."""
@@ -216,12 +216,12 @@ def provisional(gateways: Sandbox, processes: Runs, tmp_path: Path, monkeypatch:
 def test_a_provisional_manifest_proves_what_it_names_and_nothing_else(
     gateways: Sandbox, processes: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was written while more could be bought: jobs without a picture in it are unknown, not free."""
+    """It was written while more could be bought: jobs without an image in it are unknown, not free."""
     provisional(gateways, processes, tmp_path, monkeypatch)
     archive = tmp_path / "a"
     named = [each for each in listed(archive) if each["state"] == "archived"]
     done = lose_and_rebuild(archive)
-    assert (done.pictures, done.unknown) == (len(named), 3 - len(named))
+    assert (done.images, done.unknown) == (len(named), 3 - len(named))
     assert done.unknown >= 1
     bought = submissions(gateways)
     again = run(tmp_path / "c.csv", archive, gateways=["evolink"])
@@ -260,4 +260,4 @@ def test_a_rebuild_that_fails_leaves_no_ledger_behind(gateways: Sandbox, tmp_pat
         rebuild([Archive(str(archive))], ledger_url)
     assert not exists(ledger_url)
     shutil.rmtree(other)
-    assert rebuild([Archive(str(archive))], ledger_url).pictures == 1
+    assert rebuild([Archive(str(archive))], ledger_url).images == 1

@@ -74,7 +74,7 @@ async def shown() -> str:
 
 
 def bill(gateways: Sandbox) -> tuple[int, Decimal]:
-    """Pictures and USD."""
+    """Images and USD."""
     told = gateways.bill()
     return told["images"], Decimal(told["usd"])
 
@@ -115,10 +115,10 @@ def test_an_approved_run_that_dies_goes_on_without_another_question(gateways: Sa
 
 
 @pytest.mark.parametrize(
-    ("answer", "pictures"), [({"decision": "reduce", "max_usd": 0.16}, 5), ({"decision": "reject", "note": "not yet"}, CANARY)]
+    ("answer", "images"), [({"decision": "reduce", "max_usd": 0.16}, 5), ({"decision": "reject", "note": "not yet"}, CANARY)]
 )  # fmt: skip
 def test_less_than_was_asked_for_is_bought_when_the_answer_says_so(
-    gateways: Sandbox, tmp_path: Path, answer: dict[str, Any], pictures: int
+    gateways: Sandbox, tmp_path: Path, answer: dict[str, Any], images: int
 ) -> None:
     """A lower cap holds for the whole run, the canary included; a rejected run keeps what it has and buys nothing more."""
     catalog = products(tmp_path / "c.csv", COUNT)
@@ -131,9 +131,9 @@ def test_less_than_was_asked_for_is_bought_when_the_answer_says_so(
     ended = asyncio.run(story())
     assert (ended.type.value, ended.name) == ("COMPLETED", "Incomplete")
     assert ended.message is not None
-    assert ended.message.startswith(f"{COUNT - pictures} deferred (")
-    assert f"{pictures} archived; {pictures} images bought" in ended.message
-    assert bill(gateways) == (pictures, pictures * Decimal("0.031"))
+    assert ended.message.startswith(f"{COUNT - images} deferred (")
+    assert f"{images} archived; {images} images bought" in ended.message
+    assert bill(gateways) == (images, images * Decimal("0.031"))
 
 
 def test_a_cheap_run_asks_nobody(gateways: Sandbox, tmp_path: Path) -> None:

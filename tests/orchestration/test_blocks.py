@@ -213,9 +213,7 @@ def test_a_blocks_prices_are_its_accounts_prices(sandbox: Sandbox, tmp_path: Pat
     assert [row.usd for row in other.prices] == [Decimal("0.02"), Decimal("0.05")]
 
 
-def test_trigger_wait_and_fetch_make_archived_pictures_and_a_retry_buys_nothing(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_trigger_wait_and_fetch_make_archived_images_and_a_retry_buys_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
     """The JobBlock pair Prefect's users expect; a flow that fails after buying and is retried pays once."""
     _saved(sandbox)
     tries: list[list[str]] = []
@@ -238,7 +236,7 @@ def test_trigger_wait_and_fetch_make_archived_pictures_and_a_retry_buys_nothing(
 
 
 def test_what_cannot_be_bought_says_why_and_what_to_do(sandbox: Sandbox, tmp_path: Path) -> None:
-    """No picture is no success: over the cap, refused, or asked for before the gateway is done."""
+    """No image is no success: over the cap, refused, or asked for before the gateway is done."""
     block = SeedreamGateway(gateway="evolink", api_key=KEY, base_url=sandbox.bases["evolink"])
     place = str(tmp_path / "a")
     with pytest.raises(SeedreamError, match="raise the cap"):

@@ -63,7 +63,7 @@ def test_forecast_progress_and_result_are_artifacts(gateways: Sandbox, tmp_path:
         assert word in artifacts["seedream-result"]
 
 
-def test_the_first_pictures_are_an_artifact(gateways: Sandbox, tmp_path: Path) -> None:
+def test_the_first_images_are_an_artifact(gateways: Sandbox, tmp_path: Path) -> None:
     """The contact sheet in short: thumbnails as data URIs under 1 MB, failures first, text as text, the page named."""
     rows = [
         {"sku": f"p{n}", "prompt": "x" if n == 100 else f"Thing {n}", "title": f"T{n} ![](h|t)"} for n in range(101)
@@ -109,7 +109,7 @@ def test_wrong_input_is_a_failed_flow_run_and_nothing_is_sent(gateways: Sandbox,
 
 
 def test_running_the_flow_again_pays_nothing_and_reuses_everything(gateways: Sandbox, tmp_path: Path) -> None:
-    """An unchanged catalog sends no request to a gateway; the cost of the pictures is kept."""
+    """An unchanged catalog sends no request to a gateway; the cost of the images is kept."""
     parameters = {
         "catalog": str(products(tmp_path / "c.csv", 4)),
         "archive": str(tmp_path / "a"),
@@ -123,7 +123,7 @@ def test_running_the_flow_again_pays_nothing_and_reuses_everything(gateways: San
 
 
 def test_a_retried_flow_run_goes_on_under_the_same_run_and_cap(gateways: Sandbox, tmp_path: Path) -> None:
-    """A retry of a flow run is the same run: 0.10 buys three pictures of 0.031 in all, however often it is tried."""
+    """A retry of a flow run is the same run: 0.10 buys three images of 0.031 in all, however often it is tried."""
     catalog = products(tmp_path / "c.csv", 10)
     archive = tmp_path / "a"
     tries: list[str] = []
@@ -181,16 +181,16 @@ def test_single_jobs_in_anyones_flow_are_money_safe(gateways: Sandbox, tmp_path:
         second = await submit_job(job, **place)
         assert first == second
         await wait_for_job(first, **place)
-        pictures: list[str] = await archive_job(first, **place)
-        return pictures
+        images: list[str] = await archive_job(first, **place)
+        return images
 
-    pictures = asyncio.run(mine())
-    assert len(pictures) == 2
-    assert all(Path(each).stat().st_size > 0 for each in pictures)
+    images = asyncio.run(mine())
+    assert len(images) == 2
+    assert all(Path(each).stat().st_size > 0 for each in images)
     assert gateways.bill()["images"] == 2
 
 
-def test_simulated_pictures_are_not_reused_where_the_ledger_says_real(gateways: Sandbox, tmp_path: Path) -> None:
+def test_simulated_images_are_not_reused_where_the_ledger_says_real(gateways: Sandbox, tmp_path: Path) -> None:
     """An archive of one kind is refused by a run of the other: the kinds are in archive.json and found from the gateway."""
     catalog = products(tmp_path / "c.csv", 1)
     asyncio.run(_go(catalog=str(catalog), archive=str(tmp_path / "a")).aresult())
@@ -218,7 +218,7 @@ def test_what_is_in_flight_is_followed_beside_new_work(gateways: Sandbox, tmp_pa
 
 
 def test_what_stands_unchanged_needs_no_task_run(gateways: Sandbox, tmp_path: Path) -> None:
-    """A rerun is as many task runs as there is to do: none for pictures that stand, one for a new product among them."""
+    """A rerun is as many task runs as there is to do: none for images that stand, one for a new product among them."""
     parameters: dict[str, Any] = {"archive": str(tmp_path / "a"), "gateways": ["evolink"]}
     asyncio.run(_go(catalog=str(products(tmp_path / "c.csv", 3)), **parameters).aresult())
     again = asyncio.run(_go(catalog=str(tmp_path / "c.csv"), **parameters).aresult())

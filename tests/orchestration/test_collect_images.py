@@ -64,17 +64,17 @@ def _move(archive: Path, what: str, hours_ahead: float) -> None:
         ledger.execute(f"UPDATE {table} SET {column} = ?", (at,))  # noqa: S608 - our own names
 
 
-def test_a_picture_whose_link_dies_is_told_once(
+def test_a_image_whose_link_dies_is_told_once(
     gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Delivered, no copy made, under six hours left: one event per picture, whatever the number of passes."""
+    """Delivered, no copy made, under six hours left: one event per image, whatever the number of passes."""
     monkeypatch.setattr("seedream_tasks.engine.archiver._QUICK_S", 0.0)
     gateways.faults([{"gateway": "*", "kind": "download_500", "rate": 1}])
     archive = tmp_path / "a"
     left = run(products(tmp_path / "c.csv", 1, n=2), archive, gateways=["evolink"], wait_s=1)
-    _move(archive, "pictures.expires_at", 6.5)
+    _move(archive, "images.expires_at", 6.5)
     assert result(collect(archive))["expiring"] == 0
-    _move(archive, "pictures.expires_at", 5.5)
+    _move(archive, "images.expires_at", 5.5)
     state = collect(archive)
     assert result(state)["expiring"] == 2
     assert "# 0 saved, 2 about to expire" in asyncio.run(_artifacts(state))["seedream-collect"]
@@ -87,7 +87,7 @@ def test_a_picture_whose_link_dies_is_told_once(
 
 
 def test_a_task_nobody_has_heard_of_for_most_of_a_links_life_is_told(gateways: Sandbox, tmp_path: Path) -> None:
-    """Its pictures may have been ready at once, so their links are counted from its submission: 24 hours at EvoLink."""
+    """Its images may have been ready at once, so their links are counted from its submission: 24 hours at EvoLink."""
     gateways.faults([{"gateway": "*", "kind": "slow", "rate": 1, "value": 360_000}])
     archive = tmp_path / "a"
     left = run(products(tmp_path / "c.csv", 1, n=2), archive, gateways=["evolink"], wait_s=0.1)

@@ -1,4 +1,4 @@
-"""Flow runs that overlap, and flow runs in many tasks: each picture is paid once, each cap holds, each run tells of its own."""
+"""Flow runs that overlap, and flow runs in many tasks: each image is paid once, each cap holds, each run tells of its own."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ def billed(archive: Path, results: Sequence[dict[str, Any]]) -> list[dict[str, D
 
 
 def test_a_scheduled_and_a_triggered_run_of_one_catalog_pay_once(gateways: Sandbox, tmp_path: Path) -> None:
-    """Both manifests are complete with the same pictures; each row is billed in exactly one of them."""
+    """Both manifests are complete with the same images; each row is billed in exactly one of them."""
     gateways.faults([{"gateway": "*", "kind": "slow", "value": 3600}])
     catalog = products(tmp_path / "c.csv", 6, n=2)
     same: dict[str, Any] = {"catalog": str(catalog), "archive": str(tmp_path / "a"), "gateways": ["evolink"]}
@@ -63,8 +63,8 @@ def test_a_scheduled_and_a_triggered_run_of_one_catalog_pay_once(gateways: Sandb
     results = together(same, same, beside=finish_once_both_are_at_work)
     assert [each["by_status"] for each in results] == [{"archived": 6}] * 2
     assert sorted(bought(gateways).values()) == [2] * 6
-    pictures = [[row["images"] for row in read(tmp_path / "a", each["run_id"])] for each in results]
-    assert pictures[0] == pictures[1]
+    images = [[row["images"] for row in read(tmp_path / "a", each["run_id"])] for each in results]
+    assert images[0] == images[1]
     one, other = billed(tmp_path / "a", results)
     assert one.keys() | other.keys() == {f"p{number}" for number in range(6)}
     assert not one.keys() & other.keys()
@@ -72,7 +72,7 @@ def test_a_scheduled_and_a_triggered_run_of_one_catalog_pay_once(gateways: Sandb
 
 
 def test_two_runs_with_other_gateways_pay_each_slot_once(gateways: Sandbox, tmp_path: Path) -> None:
-    """A group of four here, single pictures there, from one photograph: four slots a row, each bought at one of the two.
+    """A group of four here, single images there, from one photograph: four slots a row, each bought at one of the two.
 
     The quicker run waits for what only the other one can ask for, so both manifests are complete.
     """

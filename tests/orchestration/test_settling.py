@@ -26,7 +26,7 @@ async def result_artifact(run_id: str) -> str:
 
 
 def test_forecast_and_actual_stand_side_by_side_for_each_gateway(gateways: Sandbox, tmp_path: Path) -> None:
-    """Fewer pictures cost less than quoted, another price more, another model the same; each sum is the gateway's own bill."""
+    """Fewer images cost less than quoted, another price more, another model the same; each sum is the gateway's own bill."""
     faults = {"Fewer": "fewer_images", "Model": "other_model", "Dear": "other_price"}
     gateways.faults([{"gateway": "*", "kind": kind, "match": word} for word, kind in faults.items()])
     catalog = write_catalog(
@@ -57,7 +57,7 @@ def test_forecast_and_actual_stand_side_by_side_for_each_gateway(gateways: Sandb
     assert {name: Decimal(bill[name]["usd"]) for name in amounts} == {n: Decimal(b) for n, (_, b) in amounts.items()}
     told = asyncio.run(result_artifact(result["run_id"]))
     for line in (
-        "| gateway | attempts | pictures | quoted | billed | difference | at risk |",
+        "| gateway | attempts | images | quoted | billed | difference | at risk |",
         "| evolink | 2 | 3 | $0.124 | $0.093 | -$0.031 | $0.00 |",
         "| getimg | 1 | 1 | $0.04 | $0.08 | $0.04 | $0.00 |",
         "| quoted for it | $0.164 |",

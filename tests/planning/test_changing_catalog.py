@@ -80,7 +80,7 @@ def replaced(path: Path) -> None:
 def test_nothing_is_bought_by_a_catalog_that_changes(
     name: str, change: Callable[[Path], None], tmp_path: Path, gateways: Sandbox, web: Web
 ) -> None:
-    """The run ends as refused, before any purchase; with the catalog at rest again each picture is bought once."""
+    """The run ends as refused, before any purchase; with the catalog at rest again each image is bought once."""
     path = tmp_path / name
     write(path, "red")
     web.asked = Telling(lambda: change(path))

@@ -1,4 +1,4 @@
-"""Pictures that are taken over are looked for first: what has gone is fetched again or lost, and never bought by itself."""
+"""Images that are taken over are looked for first: what has gone is fetched again or lost, and never bought by itself."""
 
 import shutil
 from pathlib import Path
@@ -26,17 +26,17 @@ def again(folder: Path, archive: str = "a", **options: object) -> Ran:
 
 
 def file_of(ran: Ran, row_key: str) -> Path:
-    """The one picture of a record."""
+    """The one image of a record."""
     (image,) = ran.one(row_key)["images"]
     return ran.archive / str(image["path"])
 
 
 def downloads(sandbox: Sandbox) -> int:
-    """How often pictures were fetched."""
+    """How often images were fetched."""
     return sum(each["downloads"] for each in sandbox.bill()["entries"])
 
 
-def test_a_missing_picture_is_fetched_again_while_its_link_lives(tmp_path: Path, first: Ran, gateways: Sandbox) -> None:
+def test_a_missing_image_is_fetched_again_while_its_link_lives(tmp_path: Path, first: Ran, gateways: Sandbox) -> None:
     """One download more, nothing bought; the record is what it was."""
     before = downloads(gateways)
     file_of(first, "p1").unlink()
@@ -50,10 +50,8 @@ def test_a_missing_picture_is_fetched_again_while_its_link_lives(tmp_path: Path,
 
 
 @pytest.mark.parametrize("content", [b"", b"half"])
-def test_a_file_of_another_size_is_not_the_picture(
-    content: bytes, tmp_path: Path, first: Ran, gateways: Sandbox
-) -> None:
-    """It stays where it is, and the picture gets another name."""
+def test_a_file_of_another_size_is_not_the_image(content: bytes, tmp_path: Path, first: Ran, gateways: Sandbox) -> None:
+    """It stays where it is, and the image gets another name."""
     file_of(first, "p1").write_bytes(content)
     second = again(tmp_path)
     assert second.statuses() == {"archived": COUNT}
@@ -64,7 +62,7 @@ def test_a_file_of_another_size_is_not_the_picture(
     assert again(tmp_path).one("p1")["images"] == second.one("p1")["images"]
 
 
-def test_a_missing_picture_with_a_dead_link_is_lost_and_bought_on_request(
+def test_a_missing_image_with_a_dead_link_is_lost_and_bought_on_request(
     tmp_path: Path, first: Ran, gateways: Sandbox
 ) -> None:
     """Two runs leave it lost, at no cost; `--retry lost` buys it, and only it."""
@@ -85,7 +83,7 @@ def test_a_missing_picture_with_a_dead_link_is_lost_and_bought_on_request(
     assert_bill(gateways, first, second, third, last)
 
 
-def test_a_lost_picture_that_is_there_again_counts_again(tmp_path: Path, first: Ran, gateways: Sandbox) -> None:
+def test_a_lost_image_that_is_there_again_counts_again(tmp_path: Path, first: Ran, gateways: Sandbox) -> None:
     """A disk that was not mounted, a backup put back: nothing is bought, even when asked to."""
     gateways.advance(25 * 3600)
     shutil.move(first.archive / "images", tmp_path / "aside")
@@ -99,7 +97,7 @@ def test_a_lost_picture_that_is_there_again_counts_again(tmp_path: Path, first: 
 
 
 def test_another_archives_copy_comes_first(tmp_path: Path, first: Ran, gateways: Sandbox) -> None:
-    """Nothing is downloaded while an archive of this ledger has the picture."""
+    """Nothing is downloaded while an archive of this ledger has the image."""
     other = again(tmp_path, "b")
     before = downloads(gateways)
     file_of(first, "p1").unlink()
@@ -126,7 +124,7 @@ def test_gone_from_every_archive_it_is_fetched_again_or_lost(tmp_path: Path, fir
     assert submissions(gateways) == COUNT
 
 
-def test_an_archive_that_is_not_there_is_not_one_without_the_picture(
+def test_an_archive_that_is_not_there_is_not_one_without_the_image(
     tmp_path: Path, first: Ran, gateways: Sandbox
 ) -> None:
     """Another archive whose disk is not mounted keeps its copy in the ledger."""
@@ -157,8 +155,8 @@ def test_keys_that_differ_in_case_have_folders_that_differ_without(tmp_path: Pat
     assert_bill(gateways, ran)
 
 
-def test_a_store_is_listed_once_however_many_pictures_are_taken_over(tmp_path: Path, gateways: Sandbox, s3: S3) -> None:
-    """No request for each picture; what is gone is found all the same, and fetched again."""
+def test_a_store_is_listed_once_however_many_images_are_taken_over(tmp_path: Path, gateways: Sandbox, s3: S3) -> None:
+    """No request for each image; what is gone is found all the same, and fetched again."""
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     catalog = products(tmp_path / "catalog.csv", 30)
     root = "s3://shop/out"

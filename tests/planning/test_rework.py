@@ -22,7 +22,7 @@ from seedream_tasks.maintenance.rebuild import rebuild
 from seedream_tasks.maintenance.review import Applied, apply_review, read_review
 from seedream_tasks.storage.archive import Archive
 
-PICTURE = Decimal("0.031")
+IMAGE = Decimal("0.031")
 
 
 class Shop:
@@ -39,7 +39,7 @@ class Shop:
         return self.runs[-1].one("p0")
 
     def entry(self, slot: int, verdict: str = "rejected", **values: Any) -> dict[str, Any]:
-        """A verdict on the picture that stands in a slot of the last run's record."""
+        """A verdict on the image that stands in a slot of the last run's record."""
         image = next(each for each in self.runs[-1].one("p0")["images"] if each["slot"] == slot)
         now = datetime.now(UTC).isoformat()
         return {"attempt_id": image["attempt_id"], "slot": slot, "verdict": verdict, "decided_at": now} | values
@@ -67,16 +67,16 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Callable[[int], Shop]:
-    """A shop of one product that wants so many pictures."""
+    """A shop of one product that wants so many images."""
     return lambda n: Shop(tmp_path, n)
 
 
-def test_a_rejected_picture_is_bought_anew_once(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
-    """Reason `rejected`, another edition, one purchase, however often the file is taken in; the old picture stays on disk."""
+def test_a_rejected_image_is_bought_anew_once(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
+    """Reason `rejected`, another edition, one purchase, however often the file is taken in; the old image stays on disk."""
     mine = shop(1)
     before = mine.run()
     review = mine.file(mine.entry(0, note="too dark"))
-    assert mine.apply(review) == Applied(mine.runs[0].run_id, 0, 1, 1, PICTURE)
+    assert mine.apply(review) == Applied(mine.runs[0].run_id, 0, 1, 1, IMAGE)
     assert mine.apply(review).new == 0
     after = mine.run()
     assert (after["status"], after["reason"], after["edition"], after["stale"]) == (
@@ -85,8 +85,8 @@ def test_a_rejected_picture_is_bought_anew_once(gateways: Sandbox, shop: Callabl
         "rejected-1",
         False,
     )
-    assert (after["billed_usd"], after["cost_usd"]) == (PICTURE, PICTURE)
-    assert mine.runs[-1].summary.rework_usd == PICTURE
+    assert (after["billed_usd"], after["cost_usd"]) == (IMAGE, IMAGE)
+    assert mine.runs[-1].summary.rework_usd == IMAGE
     assert after["images"][0]["path"] != before["images"][0]["path"]
     assert (mine.folder / "archive" / before["images"][0]["path"]).exists()
     mine.apply(review)
@@ -107,13 +107,13 @@ def test_an_amended_prompt_is_what_the_gateway_is_asked_for(gateways: Sandbox, s
     assert [each["prompt"] for each in gateways.bill()["entries"]] == ["Product number 0", "A brighter product"]
 
 
-def test_of_several_pictures_only_the_rejected_one_is_bought(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
+def test_of_several_images_only_the_rejected_one_is_bought(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
     """The others keep their place in the record and are not paid for again."""
     mine = shop(3)
     before = mine.run()
     mine.apply(mine.file(mine.entry(1), mine.entry(0, "approved")))
     after = mine.run()
-    assert (after["status"], after["billed_usd"], after["image_count"]) == ("archived", PICTURE, 3)
+    assert (after["status"], after["billed_usd"], after["image_count"]) == ("archived", IMAGE, 3)
     kept = {0: before["images"][0], 2: before["images"][2]}
     assert {each["slot"]: each for each in after["images"] if each["slot"] != 1} == kept
     assert after["images"][1]["attempt_id"] not in before["attempt_ids"]
@@ -128,8 +128,8 @@ def test_of_several_pictures_only_the_rejected_one_is_bought(gateways: Sandbox, 
     assert_bill(gateways, *mine.runs)
 
 
-def test_until_it_is_bought_the_old_picture_stands_as_stale(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
-    """A record without another picture keeps the rejected one, marked; one with others shows those and is partial."""
+def test_until_it_is_bought_the_old_image_stands_as_stale(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
+    """A record without another image keeps the rejected one, marked; one with others shows those and is partial."""
     mine = shop(1)
     before = mine.run()
     mine.apply(mine.file(mine.entry(0)))
@@ -140,7 +140,7 @@ def test_until_it_is_bought_the_old_picture_stands_as_stale(gateways: Sandbox, s
     assert_bill(gateways, *mine.runs)
 
 
-def test_a_record_with_a_kept_picture_is_partial_until_the_other_is_bought(
+def test_a_record_with_a_kept_image_is_partial_until_the_other_is_bought(
     gateways: Sandbox, shop: Callable[[int], Shop]
 ) -> None:
     """What was not rejected is shown, what was is not."""
@@ -154,7 +154,7 @@ def test_a_record_with_a_kept_picture_is_partial_until_the_other_is_bought(
 
 
 def test_a_verdict_may_be_taken_back_before_and_after(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
-    """The last word on a picture counts: approved again, it stands again, and nothing is bought."""
+    """The last word on an image counts: approved again, it stands again, and nothing is bought."""
     mine = shop(1)
     before = mine.run()
     reject, approve = mine.entry(0), mine.entry(0, "approved")
@@ -182,7 +182,7 @@ def test_another_prompt_in_the_catalog_starts_afresh(gateways: Sandbox, shop: Ca
 def test_whatever_is_rejected_when_each_run_buys_exactly_that(
     gateways: Sandbox, shop: Callable[[int], Shop], seed: int
 ) -> None:
-    """Rounds of reviews of four pictures: a run buys as many as were rejected, and shows none of those."""
+    """Rounds of reviews of four images: a run buys as many as were rejected, and shows none of those."""
     chance = random.Random(seed)
     mine = shop(4)
     mine.run()
@@ -197,17 +197,17 @@ def test_whatever_is_rejected_when_each_run_buys_exactly_that(
         shown = {(each["attempt_id"], each["slot"]) for each in after["images"]}
         images += len(slots)
         assert gateways.bill()["images"] == images
-        assert (after["status"], after["billed_usd"]) == ("archived", PICTURE * len(slots))
+        assert (after["status"], after["billed_usd"]) == ("archived", IMAGE * len(slots))
         assert sorted(slot for _, slot in shown) == [0, 1, 2, 3]
         assert shown & standing == standing - rejected
     assert_files(mine.runs[-1])
     assert_bill(gateways, *mine.runs)
 
 
-def test_more_pictures_than_before_are_bought_beside_the_amended_one(
+def test_more_images_than_before_are_bought_beside_the_amended_one(
     gateways: Sandbox, shop: Callable[[int], Shop]
 ) -> None:
-    """n is raised after a review: the further picture is asked for as the catalog says, and each is paid for once."""
+    """n is raised after a review: the further image is asked for as the catalog says, and each is paid for once."""
     mine = shop(2)
     mine.run()
     mine.apply(mine.file(mine.entry(1, prompt="Amended")))
@@ -215,7 +215,7 @@ def test_more_pictures_than_before_are_bought_beside_the_amended_one(
     products(mine.catalog, 1, n=3)
     mine.apply(mine.file(mine.entry(0, prompt="Amended too")))
     after = mine.run()
-    assert (after["status"], after["image_count"], after["billed_usd"]) == ("archived", 3, 2 * PICTURE)
+    assert (after["status"], after["image_count"], after["billed_usd"]) == ("archived", 3, 2 * IMAGE)
     prompts = [each["prompt"] for each in gateways.bill()["entries"]]
     assert sorted(prompts[2:]) == ["Amended too", "Product number 0"]
     assert mine.run()["billed_usd"] == 0
@@ -223,7 +223,7 @@ def test_more_pictures_than_before_are_bought_beside_the_amended_one(
     assert_bill(gateways, *mine.runs)
 
 
-def test_a_rebuilt_ledger_pays_for_no_reworked_picture_again(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
+def test_a_rebuilt_ledger_pays_for_no_reworked_image_again(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
     """After `ledger rebuild` and with the reviews taken back again, a record of three jobs is whole and costs nothing."""
     mine = shop(3)
     mine.run()
@@ -234,15 +234,15 @@ def test_a_rebuilt_ledger_pays_for_no_reworked_picture_again(gateways: Sandbox, 
         path.unlink()
     place = locations(str(mine.folder / "archive"), None, simulated=False)
     done = rebuild([place.archive], place.ledger_url)
-    assert (done.unknown, done.pictures, done.attempts) == (0, 5, 3)
+    assert (done.unknown, done.images, done.attempts) == (0, 5, 3)
     mine.apply(review)
     after = mine.run()
     assert (after["status"], after["billed_usd"], after["images"]) == ("archived", 0, before["images"])
     assert gateways.bill()["images"] == 5
 
 
-def test_a_pruned_picture_stays_rejected(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
-    """Deleting what was rejected changes nothing: the new picture stands, nothing is lost, nothing is bought."""
+def test_a_pruned_image_stays_rejected(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
+    """Deleting what was rejected changes nothing: the new image stands, nothing is lost, nothing is bought."""
     mine = shop(2)
     mine.run()
     mine.apply(mine.file(mine.entry(1)))
@@ -254,7 +254,7 @@ def test_a_pruned_picture_stays_rejected(gateways: Sandbox, shop: Callable[[int]
 
 
 def test_a_review_of_something_else_is_refused_as_a_whole(gateways: Sandbox, shop: Callable[[int], Shop]) -> None:
-    """Another ledger, run, picture, format or field: exit 2, and nothing of the file is kept."""
+    """Another ledger, run, image, format or field: exit 2, and nothing of the file is kept."""
     mine = shop(2)
     mine.run()
     good = mine.entry(0)

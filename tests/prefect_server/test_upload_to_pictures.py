@@ -1,4 +1,4 @@
-"""From a file in a folder to archived pictures, on a server and a worker as `make server` brings them up."""
+"""From a file in a folder to archived images, on a server and a worker as `make server` brings them up."""
 
 import asyncio
 from decimal import Decimal
@@ -22,7 +22,7 @@ def _look(place: Place) -> list[str]:
     return announced
 
 
-def test_a_file_in_a_watched_folder_becomes_pictures_and_a_killed_worker_loses_none(
+def test_a_file_in_a_watched_folder_becomes_images_and_a_killed_worker_loses_none(
     place: Place, gateways: Sandbox
 ) -> None:
     """Put a file there: it is found, announced, bought, archived, and billed exactly. The same file again: nothing.

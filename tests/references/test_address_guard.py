@@ -225,7 +225,7 @@ def test_a_name_for_an_address_inside_is_refused(web: Web, stranger: Fetcher, mo
 
 
 def test_what_is_opened_is_fetched_and_not_public(web: Web) -> None:
-    """An intranet's pictures can be read by us; a gateway could not, so they are never presented as links."""
+    """An intranet's images can be read by us; a gateway could not, so they are never presented as links."""
     opened = Fetcher(AllowedHosts.parse("localhost"))
     found = opened.fetch(f"http://localhost:{web.port}/secret.jpg")
     assert (found.content, found.public) == (b"secret", False)

@@ -88,7 +88,7 @@ def test_transparency_is_kept(kind: str) -> None:
 
 
 def test_transparency_survives_being_scaled_down() -> None:
-    """A transparent picture with too many bytes stays transparent, and smaller."""
+    """A transparent image with too many bytes stays transparent, and smaller."""
     image = Image.effect_noise((600, 400), 90).convert("RGBA")
     image.putalpha(Image.linear_gradient("L").resize(image.size))
     copy = mend(saved(image, "PNG"), fits(most_bytes=60_000))
@@ -122,8 +122,8 @@ def test_exif_orientation_is_applied(orientation: int, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = orientation, "a camera"
     content = saved(upright if turn is None else upright.transpose(turn), kind, exif=exif, quality=95)
-    picture, flaw = examine(content)
-    assert (picture.width, picture.height) == (60, 40)
+    image, flaw = examine(content)
+    assert (image.width, image.height) == (60, 40)
     assert flaw == (None if orientation == 1 else "turned by EXIF")
     copy = opened(mend(content, fits()))
     assert not copy.getexif()
@@ -199,7 +199,7 @@ def test_the_same_source_makes_the_same_copy() -> None:
 
 @pytest.mark.parametrize("limits", [fits(most_bytes=200), fits(most_pixels=150)], ids=["bytes", "pixels"])
 def test_what_cannot_be_made_small_enough_is_refused(limits: Fits) -> None:
-    """With the figure, rather than a picture that the gateway refuses too."""
+    """With the figure, rather than an image that the gateway refuses too."""
     with pytest.raises(UndecodableImage, match=r"200 bytes|px when it is small enough"):
         mend(saved(Image.effect_noise((100, 80), 100), "PNG"), limits)
 
@@ -219,7 +219,7 @@ SIDES = st.integers(1, 260)
 
 
 @st.composite
-def pictures(draw: st.DrawFn) -> bytes:
+def images(draw: st.DrawFn) -> bytes:
     """Some file of some size, mode and orientation, with something on it."""
     kind = draw(st.sampled_from(sorted(MODES)))
     mode = draw(st.sampled_from(MODES[kind]))
@@ -242,7 +242,7 @@ def pictures(draw: st.DrawFn) -> bytes:
 
 
 @given(
-    pictures(),
+    images(),
     st.sampled_from(CAPABILITIES),
     st.sampled_from([2_000, 20_000, 10_000_000]),
     st.sampled_from([2_000, 40_000]),
@@ -252,19 +252,19 @@ def test_a_copy_keeps_to_the_row_or_is_refused(
     content: bytes, row: Capability, most_bytes: int, most_pixels: int
 ) -> None:
     """Type by content, bytes, pixels, sides and shape: what preflight lets through, the gateway's own limits let through too."""
-    picture, flaw = examine(content)
-    source = Reference("a", "0", picture.format, picture.width, picture.height, len(content), flaw, public=False)
+    image, flaw = examine(content)
+    source = Reference("a", "0", image.format, image.width, image.height, len(content), flaw, public=False)
     way = presentation(source, row, most_bytes)
     if way is None:
         assert row.references.transports == (Transport.URL,)
         return
     if not way.changes:
-        assert picture.format in way.fits.formats
+        assert image.format in way.fits.formats
         assert flaw is None
         assert len(content) <= row.references.bytes.value
         return
     limits = Fits(way.fits.formats, most_bytes, most_pixels, way.fits.side_above, way.fits.aspect)
-    if limits.aspect and not limits.aspect[0] <= picture.width / picture.height <= limits.aspect[1]:
+    if limits.aspect and not limits.aspect[0] <= image.width / image.height <= limits.aspect[1]:
         return  # preflight refuses it
     try:
         copy = mend(content, limits)
@@ -284,7 +284,7 @@ def test_a_copy_keeps_to_the_row_or_is_refused(
 
 @pytest.mark.parametrize("aspect", [(1 / 3, 3.0), (1 / 16, 16.0)])
 @given(side=st.integers(15, 120), most=st.integers(3_000, 30_000), wide=st.booleans())
-def test_rounding_does_not_push_a_picture_out_of_shape(
+def test_rounding_does_not_push_a_image_out_of_shape(
     aspect: tuple[float, float], side: int, most: int, wide: bool
 ) -> None:
     """At the very end of what is taken, scaled down, it is still taken."""

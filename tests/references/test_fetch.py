@@ -38,8 +38,8 @@ def fault(fetcher: Fetcher, uri: str) -> ReferenceFault:
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_busy_server_is_asked_again(status: int, web: Web, fetcher: Fetcher) -> None:
     """Two bad moments do not make a reference unreachable; Retry-After says how long to wait."""
-    uri = web.serve("/a.jpg", b"picture", first=[status, status], headers={"Retry-After": "0"})
-    assert fetcher.fetch(uri).content == b"picture"
+    uri = web.serve("/a.jpg", b"image", first=[status, status], headers={"Retry-After": "0"})
+    assert fetcher.fetch(uri).content == b"image"
     assert len(web.asked) == 3
 
 
@@ -62,7 +62,7 @@ def test_a_host_that_is_down_is_asked_once_per_reference(web: Web, fetcher: Fetc
     for number in range(5):
         fault(fetcher, web.serve(f"/{number}.jpg", b"", status=503, headers={"Retry-After": "0"}))
     assert len(web.asked) == 3 * 3 + 2
-    assert fetcher.fetch(web.serve("/good.jpg", b"picture")).content == b"picture"
+    assert fetcher.fetch(web.serve("/good.jpg", b"image")).content == b"image"
     web.asked.clear()
     fault(fetcher, web.serve("/bad.jpg", b"", status=503, headers={"Retry-After": "0"}))
     assert len(web.asked) == 3
@@ -124,11 +124,11 @@ def test_a_packed_answer_is_not_unpacked(web: Web, fetcher: Fetcher) -> None:
 
 def test_redirects_are_followed_to_a_point(web: Web, fetcher: Fetcher) -> None:
     """Five hops; a circle ends."""
-    web.serve("/end.jpg", b"picture")
+    web.serve("/end.jpg", b"image")
     for number in range(5):
         target = "/end.jpg" if number == 4 else f"/{number + 1}"
         web.serve(f"/{number}", b"", status=302, headers={"Location": target})
-    assert fetcher.fetch(f"{web.base}/0").content == b"picture"
+    assert fetcher.fetch(f"{web.base}/0").content == b"image"
     circle = web.serve("/circle", b"", status=302, headers={"Location": "/circle"})
     assert "redirected more than 5 times" in fault(fetcher, circle).message
 
@@ -137,7 +137,7 @@ def test_a_link_without_an_etag_is_asked_by_its_date(web: Web, fetcher: Fetcher)
     """Last-Modified stands in for the ETag."""
     web.etags = False
     date = "Sat, 21 Nov 2026 10:00:00 GMT"
-    uri = web.serve("/a.jpg", b"picture", headers={"Last-Modified": date})
+    uri = web.serve("/a.jpg", b"image", headers={"Last-Modified": date})
     first = fetcher.fetch(uri)
     assert first.validator == date
     assert fetcher.fetch(uri, date).content is None
@@ -146,7 +146,7 @@ def test_a_link_without_an_etag_is_asked_by_its_date(web: Web, fetcher: Fetcher)
 
 def test_cookies_are_not_kept(web: Web, fetcher: Fetcher) -> None:
     """What one product's host hands out does not follow us to the next reference."""
-    uri = web.serve("/a.jpg", b"picture", headers={"Set-Cookie": "id=1"})
+    uri = web.serve("/a.jpg", b"image", headers={"Set-Cookie": "id=1"})
     fetcher.fetch(uri)
     fetcher.fetch(uri)
     assert "cookie" not in web.asked[-1][1]
@@ -172,8 +172,8 @@ def test_only_https_all_the_way_is_public(certificate: ssl.SSLContext, web: Web)
     """A link is handed to a gateway when anybody can fetch it over https, without a password in it, whatever hop."""
     with serving(certificate) as secure:
         fetcher = Fetcher(AllowedHosts.parse("127.0.0.1"))
-        good = secure.serve("/a.jpg", b"picture")
-        plain = web.serve("/a.jpg", b"picture")
+        good = secure.serve("/a.jpg", b"image")
+        plain = web.serve("/a.jpg", b"image")
         moved = secure.serve("/moved", b"", status=302, headers={"Location": "/a.jpg"})
         lowered = secure.serve("/lowered", b"", status=302, headers={"Location": plain})
         raised = web.serve("/raised", b"", status=302, headers={"Location": good})
@@ -187,8 +187,8 @@ def test_https_inside_is_not_public(certificate: ssl.SSLContext) -> None:
     """The address decides, not the scheme."""
     with serving(certificate) as secure:
         fetcher = Fetcher(AllowedHosts.parse("127.0.0.1"))
-        found = fetcher.fetch(secure.serve("/a.jpg", b"picture"))
-        assert (found.content, found.public) == (b"picture", False)
+        found = fetcher.fetch(secure.serve("/a.jpg", b"image"))
+        assert (found.content, found.public) == (b"image", False)
         fetcher.close()
 
 
@@ -199,8 +199,8 @@ def test_certificates_are_checked_against_the_name(
     named(monkeypatch, "shop.example", "other.example")
     with serving(certificate) as secure:
         fetcher = Fetcher(AllowedHosts.parse("127.0.0.1"))
-        secure.serve("/a.jpg", b"picture")
-        assert fetcher.fetch(f"https://shop.example:{secure.port}/a.jpg").content == b"picture"
+        secure.serve("/a.jpg", b"image")
+        assert fetcher.fetch(f"https://shop.example:{secure.port}/a.jpg").content == b"image"
         assert "certificate" in fault(fetcher, f"https://other.example:{secure.port}/a.jpg").message.lower()
         fetcher.close()
 
@@ -210,8 +210,8 @@ def test_a_signed_link_is_tried_before_it_is_handed_out(certificate: ssl.SSLCont
     """It must answer, with the file that was read: a store's signature is worth nothing if the store then says no."""
     with serving(certificate) as secure:
         fetcher = Fetcher(AllowedHosts.parse("127.0.0.1"))
-        link = secure.serve("/a.jpg", b"picture")
-        assert fetcher.answers(link, len(b"picture"))
+        link = secure.serve("/a.jpg", b"image")
+        assert fetcher.answers(link, len(b"image"))
         assert not fetcher.answers(link, 3)
         assert not fetcher.answers(secure.serve("/no.jpg", b"", status=403), 0)
         assert not fetcher.answers("https://127.0.0.1:1/a.jpg", 0)

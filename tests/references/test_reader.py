@@ -1,4 +1,4 @@
-"""References: found where they may be, told from what only looks like a picture, and remembered by what they are."""
+"""References: found where they may be, told from what only looks like an image, and remembered by what they are."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from drawn import picture
+from drawn import image
 
 from seedream_tasks.core.errors import ConfigurationError, ReferenceFault
 from seedream_tasks.core.jobs import Reference
@@ -20,7 +20,7 @@ from seedream_tasks.references.address_guard import AllowedHosts
 from seedream_tasks.references.places import parse_roots, without_signature
 from seedream_tasks.references.reader import References, Remembered, data_uri, file_name
 
-RED, BLUE = picture("red"), picture("blue")
+RED, BLUE = image("red"), image("blue")
 HTML = b"<!DOCTYPE html><html><body>Not here</body></html>"
 
 
@@ -48,7 +48,7 @@ def reader() -> Iterator[Reader]:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """A catalog's folder with a picture in it, and one outside of it."""
+    """A catalog's folder with an image in it, and one outside of it."""
     folder = tmp_path / "shop"
     (folder / "images").mkdir(parents=True)
     (folder / "images" / "lamp.jpg").write_bytes(RED)
@@ -116,7 +116,7 @@ def test_an_absolute_path_below_the_catalog_is_below_the_catalog(shop: Path, rea
 
 
 def outside(shop: Path) -> dict[str, str]:
-    """Ways out of the catalog's folder, all to pictures that exist."""
+    """Ways out of the catalog's folder, all to images that exist."""
     secret = shop.parent / "secret.jpg"
     return {
         "parent": "../secret.jpg",
@@ -168,7 +168,7 @@ def test_a_link_out_of_the_folder_leads_out_of_it(shop: Path, reader: Reader) ->
     assert references.look("images/in.jpg")[0] == described("images/in.jpg", RED)
 
 
-def test_a_catalog_reached_through_a_link_still_finds_its_pictures(shop: Path, reader: Reader) -> None:
+def test_a_catalog_reached_through_a_link_still_finds_its_images(shop: Path, reader: Reader) -> None:
     """Both sides of the check are resolved."""
     (shop.parent / "current").symlink_to(shop)
     references = reader(str(shop.parent / "current" / "catalog.csv"))
@@ -197,7 +197,7 @@ def test_a_web_page_that_is_called_jpg_is_a_fault(shop: Path, reader: Reader) ->
     assert "<!DOCTYPE html>" in fault.message
 
 
-def test_a_catalog_in_a_store_has_its_pictures_there(reader: Reader, tmp_path: Path) -> None:
+def test_a_catalog_in_a_store_has_its_images_there(reader: Reader, tmp_path: Path) -> None:
     """Relative paths lead into the same store, below the catalog's folder, and never to this machine."""
     store = fsspec.filesystem("memory")
     store.pipe_file(f"/{tmp_path.name}/shop/images/lamp.jpg", RED)
@@ -318,7 +318,7 @@ def test_an_unchanged_link_is_asked_for_and_not_fetched(web: Web, shop: Path, re
 
 
 def test_a_changed_link_is_fetched_again(web: Web, shop: Path, reader: Reader) -> None:
-    """Another picture behind the same address is another fingerprint."""
+    """Another image behind the same address is another fingerprint."""
     web.files["/lamp.jpg"] = RED
     uri = f"{web.base}/lamp.jpg"
     first, etag = reader(str(shop / "catalog.csv")).look(uri)
@@ -388,7 +388,7 @@ def test_what_was_read_in_this_run_does_not_change_under_it(shop: Path, reader: 
     assert references.content(found) == RED
 
 
-def test_a_catalog_on_the_web_has_its_pictures_there(web: Web, shop: Path, reader: Reader) -> None:
+def test_a_catalog_on_the_web_has_its_images_there(web: Web, shop: Path, reader: Reader) -> None:
     """Beside it, fetched as any link: with a forecast that leaves them alone, and from addresses that are opened."""
     web.files["/shop/images/lamp.jpg"] = RED
     references = reader(f"{web.base}/shop/catalog.csv?token=x")

@@ -23,7 +23,7 @@ RUN = "5f1c2a34-0000-4000-8000-000000000001"
 _NONE: dict[str, Any] = dict.fromkeys(RECORD.names)
 
 
-def picture(colour: str, size: tuple[int, int] = (320, 240)) -> bytes:
+def image(colour: str, size: tuple[int, int] = (320, 240)) -> bytes:
     """A JPEG of one colour."""
     buffer = io.BytesIO()
     Image.new("RGB", size, colour).save(buffer, "JPEG")
@@ -38,11 +38,11 @@ class MadeUp:
         self.ledger: Ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}", create=True)
         self.records: list[dict[str, Any]] = []
 
-    def add(self, key: str, shot: str = "hero", *pictures: bytes, store: bool = True, **values: Any) -> dict[str, Any]:
-        """One record with these pictures; `store` False leaves the files out of the archive."""
+    def add(self, key: str, shot: str = "hero", *images: bytes, store: bool = True, **values: Any) -> dict[str, Any]:
+        """One record with these images; `store` False leaves the files out of the archive."""
         number = len(self.records) + 1
         images = []
-        for slot, content in enumerate(pictures):
+        for slot, content in enumerate(images):
             digest = hashlib.sha256(content).hexdigest()
             path = f"images/row {number}#/{shot}-{slot}.jpg"  # characters that a link must escape
             if store:
@@ -54,8 +54,8 @@ class MadeUp:
             )  # fmt: skip
         record = _NONE | {
             "row_number": number, "row_key": key, "shot": shot, "job_key": f"{key}/{shot}/{number:064x}", "operation": "generate",
-            "model": "seedream-4.5", "prompt": f"A picture of {key}", "n": len(pictures) or 1, "ratio": "4:3", "tier": "2K",
-            "references": [], "status": "archived" if pictures else "failed", "reason": "new", "warnings": [],
+            "model": "seedream-4.5", "prompt": f"An image of {key}", "n": len(images) or 1, "ratio": "4:3", "tier": "2K",
+            "references": [], "status": "archived" if images else "failed", "reason": "new", "warnings": [],
             "reused": False, "stale": False, "gateway": "evolink", "attempts": 1, "images": images, "image_count": len(images),
             "billed_usd": Decimal("0.031") * len(images), "cost_usd": Decimal("0.031") * len(images), "at_risk_usd": Decimal(0),
             "title": f"The {key}", "run_id": RUN, "simulated": True,

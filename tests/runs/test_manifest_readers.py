@@ -19,7 +19,7 @@ PRICE = Decimal("0.031")
 
 @pytest.fixture
 def ran(tmp_path: Path, gateways: Sandbox) -> Ran:
-    """Three records: two pictures, one, and none."""
+    """Three records: two images, one, and none."""
     catalog = write_catalog(
         tmp_path / "c.csv",
         {"sku": "a", "prompt": "One", "n": "2"},
@@ -39,7 +39,7 @@ def shown(library: str, ran: Ran) -> dict[str, Any]:
 
 
 def test_pandas(ran: Ran) -> None:
-    """Decimals, aware times, a dict per picture."""
+    """Decimals, aware times, a dict per image."""
     names = shown("pandas", ran)
     spent = names["spent"]
     assert spent["evolink"] == 3 * PRICE

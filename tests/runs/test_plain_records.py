@@ -39,7 +39,7 @@ def one_by_one(ran: Ran) -> list[dict[str, object]]:
     views = ledger.read_now(lambda connection: job_views(connection, keys))
     names = [(row["row_key"], row["shot"]) for row in rows if row["row_key"]]
     known = ledger.read_now(lambda connection: known_jobs(connection, names))
-    assert all(len(jobs) == 1 for jobs in known.values())  # so no record shows the pictures of an earlier job
+    assert all(len(jobs) == 1 for jobs in known.values())  # so no record shows the images of an earlier job
     ledger.close()
     facts = RunFacts.of(ledger, place.archive, ran.run_id, ran.summary.simulated)
     return [record(row, facts, views.get(row["job_key"]) if row["_settled"] is None else None) for row in rows]

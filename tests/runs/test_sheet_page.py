@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from chromium import Page
-from sheets import RUN, MadeUp, picture
+from sheets import RUN, MadeUp, image
 
 from seedream_tasks.ledger.reviews import Review, Verdict, record_reviews
 
@@ -30,9 +30,9 @@ def choose(page: Page, control: str, value: str) -> None:
 @pytest.fixture
 def sheet(made_up: MadeUp, page: Page) -> MadeUp:
     """Six records of several kinds, open in the browser."""
-    made_up.add("mug", "hero", picture("teal"), cost_usd=Decimal("0.024"))
-    made_up.add("mug", "lifestyle", picture("navy"), picture("maroon"), warnings=["ratio_off"])
-    made_up.add("bowl", "hero", picture("olive"), gateway="apiin", cost_usd=Decimal("0.5"))
+    made_up.add("mug", "hero", image("teal"), cost_usd=Decimal("0.024"))
+    made_up.add("mug", "lifestyle", image("navy"), image("maroon"), warnings=["ratio_off"])
+    made_up.add("bowl", "hero", image("olive"), gateway="apiin", cost_usd=Decimal("0.5"))
     made_up.add("plate", "hero", error_code="content", error_message="the gateway refuses the words", gateway="gccai")
     made_up.add("lamp", "hero", status="deferred", reason="over_cap", gateway=None)
     made_up.add("card", "hero", status="skipped", reason="condition_false", gateway=None)
@@ -43,7 +43,7 @@ def sheet(made_up: MadeUp, page: Page) -> MadeUp:
     return made_up
 
 
-def test_it_shows_every_record_and_loads_nothing_but_pictures(sheet: MadeUp, page: Page) -> None:
+def test_it_shows_every_record_and_loads_nothing_but_images(sheet: MadeUp, page: Page) -> None:
     """All records are there with title, key, shot, gateway and cost; the page asks for nothing beyond itself."""
     assert keys(page) == ["mug", "mug", "bowl", "plate", "lamp", "card"]
     text = page.js("document.body.innerText")
@@ -98,7 +98,7 @@ def test_it_sorts_by_cost_and_by_what_needs_attention(sheet: MadeUp, page: Page)
     assert keys(page) == ["bowl", "card", "lamp", "mug", "mug", "plate"]
 
 
-def test_enter_opens_the_full_picture_from_the_archive(sheet: MadeUp, page: Page) -> None:
+def test_enter_opens_the_full_image_from_the_archive(sheet: MadeUp, page: Page) -> None:
     """The file itself is shown, whatever characters its path holds; Escape goes back to the same card."""
     page.press("j")
     page.press("j")
@@ -113,7 +113,7 @@ def test_enter_opens_the_full_picture_from_the_archive(sheet: MadeUp, page: Page
 
 
 def test_a_review_by_keyboard_is_kept_and_exported(sheet: MadeUp, page: Page) -> None:
-    """a, r and n say it, a reload keeps it, the export holds each picture's verdict with note and amended prompt."""
+    """a, r and n say it, a reload keeps it, the export holds each image's verdict with note and amended prompt."""
     page.press("j")
     page.press("a")
     page.press("j")
@@ -146,8 +146,8 @@ def test_a_review_by_keyboard_is_kept_and_exported(sheet: MadeUp, page: Page) ->
     assert given["reviews"][0]["attempt_id"] == sheet.records[0]["images"][0]["attempt_id"]
 
 
-def test_each_picture_of_a_record_has_its_own_verdict(sheet: MadeUp, page: Page) -> None:
-    """In the viewer a verdict is about the picture on show; on the sheet it is about all pictures of the record."""
+def test_each_image_of_a_record_has_its_own_verdict(sheet: MadeUp, page: Page) -> None:
+    """In the viewer a verdict is about the image on show; on the sheet it is about all images of the record."""
     page.press("j")
     page.press("j")
     page.press("Enter")
@@ -182,7 +182,7 @@ HOSTILE = '</script><script>window.hit=1</script><img src=x onerror="window.hit=
 
 def test_a_catalogs_text_cannot_become_markup_or_code(made_up: MadeUp, page: Page) -> None:
     """Title, key, prompt, error and reference may hold anything: it is shown as text, and nothing of it runs."""
-    made_up.add(HOSTILE, "hero", picture("teal"), title=HOSTILE, prompt=HOSTILE, gateway=HOSTILE, warnings=[HOSTILE],
+    made_up.add(HOSTILE, "hero", image("teal"), title=HOSTILE, prompt=HOSTILE, gateway=HOSTILE, warnings=[HOSTILE],
                 references=[{"uri": "javascript:window.hit=1", "sha256": None}])  # fmt: skip
     made_up.add("b", "hero", title=HOSTILE, error_message=HOSTILE, error_code=HOSTILE, reason=HOSTILE)
     page.open(made_up.write().as_uri())
@@ -202,7 +202,7 @@ def test_a_catalogs_text_cannot_become_markup_or_code(made_up: MadeUp, page: Pag
 
 def test_ten_thousand_records_load_scroll_and_filter(made_up: MadeUp, page: Page) -> None:
     """Only the cards in view are in the page, wherever it is scrolled to; thumbnails beyond the bound come from beside it."""
-    content = picture("teal")
+    content = image("teal")
     for number in range(10_000):
         odd = number % 100 == 0
         made_up.add(f"sku-{number}", "hero", *([] if odd else [content]), store=number == 1)
@@ -222,10 +222,10 @@ def test_ten_thousand_records_load_scroll_and_filter(made_up: MadeUp, page: Page
 def test_thumbnails_beyond_the_bound_come_from_beside_the_page(
     made_up: MadeUp, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page of many pictures does not grow without end: the browser takes the rest from the archive as it needs them."""
+    """A page of many images does not grow without end: the browser takes the rest from the archive as it needs them."""
     monkeypatch.setattr("seedream_tasks.runs.contact_sheet.page.MOST_EMBEDDED_BYTES", 2000)
     for colour in ("teal", "navy", "maroon", "olive"):
-        made_up.add(colour, "hero", picture(colour))
+        made_up.add(colour, "hero", image(colour))
     page.open(made_up.write().as_uri())
     page.until(
         "[...document.querySelectorAll('#list img')].every((each) => each.complete && each.naturalWidth === 256)"

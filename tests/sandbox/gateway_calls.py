@@ -84,7 +84,7 @@ def held_call(sandbox: Sandbox, **fields: Any) -> Future[httpx.Response]:
 
 
 def finished(sandbox: Sandbox, gateway: str, **fields: Any) -> dict[str, Any]:
-    """Order pictures and bring the clock to the end; returns the finished answer."""
+    """Order images and bring the clock to the end; returns the finished answer."""
     if gateway == "getimg":
         call = held_call(sandbox, **fields)
         sandbox.advance(10)
@@ -98,7 +98,7 @@ def finished(sandbox: Sandbox, gateway: str, **fields: Any) -> dict[str, Any]:
     return result
 
 
-def picture(width: int = 60, height: int = 40, image_format: str = "JPEG", colour: str = "red") -> bytes:
+def image(width: int = 60, height: int = 40, image_format: str = "JPEG", colour: str = "red") -> bytes:
     """An image file."""
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), colour).save(buffer, image_format)

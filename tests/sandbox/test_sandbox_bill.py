@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from gateway_calls import GATEWAYS, ask, data_uri, finished, links, order, picture, submit
+from gateway_calls import GATEWAYS, ask, data_uri, finished, image, links, order, submit
 from sandbox_process import Sandbox
 
 from seedream_tasks.sandbox import price_list, price_list_yaml
@@ -67,7 +67,7 @@ def test_entries_hold_the_request(sandbox: Sandbox) -> None:
     """The body as it came, in order of acceptance; data URIs shortened to prefix, bytes and sha256."""
     import hashlib
 
-    data = picture()
+    data = image()
     body: dict[str, Any] = {"image_urls": [data_uri(data)], "n": 2, "size": "1:1", "odd": {"x": [1]}}
     order(sandbox, "gccai", prompt="first", **body)
     order(sandbox, "gccai", prompt="second")

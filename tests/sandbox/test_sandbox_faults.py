@@ -176,7 +176,7 @@ def test_failed_and_cancelled_tasks(sandbox: Sandbox, kind: str, gateway: str, c
 
 
 def test_failed_synchronous_calls(sandbox: Sandbox) -> None:
-    """getimg refuses a failed call with 422, unbilled; failed and billed is a 200 without a picture."""
+    """getimg refuses a failed call with 422, unbilled; failed and billed is a 200 without an image."""
     sandbox.faults([{"kind": "task_failed"}])
     answer = submit(sandbox, "getimg")
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "content_policy_violation")
@@ -199,7 +199,7 @@ def test_fewer_images_are_charged_as_made(sandbox: Sandbox, value: int | None, i
 
 
 def test_fewer_images_of_one_is_one(sandbox: Sandbox) -> None:
-    """Unless 0 is asked for, one picture is made."""
+    """Unless 0 is asked for, one image is made."""
     sandbox.faults([{"kind": "fewer_images"}])
     assert len(finished(sandbox, "apiin")["data"]["output"]["image_urls"]) == 1
 
@@ -239,8 +239,8 @@ def test_download_faults(sandbox: Sandbox, gateway: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["corrupt_image", "wrong_type", "huge_image"])
-def test_damaged_pictures_stay_damaged(sandbox: Sandbox, kind: str) -> None:
-    """Damage is drawn once per picture: the same link gives the same bytes, also after the list has changed."""
+def test_damaged_images_stay_damaged(sandbox: Sandbox, kind: str) -> None:
+    """Damage is drawn once per image: the same link gives the same bytes, also after the list has changed."""
     sandbox.faults([{"kind": kind, "count": 1}])
     answer = finished(sandbox, "evolink", n=2)
     damaged, whole = links("evolink", answer)
@@ -258,15 +258,15 @@ def test_damaged_pictures_stay_damaged(sandbox: Sandbox, kind: str) -> None:
 
 
 def test_bytes_that_were_handed_out_never_change(sandbox: Sandbox) -> None:
-    """A picture that was downloaded well once is not damaged later."""
+    """An image that was downloaded well once is not damaged later."""
     answer = finished(sandbox, "evolink")
     first = download(sandbox, "evolink", answer).content
     sandbox.faults([{"kind": "corrupt_image"}])
     assert download(sandbox, "evolink", answer).content == first
 
 
-def test_damage_is_drawn_once_per_picture(sandbox: Sandbox) -> None:
-    """With a rate of a half, every picture is either always whole or always damaged."""
+def test_damage_is_drawn_once_per_image(sandbox: Sandbox) -> None:
+    """With a rate of a half, every image is either always whole or always damaged."""
     sandbox.faults([{"kind": "corrupt_image", "rate": 0.5}, {"kind": "download_500", "rate": 0.3}])
     urls = links("evolink", finished(sandbox, "evolink", n=15))
     rounds = [[sandbox.http.get(url) for url in urls] for _ in range(6)]

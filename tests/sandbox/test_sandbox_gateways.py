@@ -14,10 +14,10 @@ from gateway_calls import (
     data_uri,
     finished,
     held_call,
+    image,
     links,
     opened,
     order,
-    picture,
     state_of,
     submit,
 )
@@ -27,7 +27,7 @@ from waiting import until
 
 @pytest.mark.parametrize("gateway", ASYNC_GATEWAYS)
 def test_a_task_runs_until_its_time_and_then_has_links(sandbox: Sandbox, gateway: str) -> None:
-    """An asynchronous task is running before its seconds have passed, and completed with a picture after."""
+    """An asynchronous task is running before its seconds have passed, and completed with an image after."""
     task = order(sandbox, gateway)
     assert state_of(gateway, ask(sandbox, gateway, task).json()).lower() in ("pending", "submitted", "in_progress")
     sandbox.advance(5)
@@ -40,7 +40,7 @@ def test_a_task_runs_until_its_time_and_then_has_links(sandbox: Sandbox, gateway
     assert sandbox.bill()["usd"] == USD[gateway]
 
 
-def test_getimg_holds_the_answer_until_the_picture_is_done(sandbox: Sandbox) -> None:
+def test_getimg_holds_the_answer_until_the_image_is_done(sandbox: Sandbox) -> None:
     """The synchronous call is still open before its time, and carries link, sizes and exact cost after."""
     call = held_call(sandbox)
     assert not call.done()
@@ -89,13 +89,13 @@ def test_getimg_gives_the_format_that_was_asked_for(sandbox: Sandbox, output_for
         ("gccai", {"size": "9:21", "resolution": "2K"}, (1344, 3136)),
         ("gccai", {"size": "16:9", "resolution": "2K"}, (2560, 1440)),
         ("gccai", {"size": "16:9", "resolution": "4K"}, (5404, 3040)),
-        ("gccai", {"size": "auto", "image_urls": [data_uri(picture(60, 30))]}, (2896, 1456)),
+        ("gccai", {"size": "auto", "image_urls": [data_uri(image(60, 30))]}, (2896, 1456)),
         ("getimg", {"aspect_ratio": "3:2", "resolution": "2K"}, (2496, 1664)),
         ("apiin", {"aspect_ratio": "3:4", "quality": "basic"}, (1728, 2304)),
         ("apiin", {"quality": "high"}, (4096, 4096)),
     ],
 )
-def test_pictures_have_the_size_that_was_asked_for(
+def test_images_have_the_size_that_was_asked_for(
     quick_sandbox: Sandbox, gateway: str, fields: dict[str, object], size: tuple[int, int]
 ) -> None:
     """Ratio, tier and pixels come out as the published table says, in a real image."""
@@ -109,8 +109,8 @@ def test_pictures_have_the_size_that_was_asked_for(
     assert b"SANDBOX" in data
 
 
-def test_several_pictures_are_made_and_charged(sandbox: Sandbox) -> None:
-    """n pictures of one task are n links with different bytes and n times the price."""
+def test_several_images_are_made_and_charged(sandbox: Sandbox) -> None:
+    """n images of one task are n links with different bytes and n times the price."""
     answer = finished(sandbox, "evolink", n=3)
     files = {sandbox.http.get(url).content for url in links("evolink", answer)}
     assert len(files) == 3
@@ -121,15 +121,15 @@ def test_several_pictures_are_made_and_charged(sandbox: Sandbox) -> None:
 
 
 def test_the_same_link_gives_the_same_bytes(quick_sandbox: Sandbox) -> None:
-    """A picture is drawn from its entry alone, so a second download is the same file."""
+    """An image is drawn from its entry alone, so a second download is the same file."""
     url = links("evolink", ask(quick_sandbox, "evolink", order(quick_sandbox, "evolink", prompt="тест 茶壶")).json())[0]
     first = quick_sandbox.http.get(url).content
     assert quick_sandbox.http.get(url).content == first
 
 
 def test_an_edit_shows_its_references(quick_sandbox: Sandbox) -> None:
-    """The references of an edit are pasted into the picture."""
-    task = order(quick_sandbox, "gccai", size="1:1", image_urls=[data_uri(picture(200, 200, colour="#00ff00"))])
+    """The references of an edit are pasted into the image."""
+    task = order(quick_sandbox, "gccai", size="1:1", image_urls=[data_uri(image(200, 200, colour="#00ff00"))])
     data = quick_sandbox.http.get(links("gccai", ask(quick_sandbox, "gccai", task).json())[0]).content
     colours = opened(data).resize((64, 64)).convert("RGB").tobytes()
     green = [at for at in range(0, len(colours), 3) if colours[at + 1] > 230 and colours[at] < 40]
@@ -213,12 +213,12 @@ def test_gateways_are_kept_apart(sandbox: Sandbox) -> None:
     "prompt", ["\\ud800 lone", "x" * 2000, "\\u0000\\n\\t \\u202e\\u200f", "مرحبا שלום 茶壶 👟 नमस्ते"]
 )
 def test_any_text_and_any_shape_can_be_drawn(quick_sandbox: Sandbox, prompt: str, size: str) -> None:
-    """Half characters, control characters, other scripts, one endless word: on the widest and the tallest picture."""
+    """Half characters, control characters, other scripts, one endless word: on the widest and the tallest image."""
     body = f'{{"model": "doubao-seedream-4.5", "size": "{size}", "prompt": "{prompt}"}}'.encode()
     answer = quick_sandbox.http.post(quick_sandbox.bases["evolink"] + "/v1/images/generations", content=body).json()
     done = ask(quick_sandbox, "evolink", answer["id"]).json()
-    picture = opened(quick_sandbox.http.get(done["results"][0]).content)
-    assert f"{picture.width}x{picture.height}" == size
+    image = opened(quick_sandbox.http.get(done["results"][0]).content)
+    assert f"{image.width}x{image.height}" == size
     assert quick_sandbox.bill()["entries"][-1]["task_id"] == answer["id"]
 
 

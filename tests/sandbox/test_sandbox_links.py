@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 import pytest
-from gateway_calls import GATEWAYS, ask, finished, links, order, picture
+from gateway_calls import GATEWAYS, ask, finished, image, links, order
 from sandbox_process import Sandbox
 from waiting import until
 
@@ -37,7 +37,7 @@ def test_signed_links_cannot_be_altered(sandbox: Sandbox) -> None:
 
 
 def test_there_is_no_link_before_the_end_nor_beyond_n(sandbox: Sandbox) -> None:
-    """A picture that was not made is not found."""
+    """An image that was not made is not found."""
     task = order(sandbox, "evolink")
     url = f"{sandbox.bases['evolink']}/dl/{task}/"
     assert sandbox.http.get(url + "0.jpeg").status_code == 404
@@ -64,7 +64,7 @@ def upload(sandbox: Sandbox, way: str, name: str, data: bytes) -> dict[str, obje
 @pytest.mark.parametrize("way", ["stream", "base64", "url"])
 def test_evolink_takes_files_three_ways(sandbox: Sandbox, way: str) -> None:
     """A file gets a URL that serves its bytes, without a key, for 72 hours."""
-    data = picture()
+    data = image()
     answer = upload(sandbox, way, "a.jpg", data)
     assert (answer["success"], answer["code"]) == (True, 200)
     facts = answer["data"]
@@ -78,10 +78,10 @@ def test_evolink_takes_files_three_ways(sandbox: Sandbox, way: str) -> None:
 def test_evolink_lists_counts_and_deletes_files(sandbox: Sandbox) -> None:
     """List and quota count living files; the same name overwrites; a deleted file is gone."""
     get, base = sandbox.http.get, sandbox.bases["evolink"] + FILES
-    upload(sandbox, "stream", "a.jpg", picture())
-    facts = upload(sandbox, "stream", "a.jpg", picture(colour="blue"))["data"]
+    upload(sandbox, "stream", "a.jpg", image())
+    facts = upload(sandbox, "stream", "a.jpg", image(colour="blue"))["data"]
     assert isinstance(facts, dict)
-    upload(sandbox, "base64", "b.jpg", picture())
+    upload(sandbox, "base64", "b.jpg", image())
     assert get(base + "/list?page=1&pageSize=1").json()["data"]["total"] == 2
     assert len(get(base + "/list?page=2&pageSize=1").json()["data"]["files"]) == 1
     assert get(base + "/quota").json()["data"]["used_files"] == 2
@@ -91,12 +91,12 @@ def test_evolink_lists_counts_and_deletes_files(sandbox: Sandbox) -> None:
 
 
 def test_evolink_refuses_files_with_its_own_codes(sandbox: Sandbox) -> None:
-    """40002: no picture of a kind it takes; 40003: more than 100 files; 40004: a URL that it cannot load."""
+    """40002: no image of a kind it takes; 40003: more than 100 files; 40004: a URL that it cannot load."""
     assert upload(sandbox, "stream", "a.txt", b"text")["code"] == 40002
-    assert upload(sandbox, "base64", "a.bmp", picture(image_format="BMP"))["code"] == 40002
+    assert upload(sandbox, "base64", "a.bmp", image(image_format="BMP"))["code"] == 40002
     url = sandbox.bases["evolink"] + FILES + "/upload/url"
     assert sandbox.http.post(url, json={"file_url": "https://example.com/a.jpg"}).json()["code"] == 40004
-    codes = [upload(sandbox, "stream", f"{number}.jpg", picture())["code"] for number in range(101)]
+    codes = [upload(sandbox, "stream", f"{number}.jpg", image())["code"] for number in range(101)]
     assert codes == [200] * 100 + [40003]
     quota = sandbox.http.get(sandbox.bases["evolink"] + FILES + "/quota").json()["data"]
     assert quota == {"used_files": 100, "max_files": 100, "remain_files": 0, "user_group": "default"}
@@ -118,7 +118,7 @@ def test_evolinks_file_service_refuses_in_a_shape_of_its_own(sandbox: Sandbox) -
 
 def test_gccai_takes_uploads(sandbox: Sandbox) -> None:
     """An upload answers with a URL that can be a reference, and serves the bytes."""
-    data = picture(64, 64, "PNG")
+    data = image(64, 64, "PNG")
     post = sandbox.http.post
     answer = post(sandbox.bases["gccai"] + "/v1/uploads/images", files={"file": ("a.png", data)}).json()
     assert (answer["filename"], answer["content_type"], answer["bytes"]) == ("a.png", "image/png", len(data))
@@ -131,7 +131,7 @@ def test_gccai_takes_uploads(sandbox: Sandbox) -> None:
 
 def test_an_uploaded_file_is_checked_as_a_reference(sandbox: Sandbox) -> None:
     """A file that is outside the limits of the generation is refused there, not at the upload."""
-    facts = upload(sandbox, "stream", "wide.png", picture(700, 20, "PNG"))["data"]
+    facts = upload(sandbox, "stream", "wide.png", image(700, 20, "PNG"))["data"]
     assert isinstance(facts, dict)
     answer = sandbox.http.post(
         sandbox.bases["evolink"] + "/v1/images/generations",
@@ -142,7 +142,7 @@ def test_an_uploaded_file_is_checked_as_a_reference(sandbox: Sandbox) -> None:
 
 def test_references_on_this_machine_are_fetched(sandbox: Sandbox) -> None:
     """A loopback URL is fetched while the task runs: what cannot be used fails the task, unbilled."""
-    good = upload(sandbox, "stream", "a.jpg", picture())["data"]
+    good = upload(sandbox, "stream", "a.jpg", image())["data"]
     assert isinstance(good, dict)
     own_output = links("evolink", finished(sandbox, "evolink"))[0]
     task = order(sandbox, "evolink", image_urls=[own_output])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from gateway_calls import GATEWAYS, ask, data_uri, held_call, links, order, picture, submit
+from gateway_calls import GATEWAYS, ask, data_uri, held_call, image, links, order, submit
 from sandbox_process import start_sandbox
 
 COMMAND = [sys.executable, "-m", "seedream_tasks.sandbox"]
@@ -26,7 +26,7 @@ def test_a_kill_loses_nothing(tmp_path: Path) -> None:
         running = sandbox.bill()["entries"][0]["task_id"]
         few = order(sandbox, "evolink", prompt="few", n=3)
         sandbox.advance(100)
-        late = order(sandbox, "gccai", image_urls=[data_uri(picture())])
+        late = order(sandbox, "gccai", image_urls=[data_uri(image())])
         before = sandbox.bill()
         old_url = links("evolink", ask(sandbox, "evolink", few).json())[0]
         old_bytes = sandbox.http.get(old_url).content
@@ -64,12 +64,12 @@ def test_a_held_call_that_a_kill_cut_off_is_still_billed(tmp_path: Path) -> None
 
 
 def test_uploads_and_damage_survive_a_kill(tmp_path: Path) -> None:
-    """An uploaded file is still a reference after a restart, on whatever port; a damaged picture stays damaged."""
+    """An uploaded file is still a reference after a restart, on whatever port; a damaged image stays damaged."""
     state = tmp_path / "sandbox.db"
     with start_sandbox("--seconds", "0", "--image-px", "64", state=state) as sandbox:
         sandbox.faults([{"kind": "corrupt_image", "count": 1}])
         base = sandbox.bases["evolink"] + "/files/api/v1/files/upload/stream"
-        facts = sandbox.http.post(base, files={"file": ("a.jpg", picture())}).json()["data"]
+        facts = sandbox.http.post(base, files={"file": ("a.jpg", image())}).json()["data"]
         task = order(sandbox, "evolink")
         broken = sandbox.http.get(links("evolink", ask(sandbox, "evolink", task).json())[0]).content
         sandbox.kill()

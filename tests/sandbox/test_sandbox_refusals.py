@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from gateway_calls import GATEWAYS, STATUS, SUBMIT, ask, data_uri, order, picture, submit
+from gateway_calls import GATEWAYS, STATUS, SUBMIT, ask, data_uri, image, order, submit
 from sandbox_process import Sandbox, start_sandbox
 
-WIDE = data_uri(picture(700, 100))
-PNG = data_uri(picture(60, 40, "PNG"), "image/png")
+WIDE = data_uri(image(700, 100))
+PNG = data_uri(image(60, 40, "PNG"), "image/png")
 URLS = [f"https://example.com/{number}.jpg" for number in range(20)]
 
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
@@ -53,11 +53,11 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("gccai", {"image_urls": URLS[:11]}, 400, "image_urls"),
     ("gccai", {"image_urls": [PNG] * 10, "n": 6}, 400, "n"),
     ("gccai", {"image_urls": [WIDE]}, 400, "image_urls"),
-    ("gccai", {"image_urls": [data_uri(picture(14, 14))]}, 400, "image_urls"),
-    ("gccai", {"image_urls": [data_uri(b"no picture")]}, 400, "image_urls"),
+    ("gccai", {"image_urls": [data_uri(image(14, 14))]}, 400, "image_urls"),
+    ("gccai", {"image_urls": [data_uri(b"no image")]}, 400, "image_urls"),
     ("gccai", {"image_urls": ["data:image/jpeg;base64,%%%"]}, 400, "image_urls"),
-    ("gccai", {"image_urls": [data_uri(picture(60, 40, "WEBP"), "image/webp")]}, 400, "image_urls"),
-    ("gccai", {"image_urls": [data_uri(picture(60, 40, "WEBP"), "image/jpeg")]}, 400, "image_urls"),
+    ("gccai", {"image_urls": [data_uri(image(60, 40, "WEBP"), "image/webp")]}, 400, "image_urls"),
+    ("gccai", {"image_urls": [data_uri(image(60, 40, "WEBP"), "image/jpeg")]}, 400, "image_urls"),
     ("getimg", {"n": 1}, 400, "n"),
     ("getimg", {"model": "seedream-4-0"}, 400, "model"),
     ("getimg", {"prompt": ...}, 400, "prompt"),
@@ -68,7 +68,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("getimg", {"images": [{"url": PNG}] * 11}, 400, "images"),
     ("getimg", {"images": [PNG]}, 400, "images"),
     ("getimg", {"images": [{"url": "http://example.com/a.jpg"}]}, 400, "images[0].url"),
-    ("getimg", {"images": [{"url": data_uri(b"no picture", "image/png")}]}, 400, "images[0].url"),
+    ("getimg", {"images": [{"url": data_uri(b"no image", "image/png")}]}, 400, "images[0].url"),
     ("getimg", {"images": [{"url": "http://127.0.0.1:9/closed.jpg"}]}, 400, "images[0].url"),
     ("apiin", {"model": "seedream/4.0"}, 400, "model"),
     ("apiin", {"prompt": ...}, 400, "prompt"),
@@ -166,9 +166,9 @@ def test_callbacks_must_be_public_https(quick_sandbox: Sandbox, gateway: str) ->
 
 
 def test_a_large_body_is_taken_and_a_larger_one_is_not() -> None:
-    """Inline pictures of many MB arrive; getimg stops at 25 MiB, with its own body."""
+    """Inline images of many MB arrive; getimg stops at 25 MiB, with its own body."""
     with start_sandbox("--seconds", "0", "--image-px", "64") as sandbox:
-        heavy = data_uri(picture(3000, 1000, "BMP"), "image/png")
+        heavy = data_uri(image(3000, 1000, "BMP"), "image/png")
         answer = submit(sandbox, "getimg", images=[{"url": heavy}] * 2)
         assert answer.status_code == 400  # read completely, then: a BMP
         answer = submit(sandbox, "getimg", images=[{"url": heavy}] * 3)

@@ -23,7 +23,7 @@ def client(quick: Sandbox) -> Iterator[getimg.GetimgAI]:
 
 
 def test_generation(client: getimg.GetimgAI, quick: Sandbox) -> None:
-    """The client's model of a finished generation is filled, and its link leads to a picture."""
+    """The client's model of a finished generation is filled, and its link leads to an image."""
     result = client.images.generate(model="seedream-4-5", prompt="a shoe", aspect_ratio="16:9", resolution="4K")
     assert (result.status, result.model, result.usage.total_cost) == ("completed", "seedream-4-5", 0.04)
     assert result.data[0].deletes_at > datetime.now(UTC)

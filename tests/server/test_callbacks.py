@@ -327,7 +327,7 @@ def test_a_hint_that_comes_too_early_is_followed_by_the_next_one(
 def test_the_sandboxs_own_callbacks_end_a_run_that_does_not_poll(
     gateways: Sandbox, archive: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, kind: str | None
 ) -> None:
-    """From the gateway's own POST to the archived picture, with its calls doubled, forged or late."""
+    """From the gateway's own POST to the archived image, with its calls doubled, forged or late."""
     monkeypatch.setenv("SEEDREAM_POLLING", "off")
     fault = [] if kind is None else [{"gateway": "*", "kind": kind, "rate": 1}]
     gateways.faults([{"gateway": "*", "kind": "slow", "rate": 1, "value": 600}, *fault])

@@ -28,7 +28,7 @@ RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{digit}" for name in ("com", "
 @example(["x" * 80, "x" * 81, "x" * 300])
 @example(["p1", "p1 ", " p1", "p1.", "p1\n", "p1\t"])
 def test_two_keys_never_share_a_folder(keys: list[str]) -> None:
-    """Pictures of two products cannot land in one place."""
+    """Images of two products cannot land in one place."""
     assert len({safe_key(key) for key in keys}) == len(keys)
 
 
@@ -99,9 +99,9 @@ HERO = "images/p1/hero-abcdef01-0.jpg"
 
 def test_a_stored_file_reads_back(archive: Archive) -> None:
     """Under the path it was given, and its address below the root."""
-    assert archive.store(HERO, b"picture") == HERO
+    assert archive.store(HERO, b"image") == HERO
     assert archive.exists(HERO)
-    assert archive.read(HERO) == b"picture"
+    assert archive.read(HERO) == b"image"
     assert archive.uri(HERO) == f"{archive.root}/{HERO}"
     with archive.open(HERO) as file:
         assert file.read(3) == b"pic"
@@ -109,7 +109,7 @@ def test_a_stored_file_reads_back(archive: Archive) -> None:
 
 def test_the_same_bytes_are_the_same_file(archive: Archive) -> None:
     """A copy repeated after a crash changes nothing."""
-    assert [archive.store(HERO, b"picture") for _ in range(3)] == [HERO] * 3
+    assert [archive.store(HERO, b"image") for _ in range(3)] == [HERO] * 3
     assert files(archive) == [HERO]
 
 
@@ -137,7 +137,7 @@ def test_a_name_that_is_taken_twice_is_a_fault(archive: Archive) -> None:
 def test_many_at_once_store_one_file(archive: Archive) -> None:
     """Threads that store the same bytes agree on the path."""
     with ThreadPoolExecutor(8) as threads:
-        paths = set(threads.map(lambda _: archive.store(HERO, b"picture"), range(32)))
+        paths = set(threads.map(lambda _: archive.store(HERO, b"image"), range(32)))
     assert paths == {HERO}
     assert files(archive) == [HERO]
 
@@ -145,7 +145,7 @@ def test_many_at_once_store_one_file(archive: Archive) -> None:
 def test_threads_with_different_bytes_lose_nothing(tmp_path: Path) -> None:
     """In a folder, whoever comes second for one name keeps his bytes under another."""
     archive = Archive(str(tmp_path))
-    contents = [f"picture {number}".encode() for number in range(16)]
+    contents = [f"image {number}".encode() for number in range(16)]
     with ThreadPoolExecutor(8) as threads:
         paths = list(threads.map(lambda content: archive.store(HERO, content), contents))
     assert len(set(paths)) == len(contents)
@@ -157,7 +157,7 @@ def test_a_store_that_cannot_be_written_is_a_fault_without_remains(tmp_path: Pat
     archive = Archive(str(tmp_path))
     (tmp_path / "images").write_text("in the way")
     with pytest.raises(ArchiveFault, match=re.escape(archive.uri(HERO))):
-        archive.store(HERO, b"picture")
+        archive.store(HERO, b"image")
     assert files(archive) == ["images"]
 
 
@@ -344,7 +344,7 @@ def test_files_that_grow_do_so_under_another_name(growing: Archive, tmp_path: Pa
     growing.publish_json("manifest.parquet", "first")
     GrowingFiles.fails = True
     for work in (
-        lambda: growing.store(HERO, b"picture"),
+        lambda: growing.store(HERO, b"image"),
         lambda: growing.publish("manifest.parquet", source),
         lambda: growing.publish_json("manifest.parquet", "second"),
     ):
@@ -353,7 +353,7 @@ def test_files_that_grow_do_so_under_another_name(growing: Archive, tmp_path: Pa
     assert files(growing) == ["manifest.parquet"]
     assert growing.read("manifest.parquet") == b'"first"\n'
     GrowingFiles.fails = False
-    assert growing.store(HERO, b"picture") == HERO
+    assert growing.store(HERO, b"image") == HERO
     assert growing.store(HERO, b"other") != HERO
     growing.publish("manifest.parquet", source)
     assert growing.read("manifest.parquet") == b"second"
@@ -362,7 +362,7 @@ def test_files_that_grow_do_so_under_another_name(growing: Archive, tmp_path: Pa
 
 def test_sizes_listings_and_deletion(archive: Archive) -> None:
     """What is there, how large; what is deleted is gone, twice is as good as once."""
-    archive.store(HERO, b"picture")
+    archive.store(HERO, b"image")
     archive.store("images/p2/a.jpg", b"x")
     assert dict(archive.list_files("images")) == {HERO: 7, "images/p2/a.jpg": 1}
     assert (archive.size(HERO), archive.size("images/p3/a.jpg")) == (7, None)

@@ -24,22 +24,22 @@ def archive(s3: S3) -> Archive:
 
 def test_a_stored_file_is_there_for_anybody(archive: Archive, s3: S3) -> None:
     """Another client sees it under the archive's root, whole."""
-    assert archive.store(HERO, b"picture") == HERO
-    assert s3.body(f"pictures/{HERO}") == b"picture"
-    assert archive.read(HERO) == b"picture"
-    assert archive.store(HERO, b"picture") == HERO
+    assert archive.store(HERO, b"image") == HERO
+    assert s3.body(f"images/{HERO}") == b"image"
+    assert archive.read(HERO) == b"image"
+    assert archive.store(HERO, b"image") == HERO
     other = archive.store(HERO, b"other")
     assert other != HERO
-    assert s3.objects() == sorted([f"pictures/{HERO}", f"pictures/{other}"])
+    assert s3.objects() == sorted([f"images/{HERO}", f"images/{other}"])
 
 
 def test_two_writers_at_once_lose_nothing(archive: Archive, s3: S3) -> None:
     """Both saw a free name before either wrote: the store itself refuses the second (If-None-Match)."""
-    contents = [f"picture {number}".encode() for number in range(12)]
+    contents = [f"image {number}".encode() for number in range(12)]
     with ThreadPoolExecutor(6) as threads:
         paths = list(threads.map(lambda content: archive.store(HERO, content), contents))
     assert len(set(paths)) == len(contents)
-    assert [s3.body(f"pictures/{path}") for path in paths] == contents
+    assert [s3.body(f"images/{path}") for path in paths] == contents
 
 
 def test_a_name_taken_between_look_and_write_is_not_overwritten(archive: Archive, s3: S3) -> None:
@@ -48,19 +48,19 @@ def test_a_name_taken_between_look_and_write_is_not_overwritten(archive: Archive
     def meanwhile(method: str, path: str) -> None:
         if method == "PUT" and path.endswith(HERO):
             s3.hook = None
-            s3.client().put_object(Bucket="shop", Key=f"pictures/{HERO}", Body=b"theirs")
+            s3.client().put_object(Bucket="shop", Key=f"images/{HERO}", Body=b"theirs")
 
     s3.hook = meanwhile
     other = archive.store(HERO, b"ours")
-    assert s3.body(f"pictures/{HERO}") == b"theirs"
-    assert (other != HERO, s3.body(f"pictures/{other}")) == (True, b"ours")
+    assert s3.body(f"images/{HERO}") == b"theirs"
+    assert (other != HERO, s3.body(f"images/{other}")) == (True, b"ours")
 
 
 def test_an_answer_that_got_lost_stores_one_file(archive: Archive, s3: S3) -> None:
     """The write happened, the answer said 503: asked again, the file that stands there is ours."""
     s3.fail(503, "ServiceUnavailable", "PUT", HERO, count=1, after=True)
-    assert archive.store(HERO, b"picture") == HERO
-    assert s3.objects() == [f"pictures/{HERO}"]
+    assert archive.store(HERO, b"image") == HERO
+    assert s3.objects() == [f"images/{HERO}"]
 
 
 def test_a_store_without_conditional_writes_is_looked_at_first(archive: Archive, s3: S3) -> None:
@@ -68,7 +68,7 @@ def test_a_store_without_conditional_writes_is_looked_at_first(archive: Archive,
     s3.fail(501, "NotImplemented", "PUT", HERO, count=1)
     assert archive.store(HERO, b"first") == HERO
     assert archive.store(HERO, b"second") != HERO
-    assert s3.body(f"pictures/{HERO}") == b"first"
+    assert s3.body(f"images/{HERO}") == b"first"
 
 
 def test_what_another_process_wrote_is_seen_at_once(archive: Archive, s3: S3) -> None:
@@ -76,13 +76,13 @@ def test_what_another_process_wrote_is_seen_at_once(archive: Archive, s3: S3) ->
     assert not archive.exists(HERO)
     assert archive.list_runs() == []
     assert list(archive.list_files("images")) == []
-    s3.client().put_object(Bucket="shop", Key=f"pictures/{HERO}", Body=b"picture")
+    s3.client().put_object(Bucket="shop", Key=f"images/{HERO}", Body=b"image")
     for run in ("r1", "r2"):
-        s3.client().put_object(Bucket="shop", Key=f"pictures/runs/{run}/jobs.parquet", Body=b"x")
+        s3.client().put_object(Bucket="shop", Key=f"images/runs/{run}/jobs.parquet", Body=b"x")
         assert archive.list_runs() == ["r1", "r2"][: int(run[1])]
     assert archive.exists(HERO)
     assert list(archive.list_files("images")) == [(HERO, 7)]
-    s3.client().delete_object(Bucket="shop", Key=f"pictures/{HERO}")
+    s3.client().delete_object(Bucket="shop", Key=f"images/{HERO}")
     assert not archive.exists(HERO)
     assert list(archive.list_files("images")) == []
 
@@ -91,8 +91,8 @@ def test_a_listing_goes_by_pages(archive: Archive, s3: S3) -> None:
     """1,000 objects a request, and only those of the folder asked for."""
     client = s3.client()
     for number in range(1100):
-        client.put_object(Bucket="shop", Key=f"pictures/images/p{number}/a.jpg", Body=b"x")
-    client.put_object(Bucket="shop", Key="pictures/images-of-others/a.jpg", Body=b"x")
+        client.put_object(Bucket="shop", Key=f"images/images/p{number}/a.jpg", Body=b"x")
+    client.put_object(Bucket="shop", Key="images/images-of-others/a.jpg", Body=b"x")
     s3.requests.clear()
     found = dict(archive.list_files("images"))
     assert found == {f"images/p{number}/a.jpg": 1 for number in range(1100)}
@@ -100,7 +100,7 @@ def test_a_listing_goes_by_pages(archive: Archive, s3: S3) -> None:
 
 
 def test_large_files_go_in_parts(archive: Archive, s3: S3, tmp_path: Path) -> None:
-    """A manifest or a picture above the part size arrives whole, and no upload is left open."""
+    """A manifest or an image above the part size arrives whole, and no upload is left open."""
     source = tmp_path / "manifest.parquet"
     with source.open("wb") as file:
         for number in range(101):
@@ -109,9 +109,9 @@ def test_large_files_go_in_parts(archive: Archive, s3: S3, tmp_path: Path) -> No
     assert s3.requests["POST"] == 2  # begun, completed
     assert archive.store(HERO, source.read_bytes()) == HERO
     assert s3.requests["POST"] == 4
-    for key in ("pictures/manifest.parquet", f"pictures/{HERO}"):
+    for key in ("images/manifest.parquet", f"images/{HERO}"):
         assert s3.client().head_object(Bucket="shop", Key=key)["ContentLength"] == LARGE
-    assert s3.body(f"pictures/{HERO}") == source.read_bytes()
+    assert s3.body(f"images/{HERO}") == source.read_bytes()
     assert s3.unfinished_uploads() == []
     assert archive.store(HERO, source.read_bytes()[::-1]) != HERO
 
@@ -127,8 +127,8 @@ def test_an_upload_that_breaks_off_leaves_no_file(match: str, archive: Archive, 
         archive.publish("manifest.parquet", source)
     with pytest.raises(ArchiveFault, match=HERO):
         archive.store(HERO, source.read_bytes())
-    assert s3.objects() == ["pictures/manifest.parquet"]
-    assert s3.body("pictures/manifest.parquet") == b'"the last one"\n'
+    assert s3.objects() == ["images/manifest.parquet"]
+    assert s3.body("images/manifest.parquet") == b'"the last one"\n'
     assert s3.unfinished_uploads() == []
 
 
@@ -146,7 +146,7 @@ def test_a_replacement_that_fails_keeps_the_last_one(kind: str, archive: Archive
     with pytest.raises(ArchiveFault) as caught:
         publish()
     assert not caught.value.facts["passing"]
-    assert s3.body("pictures/manifest.parquet") == b"1\n"
+    assert s3.body("images/manifest.parquet") == b"1\n"
 
 
 def test_the_proof_of_writing_says_what_is_wrong(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,14 +170,14 @@ def test_the_proof_of_writing_says_what_is_wrong(s3: S3, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(("status", "code"), [(503, "ServiceUnavailable"), (503, "SlowDown"), (500, "InternalError")])
 def test_a_bad_moment_is_told_from_a_no(status: int, code: str, archive: Archive, s3: S3) -> None:
-    """Whoever stores a picture may then ask again; the library's own tries were in vain already."""
+    """Whoever stores an image may then ask again; the library's own tries were in vain already."""
     archive.fs.retries = 1
     s3.fail(status, code, "PUT", HERO)
     with pytest.raises(ArchiveFault) as caught:
-        archive.store(HERO, b"picture")
+        archive.store(HERO, b"image")
     assert caught.value.facts["passing"]
     s3.troubles.clear()
-    assert archive.store(HERO, b"picture") == HERO
+    assert archive.store(HERO, b"image") == HERO
 
 
 def test_a_store_that_is_not_there_is_a_bad_moment(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +187,7 @@ def test_a_store_that_is_not_there_is_a_bad_moment(s3: S3, monkeypatch: pytest.M
     archive = Archive(ROOT)
     archive.fs.retries = 1
     with pytest.raises(ArchiveFault) as caught:
-        archive.store(HERO, b"picture")
+        archive.store(HERO, b"image")
     assert caught.value.facts["passing"]
 
 
@@ -214,8 +214,8 @@ def test_an_address_with_a_secret_in_it_is_refused_and_not_repeated(root: str) -
     ("given", "name"),
     [
         ("s3://shop/pictures/", ROOT),
-        ("s3://shop//pictures", ROOT),
-        ("s3://shop/./a/../pictures", ROOT),
+        ("s3://shop//images", ROOT),
+        ("s3://shop/./a/../images", ROOT),
         ("s3a://shop/pictures", ROOT),
         ("S3://shop/pictures", ROOT),
         ("s3://shop/", "s3://shop"),

@@ -34,7 +34,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 def shown(
     page: Page, _fast_sandbox: Sandbox, prefect_database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shown]:
-    """A run with pictures, a refusal, an unknown payment, a set that fits under no cap and an invalid row, at two gateways."""
+    """A run with images, a refusal, an unknown payment, a set that fits under no cap and an invalid row, at two gateways."""
     folder = tmp_path_factory.mktemp("ui")
     _fast_sandbox.reset()
     _fast_sandbox.faults(

@@ -53,7 +53,7 @@ def test_every_artifact_of_a_run_is_drawn(shown: Shown, page: Page, ui: str) -> 
         "seedream-progress": ("100",),
         "seedream-failures": ("knife image", "Change the prompt", "raise the cap", "what to do"),
         "seedream-unknown": ("1 payment of unknown fate", "kettle", "seedream resolve"),
-        "seedream-contact-sheet": ("mug-0", "pictures"),
+        "seedream-contact-sheet": ("mug-0", "images"),
         "seedream-manifest": ("manifest.parquet",),
         "seedream-result": ("images bought, $", "Spend by gateway", "put off $0.465", "manifest.parquet"),
     }
@@ -62,7 +62,7 @@ def test_every_artifact_of_a_run_is_drawn(shown: Shown, page: Page, ui: str) -> 
     for key, expected in words.items():
         _shows(page, f"{shown.url}{UIS[ui]}/artifacts/artifact/{artifacts[key]}", *expected)
         _keep(page, f"{ui}-{key}")
-    # The last one's chart is a picture, out of the page itself.
+    # The last one's chart is an image, out of the page itself.
     page.until(
         "[...document.images].some(i => i.src.startsWith('data:image/svg') && i.complete && i.naturalWidth > 300)"
     )

@@ -31,7 +31,7 @@ _OTHERS = frozenset(
     """
     title|name|product name|item name|product title|product|description|short description|long description|price|standard price
     |regular price|sale price|cost|brand|brand name|vendor|manufacturer|category|categories|product type|type|image|images
-    |image url|image link|image src|image urls|main image url|main image|picture|photo|photos|link|url|color|colour|size|material
+    |image url|image link|image src|image urls|main image url|main image|image|photo|photos|link|url|color|colour|size|material
     |quantity|stock|status|tags|weight|titel|bezeichnung|produktname|produkttitel|artikelname|artikelbezeichnung|beschreibung
     |kurzbeschreibung|preis|marke|hersteller|kategorie|bild|bilder|bild url|farbe|größe|grösse|menge|bestand|gewicht|nom
     |désignation|titre|prix|marque|catégorie|photo url|couleur|taille|matière|quantité|nombre

@@ -1,4 +1,4 @@
-"""API in One: Seedream 4.5. Asynchronous tasks, one picture a call; the thinnest document of all.
+"""API in One: Seedream 4.5. Asynchronous tasks, one image a call; the thinnest document of all.
 
 Its status body is nowhere documented, so the reader accepts every shape that its clients and its upstream are known to use.
 The sub-model follows from whether there are references: text-to-image would ignore them and charge all the same.
@@ -50,7 +50,7 @@ class ApiIn(Dialect):
     error_codes = ERROR_CODES
 
     def encode(
-        self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
+        self, job: Job, row: Capability, images: int, references: Sequence[str], callback_url: str | None
     ) -> JSON:
         text_to_image, edit = row.wire_models.value
         body: JSON = {
@@ -81,7 +81,7 @@ class ApiIn(Dialect):
             return TaskStatus(state)
         if state is TaskState.FINISHED:
             decoded = _decoded(task.get("resultJson"))
-            # A task names its references too: of it only what stands under the usual names is a picture.
+            # A task names its references too: of it only what stands under the usual names is an image.
             links = tuple(find_links(decoded) or find_links(task)) or made_links(decoded, *map(task.get, _RESULTS))
             return TaskStatus(state, Finished(links, model=model_in(task)))
         return failed_task(task, state, word, ERROR_CODES)

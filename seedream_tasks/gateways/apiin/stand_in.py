@@ -21,7 +21,7 @@ _TEXT_MODELS = ("seedream/4.5-text-to-image", "seedream-4-5")
 _EDIT_MODEL = "seedream/4.5-edit"
 _TIER = {"basic": "2K", "high": "4K"}
 
-# No limit is documented; what is no picture at all still fails.
+# No limit is documented; what is no image at all still fails.
 _RULES = ReferenceRules(
     most=None,
     formats=frozenset({"JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"}),
@@ -81,7 +81,7 @@ class ApiinStandIn(AsyncStandIn):
         )
 
     def reference_rules(self, order: Order) -> ReferenceRules:
-        """Any picture."""
+        """Any image."""
         return _RULES
 
     def new_id(self) -> str:

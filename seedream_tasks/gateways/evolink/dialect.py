@@ -1,4 +1,4 @@
-"""EvoLink: Seedream 4.5 and 4.0. Asynchronous tasks, charged by the pictures made.
+"""EvoLink: Seedream 4.5 and 4.0. Asynchronous tasks, charged by the images made.
 
 Two generations of its document describe `size` for 4.5: a ratio with `quality` (the page), or a tier or pixels (the published
 API reference). The ratio form is sent unless `gateway_options: {evolink: {size_form: pixels}}`.
@@ -61,12 +61,12 @@ class EvoLink(Dialect):
     error_codes = ERROR_CODES
 
     def encode(
-        self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
+        self, job: Job, row: Capability, images: int, references: Sequence[str], callback_url: str | None
     ) -> JSON:
         body: JSON = {
             "model": row.wire_models.value[0],
-            "prompt": prompt_for(job, row, pictures),
-            "n": pictures,
+            "prompt": prompt_for(job, row, images),
+            "n": images,
             "prompt_priority": job.speed,
             **self._size(job),
         }

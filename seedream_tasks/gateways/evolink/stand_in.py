@@ -16,7 +16,7 @@ from seedream_tasks.sandbox.clock import iso
 from seedream_tasks.sandbox.multipart import read_form
 from seedream_tasks.sandbox.orders import Order, Task
 from seedream_tasks.sandbox.prices import UnitPrice, unit_price
-from seedream_tasks.sandbox.references import BadPictureError, ReferenceRules, shortened
+from seedream_tasks.sandbox.references import BadImageError, ReferenceRules, shortened
 from seedream_tasks.sandbox.sizes import Size, parse_pixels, pixels
 from seedream_tasks.sandbox.stand_in import AsyncStandIn, StandIn
 from seedream_tasks.sandbox.uploads import QuotaError, Upload, sniff
@@ -284,7 +284,7 @@ class EvolinkFiles:
                 return _failed(_NOT_LOADED, "the file could not be downloaded: the sandbox stays off the internet")
             try:
                 data = await self._world.references.download(url, _LARGEST_FILE)
-            except BadPictureError as error:
+            except BadImageError as error:
                 return _failed(_NOT_LOADED, f"the file could not be downloaded: {error}")
         return self._store(request, data, _name(body) or unquote(parts.path.rpartition("/")[2]), _folder(body))
 

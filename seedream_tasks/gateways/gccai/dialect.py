@@ -1,4 +1,4 @@
-"""gccai: Seedream 4.5. Asynchronous tasks; several pictures in one call only with references.
+"""gccai: Seedream 4.5. Asynchronous tasks; several images in one call only with references.
 
 Its base URL differs between copies of its document, so it must be configured. `cost` in its answers has no stated currency: it
 is never billed, but what it exceeds the expected price by counts as at risk.
@@ -52,22 +52,22 @@ class Gccai(Dialect):
     error_codes = ERROR_CODES
 
     def encode(
-        self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
+        self, job: Job, row: Capability, images: int, references: Sequence[str], callback_url: str | None
     ) -> JSON:
         options = job.gateway_options.get(self.name, {})
-        grouped = pictures > 1 or options.get("sequential_image_generation") == "auto"
+        grouped = images > 1 or options.get("sequential_image_generation") == "auto"
         body: JSON = {
             "model": options.get("model_name", row.wire_models.value[0]),
             "prompt": job.prompt,
             "size": job.ratio,
             "resolution": job.tier,
-            "n": pictures,  # a JSON number: the document warns that quotes make it an error
+            "n": images,  # a JSON number: the document warns that quotes make it an error
             "watermark": job.watermark,
             "sequential_image_generation": "auto" if grouped else "disabled",
         }
         if grouped:
             # Never more than the slots this call covers: what it makes is charged.
-            body["sequential_image_generation_options"] = {"max_images": pictures}
+            body["sequential_image_generation_options"] = {"max_images": images}
         if job.speed != "standard":
             body["optimize_prompt_options"] = {"mode": job.speed}
         if references:

@@ -1,6 +1,6 @@
-"""getimg.ai: Seedream 4.5. Synchronous: the answer to the paid request holds the picture's link and the exact cost.
+"""getimg.ai: Seedream 4.5. Synchronous: the answer to the paid request holds the image's link and the exact cost.
 
-There is no way to ask for a finished picture again, so an answer that is lost leaves the attempt unknown.
+There is no way to ask for a finished image again, so an answer that is lost leaves the attempt unknown.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class GetImg(Dialect):
     error_codes = ERROR_CODES
 
     def encode(
-        self, job: Job, row: Capability, pictures: int, references: Sequence[str], callback_url: str | None
+        self, job: Job, row: Capability, images: int, references: Sequence[str], callback_url: str | None
     ) -> JSON:
         body: JSON = {
             "model": row.wire_models.value[0],
@@ -49,10 +49,10 @@ class GetImg(Dialect):
         links = made_links(*(body.get(name) for name in _RESULTS))
         task_id = id_at(body, "id")
         if not task_id and not links:
-            raise Unreadable("no id, and no list data with a picture")
+            raise Unreadable("no id, and no list data with an image")
         usage = body.get("usage")
         cost = reported(usage.get("total_cost")) if isinstance(usage, dict) else None
-        # Its id is never asked for: without one the pictures are there all the same.
+        # Its id is never asked for: without one the images are there all the same.
         return SubmitOutcome(
             Fate.ACCEPTED, task_id=task_id or None, finished=Finished(links, usd=cost, model=model_in(body))
         )

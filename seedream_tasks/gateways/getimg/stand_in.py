@@ -1,4 +1,4 @@
-"""getimg: synchronous. The answer to the request carries the picture's link and its exact price."""
+"""getimg: synchronous. The answer to the request carries the image's link and its exact price."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +11,7 @@ from seedream_tasks.sandbox.checks import Body, Reason, Refused
 from seedream_tasks.sandbox.clock import iso
 from seedream_tasks.sandbox.orders import Order, Reference, Task
 from seedream_tasks.sandbox.prices import UnitPrice, money, unit_price
-from seedream_tasks.sandbox.references import BadPictureError, ReferenceRules, shortened
+from seedream_tasks.sandbox.references import BadImageError, ReferenceRules, shortened
 from seedream_tasks.sandbox.sizes import EIGHT_RATIOS, pixels
 from seedream_tasks.sandbox.stand_in import StandIn
 from seedream_tasks.sandbox.web import Route, number, reply
@@ -103,7 +103,7 @@ class GetimgStandIn(StandIn):
     def accepted(self, task: Task, base: str) -> dict[str, Any]:
         """The finished generation."""
         price = unit_price(self.name, task.order.priced_as).usd
-        # Billed without a picture: the fault says so, and the quantity is what was charged for.
+        # Billed without an image: the fault says so, and the quantity is what was charged for.
         quantity = task.images if task.status == "completed" else task.order.n
         width, height = self.links.size_of(task) if task.size is not None else (0, 0)
         dies = iso(self.links.dies_at(task))
@@ -166,7 +166,7 @@ class GetimgStandIn(StandIn):
                 # The answer is final, so what cannot be fetched is found out before anything is billed.
                 try:
                     await self.world.references.fetch(reference, _RULES)
-                except BadPictureError as error:
+                except BadImageError as error:
                     raise Refused("invalid", f"{param}: {error}", param) from error
                 reference.fetch = False
             references.append(reference)

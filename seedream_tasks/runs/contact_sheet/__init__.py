@@ -1,4 +1,4 @@
-"""The contact sheet: one page per run on which people look at every picture beside its reference, and review it."""
+"""The contact sheet: one page per run on which people look at every image beside its reference, and review it."""
 
 from .markdown import MOST_TILES, Tile, short_sheet, tiles_of
 from .page import sheet_path, write_contact_sheet

@@ -35,7 +35,7 @@ for (const [position, record] of records.entries()) {
     .filter(Boolean).join('\n').toLowerCase();
 }
 
-// The review: per record a verdict for each picture, a note, and an amended prompt. What the ledger knows already shows through.
+// The review: per record a verdict for each image, a note, and an amended prompt. What the ledger knows already shows through.
 
 const STORE = `seedream-review-${run.run_id}`;
 let review;
@@ -61,20 +61,20 @@ function keep() {
 }
 
 const said = (record) => review.records[record.id] || {};
-const pictureId = (picture) => `${picture.attempt}/${picture.slot}`;
+const imageId = (image) => `${image.attempt}/${image.slot}`;
 
-function verdictOf(record, picture) {
-  const mine = (said(record).verdicts || {})[pictureId(picture)];
-  return mine ? mine.verdict : picture.verdict || '';
+function verdictOf(record, image) {
+  const mine = (said(record).verdicts || {})[imageId(image)];
+  return mine ? mine.verdict : image.verdict || '';
 }
 
 function verdictOfRecord(record) {
-  const all = new Set(record.images.map((picture) => verdictOf(record, picture)));
+  const all = new Set(record.images.map((image) => verdictOf(record, image)));
   if (all.has('rejected')) return 'rejected';
   return all.size === 1 && all.has('approved') ? 'approved' : '';
 }
 
-const noteOf = (record) => said(record).note ?? record.images.map((picture) => picture.note).find(Boolean) ?? '';
+const noteOf = (record) => said(record).note ?? record.images.map((image) => image.note).find(Boolean) ?? '';
 const amendedOf = (record) => said(record).prompt ?? record.prompt ?? '';
 
 function change(record, values) {
@@ -82,11 +82,11 @@ function change(record, values) {
   keep();
 }
 
-function decide(record, pictures, verdict) {
+function decide(record, images, verdict) {
   const verdicts = { ...said(record).verdicts };
-  for (const picture of pictures) {
-    if (verdict) verdicts[pictureId(picture)] = { verdict, at: new Date().toISOString() };
-    else delete verdicts[pictureId(picture)];
+  for (const image of images) {
+    if (verdict) verdicts[imageId(image)] = { verdict, at: new Date().toISOString() };
+    else delete verdicts[imageId(image)];
   }
   change(record, { verdicts });
 }
@@ -95,14 +95,14 @@ function exported() {
   const reviews = [];
   for (const record of records) {
     const verdicts = said(record).verdicts || {};
-    for (const picture of record.images) {
-      const mine = verdicts[pictureId(picture)];
+    for (const image of record.images) {
+      const mine = verdicts[imageId(image)];
       if (!mine) continue;
       const amended = amendedOf(record).trim();
       const anew = mine.verdict === 'rejected' && amended && amended !== record.prompt;
       reviews.push({
-        row_key: record.key, shot: record.shot, attempt_id: picture.attempt, slot: picture.slot,
-        sha256: picture.sha, verdict: mine.verdict, note: noteOf(record).trim() || null, prompt: anew ? amended : null,
+        row_key: record.key, shot: record.shot, attempt_id: image.attempt, slot: image.slot,
+        sha256: image.sha, verdict: mine.verdict, note: noteOf(record).trim() || null, prompt: anew ? amended : null,
         decided_at: mine.at,
       });
     }

@@ -87,9 +87,9 @@ def _title_column(manifest: pq.ParquetFile) -> str | None:
 
 
 def shown(
-    row: Mapping[str, Any], archive: str, reviews: Mapping[tuple[str, int], Review], pictured: set[str]
+    row: Mapping[str, Any], archive: str, reviews: Mapping[tuple[str, int], Review], imaged: set[str]
 ) -> dict[str, Any]:
-    """One record as the page has it. `pictured`: sha256 of the references that have a thumbnail."""
+    """One record as the page has it. `shown`: sha256 of the references that have a thumbnail."""
     return {
         "row": row["row_number"],
         "key": row["row_key"],
@@ -115,7 +115,7 @@ def shown(
         "code": row["error_code"],
         "error": _text(row["error_message"] or row["error_code"]),
         "references": [
-            {"uri": _text(each["uri"]), "sha": each["sha256"], "thumbnail": each["sha256"] in pictured}
+            {"uri": _text(each["uri"]), "sha": each["sha256"], "thumbnail": each["sha256"] in imaged}
             for each in row["references"] or []
         ],
         "images": [_image(each, archive, reviews) for each in row["images"] or []],

@@ -34,14 +34,14 @@ const toneOf = (status) => (status === 'archived' ? 'good' : CALM.has(status) ? 
 function marksOf(record, everything) {
   const marks = [];
   if (everything || (record.status !== 'archived' && record.images.length)) marks.push(make('span', { class: `tag ${toneOf(record.status)}` }, words(record.status)));
-  if (record.stale) marks.push(make('span', { class: 'tag warn' }, 'earlier picture'));
+  if (record.stale) marks.push(make('span', { class: 'tag warn' }, 'earlier image'));
   for (const warning of record.warnings) marks.push(make('span', { class: 'tag warn' }, words(warning)));
   if (everything && record.reused) marks.push(make('span', { class: 'tag' }, 'reused'));
   if (record.reason === 'rejected') marks.push(make('span', { class: 'tag' }, 'rework'));
   return marks;
 }
 
-function pictureOf(source, alternative, text) {
+function imageOf(source, alternative, text) {
   const image = make('img', { src: source, alt: text, loading: 'lazy', decoding: 'async' });
   image.addEventListener('error', () => {
     if (alternative && image.src !== new URL(alternative, document.baseURI).href) image.src = alternative;
@@ -53,17 +53,17 @@ function pictureOf(source, alternative, text) {
 function referencePanes(record) {
   return record.references.slice(0, 3).map((reference) =>
     make('div', { class: 'ref' }, reference.thumbnail
-      ? pictureOf(thumbnailOf(reference.sha), null, `Reference of ${record.key}`)
+      ? imageOf(thumbnailOf(reference.sha), null, `Reference of ${record.key}`)
       : make('span', {}, reference.uri.split('/').pop() || reference.uri)));
 }
 
-function picturePanes(record) {
+function imagePanes(record) {
   const all = record.images;
   const most = all.length > 4 ? 4 : all.length;
-  return all.slice(0, most).map((picture, number) => {
-    const verdict = verdictOf(record, picture);
+  return all.slice(0, most).map((image, number) => {
+    const verdict = verdictOf(record, image);
     return make('div', { class: `pic ${verdict}` },
-      pictureOf(thumbnailOf(picture.sha), picture.path && linkTo(picture.path), `${record.title || record.key}, ${record.shot}`),
+      imageOf(thumbnailOf(image.sha), image.path && linkTo(image.path), `${record.title || record.key}, ${record.shot}`),
       number === most - 1 && all.length > most ? make('span', { class: 'extra' }, `+${all.length - most + 1}`) : null,
       verdict ? make('span', { class: `mark ${verdict}`, title: verdict }, verdict === 'approved' ? '✓' : '✕') : null);
   });
@@ -71,9 +71,9 @@ function picturePanes(record) {
 
 function cardOf(record, position) {
   const verdict = verdictOfRecord(record);
-  const pictures = record.images.length;
-  const shots = pictures
-    ? make('div', { class: `shots ${pictures === 2 ? 'two' : pictures > 2 ? 'more' : ''}` }, ...picturePanes(record))
+  const images = record.images.length;
+  const shots = images
+    ? make('div', { class: `shots ${images === 2 ? 'two' : images > 2 ? 'more' : ''}` }, ...imagePanes(record))
     : make('div', { class: `none ${toneOf(record.status)}` }, make('b', {}, words(record.status)), make('span', {}, record.error || words(record.reason)));
   const choose = (word, sign) => make('button', {
     type: 'button', class: word === 'approved' ? 'approve' : 'reject', tabindex: '-1', 'aria-pressed': String(verdict === word),
@@ -89,10 +89,10 @@ function cardOf(record, position) {
       record.references.length ? make('div', { class: 'refs' }, ...referencePanes(record)) : null, shots),
     make('div', { class: 'caption' },
       make('p', { class: 'name', title: record.title || record.key }, record.title || record.key || 'no key'),
-      make('p', { class: 'cost' }, Number(record.cost) || pictures ? dollars(record.cost) : ''),
+      make('p', { class: 'cost' }, Number(record.cost) || images ? dollars(record.cost) : ''),
       make('p', { class: 'meta' }, [record.title ? record.key : '', record.shot, record.gateway].filter(Boolean).join(' · ')),
       make('div', { class: 'marks' }, ...marksOf(record, false)),
-      make('div', { class: 'act' }, ...(pictures ? [choose('approved', '✓'), choose('rejected', '✕')] : []))));
+      make('div', { class: 'act' }, ...(images ? [choose('approved', '✓'), choose('rejected', '✕')] : []))));
 }
 
 // Layout and scrolling
@@ -103,7 +103,7 @@ function measure() {
   const px = (name) => parseFloat(style.getPropertyValue(name));
   const gap = px('--gap');
   columns = Math.max(1, Math.floor((list.clientWidth + gap) / (312 + gap)));
-  rowHeight = px('--picture') + px('--caption') + gap;
+  rowHeight = px('--image') + px('--caption') + gap;
   list.style.height = `${Math.ceil(shown.length / columns) * rowHeight}px`;
   return { width: (list.clientWidth - gap * (columns - 1)) / columns, gap };
 }

@@ -1,4 +1,4 @@
-"""The contact sheet in short, for places that show a page of text: the first hundred pictures, what needs attention first."""
+"""The contact sheet in short, for places that show a page of text: the first hundred images, what needs attention first."""
 
 import base64
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ TILE_SIDE = 112  # px
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One picture, or one record that has none."""
+    """One image, or one record that has none."""
 
     row_key: str
     shot: str
     title: str | None
     status: str
     why: str | None  # of a record that is not archived
-    picture: str | None  # data URI
+    image: str | None  # data URI
 
 
 def short_sheet(archive: Archive, run_id: str) -> list[Tile]:
@@ -40,14 +40,14 @@ def short_sheet(archive: Archive, run_id: str) -> list[Tile]:
 
 
 def tiles_of(archive: Archive, record: Mapping[str, Any], title: str | None, most: int) -> list[Tile]:
-    """The tiles of one manifest record: its pictures, at most `most`, or one that says why there is none. Raises ArchiveFault."""
-    pictures = [_tile(archive, image["sha256"]) for image in (record["images"] or [])[:most]]
+    """The tiles of one manifest record: its images, at most `most`, or one that says why there is none. Raises ArchiveFault."""
+    images = [_tile(archive, image["sha256"]) for image in (record["images"] or [])[:most]]
     why = None
     if record["status"] != "archived":
         why = record["error_message"] or record["error_code"] or record["reason"]
     return [
         Tile(record["row_key"] or "", record["shot"], title, str(record["status"]), why, each)
-        for each in pictures or [None]
+        for each in images or [None]
     ]
 
 

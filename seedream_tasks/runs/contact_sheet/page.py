@@ -19,14 +19,14 @@ import pyarrow.parquet as pq
 from ...core.errors import ArchiveFault
 from ...images.thumbnails import keep_thumbnail, read_thumbnail, thumbnail
 from ...ledger import identity
-from ...ledger.reviews import reviews_of_pictures
+from ...ledger.reviews import reviews_of_images
 from ...ledger.writer import Ledger
 from ...storage.archive import Archive
 from .entries import chosen, name_of, rows, shown
 
 # Thumbnails up to this stand in the page itself; a browser loads the others as they come into view.
 MOST_EMBEDDED_BYTES = 16_000_000
-# Thumbnails that an older version did not make are made from the pictures, up to so many a page.
+# Thumbnails that an older version did not make are made from the images, up to so many a page.
 MOST_MADE = 500
 _READERS = 16
 _HERE = Path(__file__).parent
@@ -91,8 +91,8 @@ class _Page:
     def _batch(self, batch: Sequence[Mapping[str, Any]], readers: ThreadPoolExecutor) -> Iterator[str]:
         images = [image for row in batch for image in row["images"] or []]
         attempts = {image["attempt_id"] for image in images}
-        reviews = self._ledger.read_now(lambda connection: reviews_of_pictures(connection, attempts))
-        wanted: dict[str, str | None] = {}  # sha256 -> the picture it can be made from
+        reviews = self._ledger.read_now(lambda connection: reviews_of_images(connection, attempts))
+        wanted: dict[str, str | None] = {}  # sha256 -> the image it can be made from
         for row in batch:
             for reference in row["references"] or []:
                 if reference["sha256"]:
@@ -142,7 +142,7 @@ class _Thumbnails:
         try:
             content = thumbnail(self._archive.read(path))
         except ArchiveFault:
-            return None  # the picture is not there any more: the page shows its place without it
+            return None  # the image is not there any more: the page shows its place without it
         if content is not None:
             keep_thumbnail(self._archive, sha256, content)
         return content

@@ -1,11 +1,11 @@
 // One record at full size, its review, the keyboard, and the start.
 
-let picture = 0;
+let image = 0;
 const inView = () => shown[current];
 
 function openViewer() {
   if (!inView()) return;
-  picture = 0;
+  image = 0;
   show();
   if (!$('viewer').open) $('viewer').showModal();
 }
@@ -14,17 +14,17 @@ const closeViewer = () => { $('viewer').close(); if (inView()) select(current); 
 
 function show() {
   const record = inView();
-  picture = Math.max(0, Math.min(picture, record.images.length - 1));
-  const image = record.images[picture];
+  image = Math.max(0, Math.min(image, record.images.length - 1));
+  const image = record.images[image];
   $('viewer-key').textContent = [record.key, record.shot].filter(Boolean).join(' · ');
   $('viewer-title').textContent = record.title || record.key || 'no key';
   $('viewer-marks').replaceChildren(...marksOf(record, true));
   $('panes').replaceChildren(...record.references.slice(0, 2).map((each) => referencePane(record, each)), resultPane(record, image));
   $('strip').replaceChildren(...(record.images.length > 1 ? record.images.map((each, number) => make('button', {
-    type: 'button', 'aria-label': `Picture ${number + 1}`, 'aria-current': String(number === picture),
-    on: { click: () => { picture = number; show(); } },
-  }, pictureOf(thumbnailOf(each.sha), null, ''))) : []));
-  $('which').textContent = record.images.length > 1 ? `Picture ${picture + 1} of ${record.images.length}; each has its own verdict.` : '';
+    type: 'button', 'aria-label': `Image ${number + 1}`, 'aria-current': String(number === image),
+    on: { click: () => { image = number; show(); } },
+  }, imageOf(thumbnailOf(each.sha), null, ''))) : []));
+  $('which').textContent = record.images.length > 1 ? `Image ${image + 1} of ${record.images.length}; each has its own verdict.` : '';
   $('viewer-error').hidden = !(record.error && PROBLEMS.has(record.status));
   $('viewer-error').textContent = record.error || '';
   $('viewer-prompt').textContent = record.prompt || 'none';
@@ -38,7 +38,7 @@ function show() {
 
 function verdictButtons() {
   const record = inView();
-  const image = record.images[picture];
+  const image = record.images[image];
   const verdict = image ? verdictOf(record, image) : '';
   for (const [id, word] of [['approve', 'approved'], ['reject', 'rejected']]) {
     $(id).setAttribute('aria-pressed', String(verdict === word));
@@ -53,15 +53,15 @@ function referencePane(record, reference) {
   const isLink = /^https?:\/\//.test(reference.uri);
   const name = reference.uri.split('/').pop() || reference.uri;
   return make('div', { class: 'pane ref' },
-    make('div', { class: 'frame' }, reference.thumbnail ? pictureOf(thumbnailOf(reference.sha), null, `Reference of ${record.key}`) : make('span', {}, 'no thumbnail')),
+    make('div', { class: 'frame' }, reference.thumbnail ? imageOf(thumbnailOf(reference.sha), null, `Reference of ${record.key}`) : make('span', {}, 'no thumbnail')),
     make('p', {}, 'Reference: ', isLink ? make('a', { href: reference.uri, target: '_blank', rel: 'noreferrer noopener' }, name) : name));
 }
 
 function resultPane(record, image) {
   if (!image) return make('div', { class: `none ${toneOf(record.status)}` }, make('b', {}, words(record.status)), make('span', {}, record.error || words(record.reason)));
   const full = image.path && linkTo(image.path);
-  const frame = make('div', { class: 'frame' }, pictureOf(full || thumbnailOf(image.sha), thumbnailOf(image.sha), `${record.title || record.key}, ${record.shot}`));
-  // The thumbnail stands in until the full picture is there.
+  const frame = make('div', { class: 'frame' }, imageOf(full || thumbnailOf(image.sha), thumbnailOf(image.sha), `${record.title || record.key}, ${record.shot}`));
+  // The thumbnail stands in until the full image is there.
   const backdrop = embedded[image.sha];
   if (backdrop) {
     frame.style.backgroundImage = `url("${backdrop}")`;
@@ -84,10 +84,10 @@ function factsOf(record, image) {
   return rows.filter(([, value]) => value);
 }
 
-function toggle(record, pictures, verdict) {
-  if (!pictures.length) return;
-  const already = pictures.every((each) => verdictOf(record, each) === verdict);
-  decide(record, pictures, already ? '' : verdict);
+function toggle(record, images, verdict) {
+  if (!images.length) return;
+  const already = images.every((each) => verdictOf(record, each) === verdict);
+  decide(record, images, already ? '' : verdict);
   changed(record);
 }
 
@@ -100,16 +100,16 @@ function changed(record) {
 function judge(verdict) {
   const record = inView();
   if (!record) return;
-  const pictures = $('viewer').open ? record.images.slice(picture, picture + 1) : record.images;
-  if (verdict) toggle(record, pictures, verdict);
-  else { decide(record, pictures, ''); changed(record); }
+  const images = $('viewer').open ? record.images.slice(image, image + 1) : record.images;
+  if (verdict) toggle(record, images, verdict);
+  else { decide(record, images, ''); changed(record); }
 }
 
 function step(by) {
   if (!shown.length) return;
   if ($('viewer').open && (current + by < 0 || current + by >= shown.length)) return;
   select(current < 0 ? 0 : current + by, !$('viewer').open);
-  if ($('viewer').open) { picture = 0; draw(false); show(); }
+  if ($('viewer').open) { image = 0; draw(false); show(); }
 }
 
 function progress() {
@@ -168,8 +168,8 @@ function header() {
   document.title = `${run.catalog}: contact sheet`;
   $('simulated').hidden = !run.simulated;
   const figures = [
-    ['pictures', run.images.toLocaleString('en')], ['records', run.records.toLocaleString('en')], ['billed', dollars(run.billed_usd)],
-    ['cost of all pictures shown', run.cost_usd === run.billed_usd ? '' : dollars(run.cost_usd)],
+    ['images', run.images.toLocaleString('en')], ['records', run.records.toLocaleString('en')], ['billed', dollars(run.billed_usd)],
+    ['cost of all images shown', run.cost_usd === run.billed_usd ? '' : dollars(run.cost_usd)],
     ['at risk', Number(run.at_risk_usd) ? run.at_risk_in_words : ''], ['put off', Number(run.deferred_usd) ? dollars(run.deferred_usd) : ''],
     ['of it rework', Number(run.rework_usd) ? dollars(run.rework_usd) : ''],
     ...Object.entries(run.by_gateway).map(([name, each]) => [name, `${dollars(each.billed_usd)} for ${each.images.toLocaleString('en')}`]),

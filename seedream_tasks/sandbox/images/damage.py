@@ -1,4 +1,4 @@
-"""Damage: what a link answers with where a fault struck the picture. The same picture gives the same bytes again."""
+"""Damage: what a link answers with where a fault struck the image. The same image gives the same bytes again."""
 
 import struct
 import zlib
@@ -10,19 +10,19 @@ _BOMB_PX = 20_000
 
 
 def damaged(trouble: Trouble, data: bytes, mime_type: str) -> tuple[bytes, str]:
-    """The bytes and the media type that are sent instead of the picture's own."""
+    """The bytes and the media type that are sent instead of the image's own."""
     if trouble.kind == "wrong_type":
         return _PAPER, "application/pdf"
     if trouble.kind == "huge_image":
         return _bomb(), "image/png"
-    # corrupt_image: it begins like the picture and ends in the middle.
+    # corrupt_image: it begins like the image and ends in the middle.
     return data[: len(data) // 2], mime_type
 
 
 _PAPER = b"""%PDF-1.4
 1 0 obj << /Type /Catalog /Pages 2 0 R >> endobj
 2 0 obj << /Type /Pages /Kids [] /Count 0 >> endobj
-% This paper stands where the picture should be (a fault of the sandbox).
+% This paper stands where the image should be (a fault of the sandbox).
 trailer << /Root 1 0 R >>
 %%EOF
 """

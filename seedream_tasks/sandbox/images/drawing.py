@@ -1,4 +1,4 @@
-"""Drawing a picture: a soft studio backdrop in a colour of the prompt, plainly marked SANDBOX.
+"""Drawing an image: a soft studio backdrop in a colour of the prompt, plainly marked SANDBOX.
 
 The same brief gives the same bytes. Pillow releases the GIL for the heavy parts, so this runs in threads.
 """
@@ -25,7 +25,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
-    """What the picture shows."""
+    """What the image shows."""
 
     size: Size
     image_format: str
@@ -36,7 +36,7 @@ class Brief:
     """Gateway and model."""
     prompt: str
     note: str
-    """The picture's number, its task."""
+    """The image's number, its task."""
     references: tuple[bytes | str, ...]
     """Thumbnails, or why there is none."""
 
@@ -47,7 +47,7 @@ def hue_of(prompt: str) -> int:
 
 
 def draw(brief: Brief) -> bytes:
-    """The whole picture, encoded."""
+    """The whole image, encoded."""
     image = _backdrop(brief.size, brief.hue)
     unit = max(min(brief.size) / 100, 1.0)
     bottom = _panel(image, brief, unit)

@@ -1,6 +1,6 @@
-"""Stamps: a comment inside an image file that says what it is, without encoding the picture again.
+"""Stamps: a comment inside an image file that says what it is, without encoding the image again.
 
-It makes the bytes of every picture unique, also where one rendering serves thousands of tasks.
+It makes the bytes of every image unique, also where one rendering serves thousands of tasks.
 """
 
 import struct
@@ -10,7 +10,7 @@ _LONGEST = 4000
 
 
 def stamp(data: bytes, image_format: str, comment: str) -> bytes:
-    """The same picture with a comment in it."""
+    """The same image with a comment in it."""
     text = comment.encode(errors="replace")[:_LONGEST]
     if image_format == "png":
         return _stamp_png(data, text)
@@ -29,7 +29,7 @@ def _stamp_png(data: bytes, text: bytes) -> bytes:
 
 
 def _stamp_webp(data: bytes, text: bytes) -> bytes:
-    # A chunk of an unknown kind behind the picture: readers pass over it.
+    # A chunk of an unknown kind behind the image: readers pass over it.
     chunk = b"NOTE" + struct.pack("<I", len(text)) + text + b"\x00" * (len(text) % 2)
     size = struct.unpack("<I", data[4:8])[0] + len(chunk)
     return data[:4] + struct.pack("<I", size) + data[8:] + chunk
