@@ -29,7 +29,7 @@ from seedream_tasks.core.slots import Purpose
 from seedream_tasks.core.states import AttemptState
 from seedream_tasks.core.stored_images import Stored
 from seedream_tasks.ledger import image_records, transitions
-from seedream_tasks.ledger.claims import Claim, awake_or_asleep, claim, new_attempt_id
+from seedream_tasks.ledger.claims import Claim, boot_time, claim, new_attempt_id
 from seedream_tasks.ledger.known_runs import open_run
 from seedream_tasks.ledger.schema import attempts
 from seedream_tasks.ledger.store import open_ledger
@@ -96,7 +96,7 @@ async def _life(ledger: Ledger, number: int, capped: bool) -> None:
     wanted = Claim(job, (0,), {}, Purpose.FIRST, "run", capped, "evolink", "evolink@bench#0", PRICE, PRICE, "cheapest")
     finished = Finished((Link(f"https://images.example/{number}"),), usd=Decimal("0.031"))
     stored = Stored("/archive", f"images/sku-{number}/image.png", "ab" * 32, 123_456, "image/png", 1024, 1024)
-    granted_at = awake_or_asleep()
+    granted_at = boot_time()
     steps: list[Callable[[Connection], Any]] = [
         lambda connection: claim(connection, ledger.owner, attempt_id, wanted, granted_at),
         lambda connection: transitions.accepted(connection, attempt_id, f"task-{number}", 12.0, "seedream-4-5"),

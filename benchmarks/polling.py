@@ -85,7 +85,7 @@ async def _measure(setting: Setting, made: Callable[[VirtualGateway, Setting], A
             call = None
             if setting.called_back and random.random() >= LOST_CALLS:
                 # 200 ms on its way, and found in the ledger, which is looked at once a second.
-                call = loop.call_later(takes_s + 0.2 + random.random(), poller.look_now, task_id)
+                call = loop.call_later(takes_s + 0.2 + random.random(), poller.poll_now, task_id)
             await poller.done(task_id, task_id, "seedream-4.5", estimate_s, 0.0, setting.called_back)
             delays.append(loop.time() - gateway.ends_at[task_id])
             if call is not None:
@@ -177,9 +177,9 @@ def curves(setting: Setting, path: Path) -> None:
     ):
         points = []
         for price in PRICES:
-            with patch.object(poller, "LOOK_COST_S", price):
+            with patch.object(poller, "POLL_COST_S", price):
                 points.append((price, measure(of, ours)))
-        drawn.append(Curve(name, points, "{:g}", marked=poller.LOOK_COST_S))
+        drawn.append(Curve(name, points, "{:g}", marked=poller.POLL_COST_S))
     print("| poller | interval, or cost of a look, s | requests per attempt | mean delay, s |\n|---|---|---|---|")
     for curve in drawn:
         for at, figures in curve.points:

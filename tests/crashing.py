@@ -411,7 +411,7 @@ def main(lines: Sequence[str] | Any = sys.stdin) -> None:
     from seedream_tasks.engine import poller
 
     assert seedream_tasks.cli.run
-    poller.LOOK_COST_S, poller.AFTER_FAULT_S = 0.0002, 0.05
+    poller.POLL_COST_S, poller.AFTER_FAULT_S = 0.0002, 0.05
 
     gc.freeze()  # else each collection in a child copies all that is here
 

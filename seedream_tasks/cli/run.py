@@ -25,7 +25,7 @@ from ..core.errors import SeedreamError
 from ..core.money import dollars
 from ..core.secrets import without_secrets
 from ..engine.buyer import is_paying
-from ..engine.progress import Happening, Progress, listen
+from ..engine.progress import Event, Progress, listen
 from ..ledger.urls import holds_password
 from ..planning import stages
 from ..planning.freeze import check
@@ -235,7 +235,7 @@ async def _flow(stopping: _Stopping, parameters: dict[str, Any]) -> dict[str, An
     raise SeedreamError(f"the run ended without a result: {state.message}")
 
 
-def _bar() -> Callable[[Progress, Happening | None], None]:
+def _bar() -> Callable[[Progress, Event | None], None]:
     """On a terminal: a bar, with the same lines above it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -247,12 +247,12 @@ def _bar() -> Callable[[Progress, Happening | None], None]:
     )  # fmt: skip
     job = bar.add_task("", total=None)
 
-    def show(progress: Progress, happening: Happening | None) -> None:
+    def show(progress: Progress, event: Event | None) -> None:
         bar.start()
         what = f"{progress.images} images, {dollars(progress.billed_usd)}"
         bar.update(job, total=progress.total, completed=progress.done, description=what)
-        if happening is not None and happening.kind not in QUIET:
-            bar.console.print(in_a_line(happening), highlight=False, markup=False)
+        if event is not None and event.kind not in QUIET:
+            bar.console.print(in_a_line(event), highlight=False, markup=False)
         if progress.done >= progress.total:
             bar.stop()
 

@@ -8,7 +8,7 @@ import click
 
 from ..core.printable import printable, printable_json
 from ..core.secrets import without_secrets
-from ..engine.progress import Happening, Progress
+from ..engine.progress import Event, Progress
 from ..planning.stages import Stage
 
 _AGAIN_AFTER_S = 5.0
@@ -46,14 +46,12 @@ class Stages:
             say(f"planning {stage.done:,}{self._of} rows", err=True)
 
 
-def in_a_line(happening: Happening) -> str:
+def in_a_line(event: Event) -> str:
     """What happened, to which row and shot."""
-    return printable(
-        without_secrets(f"{happening.kind}: {happening.row_key} {happening.shot} {happening.text}".strip())
-    )
+    return printable(without_secrets(f"{event.kind}: {event.row_key} {event.shot} {event.text}".strip()))
 
 
-def in_lines(progress: Progress, happening: Happening | None) -> None:
+def in_lines(progress: Progress, event: Event | None) -> None:
     """Without a terminal: one line for each thing that matters."""
-    if happening is not None and happening.kind not in QUIET:
-        say(in_a_line(happening), err=True)
+    if event is not None and event.kind not in QUIET:
+        say(in_a_line(event), err=True)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from ..core.errors import LedgerFault, SeedreamError
 from ..ledger import rates
-from ..ledger.claims import awake_or_asleep
+from ..ledger.claims import boot_time
 from ..ledger.rates import Asked, Key, Rate, RateShare
 from ..ledger.writer import Ledger
 from . import background
@@ -46,7 +46,7 @@ class Holding:
         self._in_use = in_use  # cannot be given back at once
         self._waiting = waiting
         self._cap = 0
-        self._until = 0.0  # by `awake_or_asleep`
+        self._until = 0.0  # by `boot_time`
         self._last_use = 0.0
         self._fault: LedgerFault | None = None
         self._change = asyncio.Event()
@@ -64,7 +64,7 @@ class Holding:
 
     def is_valid(self) -> bool:
         """Whether there is a lease, long enough to send something now."""
-        return awake_or_asleep() < self._until
+        return boot_time() < self._until
 
     async def change(self, within_s: float) -> None:
         """Wait for another share, for so many seconds at most. Raises LedgerFault where none can be had."""
@@ -179,7 +179,7 @@ class Shares:
         kept = {key: holding for key, holding in self._holdings.items() if holding.is_kept}
         needed = {key: holding for key, holding in kept.items() if holding.is_needed()}
         asked = {key: holding.asked() for key, holding in needed.items()}
-        began = awake_or_asleep()  # before the transaction: waiting for the disk uses up the lease
+        began = boot_time()  # before the transaction: waiting for the disk uses up the lease
         try:
             found = await self._ledger.write(
                 lambda connection: self._ask(connection, asked, kept.keys() - asked.keys())

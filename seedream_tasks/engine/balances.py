@@ -23,7 +23,7 @@ class Funds:
     short: str | None  # a warning with both figures
 
 
-async def look_at_funds(lanes: Mapping[str, Lane], figures: Forecast, known: Mapping[str, Balance]) -> dict[str, Funds]:
+async def check_funds(lanes: Mapping[str, Lane], figures: Forecast, known: Mapping[str, Balance]) -> dict[str, Funds]:
     """Ask every gateway that is to be bought from, unless its balance is `known` from opening the run.
 
     A key that is refused takes its gateway out of the run; other trouble is left to the first purchase.

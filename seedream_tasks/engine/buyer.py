@@ -39,7 +39,7 @@ from ..ledger import (
     unread_answers,
 )
 from ..ledger.attempt_rows import Recorded
-from ..ledger.claims import Claim, Lease, awake_or_asleep, claim, new_attempt_id
+from ..ledger.claims import Claim, Lease, boot_time, claim, new_attempt_id
 from ..ledger.held_attempts import Memory
 from ..ledger.rescue import Rescuer, identity
 from ..ledger.writer import Ledger
@@ -218,7 +218,7 @@ class Buyer:
             uploads=purchase.uploads,
         )
         rescuer = await self.rescuer()
-        granted_at = awake_or_asleep()  # before the transaction: waiting for the disk uses up the lease
+        granted_at = boot_time()  # before the transaction: waiting for the disk uses up the lease
         try:
             lease = await self._ledger.write(
                 lambda connection: claim(

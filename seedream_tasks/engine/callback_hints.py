@@ -31,11 +31,11 @@ class Hints:
     """Tells of callbacks for the attempts that are waited for, wherever they were received. `close` it in every case."""
 
     def __init__(
-        self, ledger: Ledger, look_now: Callable[[Attempt], None], broke: Callable[[SeedreamError], None]
+        self, ledger: Ledger, poll_now: Callable[[Attempt], None], broke: Callable[[SeedreamError], None]
     ) -> None:
         self._broke = broke
         self._ledger = ledger
-        self._look_now = look_now
+        self._poll_now = poll_now
         self._expected: dict[str, Attempt] = {}
         self._told: dict[str, int] = {}  # when the callback came that an attempt was last looked at for
         self._watching: asyncio.Task[None] | None = None
@@ -85,7 +85,7 @@ class Hints:
                 attempt = self._expected.get(attempt_id)
                 if attempt is not None and self._told.get(attempt_id) != at:
                     self._told[attempt_id] = at
-                    self._look_now(attempt)
+                    self._poll_now(attempt)
                 since = max(since, at - _OVERLAP)
 
 

@@ -271,7 +271,7 @@ class Engine:
             offers = self.offers(job)
         if not offers:
             why = "no gateway of this run can do it, by what they say now"
-            await self._put_off(job, want.slots, Reason.NO_GATEWAY, why, None, given_up, for_good=True)
+            await self._defer(job, want.slots, Reason.NO_GATEWAY, why, None, given_up, for_good=True)
             return 0
         offers = [replace(each, out=each.out or not_at.get(each.gateway)) for each in offers]
         found = route(offers, want.not_at, self.context.max_premium)
@@ -286,7 +286,7 @@ class Engine:
             if why is NoRoute.OUT and any(self._lanes[offer.gateway].brake.why for offer in offers):
                 reason = Reason.GATEWAY_UNUSABLE
             price = min((offer.price for offer in offers if offer.price), key=lambda row: row.usd, default=None)
-            await self._put_off(job, want.slots, reason, text, price, given_up)
+            await self._defer(job, want.slots, reason, text, price, given_up)
             return 0
         cheapest = min((offer.price for offer in offers if offer.price), key=lambda row: row.usd)
         seen = {each.slot: each.attempt_id for each in view.slots}
@@ -364,7 +364,7 @@ class Engine:
             try:
                 presented = await self._presenter.present(job, row, lane.client)
             except ReferenceFault as fault:
-                await self._put_off(job, purchase.slots, Reason.INVALID, fault.message, None, given_up, for_good=True)
+                await self._defer(job, purchase.slots, Reason.INVALID, fault.message, None, given_up, for_good=True)
                 return 0
             except GatewayFault as fault:
                 not_at[lane.gateway] = fault.message
@@ -438,7 +438,7 @@ class Engine:
                 if _now() > until:
                     self._vain.add(budget)
                 if budget in self._vain or not over.facts["may_come_back"]:
-                    await self._put_off(
+                    await self._defer(
                         purchase.job, purchase.slots, Reason.OVER_CAP, over.message, purchase.route.price, given_up
                     )
                     return None
@@ -449,7 +449,7 @@ class Engine:
                     pass
         return None
 
-    async def _put_off(
+    async def _defer(
         self,
         job: Job,
         slots: Sequence[int],
@@ -465,7 +465,7 @@ class Engine:
         usd = money(price.usd * len(given_up)) if price else ZERO
         admission = Admission(reason, why, usd, usd or None, for_good)
         await self._ledger.write(
-            lambda connection: admissions.put_off(connection, self.context.run_id, job.job_key, admission)
+            lambda connection: admissions.defer(connection, self.context.run_id, job.job_key, admission)
         )
         self.progress.tell("deferred", job.row_key, job.shot, f"{reason}: {why}")
 

@@ -55,7 +55,7 @@ _NOT_WAITED_FOR_S = 86_400.0
 # A task that its gateway still calls running after this long is given up.
 GIVE_UP_AFTER = timedelta(days=7)
 # And has been seen so on this many of them: a clock that jumped ends nothing by itself.
-_LOOKED_AT_ON_DAYS = 6
+_POLLED_ON_DAYS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Follower:
         self._unread: dict[str, Unread] = {}  # by attempt: its last answer that could not be read
         self._told_unread: set[tuple[str, str]] = set()
         self._pollers: dict[str, Poller] = {}
-        self._hints = Hints(ledger, self._look_now, whose.broke)
+        self._hints = Hints(ledger, self._poll_now, whose.broke)
 
     async def close(self) -> None:
         """Stop asking; what is being copied is finished."""
@@ -250,10 +250,10 @@ class Follower:
             )
         return poller
 
-    def _look_now(self, attempt: Attempt) -> None:
+    def _poll_now(self, attempt: Attempt) -> None:
         lane = self._lane_of(attempt)
         if lane is not None:
-            self._poller(lane).look_now(attempt.attempt_id)
+            self._poller(lane).poll_now(attempt.attempt_id)
 
     async def _not_found(self, attempt_id: str, seen_again: bool) -> bool:
         count = await self._ledger.write(lambda connection: transitions.not_found(connection, attempt_id, seen_again))
@@ -291,7 +291,7 @@ class Follower:
         days = await self._ledger.write(
             lambda connection: poll_counts.still_running(connection, attempt.attempt_id, attempt.run_id)
         )
-        if age_s(attempt) < GIVE_UP_AFTER.total_seconds() or days < _LOOKED_AT_ON_DAYS:
+        if age_s(attempt) < GIVE_UP_AFTER.total_seconds() or days < _POLLED_ON_DAYS:
             return Recorded(attempt)
         unread = self._unread.get(attempt.attempt_id)
         says = "still calls it running" if unread is None else f"still answers {unread.why}"

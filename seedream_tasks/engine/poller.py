@@ -26,9 +26,9 @@ from .rate_limit import Pace
 logger = logging.getLogger("seedream_tasks.engine")
 
 # What a look costs, in seconds of delay: the more, the fewer looks and the later the end is known.
-LOOK_COST_S = 0.15
+POLL_COST_S = 0.15
 # Where the gateway is to call back, a look finds something new only if the call got lost, which is rare.
-LOOK_COST_CALLED_BACK_S = 60.0
+POLL_COST_CALLED_BACK_S = 60.0
 # How long an answer that says nothing puts off the next question; twice as long each time.
 AFTER_FAULT_S = 1.0
 LONGEST_AFTER_FAULT_S = 30.0
@@ -108,7 +108,7 @@ class PollShare(Protocol):
 class Poller:
     """Asks for tasks until they are done, inside one event loop and by its clock. `close` ends it.
 
-    `asks` False: where a callback is to come nobody looks before it says so (`look_now`).
+    `asks` False: where a callback is to come nobody looks before it says so (`poll_now`).
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Poller:
         watch = self._watches.get(attempt_id)
         if watch is None:
             watch = self._watches[attempt_id] = self._watch(attempt_id, task_id, model, estimate_s, age_s)
-            watch.cost_s = LOOK_COST_CALLED_BACK_S if called_back else LOOK_COST_S
+            watch.cost_s = POLL_COST_CALLED_BACK_S if called_back else POLL_COST_S
             watch.only_if_called = called_back and not self._asks
             due = watch.due()
             # One that is taken over late may have ended long before its first look.
@@ -169,7 +169,7 @@ class Poller:
         self._set_timer()
         return await watch.result
 
-    def look_now(self, attempt_id: str) -> None:
+    def poll_now(self, attempt_id: str) -> None:
         """A hint that the task has ended: ask at once."""
         watch = self._watches.get(attempt_id)
         if watch is not None and not watch.result.done():
@@ -206,7 +206,7 @@ class Poller:
             self._known[kind] = Durations(_UNKNOWN if estimate_s is None else _ESTIMATED)
         unit_s = 1.0 if estimate_s is None else max(estimate_s, SHORTEST_ESTIMATE_S)
         since = self._loop.time() - age_s
-        return _Watch(attempt_id, task_id, self._loop.create_future(), since, self._known[kind], unit_s, LOOK_COST_S)
+        return _Watch(attempt_id, task_id, self._loop.create_future(), since, self._known[kind], unit_s, POLL_COST_S)
 
     # Looking, one after the other
 

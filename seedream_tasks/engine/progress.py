@@ -12,7 +12,7 @@ logger = logging.getLogger("seedream_tasks.engine")
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class Event:
     """One thing worth telling. `kind`: archived, reused, failed, unknown, expired, lost, deferred, surplus, price_drift, out."""
 
     kind: str
@@ -21,12 +21,12 @@ class Happening:
     text: str
 
 
-Listener = Callable[["Progress", Happening | None], None]
+Listener = Callable[["Progress", Event | None], None]
 _listeners: list[Listener] = []
 
 
 def listen(listener: Listener) -> Callable[[], None]:
-    """Be told of every happening; returns how to stop. Listeners must be quick and must not raise."""
+    """Be told of every event; returns how to stop. Listeners must be quick and must not raise."""
     _listeners.append(listener)
     return lambda: _listeners.remove(listener)
 
@@ -42,9 +42,9 @@ class Progress:
     kinds: Counter[str] = field(default_factory=Counter)
 
     def tell(self, kind: str, row_key: str, shot: str, text: str) -> None:
-        """Count and pass on a happening."""
+        """Count and pass on a event."""
         self.kinds[kind] += 1
-        self._pass_on(Happening(kind, row_key, shot, text))
+        self._pass_on(Event(kind, row_key, shot, text))
 
     def job_done(self) -> None:
         """One more job is as far as this run takes it."""
@@ -56,6 +56,6 @@ class Progress:
         self.done = max(self.done, round(self.total * share))
         self._pass_on(None)
 
-    def _pass_on(self, happening: Happening | None) -> None:
+    def _pass_on(self, event: Event | None) -> None:
         for listener in list(_listeners):
-            listener(self, happening)
+            listener(self, event)

@@ -17,7 +17,7 @@ from ..gateways.dialect import Uploaded
 from ..ledger import gateway_files
 from ..ledger.gateway_files import GatewayFile
 from ..ledger.writer import Ledger
-from ..references.convert import Mended
+from ..references.convert import Converted
 from ..references.reader import References, copy_name, data_uri, file_name
 
 logger = logging.getLogger("seedream_tasks.engine")
@@ -148,11 +148,11 @@ class Presenter:
                 links.append(await self._uploaded(keys[-1], reference, way, client))
         return Presented(links, (CONVERTED,) if converted else (), tuple(dict.fromkeys(keys)))
 
-    async def _sent(self, reference: Reference, way: Presentation) -> Mended:
+    async def _sent(self, reference: Reference, way: Presentation) -> Converted:
         """The bytes that are sent: the file's, or those of its converted copy."""
         if way.changes:
-            return await asyncio.to_thread(self._references.mended, reference, way.fits)
-        return Mended(await asyncio.to_thread(self._references.content, reference), reference.format or "")
+            return await asyncio.to_thread(self._references.converted, reference, way.fits)
+        return Converted(await asyncio.to_thread(self._references.content, reference), reference.format or "")
 
     async def _uploaded(self, key: str, reference: Reference, way: Presentation, client: GatewayClient) -> str:
         task = self._uploading.get(key)
@@ -180,7 +180,7 @@ def _upload_key(client: GatewayClient, reference: Reference, way: Presentation) 
     return f"{client.account.name} {client.account.base_url} {content}"
 
 
-def _mime(sent: Mended) -> str:
+def _mime(sent: Converted) -> str:
     return _MIME.get(sent.format, "application/octet-stream")
 
 

@@ -20,7 +20,7 @@ class Admission:
     for_good: bool = False  # the record is invalid, not only deferred
 
 
-def put_off(connection: Connection, run_id: str, job_key: str, admission: Admission) -> None:
+def defer(connection: Connection, run_id: str, job_key: str, admission: Admission) -> None:
     """Remember why this run did not buy a job; the last word counts."""
     values = asdict(admission)
     row = upsert(connection, admissions).values(run_id=run_id, job_key=job_key, **values)

@@ -42,7 +42,7 @@ _INTEND = {
 _KNOW = insert_on_conflict(jobs, "(job_key) DO NOTHING")
 
 
-def awake_or_asleep() -> float:
+def boot_time() -> float:
     """Seconds on a clock that also runs while the machine sleeps."""
     return time.clock_gettime(_CLOCK)
 
@@ -72,14 +72,14 @@ class Lease:
     """The right to send one attempt's request. Recording never needs it."""
 
     attempt_id: str
-    granted_at: float  # by `awake_or_asleep`, read before the transaction began
+    granted_at: float  # by `boot_time`, read before the transaction began
     lasts_s: float = LEASE_S
     # What was written, by table; empty where it was on disk already.
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict, compare=False)
 
     def allows_sending(self) -> bool:
         """Whether enough of the lease is left to begin sending now."""
-        return awake_or_asleep() - self.granted_at < self.lasts_s * (1 - SENDING_MARGIN)
+        return boot_time() - self.granted_at < self.lasts_s * (1 - SENDING_MARGIN)
 
 
 def new_attempt_id() -> str:

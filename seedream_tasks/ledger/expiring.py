@@ -103,7 +103,7 @@ def _expiring(
     )
 
 
-def told_expiring(connection: Connection, told: Collection[Expiring]) -> None:
+def notified_expiring(connection: Connection, told: Collection[Expiring]) -> None:
     """Whoever listens has been told of these images; they are not told again."""
     for each in told:
         note(connection, TOLD_EXPIRING, str(each.ordinal), each.attempt_id, each.run_id)

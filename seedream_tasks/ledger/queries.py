@@ -183,7 +183,7 @@ def count_by_state(connection: Connection) -> dict[AttemptState, int]:
     return {AttemptState(row.state): row.many for row in counted}
 
 
-def untold_unknown(connection: Connection) -> list[str]:
+def unknown_to_notify(connection: Connection) -> list[str]:
     """Attempts of unknown fate that no event has been sent about yet."""
     told = select(events.c.attempt_id).where(events.c.kind == TOLD_UNKNOWN)
     query = select(attempts.c.attempt_id).where(

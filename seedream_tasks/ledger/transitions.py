@@ -336,7 +336,7 @@ def lost(connection: Connection, attempt_id: str, why: str) -> Recorded:
     return Recorded(moved)
 
 
-def look_later(connection: Connection, attempt_id: str, at: datetime) -> None:
+def poll_later(connection: Connection, attempt_id: str, at: datetime) -> None:
     """Outside a run nobody asks for this attempt before then."""
     connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(next_look_at=at))
 

@@ -163,7 +163,7 @@ async def _one(ledger: Ledger, follower: Follower, name: JobName, attempt: Attem
         if now.state is AttemptState.ACCEPTED and follower.can_ask(attempt):
             wait = min(LOOK_AT_LEAST, timedelta(seconds=LOOK_SHARE * age_s(attempt)))
             at = datetime.now(UTC) + wait
-            await ledger.write(lambda connection: transitions.look_later(connection, attempt.attempt_id, at))
+            await ledger.write(lambda connection: transitions.poll_later(connection, attempt.attempt_id, at))
         else:
             done.billed_usd += now.attempt.billed_usd
     if now.state is AttemptState.DELIVERED:

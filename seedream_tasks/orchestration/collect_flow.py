@@ -12,7 +12,7 @@ from prefect.states import Completed
 from ..config.pairing import open_pair
 from ..config.settings import Locations
 from ..core.money import dollars
-from ..engine.progress import Happening, Progress, listen
+from ..engine.progress import Event, Progress, listen
 from ..ledger.expiring import Expiring
 from ..ledger.store import exists
 from ..ledger.urls import shown_url
@@ -55,8 +55,8 @@ async def collect_images(
         return Completed(
             message=f"nothing was ever bought here: there is no ledger at {shown_url(place.ledger_url)} yet"
         )
-    told: list[Happening] = []
-    stop_listening = listen(lambda _, happening: told.append(happening) if happening else None)
+    told: list[Event] = []
+    stop_listening = listen(lambda _, event: told.append(event) if event else None)
     try:
         with in_order():
             done = await collect(place, Progress(), accounts)
@@ -85,7 +85,7 @@ def _untouched(place: Locations) -> bool:
     return not exists(place.ledger_url) and place.archive.marker() is None and not place.archive.list_runs()
 
 
-def _markdown(done: Collected, saved: Sequence[Happening], dying: Sequence[Expiring]) -> str:
+def _markdown(done: Collected, saved: Sequence[Event], dying: Sequence[Expiring]) -> str:
     parts = [f"# {done.archived} saved, {len(dying)} about to expire", _in_a_line(done)]
     if dying:
         parts.append("## Links that die within six hours, without a copy")

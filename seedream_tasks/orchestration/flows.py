@@ -26,7 +26,7 @@ from ..config.run_options import RunOptions
 from ..config.settings import amount, configured, retry_words
 from ..core.errors import IncompleteRun
 from ..core.states import COMPLETE, RecordStatus
-from ..engine.balances import Funds, look_at_funds
+from ..engine.balances import Funds, check_funds
 from ..engine.progress import Progress
 from ..engine.runner import Runner
 from ..planning.canary import canary
@@ -183,7 +183,7 @@ async def _run(run: Session, options: RunOptions, granularity: str, shards: int)
     figures = await plan_jobs(run.run_id, options)
     enter("forecast", figures.in_words(run.around.simulated))
     await name_run(_file_name(options.catalog), figures)
-    funds = await look_at_funds(run.around.lanes, figures, run.around.balances)
+    funds = await check_funds(run.around.lanes, figures, run.around.balances)
     await _show_forecast(run, figures, funds)
     runner = await run.runner()
     await _ask_for_approval(run, options, runner, figures)

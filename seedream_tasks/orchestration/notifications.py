@@ -22,7 +22,7 @@ from ..core.market import market
 from ..core.secrets import without_secrets
 from ..core.states import AttemptState
 from ..ledger import attempt_rows, queries, spending, unread_answers
-from ..ledger.expiring import Expiring, expiring, told_expiring
+from ..ledger.expiring import Expiring, expiring, notified_expiring
 from ..ledger.urls import shown_url
 from ..ledger.values import Attempt
 from ..ledger.writer import Ledger
@@ -119,7 +119,7 @@ async def show_unknown(ledger: Ledger, by: str) -> int:
             )
             for each, row_key, shot in queries.list_attempts(connection, AttemptState.UNKNOWN)
         ]
-        return found, set(queries.untold_unknown(connection))
+        return found, set(queries.unknown_to_notify(connection))
 
     def told(connection: Connection) -> None:
         for attempt_id in sorted(untold):
@@ -172,7 +172,7 @@ async def tell_expiring(ledger: Ledger) -> list[Expiring]:
         for each in untold
     ]
     if alerts and await are_told(alerts):
-        await ledger.write(lambda connection: told_expiring(connection, untold))
+        await ledger.write(lambda connection: notified_expiring(connection, untold))
     return found
 
 

@@ -212,10 +212,10 @@ async def _why_not(run: Session, job: Job) -> SeedreamError:
     def look(connection: Connection) -> SeedreamError:
         names = {"row_key": job.row_key, "shot": job.shot}
         what = f"{job.row_key} {job.shot} is not bought: "
-        put_off = queries.admissions_of(connection, run.run_id, [job.job_key]).get(job.job_key)
-        if put_off is not None:
-            why = f"{put_off.message}: {advice(RecordStatus.DEFERRED, put_off.reason, None)}"
-            return _BY_REASON.get(put_off.reason, NotBought)(what + why, **names)
+        deferred = queries.admissions_of(connection, run.run_id, [job.job_key]).get(job.job_key)
+        if deferred is not None:
+            why = f"{deferred.message}: {advice(RecordStatus.DEFERRED, deferred.reason, None)}"
+            return _BY_REASON.get(deferred.reason, NotBought)(what + why, **names)
         tried = queries.job_views(connection, [job.job_key])[job.job_key].attempts
         if not tried:
             return NoGateway(f"{what}its gateway is out", **names)

@@ -5,7 +5,7 @@ import struct
 Place = tuple[str | None, int | None, int]  # part of the catalog, line of the file, row number
 
 
-class FirstOnes:
+class FirstRecords:
     """The first record of each (row key, shot): where it stands and what it asks for, in about 160 bytes."""
 
     _PACKED = struct.Struct("<16sBiqq")  # fingerprint, n, part, line, row number

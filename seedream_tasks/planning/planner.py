@@ -43,11 +43,11 @@ from ..runs.frozen import FrozenRecord
 from .cell_warnings import Notices, names_for_templates
 from .column_amounts import marks_of
 from .drafts import Draft, unreadable, where
-from .first_records import FirstOnes
+from .first_records import FirstRecords
 from .image_presence import Presence
 from .lookups import LookedUp, Lookup
 from .reasons import why
-from .reference_lookup import Looker
+from .reference_lookup import ReferenceLookup
 from .row_keys import Keys, no_rows
 
 _BATCH = 512
@@ -92,7 +92,7 @@ class Planner:
         self._options = options
         self._shots = shots
         self._defaults = options.defaults()
-        self._looker = Looker(references, ledger, fetch)
+        self._looker = ReferenceLookup(references, ledger, fetch)
         self._capabilities = capabilities
         self._choices = Choices(capabilities, prices, options.max_premium)
         self._lookup = Lookup(ledger, presence, options.retry)
@@ -100,7 +100,7 @@ class Planner:
         self._notices = Notices(table.uri, self._columns, options.preset)
         self._given: tuple[str, ...] = ()
         self._marks = marks_of(table.schema, self._columns, self._products)
-        self._first = FirstOnes()
+        self._first = FirstRecords()
         self._chosen: set[str] = set()  # row keys, where only so many are bought for
         self._only = {as_key(key) for key in options.only}
         if shots is None and "prompt" not in table.columns:

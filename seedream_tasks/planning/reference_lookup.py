@@ -29,7 +29,7 @@ class Looked:
     source: CachedReference | None = None  # to be remembered
 
 
-class Looker:
+class ReferenceLookup:
     """Looks at the references of one catalog. `fetch` is False for a forecast, which sends nothing."""
 
     def __init__(self, references: References, ledger: Ledger | None, fetch: bool) -> None:

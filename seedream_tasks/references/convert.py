@@ -27,14 +27,14 @@ _16_TO_8 = 1 / 257
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Converted:
     """A converted copy."""
 
     content: bytes
     format: str  # Pillow's name
 
 
-def mend(content: bytes, fits: Fits) -> Mended:
+def convert(content: bytes, fits: Fits) -> Converted:
     """A copy that keeps to a gateway's limits. CPU-bound. Raises UndecodableImage when there is none."""
     with open_image(content, MOST_REFERENCE_PIXELS) as opened, room_for(opened):
         exact = opened.format in _EXACT
@@ -107,14 +107,14 @@ def _without_empty_alpha(image: Image.Image) -> Image.Image:
     return image
 
 
-def _fitted(image: Image.Image, exact: bool, profile: bytes | None, fits: Fits) -> Mended:
+def _fitted(image: Image.Image, exact: bool, profile: bytes | None, fits: Fits) -> Converted:
     """Encoded within the limits: in full size as long as that is not too large."""
     transparent = image.mode in ("LA", "RGBA")
     if "PNG" in fits.formats and (transparent or exact or "JPEG" not in fits.formats):
         shrunk = _scaled(image, fits.most_pixels, fits)
         content = _encoded(shrunk, "PNG", profile)
         if len(content) <= fits.most_bytes:
-            return Mended(content, "PNG")
+            return Converted(content, "PNG")
         if transparent or "JPEG" not in fits.formats:
             return _shrunk(image, "PNG", profile, fits)
     if transparent:
@@ -123,14 +123,14 @@ def _fitted(image: Image.Image, exact: bool, profile: bytes | None, fits: Fits) 
     return _shrunk(image, "JPEG", profile, fits)
 
 
-def _shrunk(image: Image.Image, kind: str, profile: bytes | None, fits: Fits) -> Mended:
+def _shrunk(image: Image.Image, kind: str, profile: bytes | None, fits: Fits) -> Converted:
     """Scaled down until it has few enough bytes."""
     pixels = fits.most_pixels or image.width * image.height
     for _ in range(_MOST_TRIES):
         scaled = _scaled(image, pixels, fits)
         content = _encoded(scaled, kind, profile)
         if len(content) <= fits.most_bytes:
-            return Mended(content, kind)
+            return Converted(content, kind)
         # Bytes grow about as pixels do; a little less, so that one step is mostly enough.
         pixels = int(scaled.width * scaled.height * min(0.9, 0.95 * fits.most_bytes / len(content)))
     raise UndecodableImage(f"cannot be brought to {fits.most_bytes:,} bytes")

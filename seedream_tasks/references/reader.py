@@ -25,7 +25,7 @@ from ..core.reference_transport import Fits
 from ..images.decode import EXTENSIONS, examine
 from ..storage.regular_files import NotRegularError, check_regular
 from .address_guard import AllowedHosts
-from .convert import Mended, mend
+from .convert import Converted, convert
 from .fetch import MOST_BYTES, Fetcher, too_large
 from .places import STORES, Places, is_web, scheme
 
@@ -51,7 +51,7 @@ class References:
         """`allowed`: hosts that may be fetched from though they are not public; `roots`: folders beside the catalog's."""
         self._places = Places(catalog_uri, roots)
         self._fetcher = Fetcher(allowed or AllowedHosts())
-        self._kept: OrderedDict[str, Mended] = OrderedDict()
+        self._kept: OrderedDict[str, Converted] = OrderedDict()
         self._kept_bytes = 0
         self._lock = threading.Lock()
 
@@ -97,7 +97,7 @@ class References:
                 f"{shown(uri)} is {error.message}", uri=uri, error_code="reference_unreadable"
             ) from None
         digest = hashlib.sha256(content).hexdigest()
-        self._keep(digest, Mended(content, image.format))
+        self._keep(digest, Converted(content, image.format))
         return Reference(uri, digest, image.format, image.width, image.height, len(content), flaw)
 
     def checked(self, reference: Reference) -> Reference:
@@ -118,21 +118,21 @@ class References:
         content = self._fetcher.fetch(address).content if is_web(address) else self._read(uri, address)
         if content is None or hashlib.sha256(content).hexdigest() != digest:
             raise _changed(uri)
-        self._keep(digest, Mended(content, reference.format or ""))
+        self._keep(digest, Converted(content, reference.format or ""))
         return content
 
-    def mended(self, reference: Reference, fits: Fits) -> Mended:
+    def converted(self, reference: Reference, fits: Fits) -> Converted:
         """A converted copy that keeps to a gateway's limits. Raises ReferenceFault."""
         name = copy_name(reference, fits)
         kept = self._from_kept(name)
         if kept is not None:
             return kept
         try:
-            mended = mend(self.content(reference), fits)
+            copy = convert(self.content(reference), fits)
         except UndecodableImage as error:
             raise ReferenceFault(f"{shown(reference.uri)} {error.message}", uri=reference.uri) from None
-        self._keep(name, mended)
-        return mended
+        self._keep(name, copy)
+        return copy
 
     def link(self, reference: Reference) -> str | None:
         """A link under which a gateway can fetch it: its own, or one that its store signs; None when there is none."""
@@ -146,14 +146,14 @@ class References:
         link = _signed(address)
         return link is not None and self._fetcher.answers(link, size)
 
-    def _from_kept(self, name: str) -> Mended | None:
+    def _from_kept(self, name: str) -> Converted | None:
         with self._lock:
             kept = self._kept.get(name)
             if kept is not None:
                 self._kept.move_to_end(name)
             return kept
 
-    def _keep(self, name: str, found: Mended) -> None:
+    def _keep(self, name: str, found: Converted) -> None:
         with self._lock:
             if name not in self._kept and len(found.content) <= _KEPT_BYTES:
                 self._kept[name] = found

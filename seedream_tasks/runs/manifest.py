@@ -231,8 +231,8 @@ def _compute(
 
 def _record_columns(connection: Connection, frozen: pa.RecordBatch, run: RunFacts, summary: Summary) -> list[pa.Array]:
     """The manifest's own columns of these frozen records, in their order."""
-    put_off = admissions_of(connection, run.run_id, [key for key in frozen["job_key"].to_pylist() if key is not None])
-    plain = find_plain(connection, frozen, run, list(put_off))
+    deferred = admissions_of(connection, run.run_id, [key for key in frozen["job_key"].to_pylist() if key is not None])
+    plain = find_plain(connection, frozen, run, list(deferred))
     places = [place for place in range(len(frozen)) if place not in plain]
     records = _records(connection, frozen.take(pa.array(places, pa.int64())).to_pylist(), run, summary)
     others = {field.name: pa.array([each[field.name] for each in records], field.type) for field in RECORD}
@@ -250,18 +250,18 @@ def _records(
     keys = [row["job_key"] for row in rows if row["job_key"] is not None and row["_settled"] is None]
     views = job_views(connection, keys)
     beside = _with_those_beside(connection, rows, views)
-    put_off = admissions_of(connection, run.run_id, [*keys, *(key for each in beside.values() for key in each)])
+    deferred = admissions_of(connection, run.run_id, [*keys, *(key for each in beside.values() for key in each)])
     earlier = _earlier(connection, rows, views)
     records = []
     for row in rows:
         is_job = row["_settled"] is None
         view = views.get(row["job_key"]) if is_job else None
-        of_record = [put_off.get(key) for key in beside.get(row["job_key"], [row["job_key"]])] if is_job else []
+        of_record = [deferred.get(key) for key in beside.get(row["job_key"], [row["job_key"]])] if is_job else []
         admission = next((each for each in of_record if each is not None), None)
         name = (row["row_key"], row["shot"])
         values = record(row, run, view, admission, earlier.get(name))
-        deferred = values["status"] in (RecordStatus.DEFERRED, RecordStatus.PARTIAL) and admission is not None
-        summary.add(values, admission.usd if deferred and admission else ZERO, anew=bool(row["_take"]))
+        held_back = values["status"] in (RecordStatus.DEFERRED, RecordStatus.PARTIAL) and admission is not None
+        summary.add(values, admission.usd if held_back and admission else ZERO, anew=bool(row["_take"]))
         if values["at_risk_usd"] and view is not None:
             summary.price_risk.update(price_risk(view.attempts))
         records.append(values)

@@ -22,14 +22,14 @@ _MICRO = pa.scalar(Decimal("0.000001"), pa.decimal128(7, 6))
 
 
 def find_plain(
-    connection: Connection, frozen: pa.RecordBatch, run: RunFacts, put_off: Sequence[str]
+    connection: Connection, frozen: pa.RecordBatch, run: RunFacts, deferred: Sequence[str]
 ) -> dict[int, Plain]:
-    """The plain jobs among these frozen records, by their place in the batch. `put_off`: jobs that this run did not buy."""
+    """The plain jobs among these frozen records, by their place in the batch. `deferred`: jobs that this run did not buy."""
     candidates = pc.and_(frozen["_settled"].is_null(), frozen["_take"].is_null())
     candidates = pc.and_(candidates, pc.equal(pc.list_value_length(frozen["_beside"]), 0)).to_pylist()
     keys, counts = frozen["job_key"].to_pylist(), frozen["n"].to_pylist()
     wanted = {key: n for key, n, may in zip(keys, counts, candidates, strict=True) if may}
-    for key in put_off:
+    for key in deferred:
         wanted.pop(key, None)
     found = plain_jobs(connection, wanted, run.archive)
     return {

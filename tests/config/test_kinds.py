@@ -216,7 +216,7 @@ def test_what_runs_at_an_account_without_its_key_stays_in_flight_and_names_it(
     gateways.advance(3600)
     asked = gateways.bill()["requests"]["GET /evolink/v1/tasks/{id}"]
     told: list[str] = []
-    silence = listen(lambda _, happening: told.append(happening.text if happening else ""))
+    silence = listen(lambda _, event: told.append(event.text if event else ""))
     with monkeypatch.context() as other:
         other.setenv("SEEDREAM_EVOLINK_API_KEY", "another-key")
         second = run(catalog, tmp_path / "a", gateways=["evolink"])

@@ -25,7 +25,7 @@ MODEL = "seedream-4.5"
 def _usual_costs(monkeypatch: pytest.MonkeyPatch, _short_waits: None, request: pytest.FixtureRequest) -> None:
     """Virtual seconds cost nothing: looks cost what they do in a run."""
     if "gateways" not in request.fixturenames:
-        monkeypatch.setattr(poller, "LOOK_COST_S", 0.15)
+        monkeypatch.setattr(poller, "POLL_COST_S", 0.15)
         monkeypatch.setattr(poller, "AFTER_FAULT_S", 1.0)
 
 
@@ -132,7 +132,7 @@ def test_nobody_asks_before_retry_after_is_over(hinted: bool) -> None:
         gateway.faults = [refusal(503, 60.0)]
         if hinted:
             for number in range(5):
-                poller.look_now(f"a{number}")
+                poller.poll_now(f"a{number}")
         await asyncio.gather(*waits)
         assert gateway.asked_at[asked] >= refused_at + 120.0
         assert loop.time() >= gateway.asked_at[asked] + 60.0  # the one that got the 503
@@ -225,7 +225,7 @@ def test_a_callback_is_followed_by_one_look_which_goes_first() -> None:
         waits = [asyncio.create_task(poller.done(f"a{n}", f"t{n}", MODEL, None, 40.0)) for n in range(100)]
         called = asyncio.create_task(poller.done("a", "called", MODEL, 30.0, 0.0, True))
         await asyncio.sleep(30.5)
-        poller.look_now("a")
+        poller.poll_now("a")
         await called
         assert gateway.looks["called"] == 1
         assert asyncio.get_running_loop().time() <= 31.5 + gateway.round_trip_s

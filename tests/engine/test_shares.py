@@ -56,7 +56,7 @@ class Account(RuleBasedStateMachine):
         self.ledger = open_ledger(f"sqlite:///{self.folder / 'ledger.db'}", create=True)
         self.clock = 1000.0
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(account_shares, "awake_or_asleep", lambda: self.clock)
+        self.patch.setattr(account_shares, "boot_time", lambda: self.clock)
         self.patch.setattr(rates, "database_now", lambda connection: int(self.clock * 1_000_000))
         self.alive: list[Process] = []
         self.names = 0

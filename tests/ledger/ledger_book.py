@@ -19,7 +19,7 @@ from seedream_tasks.core.states import AttemptState, Closed, SlotState
 from seedream_tasks.core.stored_images import Stored
 from seedream_tasks.ledger import image_records, transitions
 from seedream_tasks.ledger.attempt_rows import Recorded
-from seedream_tasks.ledger.claims import Claim, Lease, awake_or_asleep, claim, new_attempt_id
+from seedream_tasks.ledger.claims import Claim, Lease, boot_time, claim, new_attempt_id
 from seedream_tasks.ledger.known_runs import Run, open_run
 from seedream_tasks.ledger.queries import attempts_by_id, job_views
 from seedream_tasks.ledger.schema import TABLES, attempts
@@ -74,7 +74,7 @@ def make_claim(job: Job | None = None, slots: Iterable[int] = (0,), **fields: An
 
 def taking(owner: str, wanted: Claim, attempt_id: str) -> Callable[[Connection], Lease]:
     """The claim as an operation of the ledger."""
-    granted_at = awake_or_asleep()
+    granted_at = boot_time()
     return lambda connection: claim(connection, owner, attempt_id, wanted, granted_at)
 
 

@@ -82,7 +82,7 @@ def test_arrivals_are_told_since_a_time_and_make_their_attempt_due(book: Book, u
     """By the database's clock, oldest first, the last call of each; what was to be asked later is due now."""
     book.accepted(unknown)
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    book.write(lambda connection: transitions.look_later(connection, unknown, tomorrow))
+    book.write(lambda connection: transitions.poll_later(connection, unknown, tomorrow))
     received(book)
     ((attempt_id, first),) = book.read(lambda connection: callbacks.arrived_since(connection, 0))
     assert attempt_id == unknown

@@ -18,7 +18,7 @@ from seedream_tasks.ledger import known_runs, rates, transitions
 from seedream_tasks.ledger.claims import (
     SENDING_MARGIN,
     Lease,
-    awake_or_asleep,
+    boot_time,
     new_attempt_id,
     renew_leases,
 )
@@ -344,7 +344,7 @@ def test_who_held_the_lease_may_record_after_it_ended(book: Book) -> None:
 )
 def test_a_request_is_not_sent_on_a_lease_that_runs_down(age_s: float, allowed: bool) -> None:
     """With too little of the lease left its holder does not send."""
-    assert Lease("attempt", awake_or_asleep() - age_s).allows_sending() is allowed
+    assert Lease("attempt", boot_time() - age_s).allows_sending() is allowed
 
 
 def test_attempt_ids_sort_by_time() -> None:

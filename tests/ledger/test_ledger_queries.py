@@ -145,8 +145,8 @@ def test_the_last_word_on_why_a_job_was_put_off_counts(book: Book) -> None:
     first = admissions.Admission("no_price", "nobody says", Decimal("0.1"), None)
     last = admissions.Admission("no_gateway", "nobody can", Decimal("0.2"), Decimal("0.03"), for_good=True)
     for admission in (first, last):
-        book.write(lambda connection, why=admission: admissions.put_off(connection, RUN, "job", why))
-    book.write(lambda connection: admissions.put_off(connection, "run-2", "job", first))
+        book.write(lambda connection, why=admission: admissions.defer(connection, RUN, "job", why))
+    book.write(lambda connection: admissions.defer(connection, "run-2", "job", first))
     assert book.read(lambda connection: queries.admissions_of(connection, RUN, ["job", "other"])) == {"job": last}
 
 

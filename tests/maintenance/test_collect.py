@@ -21,7 +21,7 @@ from witness import ASYNCHRONOUS, PRICE, assert_files, leases_end, ledger, ledge
 from seedream_tasks.config.embedded_sandbox import embedded_sandbox, sandbox_state
 from seedream_tasks.config.settings import locations
 from seedream_tasks.core.errors import ConfigurationError
-from seedream_tasks.engine.progress import Happening, listen
+from seedream_tasks.engine.progress import Event, listen
 from seedream_tasks.gateways.client import Account
 from seedream_tasks.ledger import transitions
 from seedream_tasks.ledger.store import open_ledger
@@ -32,10 +32,10 @@ ZERO = Decimal(0)
 WEEK_S = 7 * 86_400
 
 
-def told_by(archive: Path) -> list[Happening]:
+def told_by(archive: Path) -> list[Event]:
     """What one pass tells its user."""
-    told: list[Happening] = []
-    stop = listen(lambda _, happening: told.append(happening) if happening else None)
+    told: list[Event] = []
+    stop = listen(lambda _, event: told.append(event) if event else None)
     try:
         collected(archive)
     finally:

@@ -105,8 +105,8 @@ def test_a_cap_holds_over_all_tasks_of_a_run_and_the_next_run_goes_on(
     }
     (first,) = together(capped)
     assert (first["by_status"], first["deferred_usd"]) == ({"archived": 3, "deferred": 7}, "0.217")
-    put_off = [row for row in read(tmp_path / "a", first["run_id"]) if row["status"] == "deferred"]
-    assert {row["reason"] for row in put_off} == {"over_cap"}
+    deferred = [row for row in read(tmp_path / "a", first["run_id"]) if row["status"] == "deferred"]
+    assert {row["reason"] for row in deferred} == {"over_cap"}
     (told,) = [each for each in events if each[0] == "seedream.budget.reached"]
     assert told[1] == f"seedream.run.{first['run_id']}"
     assert (told[2]["jobs"], told[2]["deferred_usd"]) == (7, "0.217")

@@ -16,7 +16,7 @@ from seedream_tasks.core.errors import UndecodableImage
 from seedream_tasks.core.jobs import Reference
 from seedream_tasks.core.reference_transport import Fits, presentation
 from seedream_tasks.images.decode import examine
-from seedream_tasks.references.convert import Mended, mend
+from seedream_tasks.references.convert import Converted, convert
 
 JPEG_PNG = frozenset({"JPEG", "PNG"})
 
@@ -41,7 +41,7 @@ def halves(mode: str = "RGB", size: tuple[int, int] = (60, 40)) -> Image.Image:
     return image.convert(mode)
 
 
-def opened(copy: Mended) -> Image.Image:
+def opened(copy: Converted) -> Image.Image:
     """The copy, decoded."""
     image = Image.open(io.BytesIO(copy.content))
     image.load()
@@ -71,7 +71,7 @@ KINDS: list[tuple[str, bytes, str]] = [
 @pytest.mark.parametrize(("content", "kind"), [each[1:] for each in KINDS], ids=[each[0] for each in KINDS])
 def test_each_kind_becomes_what_is_taken(content: bytes, kind: str) -> None:
     """Exact pixels stay exact as PNG, the others become a fine JPEG; the colors stay, the first frame counts."""
-    image = opened(mend(content, fits()))
+    image = opened(convert(content, fits()))
     assert (image.format, image.mode, image.size) == (kind, "RGB", (60, 40))
     assert near(image.getpixel((8, 20)), (255, 0, 0))
     assert near(image.getpixel((52, 20)), (0, 0, 255))
@@ -82,7 +82,7 @@ def test_transparency_is_kept(kind: str) -> None:
     """As PNG, which every gateway takes."""
     image = halves("RGBA")
     image.putalpha(Image.linear_gradient("L").resize(image.size).point(lambda value: 255 if value > 127 else 0))
-    copy = opened(mend(saved(image, kind), fits()))
+    copy = opened(convert(saved(image, kind), fits()))
     assert (copy.format, copy.mode) == ("PNG", "RGBA")
     assert [copy.getpixel((8, y))[3] for y in (2, 38)] == [0, 255]  # type: ignore[index]
 
@@ -91,20 +91,20 @@ def test_transparency_survives_being_scaled_down() -> None:
     """A transparent image with too many bytes stays transparent, and smaller."""
     image = Image.effect_noise((600, 400), 90).convert("RGBA")
     image.putalpha(Image.linear_gradient("L").resize(image.size))
-    copy = mend(saved(image, "PNG"), fits(most_bytes=60_000))
+    copy = convert(saved(image, "PNG"), fits(most_bytes=60_000))
     assert len(copy.content) <= 60_000
     assert opened(copy).mode == "RGBA"
 
 
 def test_transparency_that_hides_nothing_is_no_reason_for_a_png() -> None:
     """A photo with an unused alpha channel becomes a JPEG."""
-    assert mend(saved(halves("RGBA"), "WEBP", lossless=True), fits()).format == "JPEG"
+    assert convert(saved(halves("RGBA"), "WEBP", lossless=True), fits()).format == "JPEG"
 
 
 def test_where_only_jpeg_is_taken_transparency_becomes_white() -> None:
     """As on every shop's page."""
     image = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
-    copy = opened(mend(saved(image, "PNG"), fits(formats=frozenset({"JPEG"}))))
+    copy = opened(convert(saved(image, "PNG"), fits(formats=frozenset({"JPEG"}))))
     assert near(copy.getpixel((20, 20)), (255, 255, 255))
 
 
@@ -125,7 +125,7 @@ def test_exif_orientation_is_applied(orientation: int, kind: str) -> None:
     image, flaw = examine(content)
     assert (image.width, image.height) == (60, 40)
     assert flaw == (None if orientation == 1 else "turned by EXIF")
-    copy = opened(mend(content, fits()))
+    copy = opened(convert(content, fits()))
     assert not copy.getexif()
     assert near(copy.getpixel((4, 4)), (0, 255, 0), 40)
     assert near(copy.getpixel((4, 36)), (255, 0, 0), 40)
@@ -150,7 +150,7 @@ def test_sixteen_bits_become_eight(channels: int, mode: str) -> None:
     """At the same brightness, and known as such though Pillow reads colors as if they had eight."""
     content = sixteen_bit(channels)
     assert examine(content)[1] == "more than 8 bits a channel"
-    copy = opened(mend(content, fits()))
+    copy = opened(convert(content, fits()))
     assert copy.mode == mode
     pixel = copy.getpixel((5, 5))
     assert abs((pixel if isinstance(pixel, int) else pixel[0]) - 128) <= 1  # type: ignore[index, operator]
@@ -162,20 +162,20 @@ def test_deep_grays_become_eight_bits(mode: str) -> None:
     image = Image.new(mode, (20, 20), 0.5 if mode == "F" else 0x8000)
     content = saved(image, "TIFF")
     assert examine(content)[1] == "more than 8 bits a channel"
-    assert abs(int(opened(mend(content, fits())).getpixel((5, 5))) - 128) <= 1  # type: ignore[arg-type]
+    assert abs(int(opened(convert(content, fits())).getpixel((5, 5))) - 128) <= 1  # type: ignore[arg-type]
 
 
 def test_a_color_profile_goes_along() -> None:
     """A wide-gamut photo keeps its colors; one from print is brought to sRGB."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    assert opened(mend(saved(halves(), "WEBP", icc_profile=profile), fits())).info["icc_profile"] == profile
+    assert opened(convert(saved(halves(), "WEBP", icc_profile=profile), fits())).info["icc_profile"] == profile
     damaged = saved(halves("CMYK"), "JPEG", icc_profile=b"no profile at all")
-    assert opened(mend(damaged, fits())).mode == "RGB"
+    assert opened(convert(damaged, fits())).mode == "RGB"
 
 
 def test_too_many_pixels_are_scaled_down() -> None:
     """To what is taken, in the same shape."""
-    copy = opened(mend(saved(halves(size=(900, 600)), "JPEG"), fits(most_pixels=150_000)))
+    copy = opened(convert(saved(halves(size=(900, 600)), "JPEG"), fits(most_pixels=150_000)))
     assert copy.size[0] * copy.size[1] <= 150_000
     assert abs(copy.size[0] / copy.size[1] - 1.5) < 0.01
 
@@ -184,9 +184,9 @@ def test_too_many_bytes_are_brought_down() -> None:
     """A noisy PNG becomes a JPEG first, and smaller only when that is not enough."""
     noise = Image.effect_noise((700, 500), 30).convert("RGB")
     content = saved(noise, "PNG")
-    as_jpeg = mend(content, fits(most_bytes=len(content) - 1))
+    as_jpeg = convert(content, fits(most_bytes=len(content) - 1))
     assert (as_jpeg.format, opened(as_jpeg).size) == ("JPEG", (700, 500))
-    small = mend(content, fits(most_bytes=50_000))
+    small = convert(content, fits(most_bytes=50_000))
     assert len(small.content) <= 50_000
     assert opened(small).size[0] < 700
 
@@ -194,14 +194,14 @@ def test_too_many_bytes_are_brought_down() -> None:
 def test_the_same_source_makes_the_same_copy() -> None:
     """A retry presents the same bytes, and they are uploaded once."""
     content = saved(halves("CMYK", (301, 203)), "TIFF")
-    assert mend(content, fits(most_pixels=20_000)) == mend(content, fits(most_pixels=20_000))
+    assert convert(content, fits(most_pixels=20_000)) == convert(content, fits(most_pixels=20_000))
 
 
 @pytest.mark.parametrize("limits", [fits(most_bytes=200), fits(most_pixels=150)], ids=["bytes", "pixels"])
 def test_what_cannot_be_made_small_enough_is_refused(limits: Fits) -> None:
     """With the figure, rather than an image that the gateway refuses too."""
     with pytest.raises(UndecodableImage, match=r"200 bytes|px when it is small enough"):
-        mend(saved(Image.effect_noise((100, 80), 100), "PNG"), limits)
+        convert(saved(Image.effect_noise((100, 80), 100), "PNG"), limits)
 
 
 # Whatever comes in
@@ -267,7 +267,7 @@ def test_a_copy_keeps_to_the_row_or_is_refused(
     if limits.aspect and not limits.aspect[0] <= image.width / image.height <= limits.aspect[1]:
         return  # preflight refuses it
     try:
-        copy = mend(content, limits)
+        copy = convert(content, limits)
     except UndecodableImage:
         return
     made, left = examine(copy.content)
@@ -291,7 +291,7 @@ def test_rounding_does_not_push_a_image_out_of_shape(
     long = int(side * aspect[1])
     size = (long, side) if wide else (side, long)
     try:
-        copy = opened(mend(saved(halves(size=size), "PNG"), fits(aspect=aspect, most_pixels=most)))
+        copy = opened(convert(saved(halves(size=size), "PNG"), fits(aspect=aspect, most_pixels=most)))
     except UndecodableImage:
         return
     assert aspect[0] <= copy.size[0] / copy.size[1] <= aspect[1]

@@ -13,7 +13,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callbacks are looked for often, and whoever may ask without one does so soon. No rule depends on how often."""
     monkeypatch.setattr("seedream_tasks.engine.callback_hints.LOOK_EVERY_S", 0.05)
     monkeypatch.setattr("seedream_tasks.engine.poller.AFTER_FAULT_S", 0.05)
-    for name in ("LOOK_COST_S", "LOOK_COST_CALLED_BACK_S"):
+    for name in ("POLL_COST_S", "POLL_COST_CALLED_BACK_S"):
         monkeypatch.setattr(f"seedream_tasks.engine.poller.{name}", 0.0002)
 
 
