@@ -29,8 +29,8 @@ DEPLOYMENTS: dict[str, dict[str, Any]] = {each["name"]: each for each in WHOLE["
 # These buy, or make others buy.
 BUYING = {"catalog-images-weekly", "watch-uploads"}
 # Started by runs, with all of its parameters.
-_SETTINGS = {"request": {"catalog": "c.csv"}, "archive": "a", "ledger": None}
-STARTED_BY_RUNS = {"process-shard": {"run_id": "run", "settings": _SETTINGS, "start": 0, "stop": 1}}
+_OPTIONS = {"catalog": "c.csv", "archive": "a", "ledger": None}
+STARTED_BY_RUNS = {"process-shard": {"run_id": "run", "options": _OPTIONS, "start": 0, "stop": 1}}
 
 
 def unknown_keys(given: dict[str, Any], model: type[BaseModel]) -> set[str]:
