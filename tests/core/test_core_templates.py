@@ -39,6 +39,7 @@ def wanted(condition: str, cell: str) -> bool:
     return is_wanted(make_shot({"name": "hero", "prompt": "A lamp", "when": condition}, "test"), context)
 
 
+@pytest.mark.slow
 def test_every_expression_is_one_text_in_every_process_or_is_refused() -> None:
     """Every filter, test, operator and method, with values of every kind, in two processes with other hashes and addresses."""
     outputs = []

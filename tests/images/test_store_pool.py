@@ -37,10 +37,10 @@ PARENT = """
 import asyncio, logging, sys
 from seedream_tasks.images.store_pool import Keeping
 from seedream_tasks.storage.archive import Archive
-from seedream_tasks.images.image_store import Keeper
+from seedream_tasks.images.image_store import ImageStore
 logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
 async def main():
-    keeping = Keeping(Keeper(Archive(sys.argv[1])))
+    keeping = Keeping(ImageStore(Archive(sys.argv[1])))
     keeping.expect_many()
     await asyncio.sleep(3600)
 asyncio.run(main())
