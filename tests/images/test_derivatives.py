@@ -92,7 +92,7 @@ def test_every_colour_model_becomes_one_that_a_browser_shows(mode: str) -> None:
 
 
 def test_the_camera_orientation_is_applied() -> None:
-    """An shown that is stored lying down stands upright in the file, and no tag turns it again."""
+    """An image that is stored lying down stands upright in the file, and no tag turns it again."""
     exif = Image.Exif()
     exif[0x0112] = 6
     made = make_output(image(kind="JPEG", exif=exif), OutputProfile("jpeg"), False)
