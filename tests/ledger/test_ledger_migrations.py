@@ -180,7 +180,9 @@ def test_looking_at_an_older_ledger_changes_nothing(kept: Path, ledger_url: str)
         assert copies_beside(ledger_url) == []
 
 
-@pytest.mark.parametrize(("version", "hint"), [("99", "--upgrade"), ("3", "versions 4 to"), ("x", "versions 4 to")])
+@pytest.mark.parametrize(
+    ("version", "hint"), [("99", "install that version"), ("3", "versions 4 to"), ("x", "versions 4 to")]
+)
 def test_a_version_that_cannot_be_read_is_refused_with_what_to_do(ledger_url: str, version: str, hint: str) -> None:
     """Newer, too old or no number: exit 2, and `migrate` changes nothing either."""
     with Book(ledger_url) as book:
