@@ -13,7 +13,7 @@ from sandbox_process import Sandbox
 import seedream_tasks
 
 ROOT = Path(__file__).parents[2]
-SOURCE = "\n".join(path.read_text() for path in (ROOT / "seedream_tasks" / "orchestration").glob("*.py"))
+SOURCE = "\n".join(path.read_text() for path in (ROOT / "seedream_tasks").rglob("*.py"))
 PAGE = (ROOT / "docs" / "prefect.md").read_text()
 
 
