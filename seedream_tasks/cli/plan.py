@@ -152,6 +152,6 @@ def _tell(figures: Forecast, simulated: bool) -> None:
             f"{dollars(figures.reserved_usd)} (sources disagree about a price; see `seedream gateways`)",
         )
     if figures.unpriced_jobs:
-        _line("without a price", f"{figures.unpriced_jobs} jobs, put off; give one with --prices")
+        _line("without a price", f"{figures.unpriced_jobs} jobs, deferred; give one with --prices")
     if figures.unchecked_references:
         _line("references", f"{figures.unchecked_references} not checked: a forecast fetches nothing")

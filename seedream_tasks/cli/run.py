@@ -263,12 +263,12 @@ def _tell(result: dict[str, Any]) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in result["by_status"].items())
     simulated = " (simulated, nothing was charged)" if result["simulated"] else ""
     say(f"{result['rows']} rows, {result['jobs']} jobs: {counts}")
-    say(f"images   {result['images']} ({result['reused']} records reused)")
+    say(f"images     {result['images']} ({result['reused']} records reused)")
     say(f"billed     ${result['billed_usd']}{simulated}; the images shown cost ${result['cost_usd']}")
     if result["at_risk_usd"] != "0":
         say(f"at risk    {_at_risk(result)}")
     if result["deferred_usd"] != "0":
-        say(f"put off    ${result['deferred_usd']}")
+        say(f"deferred   ${result['deferred_usd']}")
     say(f"archive    {result['archive']}")
     say(f"manifest   {result['manifest']}")
     say(f"to look at {result['contact_sheet']}")

@@ -46,7 +46,7 @@ from .reference_sender import Presenter
 
 logger = logging.getLogger("seedream_tasks.engine")
 
-# How long a job waits for a gateway that went away in the middle of a run, before it is put off.
+# How long a job waits for a gateway that went away in the middle of a run, before it is deferred.
 OUTAGE_S = 120.0
 # How often an intent that another process is sending is looked at.
 _OTHERS_S = 0.5

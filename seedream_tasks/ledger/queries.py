@@ -248,7 +248,7 @@ def is_first_of_case(connection: Connection, row_key: str) -> bool:
 
 
 def admissions_of(connection: Connection, run_id: str, job_keys: Sequence[str]) -> dict[str, Admission]:
-    """What this run put off, by job."""
+    """What this run deferred, by job."""
     found = {}
     for keys in batched(job_keys):
         for row in connection.execute(_ADMISSIONS, {"of": run_id, "keys": keys}):

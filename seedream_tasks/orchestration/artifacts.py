@@ -111,7 +111,7 @@ def forecast_markdown(figures: Forecast, simulated: bool, funds: Mapping[str, Fu
         parts += [f"**{each.short}**" for each in funds.values() if each.short]
     parts.append(table(["record", "count"], [[name, count] for name, count in sorted(figures.by_status.items())]))
     if figures.unpriced_jobs:
-        parts.append(f"{figures.unpriced_jobs} jobs have no price and are put off; give one with `prices`.")
+        parts.append(f"{figures.unpriced_jobs} jobs have no price and are deferred; give one with `prices`.")
     return "\n\n".join(parts)
 
 
@@ -156,7 +156,7 @@ def result_markdown(summary: Summary, manifest_uri: str) -> str:
                 ["quoted for it", dollars(summary.quoted_usd)],
                 ["cost of all images shown", dollars(summary.cost_usd)],
                 ["at risk", summary.at_risk_in_words()],
-                ["put off", dollars(summary.deferred_usd)],
+                ["deferred", dollars(summary.deferred_usd)],
             ],
         ),
         table(["status", "records"], [[name, count] for name, count in sorted(summary.by_status.items())]),

@@ -24,7 +24,7 @@ class GatewayForecast:
 
 @dataclass
 class Forecast:
-    """New purchases only; `max_usd` puts off what the reservations would not fit under."""
+    """New purchases only; `max_usd` defers what the reservations would not fit under."""
 
     max_usd: Decimal | None = None
     rows: int = 0

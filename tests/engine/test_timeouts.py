@@ -72,7 +72,7 @@ def hung(catalog: Path, archive: Path, gateway: str) -> Ran:
 def test_a_gateway_that_accepts_no_connection_gets_nothing_and_is_asked_again(
     gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gateway: str
 ) -> None:
-    """Without a connection nothing can have left: put off, nothing at risk, and bought by the next run."""
+    """Without a connection nothing can have left: deferred, nothing at risk, and bought by the next run."""
     catalog, archive = products(tmp_path / "c.csv", 2), tmp_path / "a"
     with monkeypatch.context() as patch, never_accepting() as address:
         submits_go_to(patch, address, gateways)

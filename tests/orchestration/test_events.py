@@ -31,7 +31,7 @@ def test_a_run_ends_with_its_figures(gateways: Sandbox, tmp_path: Path) -> None:
 
 
 def test_a_cap_that_holds_a_run_back_is_told_with_all_it_held_back(gateways: Sandbox, tmp_path: Path) -> None:
-    """`seedream.budget.reached`: fifteen images, one a call, three fit: twelve are put off, not only the last call's one."""
+    """`seedream.budget.reached`: fifteen images, one a call, three fit: twelve are deferred, not only the last call's one."""
     catalog = write_catalog(tmp_path / "c.csv", {"sku": "set", "prompt": "A table set", "n": 15})
     done = _go(catalog=str(catalog), archive=str(tmp_path / "a"), gateways=["getimg"], max_usd="0.12")
     (payload,) = events_about("seedream.budget.reached", 1, run_id=done["run_id"])

@@ -55,7 +55,7 @@ def test_every_artifact_of_a_run_is_drawn(shown: Shown, page: Page, ui: str) -> 
         "seedream-unknown": ("1 payment of unknown fate", "kettle", "seedream resolve"),
         "seedream-contact-sheet": ("mug-0", "images"),
         "seedream-manifest": ("manifest.parquet",),
-        "seedream-result": ("images bought, $", "Spend by gateway", "put off $0.465", "manifest.parquet"),
+        "seedream-result": ("images bought, $", "Spend by gateway", "deferred $0.465", "manifest.parquet"),
     }
     artifacts = shown.artifacts()
     assert words.keys() == artifacts.keys()

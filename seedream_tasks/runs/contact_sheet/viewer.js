@@ -170,7 +170,7 @@ function header() {
   const figures = [
     ['images', run.images.toLocaleString('en')], ['records', run.records.toLocaleString('en')], ['billed', dollars(run.billed_usd)],
     ['cost of all images shown', run.cost_usd === run.billed_usd ? '' : dollars(run.cost_usd)],
-    ['at risk', Number(run.at_risk_usd) ? run.at_risk_in_words : ''], ['put off', Number(run.deferred_usd) ? dollars(run.deferred_usd) : ''],
+    ['at risk', Number(run.at_risk_usd) ? run.at_risk_in_words : ''], ['deferred', Number(run.deferred_usd) ? dollars(run.deferred_usd) : ''],
     ['of it rework', Number(run.rework_usd) ? dollars(run.rework_usd) : ''],
     ...Object.entries(run.by_gateway).map(([name, each]) => [name, `${dollars(each.billed_usd)} for ${each.images.toLocaleString('en')}`]),
   ];
