@@ -17,7 +17,7 @@ from .terminal import print_json, say
 _COMMANDS = {
     "new": "seedream_tasks.cli.new",
     "check": "seedream_tasks.cli.check",
-    "run": "seedream_tasks.cli.run_options",
+    "run": "seedream_tasks.cli.run_entry",
     "plan": "seedream_tasks.cli.plan",
     "collect": "seedream_tasks.cli.collect",
     "attempts": "seedream_tasks.cli.attempts",

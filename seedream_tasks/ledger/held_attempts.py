@@ -20,16 +20,7 @@ from ..core.outcomes import Fate, Finished, SubmitOutcome
 from ..core.states import AttemptState, SlotState
 from . import attempt_rows, budgets, transitions
 from .rescue import Rescued, Rescuer
-from .schema import (
-    TABLES,
-    Money,
-    UtcTime,
-    attempts,
-    images,
-    jobs,
-    runs,
-    slots,
-)
+from .schema import TABLES, Money, UtcTime, attempts, images, jobs, runs, slots
 from .sql import database_now, upsert
 from .writer import LEASE_S, Ledger
 

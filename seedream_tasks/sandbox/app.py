@@ -19,7 +19,7 @@ from seedream_tasks.sandbox.orders import Order
 from seedream_tasks.sandbox.references import ReferenceRules
 from seedream_tasks.sandbox.stand_in import AsyncStandIn, StandIn
 from seedream_tasks.sandbox.stand_ins import stand_ins
-from seedream_tasks.sandbox.web import Handler, Hangup, Route, reply
+from seedream_tasks.sandbox.web import Handler, Hangup, ServedRoute, reply
 from seedream_tasks.sandbox.world import World
 
 HEADER = "Seedream-Sandbox"
@@ -55,7 +55,7 @@ class Sandbox:
         """What a reference of an order may be."""
         return self._stand_ins[order.gateway].reference_rules(order)
 
-    def _add(self, route: Route, gateway: str | None) -> None:
+    def _add(self, route: ServedRoute, gateway: str | None) -> None:
         label = None if gateway is None else route.label or f"{route.method} {route.path}"
         self.app.router.add_route(route.method, route.path, self._wrap(route.handler, gateway, label))
 

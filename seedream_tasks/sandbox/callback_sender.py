@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from seedream_tasks.sandbox.orders import Delivery, Task
+from seedream_tasks.sandbox.orders import CallbackDelivery, Task
 from seedream_tasks.sandbox.stand_in import AsyncStandIn
 from seedream_tasks.sandbox.world import World
 
@@ -36,7 +36,7 @@ class Callbacks:
         if task.status == "running":
             # The forgery comes while the truth is still open.
             end = task.due_at if task.due_at is not None else task.accepted_at
-            self._plan(task, Delivery((task.accepted_at + end) / 2, forged=True))
+            self._plan(task, CallbackDelivery((task.accepted_at + end) / 2, forged=True))
             return
         if task.deliveries:
             for delivery in task.deliveries:
@@ -50,23 +50,23 @@ class Callbacks:
             value = task.callback_trouble.value if task.callback_trouble is not None else None
             finished += _LATE_S if value is None else float(value)
         for _ in range(2 if kind == "duplicate_callback" else 1):
-            self._plan(task, Delivery(finished))
+            self._plan(task, CallbackDelivery(finished))
 
     async def close(self) -> None:
         """Let go of connections."""
         if self._session is not None:
             await self._session.close()
 
-    def _plan(self, task: Task, delivery: Delivery) -> None:
+    def _plan(self, task: Task, delivery: CallbackDelivery) -> None:
         if not delivery.forged:
             task.deliveries.append(delivery)
             self._world.state.save_task(task)
         self._send_at_due(task, delivery)
 
-    def _send_at_due(self, task: Task, delivery: Delivery) -> None:
+    def _send_at_due(self, task: Task, delivery: CallbackDelivery) -> None:
         self._world.clock.call_at(delivery.due, lambda: self._world.spawn(self._send(task, delivery)))
 
-    async def _send(self, task: Task, delivery: Delivery) -> None:
+    async def _send(self, task: Task, delivery: CallbackDelivery) -> None:
         stand_in = self._stand_ins[task.gateway]
         build = stand_in.forged_status if delivery.forged else stand_in.status
         arrived = await self._post(str(task.order.callback_url), build(task, self._base))

@@ -11,7 +11,7 @@ from seedream_tasks.sandbox.clock import iso
 from seedream_tasks.sandbox.faults import FaultError
 from seedream_tasks.sandbox.gallery import Gallery
 from seedream_tasks.sandbox.prices import gateways, price_list
-from seedream_tasks.sandbox.web import Route, reply
+from seedream_tasks.sandbox.web import ServedRoute, reply
 from seedream_tasks.sandbox.world import World
 
 
@@ -22,16 +22,16 @@ class Control:
         self._world = world
         self._gallery = gallery
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[ServedRoute]:
         """All control routes."""
         return [
-            Route("GET", "/sandbox/health", self._health),
-            Route("GET", "/sandbox/bill", self._bill),
-            Route("GET", "/sandbox/prices", self._prices),
-            Route("GET", "/sandbox/faults", self._faults),
-            Route("PUT", "/sandbox/faults", self._set_faults),
-            Route("POST", "/sandbox/reset", self._reset),
-            Route("POST", "/sandbox/clock", self._advance),
+            ServedRoute("GET", "/sandbox/health", self._health),
+            ServedRoute("GET", "/sandbox/bill", self._bill),
+            ServedRoute("GET", "/sandbox/prices", self._prices),
+            ServedRoute("GET", "/sandbox/faults", self._faults),
+            ServedRoute("PUT", "/sandbox/faults", self._set_faults),
+            ServedRoute("POST", "/sandbox/reset", self._reset),
+            ServedRoute("POST", "/sandbox/clock", self._advance),
         ]
 
     async def _health(self, request: web.Request) -> web.Response:

@@ -4,10 +4,10 @@ import asyncio
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
+from seedream_tasks.sandbox.image_sizes import Size, fit
 from seedream_tasks.sandbox.images.drawing import Brief, draw, draw_plain, hue_of
 from seedream_tasks.sandbox.images.stamps import stamp
-from seedream_tasks.sandbox.orders import Reference, Task
-from seedream_tasks.sandbox.sizes import Size, fit
+from seedream_tasks.sandbox.orders import SentReference, Task
 from seedream_tasks.sandbox.state import State
 
 _REMEMBERED_BYTES = 64 << 20
@@ -72,7 +72,7 @@ class Gallery:
             self._plain[key] = data
         return data
 
-    def _tile(self, reference: Reference) -> bytes | str:
+    def _tile(self, reference: SentReference) -> bytes | str:
         data = None if reference.sha256 is None else self._state.thumbnail(reference.sha256)
         return data if data is not None else f"Not fetched by the sandbox: {reference.url}"
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from seedream_tasks.sandbox.gallery import Gallery
+from seedream_tasks.sandbox.image_sizes import Size
 from seedream_tasks.sandbox.images.damage import damaged
 from seedream_tasks.sandbox.orders import ImageState, Task, Trouble
-from seedream_tasks.sandbox.sizes import Size
 from seedream_tasks.sandbox.stand_ins import stand_ins
-from seedream_tasks.sandbox.web import Route
+from seedream_tasks.sandbox.web import ServedRoute
 from seedream_tasks.sandbox.world import World
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ class Links:
         """When a finished task's links die, in seconds since the epoch."""
         return (task.finished_at or task.accepted_at) + stand_ins()[task.gateway].link_life_s
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[ServedRoute]:
         """Downloads need no key: who has the link has the image."""
         return [self._route(name, kind) for name, kind in stand_ins().items()]
 
-    def _route(self, gateway: str, kind: "type[StandIn]") -> Route:
+    def _route(self, gateway: str, kind: "type[StandIn]") -> ServedRoute:
         async def download(request: web.Request) -> web.Response:
             index = request.match_info["index"]
             if not kind.signed_links:
@@ -57,7 +57,7 @@ class Links:
             return await self._download(request, gateway, index)
 
         path = f"/{gateway}/{kind.downloads}/{{id}}"
-        return Route("GET", f"{path}/{{index}}", download, f"GET {path}")
+        return ServedRoute("GET", f"{path}/{{index}}", download, f"GET {path}")
 
     async def _download(self, request: web.Request, gateway: str, index_text: str) -> web.Response:
         task = self._world.find(gateway, request.match_info["id"])

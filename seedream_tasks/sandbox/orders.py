@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
-from seedream_tasks.sandbox.sizes import Size
+from seedream_tasks.sandbox.image_sizes import Size
 
 Status = Literal["running", "completed", "failed", "cancelled"]
 
 
 @dataclass(slots=True)
-class Reference:
+class SentReference:
     """An image that came with the request."""
 
     url: str
@@ -39,7 +39,7 @@ class Order:
     """Width and height in px; None: `auto`, like the first reference."""
     tier: str
     """`1K`, `2K` or `4K`: how large `auto` is."""
-    references: list[Reference]
+    references: list[SentReference]
     request: dict[str, Any]
     """The request body, data URIs shortened."""
     output_format: str = "jpeg"
@@ -68,7 +68,7 @@ class ImageState:
 
 
 @dataclass(slots=True)
-class Delivery:
+class CallbackDelivery:
     """One callback that is still to be sent."""
 
     due: float
@@ -103,7 +103,7 @@ class Task:
     size: Size | None = None
     downloads: int = 0
     image_states: dict[int, ImageState] = field(default_factory=dict)
-    deliveries: list[Delivery] = field(default_factory=list)
+    deliveries: list[CallbackDelivery] = field(default_factory=list)
 
     @property
     def gateway(self) -> str:
@@ -150,7 +150,7 @@ class Task:
         """The task that `fixed` and `changing` described."""
         order = dict(fixed["order"])
         order["size"] = _size(order["size"])
-        order["references"] = [Reference(**reference) for reference in changing["references"]]
+        order["references"] = [SentReference(**reference) for reference in changing["references"]]
         return cls(
             seq=seq,
             task_id=task_id,
@@ -171,7 +171,7 @@ class Task:
             size=_size(changing["size"]),
             downloads=changing["downloads"],
             image_states={int(index): _image(state) for index, state in changing["pictures"].items()},
-            deliveries=[Delivery(**delivery) for delivery in changing["deliveries"]],
+            deliveries=[CallbackDelivery(**delivery) for delivery in changing["deliveries"]],
         )
 
 

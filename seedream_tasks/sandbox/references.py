@@ -21,7 +21,7 @@ import aiohttp
 from PIL import Image
 
 from seedream_tasks.sandbox.checks import Refused, is_loopback
-from seedream_tasks.sandbox.orders import Reference
+from seedream_tasks.sandbox.orders import SentReference
 from seedream_tasks.sandbox.state import State
 
 _THUMBNAIL_PX = 512
@@ -61,7 +61,7 @@ class _Image:
     thumbnail: bytes
 
 
-class References:
+class ReferenceIntake:
     """Reads references. `own_file` finds the bytes behind a URL of this sandbox's uploads; None where it is not one."""
 
     def __init__(self, state: State, own_file: Callable[[str], bytes | None]) -> None:
@@ -71,17 +71,17 @@ class References:
         # The same product photo comes with every shot of it: decoding it once is enough.
         self._known: OrderedDict[tuple[str, ReferenceRules], _Image] = OrderedDict()
 
-    async def read(self, url: str, rules: ReferenceRules, param: str) -> Reference:
+    async def read(self, url: str, rules: ReferenceRules, param: str) -> SentReference:
         """A reference as it stands in the request; refuses what cannot be used."""
         try:
             data = _decode(url, rules) if url[:5].lower() == "data:" else self._own_file(url)
             if data is not None:
                 return self._reference(shortened(url), await self._check(data, rules))
-            return Reference(url, fetch=is_loopback(_host(url, rules)))
+            return SentReference(url, fetch=is_loopback(_host(url, rules)))
         except BadImageError as error:
             raise Refused("invalid", f"{param}: {error}", param) from error
 
-    async def fetch(self, reference: Reference, rules: ReferenceRules) -> None:
+    async def fetch(self, reference: SentReference, rules: ReferenceRules) -> None:
         """Fetch a reference of this machine; raises BadImageError."""
         data = await self.download(reference.url, rules.largest_bytes)
         found = self._reference(reference.url, await self._check(data, rules))
@@ -110,9 +110,9 @@ class References:
         if self._session is not None:
             await self._session.close()
 
-    def _reference(self, url: str, image: _Image) -> Reference:
+    def _reference(self, url: str, image: _Image) -> SentReference:
         self._state.save_thumbnail(image.sha256, image.thumbnail)
-        return Reference(url, image.sha256, image.width, image.height)
+        return SentReference(url, image.sha256, image.width, image.height)
 
     async def _check(self, data: bytes, rules: ReferenceRules) -> _Image:
         key = (hashlib.sha256(data).hexdigest(), rules)

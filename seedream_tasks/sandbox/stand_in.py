@@ -10,10 +10,10 @@ from aiohttp import web
 from seedream_tasks.sandbox.checks import Body, Reason, Refused
 from seedream_tasks.sandbox.faults import Fault
 from seedream_tasks.sandbox.links import Links
-from seedream_tasks.sandbox.orders import Order, Reference, Task
+from seedream_tasks.sandbox.orders import Order, SentReference, Task
 from seedream_tasks.sandbox.prices import UnitPrice, money
 from seedream_tasks.sandbox.references import ReferenceRules
-from seedream_tasks.sandbox.web import Hangup, Route, bad_gateway, base_of, half_a_reply, reply
+from seedream_tasks.sandbox.web import Hangup, ServedRoute, bad_gateway, base_of, half_a_reply, reply
 from seedream_tasks.sandbox.world import World
 
 _DOOR_CLOSED_S = 1.0
@@ -76,7 +76,7 @@ class StandIn(ABC):
         """The gateway's error body."""
 
     @abstractmethod
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[ServedRoute]:
         """All routes of the gateway but the downloads."""
 
     def serve_upload(self, request: web.Request) -> web.Response:
@@ -130,7 +130,7 @@ class StandIn(ABC):
         """The body as JSON."""
         return Body.parse(raw)
 
-    async def references(self, urls: list[str], rules: ReferenceRules, param: str) -> list[Reference]:
+    async def references(self, urls: list[str], rules: ReferenceRules, param: str) -> list[SentReference]:
         """The references of a request, read as far as they can be at once."""
         return [await self.world.references.read(url, rules, param) for url in urls]
 

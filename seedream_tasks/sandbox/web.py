@@ -16,7 +16,7 @@ class Hangup(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ServedRoute:
     """One route of the sandbox."""
 
     method: str

@@ -16,10 +16,10 @@ from typing import Any
 from seedream_tasks.sandbox.clock import SandboxClock
 from seedream_tasks.sandbox.config import SandboxConfig
 from seedream_tasks.sandbox.faults import Fault, FaultBook
+from seedream_tasks.sandbox.image_sizes import auto_size
 from seedream_tasks.sandbox.orders import Order, Task, Trouble
 from seedream_tasks.sandbox.prices import gateways, unit_price
-from seedream_tasks.sandbox.references import BadImageError, ReferenceRules, References
-from seedream_tasks.sandbox.sizes import auto_size
+from seedream_tasks.sandbox.references import BadImageError, ReferenceIntake, ReferenceRules
 from seedream_tasks.sandbox.state import State, StateError
 from seedream_tasks.sandbox.uploads import Uploads
 
@@ -39,7 +39,7 @@ class World:
         self.requests: Counter[str] = Counter(state.requests())
         self.submissions: Counter[str] = Counter(state.fact("submissions") or {})
         self.uploads = Uploads(state, self.clock)
-        self.references = References(state, self.uploads.bytes_at)
+        self.references = ReferenceIntake(state, self.uploads.bytes_at)
         self.usd: dict[str, Decimal] = dict.fromkeys(gateways(), Decimal(0))
         self.credits: dict[str, Decimal] = dict.fromkeys(gateways(), Decimal(0))
         # Set by the server: who to tell when a task with a callback ends, and what a reference may be.

@@ -9,12 +9,12 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from seedream_tasks.sandbox.checks import Body, Reason, Refused, read_callback
+from seedream_tasks.sandbox.image_sizes import EIGHT_RATIOS, pixels
 from seedream_tasks.sandbox.orders import Order, Task
 from seedream_tasks.sandbox.prices import UnitPrice
 from seedream_tasks.sandbox.references import ReferenceRules, shortened
-from seedream_tasks.sandbox.sizes import EIGHT_RATIOS, pixels
 from seedream_tasks.sandbox.stand_in import AsyncStandIn
-from seedream_tasks.sandbox.web import Route, number
+from seedream_tasks.sandbox.web import ServedRoute, number
 from seedream_tasks.sandbox.world import token
 
 _TEXT_MODELS = ("seedream/4.5-text-to-image", "seedream-4-5")
@@ -109,11 +109,11 @@ class ApiinStandIn(AsyncStandIn):
         code: int | str = "content_policy_violation" if refused.reason == "content" else status
         return {"error": {"code": code, "message": refused.message, "type": word}}
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[ServedRoute]:
         """Generation and status."""
         return [
-            Route("POST", self.submit_path, self.submit),
-            Route("GET", "/apiin/api/v1/tasks/{id}", self.ask_status),
+            ServedRoute("POST", self.submit_path, self.submit),
+            ServedRoute("GET", "/apiin/api/v1/tasks/{id}", self.ask_status),
         ]
 
 

@@ -13,14 +13,14 @@ from aiohttp import web
 
 from seedream_tasks.sandbox.checks import Body, Reason, Refused, is_loopback, read_callback
 from seedream_tasks.sandbox.clock import iso
+from seedream_tasks.sandbox.image_sizes import Size, parse_pixels, pixels
 from seedream_tasks.sandbox.multipart import read_form
 from seedream_tasks.sandbox.orders import Order, Task
 from seedream_tasks.sandbox.prices import UnitPrice, unit_price
 from seedream_tasks.sandbox.references import BadImageError, ReferenceRules, shortened
-from seedream_tasks.sandbox.sizes import Size, parse_pixels, pixels
 from seedream_tasks.sandbox.stand_in import AsyncStandIn, StandIn
 from seedream_tasks.sandbox.uploads import QuotaError, Upload, sniff
-from seedream_tasks.sandbox.web import Handler, Route, base_of, number, reply
+from seedream_tasks.sandbox.web import Handler, ServedRoute, base_of, number, reply
 from seedream_tasks.sandbox.world import token
 
 _MODELS = {"doubao-seedream-4.5": "seedream-4.5", "doubao-seedream-4.0": "seedream-4.0"}
@@ -139,12 +139,12 @@ class EvolinkStandIn(AsyncStandIn):
             error["fallback_suggestion"] = hints[status]
         return {"error": error}
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[ServedRoute]:
         """Generation, status, credits, and the file service."""
         return [
-            Route("POST", self.submit_path, self.submit),
-            Route("GET", "/evolink/v1/tasks/{id}", self.ask_status),
-            Route("GET", "/evolink/v1/credits", self._credits),
+            ServedRoute("POST", self.submit_path, self.submit),
+            ServedRoute("GET", "/evolink/v1/tasks/{id}", self.ask_status),
+            ServedRoute("GET", "/evolink/v1/credits", self._credits),
             *EvolinkFiles(self).routes(),
         ]
 
@@ -227,19 +227,19 @@ class EvolinkFiles:
         self._stand_in = stand_in
         self._world = stand_in.world
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[ServedRoute]:
         """Three ways in, the list, the quota, and the way out; the files themselves need no key."""
         files = "/evolink/files/api/v1/files"
         routes = [
-            Route("POST", f"{files}/upload/base64", self._from_base64),
-            Route("POST", f"{files}/upload/stream", self._from_form),
-            Route("POST", f"{files}/upload/url", self._from_url),
-            Route("GET", f"{files}/list", self._list),
-            Route("GET", f"{files}/quota", self._quota),
-            Route("DELETE", f"{files}/{{id}}", self._delete),
+            ServedRoute("POST", f"{files}/upload/base64", self._from_base64),
+            ServedRoute("POST", f"{files}/upload/stream", self._from_form),
+            ServedRoute("POST", f"{files}/upload/url", self._from_url),
+            ServedRoute("GET", f"{files}/list", self._list),
+            ServedRoute("GET", f"{files}/quota", self._quota),
+            ServedRoute("DELETE", f"{files}/{{id}}", self._delete),
         ]
         own = [replace(route, handler=self._in_own_words(route.handler)) for route in routes]
-        return [*own, Route("GET", "/evolink/uploads/{id}", self._download)]
+        return [*own, ServedRoute("GET", "/evolink/uploads/{id}", self._download)]
 
     def _in_own_words(self, handler: Handler) -> Handler:
         """Refusals in the file service's shape, which is not that of the generation API."""

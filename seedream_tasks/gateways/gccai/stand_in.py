@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 from seedream_tasks.sandbox.checks import Body, Reason, Refused
+from seedream_tasks.sandbox.image_sizes import EIGHT_RATIOS, pixels
 from seedream_tasks.sandbox.multipart import read_form
 from seedream_tasks.sandbox.orders import Order, Task
 from seedream_tasks.sandbox.prices import UnitPrice
 from seedream_tasks.sandbox.references import ReferenceRules, shortened
-from seedream_tasks.sandbox.sizes import EIGHT_RATIOS, pixels
 from seedream_tasks.sandbox.stand_in import AsyncStandIn
 from seedream_tasks.sandbox.uploads import sniff
-from seedream_tasks.sandbox.web import Route, base_of, number, reply
+from seedream_tasks.sandbox.web import ServedRoute, base_of, number, reply
 from seedream_tasks.sandbox.world import token
 
 _MODELS = {
@@ -136,15 +136,15 @@ class GccaiStandIn(AsyncStandIn):
         code: int | str = "content_policy_violation" if refused.reason == "content" else status
         return {"error": {"code": code, "message": refused.message, "type": word}}
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[ServedRoute]:
         """Generation, status, both balances, and image uploads."""
         return [
-            Route("POST", self.submit_path, self.submit),
-            Route("GET", "/gccai/v1/tasks/{id}", self.ask_status),
-            Route("GET", "/gccai/v1/balance", self._balance),
-            Route("GET", "/gccai/v1/user/balance", self._user_balance),
-            Route("POST", "/gccai/v1/uploads/images", self._upload),
-            Route("GET", "/gccai/uploads/{id}", self._uploaded),
+            ServedRoute("POST", self.submit_path, self.submit),
+            ServedRoute("GET", "/gccai/v1/tasks/{id}", self.ask_status),
+            ServedRoute("GET", "/gccai/v1/balance", self._balance),
+            ServedRoute("GET", "/gccai/v1/user/balance", self._user_balance),
+            ServedRoute("POST", "/gccai/v1/uploads/images", self._upload),
+            ServedRoute("GET", "/gccai/uploads/{id}", self._uploaded),
         ]
 
     def _account(self) -> dict[str, Any]:

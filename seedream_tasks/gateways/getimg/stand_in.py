@@ -9,12 +9,12 @@ from aiohttp import web
 
 from seedream_tasks.sandbox.checks import Body, Reason, Refused
 from seedream_tasks.sandbox.clock import iso
-from seedream_tasks.sandbox.orders import Order, Reference, Task
+from seedream_tasks.sandbox.image_sizes import EIGHT_RATIOS, pixels
+from seedream_tasks.sandbox.orders import Order, SentReference, Task
 from seedream_tasks.sandbox.prices import UnitPrice, money, unit_price
 from seedream_tasks.sandbox.references import BadImageError, ReferenceRules, shortened
-from seedream_tasks.sandbox.sizes import EIGHT_RATIOS, pixels
 from seedream_tasks.sandbox.stand_in import StandIn
-from seedream_tasks.sandbox.web import Route, number, reply
+from seedream_tasks.sandbox.web import ServedRoute, number, reply
 from seedream_tasks.sandbox.world import token
 
 _MODEL = "seedream-4-5"
@@ -137,17 +137,17 @@ class GetimgStandIn(StandIn):
             }
         }
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[ServedRoute]:
         """Generation, models, balance, costs."""
         return [
-            Route("POST", self.submit_path, self.submit),
-            Route("GET", "/getimg/v2/models", self._models),
-            Route("GET", "/getimg/v2/models/{id}", self._model),
-            Route("GET", "/getimg/v2/billing/balance", self._balance),
-            Route("GET", "/getimg/v2/billing/costs", self._costs),
+            ServedRoute("POST", self.submit_path, self.submit),
+            ServedRoute("GET", "/getimg/v2/models", self._models),
+            ServedRoute("GET", "/getimg/v2/models/{id}", self._model),
+            ServedRoute("GET", "/getimg/v2/billing/balance", self._balance),
+            ServedRoute("GET", "/getimg/v2/billing/costs", self._costs),
         ]
 
-    async def _images(self, body: Body) -> list[Reference]:
+    async def _images(self, body: Body) -> list[SentReference]:
         items = body.data.get("images")
         if items is None:
             return []

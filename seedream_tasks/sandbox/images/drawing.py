@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from seedream_tasks.sandbox.sizes import Size
+from seedream_tasks.sandbox.image_sizes import Size
 
 HUES = 24
 """How many backdrop colours there are."""
