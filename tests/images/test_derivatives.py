@@ -11,7 +11,7 @@ from seedream_tasks.images.derivatives import EDITED, GENERATED, make_output
 
 
 def image(mode: str = "RGB", size: tuple[int, int] = (400, 200), kind: str = "PNG", **more: object) -> bytes:
-    """An shown with a red left half; the right half is see-through where the mode allows it."""
+    """An image with a red left half; the right half is see-through where the mode allows it."""
     shown = Image.new("RGBA", size, (0, 0, 255, 0))
     shown.paste((255, 0, 0, 255), (0, 0, size[0] // 2, size[1]))
     file = io.BytesIO()
