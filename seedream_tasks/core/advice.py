@@ -38,15 +38,15 @@ _BY_CLASS: dict[ErrorClass, str] = {
     ErrorClass.RATE: "Run it again: it is bought by itself.",
     ErrorClass.CANCELLED: "It was cancelled at the gateway: `retry` failed buys it again.",
 }
-# A failed record's own codes, where no gateway said no.
+# Error codes of failed records that no gateway refused.
 _BY_CODE = {
-    "undecodable": "It was paid for and is no image; it is kept under quarantine/. `retry` failed buys it again.",
+    "undecodable": "It was paid for and is not an image; it is kept under quarantine/. `retry` failed buys it again.",
     "no_images": "The gateway finished without an image: `retry` failed buys it again.",
 }
 
 
 def advice(status: RecordStatus, reason: str | None, error_code: str | None) -> str:
-    """What somebody who looks at the run should do about this record; empty where there is nothing to do."""
+    """What to do next about this record; empty when nothing is to be done."""
     if status in (RecordStatus.DEFERRED, RecordStatus.INVALID, RecordStatus.PARTIAL) and reason in _BY_REASON:
         return _BY_REASON[reason]
     if status is RecordStatus.FAILED and error_code:

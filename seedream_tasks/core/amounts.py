@@ -1,6 +1,6 @@
 """Amounts as shops write them: `7900.00 SEK`, `1.249,00`, `€ 49.00`, `19,90`, `1'249.50`, `12 345,67 zł`, `(3.00)`.
 
-What can be read in two ways, such as `1.249`, is settled by the other cells of its column, or by nobody.
+An ambiguous amount such as `1.249` is settled by the other cells of its column, or not at all.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any
 from .errors import BadValue
 
 POINT, COMMA = ".", ","
-# ISO 4217, and what price lists print instead.
+# ISO 4217, and the spellings that price lists use instead.
 _CODES_TEXT = (
     "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF "
     "CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HRK "
@@ -44,18 +44,18 @@ _GROUPS = {sign: re.compile(rf"[0-9]{{1,3}}(?:{re.escape(sign)}[0-9]{{3}})+") fo
 _INDIAN = re.compile(r"[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}")
 _NO_CENTS = re.compile(r"([.,:/]) ?-+")  # `49,-`, `49.-`, `49:-` and `49/-`
 _PLAIN = re.compile(r"[0-9]+")
-# A longer cell is a text, not an amount.
+# A longer cell is text, not an amount.
 _LONGEST = 60
 
 
 class Numeral(str):
-    """The text of a cell that was a number in its file: written by us, so its point is the decimal sign."""
+    """The text of a cell that was a number in its file: we wrote it, so its point is the decimal sign."""
 
     __slots__ = ()
 
 
 class Number(Decimal):
-    """An exact number in templates: compared with 19.9, it is compared with what stands there, not with the nearest float."""
+    """An exact number in templates: comparing it with 19.9 compares it with the literal, not with the nearest float."""
 
     __slots__ = ()
 
@@ -90,16 +90,16 @@ class Number(Decimal):
 
 
 def exactly(value: Any) -> Any:
-    """A float as the decimal number that is written for it; anything else as it is."""
+    """A float as the decimal number it is written as; anything else unchanged."""
     return Decimal(repr(value)) if isinstance(value, float) else value
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """What an amount's text says. Two readings: its one sign may part thousands or decimals."""
+    """A parsed amount. Two readings: its only sign may separate thousands or decimals."""
 
     numeral: str
-    readings: Mapping[str | None, Decimal]  # by the decimal sign that it takes for granted; None: needs none
+    readings: Mapping[str | None, Decimal]  # by assumed decimal sign; None: needs none
 
     @property
     def mark(self) -> str | None:
@@ -134,7 +134,7 @@ def read_amount(text: str) -> Amount | None:
 
 
 def _tidy(text: str) -> str:
-    """One spelling for blanks, apostrophes, minus signs and digits; without marks that nobody sees."""
+    """Normalizes spaces, apostrophes, minus signs and digits; removes invisible marks."""
     normal = unicodedata.normalize("NFKC", text.translate(_SPACES).translate(_SIGNS)).translate(_SIGNS)
     seen = "".join(each for each in normal if unicodedata.category(each) != "Cf")
     if not seen.isascii():
@@ -143,7 +143,7 @@ def _tidy(text: str) -> str:
 
 
 def _is_currency(text: str) -> bool:
-    """Whether this is nothing but currency words and signs: `SEK`, `€`, `US$`, `zł`, `kr.`."""
+    """Whether this consists only of currency words and signs: `SEK`, `€`, `US$`, `zł`, `kr.`."""
     for word in text.split():
         letters = "".join(each for each in word if unicodedata.category(each) != "Sc")
         if letters and letters not in _CODES and letters.lower() not in _WORDS:
@@ -152,7 +152,7 @@ def _is_currency(text: str) -> bool:
 
 
 def _readings(numeral: str) -> dict[str | None, Decimal]:
-    """Every value that these digits and signs can stand for, by the decimal sign it takes; empty: none."""
+    """Every value that these digits and signs can mean, by decimal sign; empty: none."""
     found: dict[str | None, Decimal] = {}
     signs = set(numeral) & set(".,")
     for mark in (POINT, COMMA):
@@ -162,7 +162,7 @@ def _readings(numeral: str) -> dict[str | None, Decimal]:
         digits = _ungrouped(whole, allowed=".,' ".replace(mark, ""))
         if digits is None and not (cut and not whole):
             continue
-        # Thousands are parted from `1.249`, never from `0.249`.
+        # `1.249` may have a thousands separator, `0.249` never.
         if not cut and signs and whole.startswith("0"):
             continue
         found[mark] = Decimal(f"{digits or 0}.{places}" if cut else digits or "0")
@@ -170,7 +170,7 @@ def _readings(numeral: str) -> dict[str | None, Decimal]:
 
 
 def _ungrouped(whole: str, allowed: str) -> str | None:
-    """The digits of a whole number, its thousands parted by one sign; None where they are parted otherwise."""
+    """The digits of a whole number with one thousands separator; None for any other grouping."""
     if _PLAIN.fullmatch(whole):
         return whole
     for sign in allowed:
@@ -180,7 +180,7 @@ def _ungrouped(whole: str, allowed: str) -> str | None:
 
 
 def order_misleads(left: Any, right: Any, compare: Callable[[Any, Any], bool]) -> bool:
-    """Whether a comparison decides otherwise of these texts (`'9' < '10'`) than of the amounts that they are."""
+    """Whether comparing these texts (`'9' < '10'`) gives another result than comparing their amounts."""
     if isinstance(left, str) and isinstance(right, str):
         one, two = read_amount(left), read_amount(right)
         if one is None or two is None:
@@ -191,7 +191,7 @@ def order_misleads(left: Any, right: Any, compare: Callable[[Any, Any], bool]) -
 
 
 def text_is_number(left: Any, right: Any) -> bool:
-    """Whether one is the text of the amount that the other one is: they are never equal, and were meant to be."""
+    """Whether one is the text of the other's amount: they never compare equal, but were meant to."""
     text, value = (left, right) if isinstance(left, str) else (right, left)
     if not isinstance(text, str) or isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return False
@@ -200,9 +200,9 @@ def text_is_number(left: Any, right: Any) -> bool:
 
 
 class DecimalMarks:
-    """Which sign is the decimal one in each column, found by a look over all rows, which is made when it is first needed.
+    """The decimal sign of each column, found by one scan of all rows on first use.
 
-    It says the same for every row, in whatever order they are rendered, and keeps a sign or two for each column.
+    The result is the same for every row in any rendering order. Keeps one or two signs per column.
     """
 
     def __init__(
@@ -216,7 +216,7 @@ class DecimalMarks:
         self._found: dict[str, set[str]] = {name: {mark} for name, mark in known.items()}
 
     def of(self, row: Mapping[str, Any], column: str | None, numeral: str) -> str | None:
-        """The decimal sign of the column that this numeral stands in.
+        """The decimal sign of the column that holds this numeral.
 
         `column`: as the template calls it. Where it names none, all columns that hold the numeral in this row must agree.
         """
@@ -230,7 +230,7 @@ class DecimalMarks:
         if unseen:
             self._look(unseen)
         marks = [self._found[path] for path in paths] + [{POINT} for _, text in holding if isinstance(text, Numeral)]
-        # A column with both signs, or with none, settles nothing.
+        # A column with both signs, or neither, is ambiguous.
         return (
             next(iter(marks[0])) if marks and len(marks[0]) == 1 and all(each == marks[0] for each in marks) else None
         )
@@ -241,7 +241,7 @@ class DecimalMarks:
         for row in self._rows():
             for name in names:
                 for path, text in _leaves(name, row.get(name)):
-                    # What was a number in its file says nothing about the texts beside it.
+                    # A numeric cell in the file is no evidence for the text cells beside it.
                     if path in paths and not isinstance(text, Numeral) and (POINT in text or COMMA in text):
                         amount = read_amount(text)
                         if amount is not None and amount.mark is not None:
@@ -249,7 +249,7 @@ class DecimalMarks:
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """The texts of a cell or of what a preset made of several, each with the name of what it is."""
+    """The texts of a cell, or of a value that a preset combined from several, each with its name."""
     if isinstance(value, str):
         yield name, value
     elif isinstance(value, Mapping):
@@ -266,9 +266,9 @@ def _holds(text: str, numeral: str) -> bool:
 
 
 def number(value: Any, decimal: str | None, settle: Callable[[str], str | None]) -> Number:
-    """The number that a text, as shops write amounts, stands for. Raises BadValue naming the readings it has.
+    """Parse an amount as shops write it. Raises BadValue naming the possible readings.
 
-    `settle`: which sign is the decimal one for a numeral with two readings; None where nobody knows.
+    `settle`: returns the decimal sign of an ambiguous numeral; None when unknown.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise BadValue(f"{type(value).__name__} is not an amount")
@@ -281,9 +281,7 @@ def number(value: Any, decimal: str | None, settle: Callable[[str], str | None])
     amount = read_amount(value)
     if amount is None:
         what = "an empty cell" if not value.strip() else repr(value[:60])
-        raise BadValue(
-            f"{what} is not an amount" + ("; `default(0)` before `number` stands in" if not value.strip() else "")
-        )
+        raise BadValue(f"{what} is not an amount" + ("; put `default(0)` before `number`" if not value.strip() else ""))
     mark = decimal or (settle(amount.numeral) if len(amount.readings) > 1 else None)
     if mark in amount.readings:
         return Number(amount.readings[mark])

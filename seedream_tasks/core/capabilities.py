@@ -1,4 +1,4 @@
-"""What a gateway accepts for a model: the form of a row, every limit with its source. The rows are in the gateways' folders.
+"""What a gateway accepts for a model: the row type, every limit with its source. The rows are in the gateways' folders.
 
 Sources name the gateway's own document ("page" is its product or API page, "API reference" its OpenAPI text, "SDK" its
 published client). Where documents disagree the parameter table wins over prose, and the lower number over the higher one,
@@ -31,7 +31,7 @@ class Transport(StrEnum):
 
 
 class Refetch(StrEnum):
-    """Whether a finished job can be asked for again."""
+    """Whether the result of a finished job can be fetched again."""
 
     BY_TASK_ID = "by_task_id"
     NEVER = "never"  # synchronous: a lost answer is lost

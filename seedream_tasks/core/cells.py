@@ -1,6 +1,6 @@
 """How typed cells become text: one table for every format, so that one catalog has one set of fingerprints.
 
-Text stays as it stands. Everything else becomes what Python, and pandas when it writes CSV, write for it:
+Text is unchanged. Everything else becomes what Python, and pandas when writing CSV, write for it:
 
     missing (null, NaN)   empty text            float      shortest text that reads back (19.9, 10.0, 1e+20)
     whole number          its digits            decimal    its digits and point, no exponent

@@ -1,7 +1,7 @@
-"""Where jobs would be bought, decided once for all that ask alike: in a large catalog they differ in little but the prompt.
+"""Where jobs would be bought, decided once per kind of job: in a large catalog most jobs differ only in the prompt.
 
-Nothing is decided here: `preflight.obstacles` and `decisions.route` say who can do a job and who gets it. What they say is kept
-for the next job of which they would say the same.
+Nothing is decided here: `preflight.obstacles` and `decisions.route` say who can do a job and who gets it. Their results are
+cached for the next job of the same kind.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -21,10 +21,10 @@ _KINDS = 4096
 
 @dataclass(frozen=True)
 class Choice:
-    """What the gateways make of a job."""
+    """Which gateways can do a job, and the route."""
 
-    against: Mapping[str, Sequence[Obstacle]]  # of every gateway that sells the model: what keeps it from the job
-    route: Route | None  # None: none can do it, or what can has no price or is too dear
+    against: Mapping[str, Sequence[Obstacle]]  # per gateway that sells the model: why it cannot do the job
+    route: Route | None  # None: no gateway can do it, or those that can have no price or are too expensive
     _quotes: dict[int, Quote] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -33,7 +33,7 @@ class Choice:
         return not all(self.against.values())
 
     def quote(self, images: int) -> Quote | None:
-        """For so many images; None where it cannot be bought."""
+        """For that many images; None when it cannot be bought."""
         if self.route is None:
             return None
         if images not in self._quotes:
@@ -53,8 +53,8 @@ class Choices:
         self._kept: dict[Hashable, tuple[Choice, int | None]] = {}
 
     def of(self, job: Job) -> Choice:
-        """Who can do a job, and where it would be bought."""
-        if job.references:  # whose bytes, sizes and links decide too: no two are alike
+        """Which gateways can do a job, and where it would be bought."""
+        if job.references:  # their bytes, sizes and links matter too: no two jobs are alike
             return self._choose(job)
         kind = _kind(job)
         if kind not in self._kept:
@@ -87,7 +87,7 @@ class Choices:
 
 
 def _kind(job: Job) -> Hashable:
-    """All that decides about a job without references, but for its prompt."""
+    """Everything that decides the route of a job without references, except its prompt."""
     options = canonical_json(job.gateway_options) if job.gateway_options else b""
     return (
         *(job.model, job.ratio, job.tier, job.pixels, job.n, job.speed, job.watermark, job.output_format),

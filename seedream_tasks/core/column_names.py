@@ -1,7 +1,7 @@
-"""Under which names a template finds a row's cells, and what it is told where it finds none.
+"""The names under which a template finds a row's cells, and the error when it finds none.
 
-A name is found as it stands, in lower snake case, and, where only one column can be meant, without regard to case and to marks
-that nobody can see. The exact name always wins.
+A name matches exactly, in lower snake case, or, where only one column can be meant, ignoring case and invisible marks. The
+exact name always wins.
 """
 
 import difflib
@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 from .errors import RowError
 
-# They have no width and say nothing about which column is meant.
+# Zero-width characters: they do not identify a column.
 INVISIBLE = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\u00ad"
-# Words of the template language itself.
+# Keywords of the template language.
 _RESERVED = frozenset(
     {"and", "or", "not", "in", "is", "if", "else", "row", "true", "false", "none", "True", "False", "None"}
 )
@@ -37,7 +37,7 @@ class BadCell(str):
 
 
 def snake_case(column: str) -> str:
-    """`Image Src` -> `image_src`; a leading digit gets an underscore so that the name can stand in a template."""
+    """`Image Src` -> `image_src`; a leading digit gets an underscore so that the name is valid in a template."""
     name = _NOT_WORD.sub("_", _INVISIBLE.sub("", column).lower()).strip("_")
     return f"_{name}" if name[:1].isdigit() else name
 
@@ -48,13 +48,13 @@ def folded(name: str) -> str:
 
 
 class Columns:
-    """The names under which a row's cells are reached in templates."""
+    """The names of a row's cells in templates."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         short = [snake_case(name) for name in names]
         exact = {name: place for place, name in enumerate(self.names)}
-        # Two columns with one short name are reached by row['...'] only: guessing would put the wrong text into an image.
+        # Two columns with the same short name are reached by row['...'] only: a guess could put the wrong text into an image.
         self._at = {name: place for place, name in enumerate(short) if name and short.count(name) == 1} | {
             name: place for name, place in exact.items() if name.isidentifier()
         }
@@ -94,18 +94,18 @@ class Columns:
         return self.names[at] if at is not None else self.meant(name)
 
     def all_names_of(self, place: int) -> list[str]:
-        """Every name of a column in a template: `productImageUrl` as it stands first, others in snake case first."""
+        """Every name of a column in a template: `productImageUrl` unchanged first, others in snake case first."""
         names = [name for name, at in self._at.items() if at == place and name not in _RESERVED]
         exact = self.names[place]
         return sorted(names, key=lambda name: name != exact) if _HUMP.search(exact) else names
 
     def meant(self, name: str) -> str | None:
-        """The one column that a name can mean which is not written exactly like it."""
+        """The only column that an inexact name can mean."""
         places = self._alike.get(folded(name), ())
         return self.names[places[0]] if len(places) == 1 else None
 
     def no_such(self, name: str, extra: Iterable[str]) -> str:
-        """Why a name is not found, and which one was probably meant."""
+        """Why a name is not found, and which name was probably meant."""
         if name not in self._nearest:
             self._nearest[name] = self._said_of(name, list(extra))
         return self._nearest[name]
@@ -126,7 +126,7 @@ class Columns:
 
 
 class RowCells(dict[str, Any]):
-    """A row's cells by their columns' names. One that holds no usable value cannot be read; the others can."""
+    """A row's cells by column name. A cell without a usable value raises when read; the others do not."""
 
     _columns: Columns
     _bad: Mapping[str, BadCell]
@@ -151,7 +151,7 @@ class RowCells(dict[str, Any]):
         return super().__str__()
 
     def no_such(self, name: str, context: Iterable[str]) -> str:
-        """Why a template finds no such name in this row."""
+        """Why a template does not find this name in this row."""
         return self._columns.no_such(name, [each for each in context if each != "row"])
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -185,7 +185,7 @@ def bad_cell(name: str, cell: BadCell) -> RowError:
 
 
 def find(row: RowCells, name: str, there: Mapping[str, Any]) -> Any:
-    """What a name that a template has no value for means in this row. Raises KeyError, or RowError for a bad cell."""
+    """Resolve a name that the template has no value for. Raises KeyError, or RowError for a bad cell."""
     meant = row._columns.column(name)
     if meant is None:
         alike = [each for each in there if folded(each) == folded(name)]  # a preset's name

@@ -1,4 +1,4 @@
-"""A set of very many texts that fits in memory."""
+"""A memory-efficient set of very many texts."""
 
 import hashlib
 from array import array
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Digests:
-    """A fixed set of texts, eight bytes each: of a million others, one in twenty million sets would take one for its own."""
+    """A fixed set of texts, eight bytes each: with a million lookups, one set in twenty million has a false positive."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._sorted = np.unique(np.frombuffer(array("Q", (_digest(text) for text in texts)), dtype=np.uint64))
@@ -20,7 +20,7 @@ class Digests:
         return len(self._sorted)
 
     def place(self, text: str) -> int | None:
-        """Where the text is in the set, from 0; None when it is not there."""
+        """The text's index in the set, from 0; None when it is absent."""
         wanted = np.uint64(_digest(text))
         at = int(np.searchsorted(self._sorted, wanted))
         return at if at < len(self._sorted) and self._sorted[at] == wanted else None

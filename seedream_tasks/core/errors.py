@@ -7,18 +7,18 @@
     │   │   └── LedgerMismatch     an archive names another ledger, or a used archive has none
     │   │       └── LedgerBehind   the archive knows of more than the ledger does
     │   └── RowError               one catalog row cannot become a job: its record is `invalid`, the run goes on
-    ├── LedgerRefusal              the ledger says no before anything is written
+    ├── LedgerRefusal              the ledger refuses before anything is written
     │   ├── SlotsTaken             another attempt holds the slots: nothing to buy here
-    │   ├── UploadGone             a reference that was uploaded for this attempt is deleted: present it again
+    │   ├── UploadGone             a reference that was uploaded for this attempt is deleted: upload it again
     │   ├── OverCap                the reservation does not fit under a cap
     │   └── AttemptMoved           the attempt is no longer in a state that this record may follow
-    │       └── UnknownAttempt     the ledger has no such attempt: another copy of it is in its place, or it was never claimed
+    │       └── UnknownAttempt     the ledger has no such attempt: the ledger was replaced by a copy, or it was never claimed
 
 
     ├── NotBought                  nothing could be bought of a single job
-    │   ├── NoGateway              no gateway of this run can do it, or those that can are out
+    │   ├── NoGateway              no gateway of this run can do it, or those that can are unavailable
     │   ├── NoPrice                no source prices it
-    │   └── GatewayRefused         the gateways that were asked said no
+    │   └── GatewayRefused         the gateways that were asked refused it
     ├── NothingDelivered           none of the attempts that were waited for gave an image
     ├── NothingArchived            none of the attempts has an image in the archive
     ├── LedgerFault                the ledger cannot be read or written
@@ -27,7 +27,7 @@
     ├── ResourceFault              this machine lacks what decoding an image takes; the image may be good
     ├── ReferenceFault             a reference cannot be read or does not fit
     ├── IncompleteRun              a run with `fail_on_incomplete` has records that are neither archived nor skipped
-    └── GatewayFault               a gateway did not answer a question that costs nothing (status, balance, upload)
+    └── GatewayFault               a gateway did not answer a free request (status, balance, upload)
         └── NotThisGateway         something answered, but it is not the gateway that was expected
 
 An outcome of a *paid* request is never an exception: it is a `SubmitOutcome` (see `core.outcomes`), which no handler can lose.
@@ -39,7 +39,7 @@ from .secrets import without_secrets
 
 
 class SeedreamError(Exception):
-    """Something went wrong that seedream_tasks knows about.
+    """Base class of the project's errors.
 
     `code` is stable and machine-readable; the message says what happened and what to do next, and holds no secret of an address
     (it goes to terminals, logs, manifests and Prefect's states). Instances survive pickling.
@@ -91,7 +91,7 @@ class ConfigurationError(InputError):
 
 
 class KindMismatch(ConfigurationError):
-    """Real and simulated would mix."""
+    """Real and simulated purchases would mix."""
 
     code = "kind_mismatch"
 
@@ -103,7 +103,7 @@ class LedgerMismatch(ConfigurationError):
 
 
 class LedgerBehind(LedgerMismatch):
-    """The archive knows of runs, or of what runs did, that the ledger does not know: it was restored, or lags."""
+    """The archive has runs, or records of runs, that the ledger lacks: the ledger was restored from a backup, or lags."""
 
     code = "ledger_behind"
 
@@ -115,7 +115,7 @@ class RowError(InputError):
 
 
 class LedgerRefusal(SeedreamError):
-    """The ledger says no; raised before anything is written, so a batch of records can go on."""
+    """The ledger refuses; raised before anything is written, so a batch of records can continue."""
 
     code = "refused"
 
@@ -145,7 +145,7 @@ class AttemptMoved(LedgerRefusal):
 
 
 class UnknownAttempt(AttemptMoved):
-    """The ledger has no such attempt, or not its images. Facts: attempt_id, state (None)."""
+    """The ledger does not have this attempt, or its images. Facts: attempt_id, state (None)."""
 
     code = "unknown_attempt"
 
@@ -157,7 +157,7 @@ class NotBought(SeedreamError):
 
 
 class NoGateway(NotBought):
-    """No gateway of this run can do the job, or those that can are out."""
+    """No gateway of this run can do the job, or those that can are unavailable."""
 
     code = "no_gateway"
 
@@ -205,7 +205,7 @@ class UndecodableImage(SeedreamError):
 
 
 class ResourceFault(SeedreamError):
-    """This machine lacks memory, file handles, threads or room for what was to be done; it is tried again later."""
+    """This machine lacks memory, file handles, threads or disk space for the operation; it is retried later."""
 
     code = "no_resources"
 
@@ -217,7 +217,7 @@ class ReferenceFault(SeedreamError):
 
 
 class IncompleteRun(SeedreamError):
-    """Records of a run are neither archived nor skipped, and it was to fail then. Facts: result, only_invalid."""
+    """A run with `fail_on_incomplete` has records that are neither archived nor skipped. Facts: result, only_invalid."""
 
     code = "incomplete"
 
@@ -229,21 +229,21 @@ class IncompleteRun(SeedreamError):
 
     @property
     def may_be_mended_by_a_retry(self) -> bool:
-        """Whether anything but rows that are wrong in themselves is missing."""
+        """Whether anything other than invalid rows is missing."""
         return not self.facts["only_invalid"]
 
 
 class GatewayFault(SeedreamError):
-    """A free question (status, balance, upload) got no usable answer. Facts: gateway, status, retry_after_s."""
+    """A free request (status, balance, upload) got no usable answer. Facts: gateway, status, retry_after_s."""
 
     code = "gateway_fault"
 
 
 class NotThisGateway(GatewayFault):
-    """A readable answer that is not the documented one: the base URL or the key belongs elsewhere."""
+    """A readable answer, but not the documented one: the base URL or the key belongs to another service."""
 
     code = "not_this_gateway"
 
 
 class BadValue(ValueError):
-    """A field's value is not allowed; the message says what is."""
+    """A field's value is not allowed; the message says what is allowed."""

@@ -1,4 +1,4 @@
-"""Checks of values that shots and gateway options share: a value as it is written -> as it is kept, or BadValue."""
+"""Checks shared by shots and gateway options: a value as written -> as stored, or BadValue."""
 
 import re
 from collections.abc import Callable
@@ -22,8 +22,8 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
 def count(value: Any) -> int:
     """A number of images."""
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,3}(\.0+)?", str(value).strip()):
-        raise BadValue(f"{value!r} is no whole number")
-    number = int(float(value))  # a table with an empty cell somewhere writes its whole numbers as 2.0
+        raise BadValue(f"{value!r} is not a whole number")
+    number = int(float(value))  # tables with empty cells store whole numbers as floats: 2.0
     if not 1 <= number <= MOST_IMAGES:
         raise BadValue(f"{number} is outside 1 to {MOST_IMAGES}")
     return number

@@ -1,7 +1,7 @@
-"""Characters that nobody sees: keys and prompts that look the same are the same, and are paid for once.
+"""Invisible characters: keys and prompts that look the same are the same, and are paid for once.
 
-What has no width says nothing, unless what stands beside it gives it a meaning: a joiner within an emoji or a word of Persian or
-Hindi, the selector of an emoji's or an ideograph's form, the tags of a flag. Those stay in a prompt.
+Zero-width characters are dropped unless their context gives them a meaning: a joiner within an emoji or a Persian or Hindi
+word, a variation selector of an emoji or an ideograph, the tags of a flag. Those stay in a prompt.
 """
 
 import re
@@ -18,7 +18,7 @@ _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef\u180b-\u180d\u180f]
 _TAG = re.compile("[\U000e0020-\U000e007f]")
 _FLAG = "\U0001f3f4"
 _KEYCAP = "\u20e3"
-# Scripts whose letters are written otherwise beside a joiner lie between Hebrew and Hangul, and in Adlam and the Indic planes.
+# Scripts in which a joiner changes the letters beside it lie between Hebrew and Hangul, and in Adlam and the Indic planes.
 _JOINING = re.compile(
     "[\u0590-\u10ff\u1700-\u1cff\ua800-\uabff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00011fff\U0001e900-\U0001e95f]"
 )
@@ -26,7 +26,7 @@ _IDEOGRAPH = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
 def visible(text: str) -> str:
-    """The text without what nobody sees. Emoji, and words of scripts that need joiners, stay as they are."""
+    """The text without invisible characters. Emoji, and words of scripts that need joiners, are unchanged."""
     if (text.isascii() and text.isprintable()) or not _SUSPECT.search(text):
         return text
     kept: list[str] = []
@@ -37,7 +37,7 @@ def visible(text: str) -> str:
 
 
 def as_key(cell: str) -> str:
-    """A row's key, so that two that look the same are one: NFC, every kind of blank a blank, and nothing that nobody sees."""
+    """A row's key, normalized so that keys that look the same are equal: NFC, every blank a space, no invisible characters."""
     if cell.isascii() and cell.isprintable():
         return cell.strip()
     seen = _SELECTORS.sub("", visible(unicodedata.normalize("NFC", cell)))
@@ -60,7 +60,7 @@ def _means_something(kept: list[str], each: str, after: str) -> bool:
 
 
 def _is_pictorial(character: str) -> bool:
-    """Whether it is, or ends, an emoji."""
+    """Whether this character is, or ends, an emoji."""
     if not character:
         return False
     return (unicodedata.category(character) in ("So", "Sk", "Sm", "Po", "Cn") and not character.isascii()) or bool(

@@ -1,6 +1,6 @@
-"""Jobs as people write them: every field checked as a shot's fields are, before anything is asked of a gateway.
+"""User-written jobs: every field is checked as a shot's fields are, before any gateway is asked.
 
-The engine's own jobs, made of checked shots and read back from frozen runs, are not checked again: see `Job.made`.
+The engine's own jobs, made from checked shots or read from frozen runs, are not checked again: see `Job.made`.
 """
 
 import base64
@@ -20,14 +20,14 @@ from .shots import FIELDS, SHOT_NAME, Shot, make_shot
 from .template_values import without_address
 
 _KEYS = ("sku", "id", "handle")
-# What these fields are when nothing is said, and what may be None.
+# Defaults of these fields, and which may be None.
 _MAY_BE_NONE = frozenset({"ratio", "tier", "pixels", "output_format", "edition", "output"})
-# What a run's own gateways can do is asked when it is bought; these fail wherever that is.
+# What a run's own gateways can do is checked at purchase; these fail at any gateway.
 _OF_ANY_GATEWAY = frozenset({"ratio", "tier", "pixels", "prompt", "references", "gateways"})
 
 
 def checked_fields(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a job, in the form the engine keeps them. Raises InputError naming field and limit."""
+    """The fields of a job in the engine's form. Raises InputError naming field and limit."""
     name = f"Job({given['row_key']!r}, {given['shot']!r})"
     values = dict(given)
     for field, value in given.items():
@@ -37,7 +37,7 @@ def checked_fields(given: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"{name}: {field}: {error}", field=field) from None
     if values["pixels"] is not None:
         if (values["ratio"], values["tier"]) not in (("1:1", "2K"), (None, None)):
-            raise InputError(f"{name}: pixels stands instead of ratio and tier, not beside them", field="pixels")
+            raise InputError(f"{name}: give pixels instead of ratio and tier, not both", field="pixels")
         values["ratio"] = values["tier"] = None
     elif values["ratio"] is None or values["tier"] is None:
         raise InputError(f"{name}: ratio and tier, or pixels, say the size", field="ratio")
@@ -52,7 +52,7 @@ def checked_fields(given: Mapping[str, Any]) -> dict[str, Any]:
 def job_of_row(row: Mapping[str, Any], shot: Shot | Mapping[str, Any], key: str | None = None) -> dict[str, Any]:
     """The fields of the job that a row and a shot make, as in a catalog. `key`: the column that identifies the row.
 
-    Raises InputError; a RowError where it is the row that does not fit the shot.
+    Raises InputError; a RowError when the row does not fit the shot.
     """
     wanted = shot if isinstance(shot, Shot) else make_shot(shot, "shot")
     cells = {str(name): cell_text(value) for name, value in row.items()}
@@ -158,7 +158,7 @@ def _listed(value: Any, what: str) -> list[Any]:
 
 
 def _check_offers(job: Job, name: str) -> None:
-    """Raises InputError for a size, a prompt or references that nobody who sells this model takes; each says its limit."""
+    """Raises InputError for a size, prompt or references that no gateway selling this model accepts, naming the limits."""
     against = {
         row.gateway: [each for each in obstacles(job, row) if each.field in _OF_ANY_GATEWAY]
         for row in market().capabilities
@@ -166,7 +166,7 @@ def _check_offers(job: Job, name: str) -> None:
     }
     if not all(against.values()):
         return
-    # A gateway that the job rules out itself is not what it fails at.
+    # Gateways that the job itself excludes are not the reason.
     named = {gateway: found for gateway, found in against.items() if all(each.limit != "gateways" for each in found)}
     failing = named or against
     field = min(failing.values(), key=len)[0].field

@@ -15,7 +15,7 @@ from .sizes import asked_aspect
 FINGERPRINT_FORM = "v1"
 MOST_IMAGES = 15
 EDIT = "edit"
-# Made once: json.dumps would make a new one for each of a million rows.
+# Created once: json.dumps would create a new one for each of a million rows.
 _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 _AS_FROZEN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
@@ -35,19 +35,19 @@ class Reference:
     width: int | None = None  # px, upright
     height: int | None = None  # px, upright
     bytes: int | None = None
-    flaw: str | None = None  # what only a converted copy mends: turned by EXIF, CMYK, 16 bits a channel
-    public: bool | None = None  # a gateway can be given a link that was tried; None: not tried (a forecast)
+    flaw: str | None = None  # what only conversion fixes: rotated by EXIF, CMYK, 16 bits a channel
+    public: bool | None = None  # a link was checked and can be given to a gateway; None: not checked (a forecast)
 
 
 @dataclass(frozen=True, slots=True)
 class JobName:
-    """Enough of a job to follow its attempts and to file its images; the ledger can give it back by job_key."""
+    """Enough of a job to follow its attempts and to store its images; the ledger can restore it by job_key."""
 
     row_key: str
     shot: str
     fingerprint: str
     aspect: float | None  # width/height asked for; None where the model decides
-    edits: tuple[str, ...] = ()  # the photographs that an edit is made of: sha256, or the URI where nothing was fetched
+    edits: tuple[str, ...] = ()  # source photographs of an edit: sha256, or the URI where nothing was fetched
 
     @classmethod
     def from_ledger(cls, row_key: str, shot: str, fingerprint: str, decides: Mapping[str, Any]) -> "JobName":
@@ -59,7 +59,7 @@ class JobName:
 
 @dataclass(frozen=True)  # without slots: what is computed from the fields is kept
 class Job:
-    """What is asked for, wherever it is bought.
+    """The wanted images, independent of the gateway they are bought from.
 
     `Job(...)` checks every field as a shot's fields are checked, and raises InputError naming the field and its limit.
     `references` may be links, paths (relative ones below the working folder), bytes or `Reference`.
@@ -84,7 +84,7 @@ class Job:
     gateway_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     slots: tuple[
         int, ...
-    ] = ()  # only these of the n are wanted: the others stand already, from an earlier job; empty: all
+    ] = ()  # only these of the n are wanted: the others exist already, from an earlier job; empty: all
     output: OutputProfile | None = None  # a further file made of each image
 
     def __post_init__(self) -> None:
@@ -96,8 +96,8 @@ class Job:
     def from_row(cls, row: Mapping[str, Any], shot: Any, key: str | None = None) -> "Job":
         """The job that a row (cells by column) and a shot (its fields, or a `Shot`) make, as a catalog's row would.
 
-        `key`: the column that identifies the row; default: sku, id or handle. Raises InputError; a RowError where it is the row
-        that does not fit, also where the shot's `when` is false for it.
+        `key`: the column that identifies the row; default: sku, id or handle. Raises InputError; a RowError when the row
+        does not fit, or the shot's `when` is false for it.
         """
         from .job_input import job_of_row
 
@@ -105,7 +105,7 @@ class Job:
 
     @classmethod
     def made(cls, **values: Any) -> "Job":
-        """A job of checked fields: the engine's own way, which checks nothing again."""
+        """A job from checked fields, without checking them again; used by the engine."""
         job = object.__new__(cls)
         job.__dict__.update(_DEFAULTS, gateway_options={})
         job.__dict__.update(values)
@@ -120,7 +120,7 @@ class Job:
 
     @cached_property
     def name(self) -> "JobName":
-        """What is left of a job once it is bought."""
+        """The part of a job that is needed after purchase."""
         edits = tuple(each.sha256 or each.uri for each in self.references) if self.operation == EDIT else ()
         return JobName(self.row_key, self.shot, self.fingerprint, asked_aspect(self.ratio, self.pixels), edits)
 
@@ -135,7 +135,7 @@ class Job:
         return job_key(self.row_key, self.shot, self.fingerprint)
 
     def decides(self) -> dict[str, Any]:
-        """The values that decide the images, defaults left out. Changing one buys new images."""
+        """The values that decide the images, without defaults. Changing one buys new images."""
         values: dict[str, Any] = {
             "form": FINGERPRINT_FORM,
             "model": self.model,
@@ -163,7 +163,7 @@ class Job:
         return values
 
     def as_json(self) -> str:
-        """The whole job as it stands in the frozen run."""
+        """The whole job as stored in the frozen run."""
         values = self._fields()
         values["references"] = [asdict(each) for each in self.references]
         values["output"] = None if self.output is None else asdict(self.output)
@@ -186,8 +186,8 @@ _DEFAULTS = {each.name: each.default for each in fields(Job) if each.default is 
 
 
 def _decides(gateway: str, name: str, value: Any) -> bool:
-    """Whether an option says what is asked for. Raises ConfigurationError where nobody is there to know: its images would be
-    taken for others, and bought again.
+    """Whether an option affects the images. Raises ConfigurationError when its gateway is not installed: the fingerprint would
+    change, and the images would be bought again.
     """
     option = market().at(gateway).options.get(name)
     return option is None or (option.decides and option.default != value)

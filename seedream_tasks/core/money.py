@@ -15,7 +15,7 @@ _ACCEPTED = "digits with a decimal point and at most six places, such as 12.50"
 
 
 def stated(value: Any, most: Decimal = MOST, unit: str = "an amount") -> Decimal:
-    """What a person states: a price, a cap, a fraction. Not below zero, below `most`, and never rounded from what is written.
+    """An amount given by a person: a price, a cap, a fraction. At least zero, below `most`, and never rounded.
 
     Raises BadValue naming the value and what is accepted.
     """
@@ -29,14 +29,14 @@ def stated(value: Any, most: Decimal = MOST, unit: str = "an amount") -> Decimal
     if written >= most:
         raise BadValue(f"{value} is too much: {unit} is below {most:,}")
     rounded = money(written)
-    # Only a float, which has more digits than anybody wrote, is rounded; and never to nothing.
+    # Only a float, which has more digits than were written, is rounded, and never to zero.
     if rounded != written and (not isinstance(value, float) or not rounded):
         raise BadValue(f"{value} has more than six decimal places: write {_ACCEPTED}")
     return rounded
 
 
 def _digits(value: Any) -> str | None:
-    """A number's digits; None for what is none, `true` and NaN among them, and for `1.0e3` in YAML."""
+    """A number's digits; None for anything else, including `true`, NaN and `1.0e3` in YAML."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     if isinstance(value, Decimal) and value.is_finite() and int(value.as_tuple().exponent) > 0:
@@ -46,7 +46,7 @@ def _digits(value: Any) -> str | None:
 
 
 def money(value: Decimal | int | str) -> Decimal:
-    """Round to six places. Raises ValueError for what is no finite number; floats are refused by type."""
+    """Round to six places. Raises ValueError unless it is a finite number; the types exclude floats."""
     try:
         amount = Decimal(value)
     except (InvalidOperation, TypeError) as error:
@@ -57,11 +57,11 @@ def money(value: Decimal | int | str) -> Decimal:
 
 
 def reported(value: Any) -> Decimal | None:
-    """An amount as a gateway's JSON states it (number or decimal string), exactly as written; None when it states none."""
+    """An amount as a gateway's JSON states it (number or decimal string), exactly as written; None when there is none."""
     if value is None or isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
-        # repr of a JSON float is the shortest text that reads back to it, which is what the gateway wrote.
+        # repr of a JSON float is its shortest round-trip text, which is what the gateway wrote.
         amount = Decimal(repr(value) if isinstance(value, float) else value)
     except InvalidOperation:
         return None

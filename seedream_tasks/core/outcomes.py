@@ -1,7 +1,7 @@
-"""What an answer means for the money. One table for submits, one rule for the codes of failed tasks.
+"""What an answer means for the payment. One table for submits, one rule for the codes of failed tasks.
 
-The submit table errs to one side: only what provably was not accepted may be sent again. Everything else that is no clear
-acceptance becomes `unknown`, which nothing buys again by itself.
+The submit table is conservative: only what provably was not accepted may be sent again. Anything else that is not a clear
+acceptance becomes `unknown`, which is never bought again automatically.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from .capabilities import Billing
 from .secrets import without_secrets
 from .states import Closed, SlotState
 
-# Waits (s) where the gateway's own 429 or 503 names none.
+# Waits (s) when the gateway's own 429 or 503 names none.
 WAIT_AFTER_429_S = 60.0
 WAIT_AFTER_503_S = 30.0
 # After these with the gateway's own error body the job was certainly not accepted and not billed.
 REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 422})
-# Of those, the ones that say something about the account, not about the job.
+# Of those, the ones that concern the account, not the job.
 ACCOUNT_REFUSALS = frozenset({401, 402, 403})
 
 
@@ -27,16 +27,16 @@ class Fate(StrEnum):
     """What became of a submit."""
 
     ACCEPTED = "accepted"  # a task id, or finished images from a synchronous gateway
-    NOT_SENT = "not_sent"  # provably not accepted; again after `retry_after_s`
+    NOT_SENT = "not_sent"  # provably not accepted; sent again after `retry_after_s`
     REFUSED = "refused"  # certainly unbilled, by the gateway's own error
     UNKNOWN = "unknown"  # no proof either way
 
 
 class ErrorClass(StrEnum):
-    """What kind of no it is; decides what may be tried next."""
+    """The kind of refusal; decides what may be tried next."""
 
-    ACCOUNT = "account"  # key, balance, permission: the account is out for this run
-    CONTENT = "content"  # refused for what it shows: never shopped around
+    ACCOUNT = "account"  # key, balance, permission: the account is not used again in this run
+    CONTENT = "content"  # refused for its content: never tried at another gateway
     PARAMETERS = "parameters"  # this gateway cannot do this job: another may
     TRANSIENT = "transient"  # the same request may succeed later
     CANCELLED = "cancelled"
@@ -45,7 +45,7 @@ class ErrorClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:
-    """A gateway's own words for a no. They may repeat the link of a reference, and hold no secret of it here."""
+    """A gateway's own error text. It may repeat a reference's link; secrets are removed from it here."""
 
     code: str
     message: str
@@ -69,22 +69,22 @@ class Finished:
 
     links: tuple[Link, ...]
     usd: Decimal | None = None  # reported charge
-    credits: Decimal | None = None  # reported charge of the finished task; a reservation never stands here
-    unitless: Decimal | None = None  # a figure whose currency nobody states: no bill, but a reason for doubt
+    credits: Decimal | None = None  # reported charge of the finished task; never a reservation
+    unitless: Decimal | None = None  # an amount without a stated currency: not a bill, but a reason for doubt
     model: str | None = None  # as the gateway reports it
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerExcerpt:
-    """What came back from a paid request whose fate it does not tell: kept with the attempt, for a person."""
+    """An answer that does not say what became of a paid request: kept with the attempt, for a person."""
 
     text: str  # its first 4,096 bytes
-    ids: tuple[str, ...]  # every value in it that may be the id of a task, those under the names of task ids first
+    ids: tuple[str, ...]  # every value in it that may be a task id, those under the usual names first
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitOutcome:
-    """What one paid request led to. Exactly the fields of its fate are set."""
+    """The outcome of one paid request. Exactly the fields of that outcome are set."""
 
     fate: Fate
     task_id: str | None = None
@@ -94,12 +94,12 @@ class SubmitOutcome:
     error: ErrorInfo | None = None
     retry_after_s: float | None = None
     status: int | None = None  # HTTP, for the record
-    kept: AnswerExcerpt | None = None  # of an answer that leaves its fate unknown
-    ask_for: tuple[str, ...] = ()  # ids that make it an acceptance if a status request knows one of them
+    kept: AnswerExcerpt | None = None  # of an answer that leaves the outcome unknown
+    ask_for: tuple[str, ...] = ()  # ids that make it an acceptance if a status request finds one of them
 
 
 class TaskState(StrEnum):
-    """Where a task stands at the gateway."""
+    """A task's state at the gateway."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -112,14 +112,14 @@ class TaskStatus:
     """A readable answer to a status request."""
 
     state: TaskState
-    finished: Finished | None = None  # of a failed task: what it is said to have cost all the same
+    finished: Finished | None = None  # of a failed task: the charge that the gateway reports for it
     error: ErrorInfo | None = None
-    in_doubt: bool = False  # of a failed task: it may have been billed, whatever its gateway's document says
+    in_doubt: bool = False  # of a failed task: it may have been billed, whatever the gateway's document says
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitRule:
-    """A row of the submit table, for answers that are no acceptance."""
+    """A row of the submit table, for answers that are not an acceptance."""
 
     fate: Fate
     wait_s: float | None = field(default=None)
@@ -129,7 +129,7 @@ def judge_refusal(status: int, own_body: bool) -> SubmitRule:
     """What an HTTP status (or the `code` inside a 200) means when it accepts nothing.
 
     `own_body`: the body is the gateway's own error (a JSON object with `error`, or a `code` other than 200). A proxy in
-    between may answer with the same status after the gateway has already taken the job, so only its own words are proof.
+    between may answer with the same status after the gateway has accepted the job, so only the gateway's own body is proof.
     """
     if own_body and status == 429:
         return SubmitRule(Fate.NOT_SENT, WAIT_AFTER_429_S)
@@ -141,7 +141,7 @@ def judge_refusal(status: int, own_body: bool) -> SubmitRule:
 
 
 def class_of_status(status: int) -> ErrorClass:
-    """The kind of no that an HTTP status stands for, where the gateway's code says nothing finer."""
+    """The error class of an HTTP status, when the gateway's code does not say more."""
     if status in ACCOUNT_REFUSALS:
         return ErrorClass.ACCOUNT
     if status == 429:
@@ -152,8 +152,8 @@ def class_of_status(status: int) -> ErrorClass:
 def classify(code: str, kind: str, status: int | None, codes: Mapping[str, ErrorClass]) -> ErrorClass:
     """The class of an error: by the account statuses first, then by its code, its type, its HTTP status.
 
-    `status` is None for the error of a failed task; `codes` are those that are documented. A code that stands nowhere counts by
-    its HTTP status, or, in a failed task, as PARAMETERS: closed until somebody asks for a retry.
+    `status` is None for the error of a failed task; `codes` are those that are documented. An undocumented code counts by
+    its HTTP status, or, in a failed task, as PARAMETERS: closed until a retry is requested.
     """
     if status in ACCOUNT_REFUSALS:
         return ErrorClass.ACCOUNT
@@ -169,7 +169,7 @@ def classify(code: str, kind: str, status: int | None, codes: Mapping[str, Error
 
 @dataclass(frozen=True, slots=True)
 class SlotFate:
-    """What a failed attempt leaves of its slots."""
+    """What becomes of a failed attempt's slots."""
 
     state: SlotState
     closed: Closed | None
@@ -190,7 +190,7 @@ def of_failed_task(error: ErrorInfo) -> ErrorInfo:
 def after_failed_task(error: ErrorInfo, billed: Billing, charged: bool | None) -> SlotFate:
     """A task that failed or was cancelled at the gateway.
 
-    `charged`: whether the task itself reports a charge; None where it reports nothing, and then the document counts.
+    `charged`: whether the task itself reports a charge; None when it reports nothing: then the document counts.
     """
     if charged is False or (charged is None and billed is Billing.NO):
         return _unbilled(error)

@@ -1,4 +1,4 @@
-"""Output profiles: the file that a shop is to get, made beside the image as it came. They decide nothing about buying."""
+"""Output profiles: the file derived for a shop, kept beside the original image. They do not affect buying."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 @dataclass(frozen=True, slots=True)
 class OutputProfile:
-    """What is made of an image. What is None stays as it came."""
+    """How a file is derived from an image. None: unchanged."""
 
     format: str = "jpeg"
     max_px: int | None = None  # longest side; smaller images are not enlarged
     quality: int | None = None  # 1 to 100, of jpeg and webp
-    background: str | None = None  # #rrggbb, put behind what is transparent
+    background: str | None = None  # #rrggbb, replaces transparency
 
     @property
     def digest(self) -> str:
@@ -45,7 +45,7 @@ def read_output(value: Any) -> OutputProfile:
         background=_colour(given.get("background")),
     )
     if made.quality is not None and made.format == "png":
-        raise BadValue("quality is for jpeg and webp; png loses nothing")
+        raise BadValue("quality is for jpeg and webp; png is lossless")
     return made
 
 

@@ -1,4 +1,4 @@
-"""Columns named in another way than Jinja writes: `{title}`, `$title`, `[title]`, which would be sent as they stand."""
+"""Placeholders that are not Jinja's: `{title}`, `$title`, `[title]`, which would be sent literally."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from .errors import InputError
 from .shots import Shot
 from .templates import literals
 
-# No word of a prompt stands like this; where its name is a column's too, the column was meant.
+# No word of a prompt looks like this; when its name is a column's, the column was meant.
 _NAME = r"([^\W\d][\w .-]{0,60}?)"
 _PLACES = re.compile(
     rf"\$?\{{\s*{_NAME}\s*\}}|%\({_NAME}\)s|%{_NAME}%|<+\s*{_NAME}\s*>+|\[+\s*{_NAME}\s*\]+|\$([^\W\d]\w*)"
@@ -16,7 +16,7 @@ _PLACES = re.compile(
 
 
 def misspelled_place(literal: str, columns: Columns, extra: Iterable[str]) -> tuple[str, str] | None:
-    """What stands there for a column, and how it is written; None where nothing does. `extra`: a preset's names."""
+    """The placeholder found and its Jinja spelling; None when there is none. `extra`: a preset's names."""
     names = set(extra)
     for found in _PLACES.finditer(literal):
         name = next(each for each in found.groups() if each is not None)
@@ -30,14 +30,14 @@ def misspelled_place(literal: str, columns: Columns, extra: Iterable[str]) -> tu
 
 
 def check_places(shot: Shot, columns: Columns, extra: Iterable[str]) -> None:
-    """Refuse a prompt that names a column in another way than templates do. Raises InputError: every row would be sent it."""
+    """Raises InputError for a prompt with a placeholder that is not Jinja's: it would be sent literally for every row."""
     prompt = shot.templates.get("prompt", shot.constants.get("prompt"))
     extra = tuple(extra)
     for literal in literals(prompt) if isinstance(prompt, str) else ():
         if (found := misspelled_place(literal, columns, extra)) is not None:
             stands, meant = found
             raise InputError(
-                f"shot list: shot {shot.name}: prompt: {stands!r} would be sent as it stands",
+                f"shot list: shot {shot.name}: prompt: {stands!r} would be sent literally",
                 field="prompt",
                 hint=f"write {meant} where the column's text is meant",
             )

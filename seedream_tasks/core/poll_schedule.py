@@ -1,7 +1,7 @@
-"""How long tasks take, learned by looking at them, and when the next look is worth its request.
+"""How long tasks take, learned by polling them, and when the next poll is worth its request.
 
-What is known of a task is only that it still ran at one look and had ended at the next, and most of those in flight have not
-ended at all. So this is a life table: per step of age, how many tasks were seen to get past it and how many ended in it.
+A poll shows only that a task still ran, or had ended since the previous poll, and most tasks in flight have not ended yet. So
+this is a life table: per step of age, how many tasks were seen to outlive it and how many ended in it.
 Ages are seconds, or shares of an estimate: any unit, as long as one table keeps to it.
 """
 
@@ -13,38 +13,38 @@ from math import inf
 # Each step of age is 4 % longer than the one before it, from a twentieth of a unit to beyond a week of seconds.
 _FIRST, _GROWTH, _STEPS = 0.05, 1.04, 425
 _EDGES = [0.0, *(_FIRST * _GROWTH**step for step in range(_STEPS))]
-# A step is judged together with so many on either side. Without them, all that is known of an interval between two looks would
-# gather in one step, looks would go where it gathers, and nothing could show that it lies elsewhere.
+# A step is judged together with so many on either side. Without them, the mass of an interval between two polls would gather
+# in one step, polls would go there, and nothing could show that tasks end elsewhere.
 _BESIDE = 2
-# As many tasks as what is expected beforehand counts for.
+# Weight of the prior expectation, in tasks.
 _BELIEF = 10.0
-# Beyond twice as many ends what is older counts half: a gateway that slows down is followed.
+# Beyond twice as many ends, older ones count half, to follow a gateway that slows down.
 _REMEMBERED = 300
 
 
 def log_logistic(median: float, steepness: float) -> Callable[[float], float]:
-    """A share that is still running by age: half of them at the median, the steeper the closer to it, and some for ever."""
+    """The share still running by age: half at the median, steepest close to it, and some forever."""
     return lambda age: 1.0 / (1.0 + (age / median) ** steepness)
 
 
 class Durations:
-    """What is known of how long one kind of task takes."""
+    """The observed durations of one kind of task."""
 
     def __init__(self, still_running: Callable[[float], float]) -> None:
-        """`still_running`: what to expect before anything is known, as a share by age."""
+        """`still_running`: the prior, as a share by age."""
         share = [still_running(edge) for edge in _EDGES]
         self._expected = [1.0 - after / before for before, after in pairwise(share)]
-        self._past = [0.0] * len(self._expected)  # tasks seen to get past each step
+        self._past = [0.0] * len(self._expected)  # tasks seen to outlive each step
         self._ended = [0.0] * len(self._expected)  # tasks that ended in it
         self._ends = 0
 
     def running(self, after: float, by: float) -> None:
-        """A task that ran at the age `after` still did at `by`."""
+        """Record a task that still ran at the ages `after` and `by`."""
         for step, share in _between(after, by):
             self._past[step] += share
 
     def ended(self, after: float, by: float) -> None:
-        """A task that ran at the age `after` had ended at `by`: where in between, is as likely as what is known by now says."""
+        """Record a task that ended between the ages `after` and `by`, spread in between by the likelihood known so far."""
         steps = _between(after, by)
         running, ending = 1.0, []
         for step, share in steps:
@@ -53,7 +53,7 @@ class Durations:
             running -= here
         left = found = sum(ending)
         if not found:
-            return  # the two looks were one
+            return  # the two polls were one
         for (step, share), here in zip(steps, ending, strict=True):
             left = max(0.0, left - here)
             self._ended[step] += here / found
@@ -65,10 +65,10 @@ class Durations:
             self._ended = [count / 2 for count in self._ended]
 
     def next_look(self, age: float, price: float) -> float:
-        """When to look again at a task that ran at `age`, where a look costs as much as `price` units of delay.
+        """When to poll a task again that ran at `age`, if a poll costs as much as `price` units of delay.
 
-        At the age where price and expected delay are least for each end found there: just behind where many tasks end, often
-        while many do, rarely while few do, not at all where none ever did.
+        At the age where price and expected delay per end found are least: just after many tasks end, often while many end,
+        rarely while few end, not at all where none ever did.
         """
         if age >= _EDGES[-2]:
             return age * _GROWTH
@@ -84,7 +84,7 @@ class Durations:
             delay += (1.0 - running + here / 2) * (high - low)
             running -= here
             if price + delay >= best:
-                break  # it could not be less even if all of them ended further on
+                break  # later ages cannot be cheaper, even if all remaining tasks ended there
             found = 1.0 - running
             if found > 0.0 and (price + delay) / found < best:
                 best, at = (price + delay) / found, high

@@ -24,7 +24,7 @@ class Obstacle:
 
 
 def obstacles(job: Job, row: Capability) -> list[Obstacle]:
-    """Everything that keeps this offer from doing this job; empty when it can."""
+    """Every reason why this offer cannot do this job; empty when it can."""
     found: list[Obstacle] = []
 
     def refuse(limit: str, field: str, message: str) -> None:
@@ -45,7 +45,7 @@ def obstacles(job: Job, row: Capability) -> list[Obstacle]:
 
 
 def images_per_call(job: Job, row: Capability) -> int:
-    """Most images of this job that one call to this gateway makes; 0 when its references leave no room."""
+    """Most images of this job per call to this gateway; 0 when its references leave no room."""
     size = row.call_size(len(job.references))
     options = job.gateway_options.get(row.gateway, {})
     if options.get("sequential_image_generation") == "disabled":
@@ -54,7 +54,7 @@ def images_per_call(job: Job, row: Capability) -> int:
 
 
 def prompt_for(job: Job, row: Capability, images: int) -> str:
-    """The prompt as it is sent for a call of that many images: with the gateway's group hint unless it is switched off."""
+    """The prompt sent for a call of that many images: with the gateway's group hint unless it is switched off."""
     wants_hint = job.gateway_options.get(row.gateway, {}).get("prompt_hint", True)
     if row.group_hint is None or images < 2 or not wants_hint:
         return job.prompt
@@ -153,16 +153,16 @@ def _references(job: Job, row: Capability) -> Iterator[_Finding]:
 
 
 def _reference(reference: Reference, way: Presentation | None, row: Capability) -> Iterator[tuple[str, str]]:
-    """What no conversion mends."""
+    """Limits that no conversion can meet."""
     limits = row.references
     if way is None and not may_be_linked(reference) and limits.transports == (Transport.URL,):
         yield (
             "reference_transport",
-            f"can only be presented as url, a public https link that can be fetched; it is none ({limits.count.source})",
+            f"can only be sent as url, a public https link that can be fetched; it is not one ({limits.count.source})",
         )
     elif way is None:
         for found in findings(reference, row, limits.transports[-1]):
-            yield found.limit, f"{found.message}; a converted copy cannot be presented, since it takes links only"
+            yield found.limit, f"{found.message}; a converted copy cannot be sent, since it takes links only"
     if reference.width is None or reference.height is None:
         return
     width, height = reference.width, reference.height
@@ -181,7 +181,7 @@ def _reference(reference: Reference, way: Presentation | None, row: Capability) 
 
 
 def shown(uri: str) -> str:
-    """A reference as messages name it: a data URI by its first characters, a link without its query (it may be signed)."""
+    """A reference's name in messages: a data URI's first characters, a link without its query (it may be signed)."""
     if uri.startswith("data:"):
         return f"{uri[:30]}..."
     return without_secrets(uri).split("?", 1)[0]

@@ -1,4 +1,4 @@
-"""The price rows in force for a run: what gateways state, what stand-ins charge, and the user's own price file.
+"""The price rows in force for a run: the gateways', the stand-ins', and the user's own price file.
 
 What no source prices is not bought: `PriceBook.row` returns None for it.
 """
@@ -15,7 +15,7 @@ from .pricing import EVERY_TIER, PriceRow
 from .sizes import TIERS
 from .yaml_text import read_yaml
 
-# Far above any price, and so far below what an amount may be that no sum over a job reaches it.
+# Far above any price, and far enough below the largest amount that no sum over a job reaches it.
 MOST_PER_IMAGE = Decimal(10_000)
 
 
@@ -40,7 +40,7 @@ class PriceBook:
         return iter(self._rows.values())
 
     def row(self, gateway: str, model: str, tier: str | None) -> PriceRow | None:
-        """The row for an image; None when nothing prices it. Explicit pixels (tier None) take the dearest tier's row."""
+        """The row for an image; None when it has no price. Explicit pixels (tier None) take the dearest tier's row."""
         if tier is not None:
             return self._rows.get((gateway, model, tier)) or self._rows.get((gateway, model, EVERY_TIER))
         offered = [row for row in (self.row(gateway, model, each) for each in (*TIERS, EVERY_TIER)) if row]
@@ -68,7 +68,7 @@ def read_price_file(text: str, as_of: date, what: str = "price file") -> list[Pr
                 if tier not in (*TIERS, EVERY_TIER):
                     raise InputError(f"{what}: {field}: a tier is one of {', '.join(TIERS)} or *", field=field)
                 row = _user_row(gateway, model, tier, dict(_children(price, what, field)), as_of, what, field)
-                # A price for what nobody sells can be in a list, and is never used.
+                # A list may price what no gateway sells; it is never used.
                 if (gateway, model) in offered.by_offer:
                     rows.append(row)
     return rows
@@ -95,6 +95,6 @@ def _user_row(
         except BadValue as error:
             raise InputError(f"{what}: {field}.{name}: {error}", field=f"{field}.{name}") from None
     if not amounts["usd"]:
-        # What costs nothing is bought under any cap.
+        # Free images would be bought under any cap.
         raise InputError(f"{what}: {field}.usd: a price is above 0, not {price['usd']}", field=f"{field}.usd")
     return PriceRow(gateway, model, tier, amounts["usd"], amounts.get("credits"), what, as_of)

@@ -1,4 +1,4 @@
-"""What an image costs: the form of a price row, quotes, reservations, and the settlement of an attempt.
+"""What an image costs: price rows, quotes, reservations, and the settlement of an attempt.
 
 Quotes use the row. Reservations use the highest price any source states, until the user's price file settles it.
 """
@@ -73,15 +73,15 @@ def settle(
 ) -> Bill:
     """The bill of a finished attempt that made `images`: USD reported, else credits reported x row, else images x row.
 
-    `row_usd`, `row_credits` and `highest_usd` are the price row's, per image, as they stood when the attempt was reserved.
+    `row_usd`, `row_credits` and `highest_usd` are the price row's, per image, as of the reservation.
     `settled_by_credits`: see `credits_settle`.
     """
     if reported_usd is not None:
         return Bill(money(reported_usd), ZERO, _credits(reported_credits), "reported")
     if reported_credits is not None and row_credits and reported_credits * highest_usd < MOST * row_credits:
-        # Credits first, division last: a rate rounded before would not add up to the gateway's own bill.
+        # Multiply first, divide last: a rounded rate would not add up to the gateway's own bill.
         billed = money(reported_credits * row_usd / row_credits)
-        # Where sources dispute what a credit costs, the number of credits leaves that open.
+        # Where sources dispute what a credit costs, the number of credits does not settle it.
         dearest = row_usd if settled_by_credits else highest_usd
         at_risk = money(reported_credits * dearest / row_credits) - billed
         return Bill(billed, at_risk, money(reported_credits), "reported")

@@ -1,4 +1,4 @@
-"""Text where it meets a terminal or a log: no character of it moves the cursor, begins a line or turns the writing."""
+"""Text made safe for terminals and logs: no character moves the cursor, begins a line or reverses the direction."""
 
 import logging
 import re
@@ -7,7 +7,7 @@ import unicodedata
 
 from .secrets import without_secrets
 
-# In emoji and in Persian and Indic words these join or part letters; they move nothing.
+# In emoji and in Persian and Indic words these join or separate letters; they are harmless.
 _JOINERS = frozenset("\u200c\u200d")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _SUSPECT = re.compile(r"[^ -~]")
@@ -28,13 +28,13 @@ def _escape(character: str) -> str:
 
 
 def printable(text: str, lines: bool = False) -> str:
-    """The text with control characters, bidirectional overrides and the like escaped; `lines`: its line breaks are ours."""
+    """The text with control characters, bidirectional overrides and the like escaped; `lines`: keep line breaks."""
     suspect = _SUSPECT_BUT_LINES if lines else _SUSPECT
     return suspect.sub(lambda found: _escape(found[0]) if _acts(found[0]) else found[0], text)
 
 
 def printable_json(text: str) -> str:
-    """A JSON text that is the same value and harmless on a terminal."""
+    """The same JSON value, as text that is safe on a terminal."""
     return _SUSPECT.sub(lambda found: _as_json(found[0]) if _acts(found[0]) else found[0], text)
 
 
@@ -43,19 +43,19 @@ def _as_json(character: str) -> str:
     return "".join(f"\\u{pair[at : at + 4]}" for at in range(0, len(pair), 4))
 
 
-# `extra={IN_FULL: True}`: an address that a person is to open, token and all.
+# `extra={IN_FULL: True}`: an address that a person is to open, including its token.
 IN_FULL = "seedream_in_full"
 
 
 class Clean(logging.Filter):
-    """On a logger: what it logs holds no secret of an address and nothing that acts on a terminal."""
+    """A logging filter that removes secrets of addresses and terminal control characters."""
 
     def __init__(self, lines: bool = False) -> None:
         super().__init__()
         self._lines = lines
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record, for all handlers; lets every record pass."""
+        """Rewrite the record for all handlers; every record passes."""
         text = record.getMessage()
         if not getattr(record, IN_FULL, False):
             text = without_secrets(text)
@@ -67,7 +67,7 @@ class Clean(logging.Filter):
 
 
 def clean_loggers(names: tuple[str, ...], lines: bool = False) -> None:
-    """Let these loggers log nothing but clean text; a second call changes nothing. Each logger counts alone."""
+    """Make these loggers log clean text only; idempotent. A logger's children are not included."""
     for name in names:
         logger = logging.getLogger(name)
         if not any(isinstance(each, Clean) for each in logger.filters):

@@ -1,6 +1,6 @@
-"""How a reference reaches a gateway, and what has to be changed for it: values in, values out.
+"""How a reference is sent to a gateway, and how it must be converted for that: values in, values out.
 
-The first way that the gateway accepts is taken. A converted copy cannot go as a link, since the link leads to the original.
+The first way that the gateway accepts is used. A converted copy cannot be sent as a link, since the link leads to the original.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from .capabilities import Capability, Transport
 from .jobs import Reference
 
-# What copies are written in.
+# Formats of copies.
 WRITTEN = frozenset({"JPEG", "PNG"})
-# What a request holds besides its inlined references: prompt, sizes, links.
+# Room in a request for what is not an inlined reference: prompt, sizes, links.
 _REST_OF_REQUEST = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A limit that a reference does not keep to as it is."""
+    """A limit that an unconverted reference violates."""
 
     limit: str  # machine-readable name
     message: str  # the figures, and who says so
@@ -25,7 +25,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Fits:
-    """What a copy must keep to."""
+    """The limits of a copy."""
 
     formats: frozenset[str]  # Pillow's names
     most_bytes: int
@@ -35,21 +35,21 @@ class Fits:
 
     @property
     def recipe(self) -> str:
-        """Names the copy that is made of a source: the same source and recipe make the same bytes."""
+        """Identifies the copy of a source: the same source and recipe give the same bytes."""
         return f"{'+'.join(sorted(self.formats & WRITTEN))}-{self.most_bytes}-{self.most_pixels or 'any'}"
 
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """How one reference is presented to one gateway."""
+    """How one reference is sent to one gateway."""
 
     way: Transport
-    changes: tuple[Finding, ...]  # why a copy is sent; empty: the file as it is
+    changes: tuple[Finding, ...]  # why a copy is sent; empty: the original file
     fits: Fits
 
 
 def presentations(references: Sequence[Reference], row: Capability) -> list[Presentation | None]:
-    """One for each reference of a job, in order; None for one that cannot be presented there."""
+    """One for each reference of a job, in order; None for one that cannot be sent there."""
     found = [presentation(each, row) for each in references]
     if row.references.request_bytes is None:
         return found
@@ -70,7 +70,7 @@ def presentations(references: Sequence[Reference], row: Capability) -> list[Pres
 
 
 def presentation(reference: Reference, row: Capability, most_bytes: int | None = None) -> Presentation | None:
-    """How a reference is presented, with at most so many bytes; None when it cannot be."""
+    """How a reference is sent, with at most so many bytes; None when it cannot be."""
     for way in row.references.transports:
         if way is Transport.URL and not may_be_linked(reference):
             continue
@@ -83,14 +83,14 @@ def presentation(reference: Reference, row: Capability, most_bytes: int | None =
 
 
 def may_be_linked(reference: Reference) -> bool:
-    """Whether a gateway can be given a link: one that was tried, or in a forecast one that looks public."""
+    """Whether a gateway can be given a link: a checked one or, in a forecast, one that looks public."""
     if reference.public is None:
         return reference.uri.lower().startswith("https://")
     return reference.public
 
 
 def unlinked(reference: Reference) -> Reference:
-    """The same reference where no link can be given after all."""
+    """The same reference without a usable link."""
     return replace(reference, public=False)
 
 
@@ -109,7 +109,7 @@ def _fits(row: Capability, way: Transport, most_bytes: int | None) -> Fits:
 
 
 def findings(reference: Reference, row: Capability, way: Transport, fits: Fits | None = None) -> list[Finding]:
-    """What keeps a reference from going this way as it is, and mending would remove."""
+    """What prevents sending a reference this way unconverted, and conversion would fix."""
     limits, fits = row.references, fits or _fits(row, way, None)
     found = []
     if reference.format and reference.format not in limits.formats.value:

@@ -1,6 +1,6 @@
 """From a catalog row and a shot to a job: templates in Jinja's sandbox, then the field checks.
 
-The row's own text is data: it is put into templates, never read as one.
+The row's own text is data: it is inserted into templates, never parsed as one.
 """
 
 import json
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _UNDEFINED = re.compile(r"'(.+)' is undefined|'.+ object' has no attribute '(.+)'")
-# `&`, as HTML writes it in a link, once or several times over.
+# `&` in a link, escaped as HTML once or several times.
 _AMPERSAND = re.compile(r"&(?:amp|#0*38|#x0*26);(?:amp;)*", re.IGNORECASE)
 _DEFAULTS: dict[str, Any] = {"operation": "generate", "model": DEFAULT_MODEL, "n": 1}
 
@@ -123,12 +123,12 @@ def build_job(row_key: str, shot: str, fields: Mapping[str, Any]) -> Job:
 
 
 def split_references(cell: str) -> list[str]:
-    """Several references in one cell: a JSON list, or split by | or newline. Empty parts are left out."""
+    """Several references in one cell: a JSON list, or separated by | or newline. Empty parts are skipped."""
     return [_unescaped(part) for part in _parts(cell.strip())]
 
 
 def _unescaped(uri: str) -> str:
-    """A link out of HTML has `&amp;` where its address has `&`."""
+    """Unescape `&amp;` in a link copied from HTML."""
     return _AMPERSAND.sub("&", uri) if "&" in uri and uri[:8].lower().startswith(("http://", "https://")) else uri
 
 
@@ -155,9 +155,7 @@ def column_fields(cells: Mapping[str, str], defaults: Mapping[str, Any]) -> dict
         name: cells[name].strip() for name in FIELDS if name not in ("name", "when") and cells.get(name, "").strip()
     }
     if "pixels" in given and ("ratio" in given or "tier" in given):
-        raise RowError(
-            "pixels stands instead of ratio and tier, not beside them", field="pixels", error_code="bad_field"
-        )
+        raise RowError("give pixels instead of ratio and tier, not both", field="pixels", error_code="bad_field")
     for name, text in given.items():
         with _Naming(name):
             fields[name] = text if name in ("prompt", "references") else FIELDS[name](_structured(name, text))
@@ -181,7 +179,7 @@ def _structured(name: str, text: str) -> Any:
 
 
 class _Naming:
-    """Turn what a template or check raises into a RowError that names the field."""
+    """Convert errors of templates and checks to a RowError that names the field."""
 
     def __init__(self, field: str, context: Mapping[str, Any] | None = None) -> None:
         self._field = field
@@ -210,7 +208,7 @@ class _Naming:
             raise RowError(f"{field}: {_said(error)}", field=field, error_code="template_error") from None
 
     def _no_such(self, said: str) -> str:
-        """What is undefined, with the name that was probably meant."""
+        """The undefined name, with the name that was probably meant."""
         row = self._context.get("row")
         found = _UNDEFINED.fullmatch(said)
         if found is None or not isinstance(row, RowCells) or (found[2] and "RowCells object" not in said):

@@ -1,15 +1,15 @@
-"""How long an answer asks to wait."""
+"""How long an answer asks the client to wait."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-# A wait of a day or more is not one that anybody means.
+# A wait of a day or more is not meant seriously.
 _LONGEST_S = 86_400.0
 
 
 def retry_after(value: str, date: str, now: datetime) -> float | None:
     """Seconds that a Retry-After header asks to wait: a number, or an HTTP date, which is read against the answer's own Date
-    (`date`, empty where it has none; `now` counts then), since the two clocks may differ. None where it says nothing usable.
+    (`date`, empty where it has none; `now` counts then), since the two clocks may differ. None when it has no usable value.
     """
     try:
         seconds = float(value)
@@ -17,7 +17,7 @@ def retry_after(value: str, date: str, now: datetime) -> float | None:
         at = _http_date(value)
         if at is None:
             return None
-        # A time that has passed while the answer was on its way: no wait is left.
+        # The time passed while the answer was on its way: nothing left to wait for.
         seconds = max(0.0, (at - (_http_date(date) or now)).total_seconds())
     return seconds if 0 <= seconds < _LONGEST_S else None
 

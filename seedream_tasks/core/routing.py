@@ -15,7 +15,7 @@ class Offer:
 
     capability: Capability
     price: PriceRow | None
-    out: str | None = None  # why it may not be used now; None when it may
+    out: str | None = None  # why it may not be used now; None: it may
 
     @property
     def gateway(self) -> str:
@@ -25,7 +25,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where to buy, and why there."""
+    """The chosen gateway, and why."""
 
     offer: Offer
     price: PriceRow
@@ -37,8 +37,8 @@ class NoRoute(StrEnum):
     """Why nothing can be bought now."""
 
     NO_PRICE = "no_price"
-    OUT = "out"  # those that can are out, for now or for this run
-    PREMIUM = "premium"  # those that are left cost more than --max-premium above the cheapest
+    OUT = "out"  # those that can are unavailable, for now or for this run
+    PREMIUM = "premium"  # the remaining ones cost more than --max-premium above the cheapest
 
 
 def route(
@@ -61,7 +61,7 @@ def route(
         elif offer.gateway in not_at:
             passed.append(f"{offer.gateway} refused it")
         elif max_premium is not None and price.usd > lowest.usd * (1 + max_premium):
-            more = f"{(price.usd / lowest.usd - 1) * 100:.0f} % more than" if lowest.usd else "more than nothing at"
+            more = f"{(price.usd / lowest.usd - 1) * 100:.0f} % more than" if lowest.usd else "more than the free"
             passed.append(f"{offer.gateway} costs {more} {cheapest.gateway}")
             return NoRoute.PREMIUM, "; ".join(passed)
         else:

@@ -1,7 +1,7 @@
-"""Passwords, keys and signatures in addresses: what they are, and the one function that takes them out of what leaves a process.
+"""Passwords, keys and signatures in addresses: recognizing them, and the one function that removes them from output.
 
-An address leaves in messages, manifests, logs, events, artifacts and the parameters that Prefect stores. The ledger keeps what is
-needed to fetch; the catalog's own columns are its owner's data and stay as they are.
+Addresses leave in messages, manifests, logs, events, artifacts and the parameters that Prefect stores. The ledger keeps what is
+needed to fetch; the catalog's own columns are its owner's data and are unchanged.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from urllib.parse import unquote
 
-# A password that holds an @ or a slash cannot be told from what follows it: then all before the last @ goes.
+# A password with an @ or a slash cannot be separated from what follows it: then everything before the last @ is removed.
 HIDDEN = "***"
 _ADDRESS = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]*)://([^\s\"<>`]+)")
 # Within an fsspec chain (`zip://a.csv::https://...`) the next link begins here.
@@ -33,7 +33,7 @@ _PARTS = ("password", "passwd", "passphrase", "secret", "signature", "token", "c
 _NAMES = frozenset(
     "sig sign key pwd pass pw auth authorization jwt hmac sas keypairid googleaccessid privatekey".split()  # noqa: SIM905
 )
-# Beside a signature: what it signs, as of Azure and CloudFront. Alone, they are ordinary words.
+# Beside a signature: what it signs, as in Azure and CloudFront links. Alone, they are ordinary words.
 _SIGNED = frozenset(
     "se sp sv sr st ss srt spr sip ske sks skt skv skoid sktid saoid suoid scid expires policy".split()  # noqa: SIM905
 )
@@ -50,7 +50,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def without_secrets(text: str) -> str:
-    """An address, or any text with addresses in it, without passwords, keys and signatures. Text that has none stays as it is."""
+    """An address, or any text with addresses in it, without passwords, keys and signatures. Other text is unchanged."""
     if "://" in text:
         text = _ADDRESS.sub(lambda found: f"{found[1]}://{_chain(found[1], found[2])}", text)
     if "=" in text:
@@ -60,12 +60,12 @@ def without_secrets(text: str) -> str:
 
 
 def holds_secret(address: str) -> bool:
-    """Whether an address must not be shown or stored as it is."""
+    """Whether an address contains secrets, so that it must not be shown or stored unmasked."""
     return without_secrets(address) != address
 
 
 def holds_credentials(address: str) -> bool:
-    """Whether an address holds a password or token before its host, as against a signature in its query."""
+    """Whether an address holds a password or token before its host (not a signature in its query)."""
     whole = re.sub(r"[\s\"<>`]", "_", address)
     return any(_chain(found[1], found[2]) != found[2] for found in _ADDRESS.finditer(whole))
 
@@ -91,7 +91,7 @@ def _place(scheme: str, rest: str) -> str:
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     database = scheme.startswith(_DATABASES)
     if ":" not in authority.partition("@")[0]:
-        # A user alone; on the web that is how a token is given.
+        # A user alone; in web addresses it is often a token.
         token = "@" in authority and scheme.endswith(("http", "https")) and not rest.startswith(f"{HIDDEN}@")
         return rest[authority.rindex("@") + 1 :] if token else rest
     if not _PASSWORD.match(rest) or ("@" not in authority and not database and _PORT.match(rest)):

@@ -1,6 +1,6 @@
 """Shot lists: which images are wanted of each product, and what each field may hold.
 
-Text and number fields may be templates; a constant is checked when the list is read, a template's result when a row is rendered.
+Text and number fields may be templates; constants are checked when the list is read, template results when a row is rendered.
 """
 
 import difflib
@@ -29,14 +29,14 @@ def _text(value: Any) -> str:
 def _ratio(value: Any) -> str:
     text = _text(value)
     if text != AUTO and parse_ratio(text) is None:
-        raise BadValue(f"{text!r} is no ratio such as 1:1 or 16:9, and not auto")
+        raise BadValue(f"{text!r} is not a ratio such as 1:1 or 16:9, and not auto")
     return text
 
 
 def _pixels(value: Any) -> str:
     text = _text(value)
     if parse_pixels(text) is None:
-        raise BadValue(f"{text!r} is no size such as 2048x2048")
+        raise BadValue(f"{text!r} is not a size such as 2048x2048")
     return text
 
 
@@ -72,7 +72,7 @@ def _gateway_options(value: Any) -> dict[str, dict[str, Any]]:
 
 
 def _example() -> str:
-    """An option as it may be written, of the first gateway that has one."""
+    """An example option, of the first gateway that has one."""
     for offers in market().offers:
         for name, option in offers.options.items():
             if option.example:
@@ -91,7 +91,7 @@ def _references(value: Any) -> tuple[str, ...]:
     return tuple(items)
 
 
-# Every field a shot may have, with the check of its value.
+# Every field of a shot, with its check.
 FIELDS: dict[str, Callable[[Any], Any]] = {
     "name": _text,
     "operation": one_of("generate", "edit"),
@@ -141,7 +141,7 @@ def parse_shots(text: str, defaults: Mapping[str, Any] | None = None, what: str 
     stray = sorted(set(map(str, tree)) - {"defaults", "shots"})
     if stray:
         raise InputError(
-            f"{what}: unknown {stray[0]!r} at the top; only `defaults` and `shots` stand there"
+            f"{what}: unknown {stray[0]!r} at the top; only `defaults` and `shots` are allowed"
             + _nearest(stray[0], ["defaults", "shots"]),
             field=stray[0],
         )
@@ -163,7 +163,7 @@ def parse_shots(text: str, defaults: Mapping[str, Any] | None = None, what: str 
 
 
 def _layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Later layers win; explicit pixels and a ratio or tier drive each other out across layers."""
+    """Later layers win; across layers, explicit pixels and a ratio or tier replace each other."""
     merged: dict[str, Any] = {}
     for layer in layers:
         if "pixels" in layer:
@@ -186,7 +186,7 @@ def make_shot(fields: Mapping[str, Any], what: str) -> Shot:
     if "prompt" not in given:
         raise InputError(f"{what}: prompt is missing", field="prompt")
     if "pixels" in given and ("ratio" in given or "tier" in given):
-        raise InputError(f"{what}: pixels stands instead of ratio and tier, not beside them", field="pixels")
+        raise InputError(f"{what}: give pixels instead of ratio and tier, not both", field="pixels")
     constants: dict[str, Any] = {}
     templates: dict[str, str | tuple[str, ...]] = {}
     for key, value in given.items():

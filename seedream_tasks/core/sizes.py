@@ -1,7 +1,7 @@
-"""Image sizes: ratios, tiers and the pixels that stand for them.
+"""Image sizes: ratios, tiers and their pixels.
 
 The tables are the upstream model's own (its image API page, section "size"). Ratios that only a gateway offers (4:5, 5:4, 9:21)
-are computed to the tier's area. Nothing here is asserted of a result: gateways return slightly different pixels for a ratio,
+are computed to the tier's area. Results are not required to match them: gateways return slightly different pixels for a ratio,
 so an image is compared by ratio with a tolerance.
 """
 
@@ -69,19 +69,19 @@ class PixelRange:
 
 
 def parse_ratio(text: str) -> tuple[int, int] | None:
-    """`16:9` -> (16, 9); None when the text is no ratio."""
+    """`16:9` -> (16, 9); None when the text is not a ratio."""
     match = _RATIO.fullmatch(text)
     return (int(match[1]), int(match[2])) if match else None
 
 
 def parse_pixels(text: str) -> tuple[int, int] | None:
-    """`2048x1024` -> (2048, 1024) px; None when the text is no size."""
+    """`2048x1024` -> (2048, 1024) px; None when the text is not a size."""
     match = _PIXELS.fullmatch(text)
     return (int(match[1]), int(match[2])) if match else None
 
 
 def pixels_for(ratio: str, tier: str) -> tuple[int, int]:
-    """Width and height (px) that stand for a ratio at a tier; computed to the tier's area where the table has none."""
+    """Width and height (px) of a ratio at a tier; computed to the tier's area when the table has none."""
     listed = _TABLE[tier].get(ratio)
     if listed:
         return listed
@@ -89,7 +89,7 @@ def pixels_for(ratio: str, tier: str) -> tuple[int, int]:
     if parts is None:
         raise ValueError(f"not a ratio: {ratio!r}")
     scale = math.sqrt(_TIER_AREA[tier] / (parts[0] * parts[1]))
-    # Multiples of 8, each rounded down or up: the nearest ratio whose area does not pass the tier's, the model's limit at 4K.
+    # Multiples of 8, each rounded down or up: the nearest ratio whose area does not exceed the tier's, the model's limit at 4K.
     low = [int(part * scale) // 8 * 8 for part in parts]
     sizes = [(width, height) for width in (low[0], low[0] + 8) for height in (low[1], low[1] + 8)]
     fitting = [size for size in sizes if size[0] * size[1] <= _TIER_AREA[tier]]

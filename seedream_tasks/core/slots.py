@@ -13,33 +13,33 @@ from .states import RETRY_OPENS, AttemptState, Closed, SlotState
 _PASSING = (ErrorClass.TRANSIENT, ErrorClass.RATE)
 
 
-# Attempts at one slot in one run that end in a transient, certainly unbilled no.
+# Most attempts per slot and run that end in a transient, certainly unbilled refusal.
 TRANSIENT_TRIES_PER_RUN = 2
 
 
 class Purpose(StrEnum):
     """Why an attempt buys its slots."""
 
-    FIRST = "first"  # never bought before, or given back
-    AGAIN = "again"  # after a transient, certainly unbilled no
-    ELSEWHERE = "elsewhere"  # after another gateway's definite, unbilled no
+    FIRST = "first"  # never bought before, or released
+    AGAIN = "again"  # after a transient, certainly unbilled refusal
+    ELSEWHERE = "elsewhere"  # after another gateway's definite, unbilled refusal
     RETRY = "retry"  # a named --retry
     TOP_UP = "top_up"  # the gateway had finished with fewer
 
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """One slot as the ledger knows it. A slot that the ledger does not know is open."""
+    """One slot as the ledger knows it. A slot unknown to the ledger is open."""
 
     slot: int
     state: SlotState
-    attempt_id: str | None = None  # the attempt that holds it, or held it last
+    attempt_id: str | None = None  # the attempt that holds it or held it last
     closed: Closed | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PastAttempt:
-    """What deciding needs to know of an earlier attempt at the same job."""
+    """The facts of an earlier attempt at the same job that decisions need."""
 
     attempt_id: str
     run_id: str
@@ -52,7 +52,7 @@ class PastAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """Slots to buy together, and where not."""
+    """Slots to buy together, and the gateways to avoid."""
 
     slots: tuple[int, ...]
     purpose: Purpose
@@ -68,7 +68,7 @@ def wanted(
     top_up: bool = False,
     among: Collection[int] = (),
 ) -> list[Want]:
-    """The slots this run may buy now, grouped by purpose and by the gateways that are out for them.
+    """The slots this run may buy now, grouped by purpose and by the gateways that are excluded for them.
 
     `retry` holds `--retry` words; each opens what an *earlier* run closed, so one run buys a retried slot once.
     `among`: only these slots; empty: all.

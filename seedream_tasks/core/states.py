@@ -1,25 +1,25 @@
-"""The life of an attempt, what becomes of its slots, and the status of a record."""
+"""States of attempts and slots, and the status of a record."""
 
 from enum import StrEnum
 
 
 class AttemptState(StrEnum):
-    """Where one paid submission stands."""
+    """The state of one paid submission."""
 
     INTENT = "intent"  # claimed, reserved and on disk; the request may be leaving right now
     ACCEPTED = "accepted"  # the gateway gave a task id
-    DELIVERED = "delivered"  # links are known, the bill is settled; the copies are being made
+    DELIVERED = "delivered"  # links are known, the bill is settled; images are being copied
     ARCHIVED = "archived"  # every image it made is copied and verified
-    NOT_SENT = "not_sent"  # provably not accepted: slots and money are back
-    UNKNOWN = "unknown"  # sent, no proof either way: never bought again by itself
-    FAILED = "failed"  # the gateway said no, or what it delivered cannot be decoded
-    EXPIRED = "expired"  # links died before the copies were made
+    NOT_SENT = "not_sent"  # provably not accepted: slots and reservation are released
+    UNKNOWN = "unknown"  # sent, no proof either way: never bought again automatically
+    FAILED = "failed"  # the gateway refused, or what it delivered cannot be decoded
+    EXPIRED = "expired"  # links expired before the images were copied
     CANCELLED = "cancelled"  # cancelled at the gateway
     LOST = "lost"  # paid for, perhaps, and given up
 
 
-# What may follow what. `unknown` and `not_sent` can still become `accepted`: whoever holds a task id may record it. `archived`
-# becomes `delivered` again where a file has gone from the archive and its link may still live.
+# Allowed transitions. `unknown` and `not_sent` can still become `accepted`: whoever holds a task id may record it. `archived`
+# becomes `delivered` again when a file is missing from the archive and its link may still work.
 FOLLOWS: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.INTENT: frozenset(
         {
@@ -58,14 +58,14 @@ FOLLOWS: dict[AttemptState, frozenset[AttemptState]] = {
 
 # A slot with an attempt in one of these is never bought.
 LIVE = frozenset({AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.DELIVERED, AttemptState.UNKNOWN})
-# These are followed until their images are archived or the gateway says why not.
+# These are followed until their images are archived or the gateway reports a failure.
 FOLLOWED = frozenset({AttemptState.ACCEPTED, AttemptState.DELIVERED})
 
 
 class SlotState(StrEnum):
     """Whether one wanted image may be bought."""
 
-    OPEN = "open"  # the next admission may buy it
+    OPEN = "open"  # may be bought at the next admission
     TAKEN = "taken"  # a live attempt is to deliver it
     FILLED = "filled"  # an image is archived, or paid for and being copied
     CLOSED = "closed"  # only a named --retry, top_up or another gateway may
@@ -74,13 +74,13 @@ class SlotState(StrEnum):
 class Closed(StrEnum):
     """Why a slot is closed: decides what opens it again."""
 
-    REFUSED = "refused"  # certainly unbilled, by a gateway that will not: another gateway may
-    CONTENT = "content"  # refused for its content: not shopped around
-    BILLED = "billed"  # failed and billed, or nobody knows
+    REFUSED = "refused"  # refused by a gateway, certainly unbilled: another gateway may accept it
+    CONTENT = "content"  # refused for its content: not tried at other gateways
+    BILLED = "billed"  # failed, and billed or billing unknown
     FEWER = "fewer"  # the gateway finished with fewer images
     EXPIRED = "expired"
     LOST = "lost"
-    PRUNED = "pruned"  # archived, and deliberately given up since
+    PRUNED = "pruned"  # archived, and deliberately pruned since
 
 
 # Which --retry opens what.
@@ -92,7 +92,7 @@ RETRY_OPENS: dict[str, frozenset[Closed]] = {
 
 
 class RecordStatus(StrEnum):
-    """What became of one (row, shot), as the manifest says it."""
+    """The result of one (row, shot), as in the manifest."""
 
     ARCHIVED = "archived"
     PARTIAL = "partial"

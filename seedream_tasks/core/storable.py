@@ -1,7 +1,7 @@
-"""Text and numbers from outside, made so that whatever stores them can: databases, Parquet, JSON, HTML, a terminal.
+"""External text and numbers, made storable anywhere: databases, Parquet, JSON, HTML, a terminal.
 
-Gateways send half an emoji, NUL, numbers of a thousand digits. One such value may spoil its own record and nothing else, so it is
-made storable where it enters, before anybody compares or keeps it.
+Gateways send half an emoji, NUL, numbers of a thousand digits. Such a value must not affect other records, so it is made
+storable on entry, before it is compared or kept.
 """
 
 import json
@@ -11,31 +11,31 @@ from typing import Any
 
 MOST_WORD = 300  # a code, a model's name
 MOST_TEXT = 2000  # a message
-# A link, the longest text that anything is done with.
+# A link: the longest text that is used.
 MOST_LINK = 16_384
-# Python itself reads no more digits than about four thousand; a database's whole numbers end here.
+# Python itself parses at most about four thousand digits; database integers end here.
 _MOST_NUMBER = 2**63 - 1
 _UNSTORABLE = re.compile("[\ud800-\udfff\0]")
 
 
 def storable(text: str) -> str:
-    """Half of a character pair and NUL, which no database or file takes, become U+FFFD."""
+    """Replace lone surrogates and NUL, which databases and files reject, with U+FFFD."""
     return text if text.isascii() and "\0" not in text else _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def short(text: str, most: int = MOST_TEXT) -> str:
-    """Storable, and cut off where it is longer than anybody reads."""
+    """Storable text, truncated to a readable length."""
     text = storable(text)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def read_json(content: bytes) -> Any:
-    """JSON from outside with every text in it storable; a number that nothing can store is null. Raises ValueError."""
+    """Parse external JSON with every text made storable; a number that cannot be stored becomes null. Raises ValueError."""
     text = content.decode(json.detect_encoding(content), "replace").removeprefix("\ufeff")
     try:
         return _cleaned(_DECODER.decode(text))
     except RecursionError:
-        raise ValueError("brackets in brackets, thousands deep") from None
+        raise ValueError("nested too deeply") from None
 
 
 def _whole(digits: str) -> int | None:
@@ -50,7 +50,7 @@ def _fraction(digits: str) -> float | None:
     return number if isfinite(number) else None
 
 
-# Not strict: a line break within a text is no reason to lose the answer that holds it.
+# Not strict: a line break within a string must not lose the whole answer.
 _DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_fraction, parse_constant=lambda _: None, strict=False)
 
 

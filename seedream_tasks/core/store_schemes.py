@@ -1,4 +1,4 @@
-"""Stores by the scheme of their addresses, and what has to be installed for each."""
+"""Stores by URI scheme, and what to install for each."""
 
 # Scheme -> what pip installs. An extra of this package where it has one.
 _DRIVERS = {
@@ -18,7 +18,7 @@ _DRIVERS = {
 
 
 def driver_hint(address: str, error: BaseException) -> str | None:
-    """How to install what reading `address` failed for; None where it failed for something else, or nobody knows."""
+    """How to install the driver missing for `address`; None when it failed for another or an unknown reason."""
     if not isinstance(error, ImportError):
         return None
     for part in reversed(address.split("::")):

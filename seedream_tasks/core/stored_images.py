@@ -1,11 +1,11 @@
-"""An image that is paid for, as it stands in an archive."""
+"""A paid image in an archive."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An image as it stands in the archive."""
+    """An image in the archive."""
 
     archive: str  # root URI
     path: str  # below the root

@@ -15,7 +15,7 @@ from jinja2.utils import _PassArg
 from .amounts import DecimalMarks, Number, number, order_misleads, text_is_number
 from .errors import BadValue
 
-# Where a context keeps its catalog's `DecimalMarks`: not a name that a template can spell.
+# Context key of the catalog's `DecimalMarks`: not a name that a template can spell.
 MARKS = "(decimal marks)"
 
 
@@ -29,7 +29,7 @@ _ADDRESS = re.compile(r"<[^<>]{1,200} at 0x[0-9a-f]{4,16}>", re.IGNORECASE)
 
 
 def checked(value: Any) -> Any:
-    """The value, if text can be made of it that is the same in every run. Raises TypeError, or what an undefined name raises."""
+    """The value, if its text is the same in every run. Raises TypeError, or the error of an undefined name."""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
@@ -42,21 +42,21 @@ def checked(value: Any) -> Any:
         str(value)  # raises
     elif not isinstance(value, int | float | Decimal | None):
         raise TypeError(
-            f"a {type(value).__name__} is no text (a method without its brackets, or a `map` without `| list`?)"
+            f"a {type(value).__name__} is not text (a method without its brackets, or a `map` without `| list`?)"
         )
     return value
 
 
 def without_address(text: str) -> str:
-    """A rendered text. Raises BadValue where it holds an object's address in memory, which is another one in each run."""
+    """A rendered text. Raises BadValue where it holds an object's address in memory, which differs in each run."""
     found = _ADDRESS.search(text) if "0x" in text or "0X" in text else None
     if found is not None:
-        raise BadValue(f"{found[0][:80]!r} is an object's address in memory, another one in each run")
+        raise BadValue(f"{found[0][:80]!r} is an object's address in memory, which differs in each run")
     return text
 
 
 def let_in(value: Any, sequence: bool = False) -> Any:
-    """An argument, checked. An undefined one speaks for itself; of what is gone through once the items, where they may be."""
+    """A checked argument. An undefined one is left to raise its own error; an iterator becomes its items, where allowed."""
     if isinstance(value, str | StrictUndefined):
         return value
     once: Any = (
@@ -68,7 +68,7 @@ def let_in(value: Any, sequence: bool = False) -> Any:
 
 
 def items(value: Any) -> Any:
-    """The items of a text that is a JSON list, which is what lists of Parquet and JSON read as; anything else as it is."""
+    """The items of a JSON list in a text, as lists from Parquet and JSON are read; anything else unchanged."""
     if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
         try:
             found = json.loads(value)
@@ -79,7 +79,7 @@ def items(value: Any) -> Any:
 
 
 def guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter or test that is given nothing but what has one text."""
+    """A filter or test whose arguments are checked to have a stable text."""
     skipped = 0 if _PassArg.from_obj(function) is None else 1  # the context or environment, which comes first
     sequence = name in OF_SEQUENCES
 
@@ -97,12 +97,12 @@ def guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def exact(value: Any) -> Any:
-    """A decimal number stays exact in comparisons, whatever was computed with it."""
+    """Keeps decimal numbers exact in comparisons after arithmetic."""
     return Number(value) if type(value) is Decimal else value
 
 
 def as_integer(value: Any, default: Any = None, base: int = 10) -> Any:
-    """`int` that does not make 0 of what it cannot read."""
+    """`int` that raises instead of returning 0 for unreadable values."""
     try:
         text = number_text(value)
         try:
@@ -114,7 +114,7 @@ def as_integer(value: Any, default: Any = None, base: int = 10) -> Any:
 
 
 def as_float(value: Any, default: Any = None) -> Any:
-    """`float` that does not make 0.0 of what it cannot read."""
+    """`float` that raises instead of returning 0.0 for unreadable values."""
     try:
         return _finite(float(number_text(value)))
     except (TypeError, ValueError, OverflowError):
@@ -140,7 +140,7 @@ def _unread(value: Any, default: Any, name: str) -> Any:
         return default
     what = "an empty cell" if isinstance(value, str) and not value.strip() else repr(value)[:62]
     raise BadValue(
-        f"`{name}` cannot read {what}: `number` reads amounts as shops write them, `default(0)` stands in for an empty cell"
+        f"`{name}` cannot read {what}: `number` reads amounts as shops write them, `default(0)` replaces an empty cell"
     )
 
 
@@ -163,7 +163,7 @@ def compared(left: Any, right: Any, how: str) -> Any:
     ordered = how in ("lt", "lteq", "gt", "gteq")
     if ordered and order_misleads(left, right, compare):
         raise BadValue(
-            f"{left!r:.62} and {right!r:.62} are compared as texts, which decides otherwise than their numbers do:"
+            f"{left!r:.62} and {right!r:.62} are compared as texts, which gives another result than comparing numbers:"
             " put `number` behind each"
         )
     others = right if how in ("in", "notin") and isinstance(right, list | tuple) else [right]
@@ -175,11 +175,11 @@ def compared(left: Any, right: Any, how: str) -> Any:
 
 
 def same_as_other(value: Any, other: Any) -> bool:
-    """`sameas`: of one type and equal; which object it is in memory decides nothing."""
+    """`sameas`: same type and equal; object identity is ignored."""
     return type(value) is type(other) and bool(value == other)
 
 
-# What goes through a sequence one by one may be given what is gone through once: `x | map('upper') | join`.
+# Filters that consume a sequence may be given an iterator: `x | map('upper') | join`.
 _OF_SEQUENCES_TEXT = (
     "batch count first groupby join last length list map max min reject rejectattr reverse select selectattr slice "
     "sort sum unique items dictsort"
@@ -189,7 +189,7 @@ _OF_SEQUENCES_TEXT = (
 OF_SEQUENCES = frozenset(_OF_SEQUENCES_TEXT.split())
 
 
-# These ask what a value is, or only hand it on: they make no text of it.
+# These only inspect or pass on a value, and do not turn it into text.
 OF_ANYTHING = frozenset({"default", "d", "attr"})
 
 

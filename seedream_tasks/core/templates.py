@@ -36,7 +36,7 @@ from .template_values import (
     same_as_other,
 )
 
-# Whatever a template can raise on a row's text (a filter on the wrong type, a division by zero), or while it is compiled.
+# Errors a template can raise on a row's text (a filter on the wrong type, a division by zero), or at compilation.
 FAILS = (
     TemplateError, ArithmeticError, AssertionError, TypeError, ValueError, LookupError, AttributeError, RuntimeError,
     StopIteration, MemoryError,
@@ -49,7 +49,7 @@ _MOST_REPEATED = 1_000_000  # characters or items that `*` may make
 
 
 class _Formatter(SandboxedFormatter):
-    """`'{}'.format(x)`, with a look at what its fields lead to."""
+    """`'{}'.format(x)`, with its field values checked."""
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> tuple[Any, str]:
         value, first = super().get_field(field_name, args, kwargs)
@@ -57,11 +57,11 @@ class _Formatter(SandboxedFormatter):
 
 
 class _EscapeFormatter(_Formatter, SandboxedEscapeFormatter):
-    """The same, of text that was marked as safe."""
+    """The same for text marked as safe."""
 
 
 class _Guarding(NodeTransformer):
-    """Looks at what `~` joins and at what is compared, and tells `number` which column it reads."""
+    """Checks the operands of `~` and of comparisons, and passes to `number` the column it reads."""
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - Jinja's name
         self.generic_visit(node)
@@ -138,9 +138,9 @@ class _Context(Context):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Undefined names are errors; `default` also stands in for an empty cell, which is what a table has instead of nothing.
+    """Undefined names are errors; `default` also replaces an empty cell, which is a table's missing value.
 
-    Nothing in it is random, and nothing takes for ever.
+    Rendering is deterministic and bounded.
     """
 
     intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
@@ -156,7 +156,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.tests["sameas"] = same_as_other
         functions: dict[str, Any] = self.filters
         self.filters = {name: guarded(name, function) for name, function in functions.items()}
-        self.filters |= {_TEXT: checked, _VALUE: let_in, _ITEMS: items}  # which are guards themselves
+        self.filters |= {_TEXT: checked, _VALUE: let_in, _ITEMS: items}  # guards themselves
         self.filters[_COMPARED] = compared  # what it is given was looked at, but for what `in` looks through
         asked: dict[str, Any] = self.tests
         self.tests = {
@@ -164,7 +164,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         }
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
-        # Jinja's own is a map of maps, which would be walked for every row.
+        # Jinja's own is a map of maps, searched for every row.
         return {**self.globals, **(d or {})}
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
@@ -212,7 +212,7 @@ def _default(value: Any, text: Any = "", boolean: bool = True) -> Any:
 
 
 def _links_too(value: Any) -> Any:
-    """As `checked`, for references: a list is a JSON list, whose items nothing parts again."""
+    """As `checked`, for references: a list becomes a JSON list, whose items are not split again."""
     links = list(value) if isinstance(value, list | tuple | Iterator) else None
     return checked(value) if links is None else json.dumps([str(checked(link)) for link in links])
 
@@ -222,7 +222,7 @@ _OF_LINKS = _ENVIRONMENT.overlay(finalize=_links_too)
 
 
 def literals(text: str) -> list[str]:
-    """What stands in a template as it will be sent: all but its expressions and statements."""
+    """The literal text of a template: all but its expressions and statements."""
     return [value for _, kind, value in _ENVIRONMENT.lex(text) if kind == "data"]
 
 

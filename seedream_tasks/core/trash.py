@@ -3,24 +3,24 @@
 from datetime import UTC, datetime, timedelta
 
 TRASH = "trash"
-# How long a pruned image can be brought back.
+# How long a pruned image can be restored.
 KEPT_FOR = timedelta(days=7)
 _WHEN = "%Y-%m-%dT%H%M%SZ"
 
 
 def trash_path(path: str, now: datetime) -> str:
-    """Where a file goes that is pruned now."""
+    """The trash path of a file that is pruned now."""
     return f"{TRASH}/{now.astimezone(UTC).strftime(_WHEN)}/{path}"
 
 
 def path_before(path: str) -> str | None:
-    """The path that a file in the trash had; None for a file that is not there."""
+    """The original path of a file in the trash; None for any other file."""
     parts = path.split("/", 2)
     return parts[2] if len(parts) == 3 and parts[0] == TRASH else None
 
 
 def is_due(path: str, now: datetime) -> bool:
-    """Whether a file in the trash has been there long enough; a folder that is not one of ours never is."""
+    """Whether a file has been in the trash long enough to delete; never for a folder that is not ours."""
     try:
         since = datetime.strptime(path.split("/", 2)[1], _WHEN).replace(tzinfo=UTC)
     except (ValueError, IndexError):

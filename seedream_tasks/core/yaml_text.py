@@ -1,4 +1,4 @@
-"""YAML as people mean it: `21:9` is text, `0.031` is an exact decimal, a key that stands twice is an error.
+"""YAML as people mean it: `21:9` is text, `0.031` is an exact decimal, a duplicate key is an error.
 
 YAML 1.1 (what PyYAML reads) takes `21:9` for the base-60 number 1269 and `no` for false. Shot lists hold ratios and price
 files hold money, so both readings would be silent mistakes.
@@ -24,12 +24,12 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         line = key_node.start_mark.line + 1
         if isinstance(key, dict):
             raise InputError(
-                f"line {line}: a text that begins with braces stands in quotes", line=line, hint='"{{ name }}"'
+                f"line {line}: put a text that begins with braces in quotes", line=line, hint='"{{ name }}"'
             )
         if not isinstance(key, str | int):
             raise InputError(f"line {line}: a key must be plain text", line=line)
         if key in result:
-            raise InputError(f"line {line}: {key!r} stands twice", line=line, field=str(key))
+            raise InputError(f"line {line}: duplicate key {key!r}", line=line, field=str(key))
         result[key] = loader.construct_object(value_node, deep=True)
     return result
 
@@ -48,10 +48,10 @@ _Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: Decimal(node.
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
-# What the parser says -> what is to be done about it.
+# Parser message -> hint.
 _WAYS_OUT = {
-    "mapping values": "a text with a colon and a blank in it stands in quotes",
-    "'\\t'": "indent with blanks, not with tabs",
+    "mapping values": "put a text that contains a colon and a space in quotes",
+    "'\\t'": "indent with spaces, not tabs",
 }
 
 

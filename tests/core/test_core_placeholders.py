@@ -34,10 +34,10 @@ def check(prompt: str) -> None:
 )
 @pytest.mark.parametrize("beside", ["", " beside {{ sku }}"])
 def test_a_column_in_other_brackets_is_refused(stands: str, meant: str, beside: str) -> None:
-    """It would be sent as it stands for every product, and every image would be paid for."""
+    """It would be sent literally for every product, and every image would be paid for."""
     with pytest.raises(InputError) as caught:
         check(f"A photo of {stands}, on white{beside}")
-    assert f"{stands!r} would be sent as it stands" in caught.value.message
+    assert f"{stands!r} would be sent literally" in caught.value.message
     assert meant in caught.value.facts["hint"]
 
 

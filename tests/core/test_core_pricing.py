@@ -162,7 +162,7 @@ BAD_FILES = [
     ("evolink: {seedream-4.5: {2K: 0.03}}", "evolink.seedream-4.5.2K", "must be a mapping"),
     ("evolink: {seedream-4.5: 0.03}", "evolink.seedream-4.5", "must be a mapping"),
     ("evolink: null", "evolink", "must be a mapping"),
-    ("evolink: {seedream-4.5: {2K: {usd: 0.03}, 2K: {usd: 0.04}}}", "2K", "stands twice"),
+    ("evolink: {seedream-4.5: {2K: {usd: 0.03}, 2K: {usd: 0.04}}}", "2K", "duplicate key"),
 ]
 
 

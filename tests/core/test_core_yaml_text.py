@@ -44,7 +44,7 @@ def test_plain_values_are_themselves(text: str, value: object) -> None:
 
 def test_a_key_that_stands_twice_is_an_error_with_its_line() -> None:
     """The second one would silently win; the message names the file, the key and the line."""
-    with pytest.raises(InputError, match=r"prices\.yaml: line 3: 'usd' stands twice") as caught:
+    with pytest.raises(InputError, match=r"prices\.yaml: line 3: duplicate key 'usd'") as caught:
         read_yaml("a:\n  usd: 0.03\n  usd: 0.04\n", "prices.yaml")
     assert caught.value.facts == {"line": 3, "field": "usd"}
 
@@ -63,9 +63,9 @@ def test_broken_yaml_is_an_error_with_its_line(text: str, line: int) -> None:
 @pytest.mark.parametrize(
     ("text", "says", "hint"),
     [
-        ("prompt: {{ name }}", "a text that begins with braces stands in quotes", '"{{ name }}"'),
+        ("prompt: {{ name }}", "put a text that begins with braces in quotes", '"{{ name }}"'),
         ("prompt: A lamp: the tall one", "mapping values are not allowed", "a colon"),
-        ("a:\n\tb: c", "cannot start any token", "not with tabs"),
+        ("a:\n\tb: c", "cannot start any token", "not tabs"),
     ],
 )
 def test_what_people_forget_in_yaml_is_told_with_the_way_out(text: str, says: str, hint: str) -> None:
