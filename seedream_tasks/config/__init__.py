@@ -1,1 +1,1 @@
-"""What a run is told, and whether it holds: settings, the pair of archive and ledger, the embedded sandbox."""
+"""A run's configuration and its checks: settings, the pairing of archive and ledger, the embedded sandbox."""

@@ -1,4 +1,4 @@
-"""Whether what is paid for will still be there: archives that end with a process, a worker's folder or a container."""
+"""Rejects archives that would not outlive a process, a worker's folder or a container."""
 
 import os
 import re
@@ -10,13 +10,13 @@ from .settings import DEFAULT_ARCHIVE, DEFAULT_SANDBOX_ARCHIVE
 
 NOT_DURABLE = "archive_not_durable"
 _IN_CONTAINERS = re.compile(r"docker|kubepods|containerd|libpod|lxc|crio|ecs/")
-# File systems that end with the container or the machine's power.
+# File systems that are lost with the container or at power-off.
 _PASSING = frozenset({"overlay", "aufs", "tmpfs", "ramfs"})
 
 
 def check_it_lasts(archive: str | None, ledger: str | None, simulated: bool, of_deployment: bool = False) -> None:
     """Raises ConfigurationError (`archive_not_durable`) for an archive in memory, and in the run of a deployment for a relative
-    path: its worker may make the folder anew for each run, and each would buy the same again.
+    path: its worker may create a new folder for each run, and each would buy the same again.
     """
     default = DEFAULT_SANDBOX_ARCHIVE if simulated else DEFAULT_ARCHIVE
     environment = Environment()
@@ -25,7 +25,7 @@ def check_it_lasts(archive: str | None, ledger: str | None, simulated: bool, of_
     scheme, mark, rest = place.partition("://")
     if "memory" in re.split(r"::|://", place.lower())[:-1] or scheme.lower() == "memory":
         raise ConfigurationError(
-            f"the archive {place} is this process's memory: every image that is paid for would be gone at its end",
+            f"the archive {place} is this process's memory: every paid image would be lost at its end",
             field="archive",
             code=NOT_DURABLE,
             hint="give a folder or a bucket",
@@ -52,7 +52,7 @@ def check_it_lasts(archive: str | None, ledger: str | None, simulated: bool, of_
     if path and not Path(path).is_absolute():
         raise ConfigurationError(
             f"the ledger {url} is a relative path, and this is the run of a deployment: its worker may make the folder anew"
-            " for each run, which would then know of nothing that was bought",
+            " for each run, which would then know nothing of what was bought",
             field="ledger",
             code=NOT_DURABLE,
             hint="give an absolute path on a disk that stays, or one in PostgreSQL",
@@ -60,7 +60,7 @@ def check_it_lasts(archive: str | None, ledger: str | None, simulated: bool, of_
 
 
 def outside_of_volumes(place: Path, machine: Path = Path("/")) -> bool:
-    """Whether a local folder is a container's own, so that it ends with the container. `machine`: where the root is."""
+    """Whether a local folder belongs to a container and so is lost with it. `machine`: the root of the file system."""
     mounts = _mounts(machine)
     root_kind = mounts.get("/", "")
     if not (_is_container(machine) or root_kind in ("overlay", "aufs")):
@@ -77,7 +77,7 @@ def _is_container(machine: Path) -> bool:
 
 
 def _mounts(machine: Path) -> dict[str, str]:
-    """Where something is mounted, and the kind of its file system; the last mount of a place counts."""
+    """Mount point -> file system type; the last mount on a path counts."""
     found = {}
     for line in _text(machine / "proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
@@ -92,4 +92,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""  # another system than Linux, or not ours to read
+        return ""  # not Linux, or not readable

@@ -1,7 +1,7 @@
-"""The embedded sandbox: a process of its own that ends with its last user, however that ends.
+"""The embedded sandbox: a separate process that ends with its last user, however that ends.
 
 Runs on one archive share one sandbox, since there is one state. Each holds a shared lock on a file beside the state; the
-sandbox ends when its starter is gone and nobody holds the lock. A process that is killed lets go of its lock by dying.
+sandbox exits when its starter has ended and nobody holds the lock. A killed process releases its lock.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ _END_WITHIN_S = 10.0
 
 
 def sandbox_state(place: Locations) -> Path:
-    """Where the embedded sandbox of an archive keeps its state: in it, or beside the ledger of a remote one."""
+    """The state file of an archive's embedded sandbox: in the archive, or beside the ledger if the archive is remote."""
     if place.archive.is_local:
         return place.archive.local_path("sandbox.db")
     path = place.ledger_url.partition("sqlite:///")[2]
@@ -39,7 +39,7 @@ def sandbox_state(place: Locations) -> Path:
 
 @contextmanager
 def embedded_sandbox(state: Path) -> Iterator[dict[str, str]]:
-    """The sandbox of a state file, running already or started now; yields gateway -> base URL."""
+    """The sandbox of a state file, started if it is not running; yields gateway -> base URL."""
     state = state.absolute()
     state.parent.mkdir(parents=True, exist_ok=True)
     with state.with_suffix(".users").open("ab") as users:
@@ -55,8 +55,8 @@ def embedded_sandbox(state: Path) -> Iterator[dict[str, str]]:
 
 
 def bases_for(bases: Mapping[str, str], gateways: Sequence[str], asked_for: bool) -> dict[str, str]:
-    """The base URLs of these gateways at the sandbox. Raises ConfigurationError for one that is asked for by name and has no
-    stand-in there; of the others it is said that they are left out.
+    """The base URLs of these gateways at the sandbox. Raises ConfigurationError if one requested by name has no stand-in
+    there; the others are left out with a warning.
     """
     for name in gateways:
         if name not in bases:
@@ -74,7 +74,7 @@ def _found_or_started(state: Path) -> tuple[subprocess.Popen[str] | None, dict[s
         last = memory.read_text("ascii").strip() if memory.exists() else ""
         if last.isdigit() and (bases := _served(state, f"http://127.0.0.1:{last}")):
             return None, bases
-        # The port it had last time first: links it gave out before a crash then still work.
+        # Try its last port first, so that links it returned before a crash still work.
         for port in dict.fromkeys((last if last.isdigit() else "0", "0")):
             process, ready, why = _started(state, port)
             if ready:
@@ -86,7 +86,7 @@ def _found_or_started(state: Path) -> tuple[subprocess.Popen[str] | None, dict[s
 
 
 def _served(state: Path, url: str) -> dict[str, str]:
-    """Gateway -> base URL, where it is this state's sandbox that answers there; else none."""
+    """Gateway -> base URL if this state's sandbox answers there, else empty."""
     try:
         answer = httpx.get(f"{url}/sandbox/health", timeout=5.0, trust_env=False).json()
     except (httpx.HTTPError, ValueError):
@@ -97,7 +97,7 @@ def _served(state: Path, url: str) -> dict[str, str]:
 
 
 def _started(state: Path, port: str) -> tuple[subprocess.Popen[str], str, str]:
-    """Start it; the ready line is empty where it did not come up, and the last part says why."""
+    """Start it; if it did not come up, the ready line is empty and the last part says why."""
     command = [sys.executable, "-m", "seedream_tasks.sandbox", "--port", port, "--state", str(state)]
     command += ["--exit-with-stdin", "--users", str(state.with_suffix(".users"))]
     with tempfile.TemporaryFile("w+") as errors:
@@ -107,7 +107,7 @@ def _started(state: Path, port: str) -> tuple[subprocess.Popen[str], str, str]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            start_new_session=True,  # a Ctrl-C is for the run, which still asks the sandbox while it stops
+            start_new_session=True,  # Ctrl-C must reach only the run, which still needs the sandbox while it stops
         )
         ready = process.stdout.readline() if process.stdout else ""
         if ready:
@@ -128,14 +128,14 @@ def _is_last(users: BinaryIO) -> bool:
 
 
 def _leave(process: subprocess.Popen[str], last: bool) -> None:
-    _close(process)  # the end of its stdin; it stays while other runs use it
+    _close(process)  # closes its stdin; it keeps running while other runs use it
     if last:
         try:
             process.wait(_END_WITHIN_S)
             return
         except subprocess.TimeoutExpired:
-            pass  # a new user came in between
-    process.returncode = 0  # it is the other users' now, and ends with the last of them
+            pass  # a new user arrived in between
+    process.returncode = 0  # it now belongs to the other users and ends with the last of them
 
 
 def _close(process: subprocess.Popen[str]) -> None:

@@ -1,11 +1,10 @@
-"""Every environment variable of this project, in one class. Nothing else reads them; docs/gateways.md says more of each.
+"""Every environment variable of this project, in one class. Nothing else reads them; see docs/gateways.md for details.
 
-`Environment()` reads the process's variables anew and checks the form of all of them at once: a bad value is an error that names
+`Environment()` reads the process's variables afresh and checks the form of all of them: a bad value is an error that names
 the variable, whichever command or flow reads it. What must also fit this machine or this run (folders, the callback
-address) is checked where it is used. A variable that is blank counts as unset.
+address) is checked where it is used. A blank variable counts as unset.
 
-Prefect's own variables are not read here, and neither are those of stores and databases: config/process.py has those of
-Prefect that are set.
+Prefect's own variables are not read here, nor are those of stores and databases: config/process.py sets Prefect's.
 """
 
 import difflib
@@ -67,7 +66,7 @@ def _above_zero(text: str, info: ValidationInfo) -> int:
     digits = text.strip()
     if not (digits.isascii() and digits.isdigit()) or int(digits) < 1:
         name = variable(info.field_name or "")
-        raise ConfigurationError(f"{name} is no number above zero: {digits!r}", field=name)
+        raise ConfigurationError(f"{name} is not a number above zero: {digits!r}", field=name)
     return int(digits)
 
 
@@ -75,20 +74,20 @@ _Count = Annotated[int | None, BeforeValidator(_above_zero)]
 
 
 class OfGateway(BaseModel):
-    """The variables that each gateway has: SEEDREAM_<GATEWAY>_API_KEY and SEEDREAM_<GATEWAY>_BASE_URL."""
+    """The variables of each gateway: SEEDREAM_<GATEWAY>_API_KEY and SEEDREAM_<GATEWAY>_BASE_URL."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     api_key: str = Field(default="", repr=False, description="the gateway's key; with one the gateway is configured")
     base_url: str = Field(
-        default="", description="what stands before the path of its endpoints; default: the gateway's own address"
+        default="", description="the prefix of its endpoints' paths; default: the gateway's own address"
     )
 
 
 class Environment(BaseSettings):
-    """What the operator has set, one field a variable: SEEDREAM_ and the field's name in capitals.
+    """The operator's settings, one field per variable: SEEDREAM_ and the field's name in capitals.
 
-    Reading it raises ConfigurationError for the first value that cannot be used.
+    Reading it raises ConfigurationError for the first unusable value.
     """
 
     model_config = SettingsConfigDict(
@@ -131,7 +130,8 @@ class Environment(BaseSettings):
         description="where prefect.yaml's watch-uploads looks for catalogs; read by `prefect deploy`, not by this code",
     )
     upload_secret: SecretStr | None = Field(
-        default=None, description="lets senders of upload notices in at `seedream serve`; unset: nobody"
+        default=None,
+        description="secret of the senders of upload notices at `seedream serve`; unset: nobody may send any",
     )
     callback_url: str | None = Field(
         default=None,
@@ -142,7 +142,7 @@ class Environment(BaseSettings):
     )
     verify: Annotated[Literal["full", "header"], BeforeValidator(_one_of("full", "header"))] = Field(
         default="full",
-        description="full decodes every pixel before an image counts as archived; header believes the header",
+        description="full decodes every pixel before an image counts as archived; header trusts the header",
     )
     in_flight: _Count = Field(default=None, description="most attempts in flight per account; unset: 400")
     submits_per_minute: _Count = Field(default=None, description="submits a minute per account; unset: not paced")
@@ -160,7 +160,7 @@ class Environment(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The process's variables alone: no file beside it is read."""
+        """The process's variables only: no .env file is read."""
         return (env_settings,)
 
     @model_validator(mode="before")
@@ -169,7 +169,7 @@ class Environment(BaseSettings):
         return {name: value for name, value in given.items() if not isinstance(value, str) or value.strip()}
 
     def gateway(self, name: str) -> OfGateway:
-        """What is set for one gateway."""
+        """One gateway's settings."""
         return OfGateway(
             api_key=os.environ.get(key_variable(name), "").strip(),
             base_url=os.environ.get(base_variable(name), "").strip().rstrip("/"),
@@ -177,14 +177,14 @@ class Environment(BaseSettings):
 
 
 def keep_ledger(url: str) -> None:
-    """Make this the ledger of this process and of those it starts: what a flow is given stands in Prefect's database and UI,
-    the environment does not.
+    """Make this the ledger of this process and of those it starts. Set in the environment, since a flow's parameters are
+    stored in Prefect's database and shown in its UI.
     """
     os.environ[variable("ledger")] = url
 
 
 def known_variables() -> dict[str, str]:
-    """Every variable's name, and what it means."""
+    """Every variable's name and meaning."""
     of_gateways = {
         variable(f"{gateway}_{field}"): f"{gateway}: {info.description}"
         for gateway in (*market().gateways, *market().broken)
@@ -194,7 +194,7 @@ def known_variables() -> dict[str, str]:
 
 
 def unknown_variables(names: Iterable[str]) -> list[str]:
-    """A line for each variable that looks like ours and is not, with the nearest that is."""
+    """A line for each unknown SEEDREAM_* variable, with the closest known one."""
     known, said = known_variables(), []
     for name in sorted(names):
         if not name.upper().startswith(PREFIX) or name in known:

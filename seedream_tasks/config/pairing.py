@@ -1,7 +1,7 @@
 """An archive and the ledger that belongs to it: opened together, or not at all.
 
-Whose an archive is stands in its `archive.json`: the ledger's id, and which of its archives it is. So an archive that was moved
-is known again wherever it is, and another one in its old place is not mistaken for it.
+An archive's `archive.json` says whose it is: the ledger's id, and which of its archives it is. So a moved archive is recognized
+wherever it is, and another one in its old place is not mistaken for it.
 """
 
 import logging
@@ -36,7 +36,7 @@ Marker = Mapping[str, Any]
 
 
 def rescue_folder(ledger_url: str) -> Path:
-    """Where rescue files stand: beside an SQLite ledger, else in the working folder."""
+    """The folder of rescue files: beside an SQLite ledger, else the working folder."""
     url = parse_url(ledger_url)
     return Path(str(url.database)).parent if url.get_backend_name() == "sqlite" else Path.cwd()
 
@@ -44,7 +44,7 @@ def rescue_folder(ledger_url: str) -> Path:
 def open_pair(place: Locations, create: bool = True, migrates: bool | None = None) -> Ledger:
     """Open the ledger that belongs to an archive. Raises LedgerMismatch (exit 2) when they do not belong together.
 
-    `migrates`: whether an older version's ledger may be changed, as `open_ledger` has it.
+    `migrates`: whether an older version's ledger may be changed, see `open_ledger`.
     """
     there = exists(place.ledger_url)
     marker, run_ids = _look(place, there)
@@ -55,7 +55,7 @@ def open_pair(place: Locations, create: bool = True, migrates: bool | None = Non
         raise ConfigurationError(f"there is no ledger at {shown_url(place.ledger_url)}", field="ledger")
     ledger = open_ledger(place.ledger_url, create=not there, migrates=migrates)
     try:
-        # Before it is compared with the archive: what was rescued is what it may lack.
+        # Before comparing it with the archive: rescued answers are what it may lack.
         take_in_rescued(ledger, rescue_folder(place.ledger_url))
         if used:
             belong_together(ledger, place.archive, marker, run_ids)
@@ -70,7 +70,7 @@ def open_pair(place: Locations, create: bool = True, migrates: bool | None = Non
 
 
 def open_known(place: Locations) -> Ledger | None:
-    """The ledger of an archive for reading only; None where neither has been used. Raises LedgerMismatch."""
+    """An archive's ledger for reading only; None if neither has been used. Raises LedgerMismatch."""
     there = exists(place.ledger_url)
     marker, run_ids = _look(place, there)
     used = marker is not None or bool(run_ids)
@@ -91,7 +91,7 @@ def open_known(place: Locations) -> Ledger | None:
 
 
 def _look(place: Locations, there: bool) -> tuple[Marker | None, list[str]]:
-    """archive.json, and the runs that have left something; before the ledger is read, which knows each run first."""
+    """archive.json, and the runs with files in the archive. Read before the ledger, which records each run first."""
     try:
         return place.archive.marker(), place.archive.list_runs()
     except ArchiveFault as fault:
@@ -117,11 +117,11 @@ def _no_ledger(place: Locations) -> LedgerMismatch:
 
 
 def belong_together(ledger: Ledger, archive: Archive, marker: Marker | None, run_ids: Collection[str]) -> None:
-    """Find what the ledger calls a used archive. Raises LedgerMismatch for another ledger's, LedgerBehind."""
+    """Check that a used archive is this ledger's. Raises LedgerMismatch for another ledger's, LedgerBehind."""
     own = ledger.read_now(identity.ledger_id)
     if marker is None:
         raise LedgerMismatch(
-            f"the archive {archive.root} was used, but its {MARKER} is gone: nothing says whether it is"
+            f"the archive {archive.root} was used, but its {MARKER} is missing: nothing says whether it is"
             f" {shown_url(ledger.url)}'s",
             field="archive",
             hint=f"restore the file, or take the archive into this ledger: {marks.merge_command(archive, ledger.url)}",
@@ -136,7 +136,7 @@ def belong_together(ledger: Ledger, archive: Archive, marker: Marker | None, run
 
 
 def belongs_elsewhere(ledger: Ledger, archive: Archive, other: str, own: str) -> LedgerMismatch:
-    """The error for an archive that names another ledger."""
+    """The error for an archive whose archive.json names another ledger."""
     url = parse_url(ledger.url)
     beside = "URL_OF_A_NEW_LEDGER"
     if url.get_backend_name() == "sqlite":
@@ -151,12 +151,12 @@ def belongs_elsewhere(ledger: Ledger, archive: Archive, other: str, own: str) ->
 
 
 def _known_as(ledger: Ledger, archive: Archive, marker: Marker, run_ids: Collection[str]) -> str | None:
-    """What this ledger calls its archive; None when it does not know it."""
+    """This ledger's name for the archive; None if it does not know it."""
     known = ledger.read_now(archives.places)
     stated = marker.get("archive_id")
     name = next((each for each in known if archive_id(each) == stated), None)
     if stated is None:
-        # An older version wrote it: the runs say which it is, and where there are none, its place.
+        # Written by an older version: identify it by its runs, or if there are none, by its address.
         name = ledger.read_now(lambda connection: archives.of_runs(connection, run_ids))
         name = name or next((each for each, place in known.items() if place == archive.root), None)
         if name is None and not run_ids and not archive.exists("images"):
@@ -165,13 +165,13 @@ def _known_as(ledger: Ledger, archive: Archive, marker: Marker, run_ids: Collect
         return None
     place = known.get(name, name)
     if place != archive.root and is_archive_at(place, marker) and not _is_same(place, archive):
-        # A copy, and the original is where it was: two archives from now on.
+        # A copy while the original is still in its place: two archives from now on.
         return _free_name(known, archive)
     return name
 
 
 def name_to_take_in(ledger: Ledger, archive: Archive, marker: Marker | None, run_ids: Collection[str]) -> str:
-    """What this ledger is to call an archive that it may not know yet."""
+    """This ledger's name for an archive that may be new to it."""
     if marker is not None:
         name = _known_as(ledger, archive, marker, run_ids)
         if name is not None:
@@ -182,7 +182,7 @@ def name_to_take_in(ledger: Ledger, archive: Archive, marker: Marker | None, run
 
 
 def is_archive_at(root: str, marker: Marker) -> bool:
-    """Whether the archive that has this archive.json stands there; False for one that cannot be read."""
+    """Whether the archive at this root has this archive.json; False if it cannot be read."""
     try:
         there = Archive(root).marker()
     except SeedreamError:
@@ -191,7 +191,7 @@ def is_archive_at(root: str, marker: Marker) -> bool:
 
 
 def _is_same(root: str, archive: Archive) -> bool:
-    """Whether two addresses are one folder."""
+    """Whether two addresses are the same folder."""
     if not archive.is_local or "://" in root:
         return False
     return Path(root).samefile(archive.local_path())
@@ -207,19 +207,19 @@ def _free_name(known: Mapping[str, str], archive: Archive) -> str:
 
 
 def _say_where(ledger: Ledger, archive: Archive) -> None:
-    """Remember where an archive is now, and say so where it was moved."""
+    """Record where an archive is now, and log a move."""
     before = ledger.read_now(archives.places).get(archive.name)
     if before == archive.root:
         return
     ledger.write_now(lambda connection: archives.know(connection, archive.name, archive.root))
     if before is not None:
-        logger.warning("the archive that was at %s is at %s now", before, archive.root)
+        logger.warning("the archive moved from %s to %s", before, archive.root)
 
 
 def check_others(ledger: Ledger, archive: Archive) -> None:
-    """Raises LedgerBehind where another archive of this ledger knows more: what was bought into it would be bought again here.
+    """Raises LedgerBehind if another archive of this ledger knows more: what was bought into it would be bought again here.
 
-    Looked at are those in the same kind of store; what cannot be reached from here is passed over.
+    Checks archives in the same kind of store; those that cannot be reached from here are skipped.
     """
     own = ledger.read_now(identity.ledger_id)
     for name, place in ledger.read_now(archives.places).items():
@@ -241,7 +241,7 @@ def _store_of(root: str) -> str:
 
 
 def still_there(ledger: Ledger, archive: Archive) -> None:
-    """Raises LedgerMismatch for an archive that this ledger knows but that is empty: its images would pass for archived."""
+    """Raises LedgerMismatch if an archive known to this ledger is empty: its images would count as archived."""
     if archive.marker() is None and ledger.read_now(lambda connection: known_runs.has_run_in(connection, archive.name)):
         raise LedgerMismatch(
             f"the archive {archive.root} holds images by the ledger {shown_url(ledger.url)}, but it is empty or not there",
@@ -282,7 +282,7 @@ def _check_ledger(ledger: Ledger, has: str, simulated: bool) -> None:
 
 
 def settle_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
-    """Give ledger and archive their kind and names, or refuse to mix. Raises KindMismatch."""
+    """Set the kind and names of ledger and archive, or refuse to mix. Raises KindMismatch."""
     kind = identity.SIMULATED if simulated else identity.REAL
     marker = _check_archive(archive, simulated)
 
@@ -296,7 +296,7 @@ def settle_kind(ledger: Ledger, archive: Archive, simulated: bool) -> None:
 
 
 def write_marker(ledger: Ledger, archive: Archive, before: Marker | None = None) -> None:
-    """Write whose the archive is into it; `before`: what stood there."""
+    """Write archive.json, which says whose the archive is; `before`: its previous content."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     stated = {
         "ledger_id": ledger.read_now(identity.ledger_id),

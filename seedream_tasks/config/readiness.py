@@ -1,4 +1,4 @@
-"""One look at everything a run needs: keys, balances, archive, ledger. Spends nothing and writes nothing."""
+"""Checks everything a run needs: keys, balances, archive, ledger. Spends nothing and writes nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +19,7 @@ from .writability import why_not_writable
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One thing that was looked at."""
+    """One check and its result."""
 
     what: str
     ok: bool
@@ -27,7 +27,7 @@ class Checked:
 
 
 async def check_gateways(accounts: Mapping[str, Account]) -> list[Checked]:
-    """Ask each configured gateway what costs nothing: whether it takes the key, and what is left there."""
+    """Ask each configured gateway, free of charge, whether it accepts the key, and its balance."""
     async with http_clients() as http:
         asked = {name: _account(GatewayClient(account, http)) for name, account in accounts.items()}
         answers = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
@@ -57,7 +57,7 @@ def _left(balance: Balance | None) -> str:
 
 
 def check_place(place: Locations) -> list[Checked]:
-    """Whether archive and ledger can be used, and belong together."""
+    """Whether archive and ledger are usable and belong together."""
     return [
         _told("archive", place.archive.root, lambda: _archive(place)),
         _told("ledger", shown_url(place.ledger_url), lambda: _ledger(place)),
@@ -91,7 +91,7 @@ def _ledger(place: Locations) -> tuple[bool, str]:
 
 
 async def check_prefect(url: str | None, ask: Callable[[str], Awaitable[None]]) -> Checked:
-    """Whether the server answers that runs report to."""
+    """Whether the Prefect server that runs report to answers."""
     if not url:
         return Checked("prefect", True, "PREFECT_API_URL is not set: a run starts a server of its own")
     try:

@@ -1,4 +1,4 @@
-"""What a run is told, checked: the one form between the command line or a flow's parameters and the engine."""
+"""A run's checked options: the one form between the command line or a flow's parameters and the engine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from .settings import read_text
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Everything a task needs to work on a run, as plain values that cross processes. Keys and passwords are not among them."""
+    """Everything a task needs to work on a run, as plain values that cross processes. Without keys and passwords."""
 
     catalog: str
     shots: str | None = None  # the shot list's address; None: column mode
@@ -24,13 +24,11 @@ class RunOptions:
     edition: str | None = None
     only: tuple[str, ...] = ()  # row keys to buy for; empty: all
     retry: tuple[str, ...] = ()
-    limit: int | None = None  # products to buy for in this run
+    limit: int | None = None  # max products to buy for in this run
     catalog_digest: str | None = None  # sha256 (hex) the catalog must have
     archive: str | None = None  # root URI; None: the default
-    ledger: str | None = (
-        None  # a URL without password, or a block's name; None: what the environment or the archive says
-    )
-    gateways: tuple[str, ...] = ()  # names (keys of the environment) and blocks; none: all of the environment
+    ledger: str | None = None  # a URL without password, or a block's name; None: from the environment or the archive
+    gateways: tuple[str, ...] = ()  # names (with keys in the environment) and blocks; empty: all in the environment
     prices: str | None = None  # a price file's address
     max_usd: Decimal | None = None
     max_premium: Decimal | None = None  # a fraction above the cheapest
@@ -40,14 +38,14 @@ class RunOptions:
     bases: Mapping[str, str] = field(default_factory=dict)  # gateway -> base URL of the embedded sandbox, once it runs
 
     def defaults(self) -> dict[str, Any]:
-        """Shot fields that hold where nothing else is said. Raises InputError."""
+        """Default values of shot fields. Raises InputError."""
         if self.model is not None and self.model not in market().models:
             raise InputError(f"--model: {self.model!r} is not one of {', '.join(market().models)}", field="model")
         stated = {"model": self.model, "edition": self.edition or None}
         return {name: value for name, value in stated.items() if value is not None}
 
     def shot_list(self) -> tuple[Sequence[Shot] | None, str]:
-        """The shots wanted, None in column mode, and the text that they were read from. Raises InputError."""
+        """The requested shots, None in column mode, and the text they were read from. Raises InputError."""
         if self.limit is not None and self.limit < 1:
             raise InputError(f"limit is a number of products from 1 on, not {self.limit}", field="limit")
         check_address(self.catalog, "catalog")

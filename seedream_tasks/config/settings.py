@@ -1,4 +1,4 @@
-"""What a run is told: gateways and keys from the environment, archive, ledger, caps. Checked before anything is opened."""
+"""A run's settings: gateways and keys from the environment, archive, ledger, caps. Checked before anything is opened."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ SANDBOX_KEY = "sandbox"
 
 @dataclass(frozen=True)
 class Gateways:
-    """Which gateways a run may use. `embedded`: all of `names`, on a sandbox that is still to be started."""
+    """Which gateways a run may use. `embedded`: all of `names`, on a sandbox that has yet to be started."""
 
     names: tuple[str, ...]
     accounts: Mapping[str, Account]
@@ -46,17 +46,17 @@ class Gateways:
 
 
 def sandbox_account(gateway: str, base_url: str) -> Account:
-    """The account at the embedded sandbox: one and the same however often, and on whatever port, it is started."""
+    """The account at the embedded sandbox: the same one each time it is started, on any port."""
     return Account(gateway, base_url, SANDBOX_KEY, place=EMBEDDED)
 
 
 def configured(
     only: Sequence[str] = (), sandbox: bool = False, fall_back: bool = False, needed: bool = True
 ) -> Gateways:
-    """The gateways that are configured, narrowed to `only`. `fall_back`: with nothing configured, take the embedded sandbox;
-    `needed` False: none is a valid answer.
+    """The configured gateways, narrowed to `only`. `fall_back`: if none is configured, use the embedded sandbox;
+    `needed` False: an empty result is valid.
 
-    Raises ConfigurationError for settings that do not fit together.
+    Raises ConfigurationError for inconsistent settings.
     """
     offered = market()
     for name in only:
@@ -70,7 +70,7 @@ def configured(
     for name, why in offered.broken.items():
         if name not in offered.gateways and not only and environment.gateway(name).api_key:
             raise ConfigurationError(
-                why, field="gateway", hint=f"mend or uninstall the package, unset {key_variable(name)}, or name others"
+                why, field="gateway", hint=f"fix or uninstall the package, unset {key_variable(name)}, or name others"
             )
     for name in offered.gateways:
         of_gateway = environment.gateway(name)
@@ -101,7 +101,7 @@ def configured(
 
 
 def base_url_of(gateway: str, given: str, field: str) -> str:
-    """Where a gateway's API is: `given`, or its own default. `field` is what an error names. Raises ConfigurationError."""
+    """A gateway's base URL: `given`, or its own default. `field` is named in errors. Raises ConfigurationError."""
     usual = dialect(gateway).default_base_url
     base = given or usual
     if not base:
@@ -112,7 +112,7 @@ def base_url_of(gateway: str, given: str, field: str) -> str:
         )
     parts = urlsplit(base)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigurationError(f"{field} is no http(s) address: {base!r}", field=field)
+        raise ConfigurationError(f"{field} is not an http(s) address: {base!r}", field=field)
     if parts.username or parts.password:
         raise ConfigurationError(f"{field} must not hold a password", field=field)
     return base
@@ -123,7 +123,7 @@ EMBEDDED = "embedded-sandbox"
 
 @dataclass(frozen=True)
 class Locations:
-    """Where a run keeps things."""
+    """A run's archive and ledger."""
 
     archive: Archive
     ledger_url: str
@@ -154,13 +154,13 @@ def locations(archive: str | None, ledger: str | None, simulated: bool) -> Locat
 
 
 def _file_in(path: Path) -> Path | None:
-    """The nearest that there is of a path, should it be a file."""
+    """The nearest existing part of a path, if it is a file."""
     there = next((each for each in (path, *path.parents) if each.exists()), None)
     return None if there is None or there.is_dir() else there
 
 
 def known_locations(archive: str | None, ledger: str | None) -> Locations:
-    """Like `locations`, for commands that look after what runs have left: where only simulated runs were made, theirs."""
+    """Like `locations`, for maintenance commands: the simulated ones if only simulated runs were made."""
     environment = Environment()
     given = archive or environment.archive or ledger or environment.ledger
     simulated = not given and not Path(DEFAULT_ARCHIVE).exists() and Path(DEFAULT_SANDBOX_ARCHIVE).exists()
@@ -206,7 +206,7 @@ _TOKEN_CHARACTERS = 43
 
 
 def callback_base() -> str | None:
-    """The public base of the callback endpoint, where SEEDREAM_CALLBACK_URL turns callbacks on. Raises ConfigurationError."""
+    """The public base URL of the callback endpoint, if SEEDREAM_CALLBACK_URL turns callbacks on. Raises ConfigurationError."""
     environment = Environment()
     base = (environment.callback_url or "").strip().rstrip("/")
     if not base:
@@ -217,7 +217,7 @@ def callback_base() -> str | None:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         problem = "must be an https address"
     elif _is_allowed(environment.allow_hosts, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)):
-        problem = None  # the operator says that the gateway is in the same network, as the sandbox is
+        problem = None  # the operator states that the gateway is in the same network, as the sandbox is
     elif parts.scheme != "https":
         problem = "must be an https address"
     elif _is_private(parts.hostname):
@@ -239,7 +239,7 @@ def _is_allowed(allowed: AllowedHosts, host: str, port: int) -> bool:
 
 
 def asks() -> bool:
-    """Whether runs poll: SEEDREAM_POLLING=off leaves it to callbacks. Raises ConfigurationError."""
+    """Whether runs poll: SEEDREAM_POLLING=off relies on callbacks. Raises ConfigurationError."""
     polls = Environment().polling == "on"
     if not polls and callback_base() is None:
         raise ConfigurationError(
@@ -258,7 +258,7 @@ def _is_private(host: str) -> bool:
 
 
 def amount(value: object, field: str, called: str | None = None) -> Decimal | None:
-    """An option's amount or fraction, not below zero; `called`: what the user calls it. Raises ConfigurationError."""
+    """An option's amount or fraction, not below zero; `called`: its name for the user. Raises ConfigurationError."""
     if value is None:
         return None
     try:
@@ -276,7 +276,7 @@ def retry_words(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def references_of(catalog: str) -> References:
-    """A reader of a catalog's references, as far as SEEDREAM_ALLOW_HOSTS and SEEDREAM_REFERENCE_ROOTS let it reach.
+    """A reader of a catalog's references, within SEEDREAM_ALLOW_HOSTS and SEEDREAM_REFERENCE_ROOTS.
 
     Raises InputError.
     """

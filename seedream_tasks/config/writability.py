@@ -1,4 +1,4 @@
-"""Whether a run could keep what it buys: found out before anything is started for it, and nothing is left behind by asking."""
+"""Checks that a run can store what it buys, before anything is started for it; leaves nothing behind."""
 
 import tempfile
 from pathlib import Path
@@ -10,7 +10,7 @@ from .settings import Locations
 
 
 def check_room(place: Locations) -> None:
-    """Raises ConfigurationError for an archive or an SQLite ledger that cannot be written, with the way out."""
+    """Raises ConfigurationError, with what to do, for an archive or an SQLite ledger that cannot be written."""
     _check_archive(place.archive)
     url = parse_url(place.ledger_url)
     if url.get_backend_name() == "sqlite":
@@ -46,14 +46,14 @@ def _check_archive(archive: Archive) -> None:
 
 
 def why_not_writable(folder: Path) -> str | None:
-    """Why nothing can be written into a folder, or where it would be made."""
+    """Why a folder cannot be written or created; None if it can."""
     there = folder
     while not there.exists() and there != there.parent:
         there = there.parent
     if not there.is_dir():
         return f"{there} is a file"
     try:
-        # Without a name where the system knows such files.
+        # An unnamed temporary file where the system supports it.
         with tempfile.TemporaryFile(dir=there):
             return None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""One account's traffic: how much may be in flight, when to hold back, when to leave it alone. By the event loop's clock."""
+"""One account's traffic: how much may be in flight, when to back off, when to stop. Times are the event loop's clock."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger("seedream_tasks.engine")
 
 _SHORTEST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 12.0
-# More in flight for each submit that is taken: from half of the limit to all of it in ten times as many.
+# Growth of the in-flight limit per accepted submit: from half of the limit to all of it takes ten times as many.
 _CAREFULLY = 0.1
 
 
@@ -30,7 +30,7 @@ def _now() -> float:
 
 
 def _in_force(row: Capability, found: ModelInForce) -> Capability:
-    """A capability row narrowed to what the gateway itself says right now."""
+    """A capability row narrowed to what the gateway itself states right now."""
     references = row.references
     if found.references is not None:
         references = replace(references, count=Limit(found.references, found.source))
@@ -44,9 +44,9 @@ def _in_force(row: Capability, found: ModelInForce) -> Capability:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on one account, for all processes together that share a ledger.
+    """Limits of one account, for all processes that share a ledger.
 
-    No gateway publishes its own, so these are where a run begins; 429 lowers them by itself.
+    No gateway publishes its own, so a run starts with these; a 429 lowers them.
     """
 
     in_flight: int = 400  # attempts at once
@@ -55,7 +55,7 @@ class Limits:
 
 
 class Breaker:
-    """Takes a gateway out after failures in a row, and lets one probe decide when it is back. Time is passed in (s)."""
+    """Circuit breaker: opens after consecutive failures; one probe decides when it closes. Time is passed in (s)."""
 
     def __init__(self, failures: int = 5, cool_s: float = 5.0, longest_s: float = 60.0) -> None:
         self._most = failures
@@ -66,24 +66,24 @@ class Breaker:
         self._open_until: float | None = None
 
     def failed(self, now: float) -> None:
-        """A submit got no usable answer. Those that were under way when it opened say nothing new."""
+        """A submit got no usable answer. Submits that were in flight when the breaker opened are not counted."""
         self._failures += 1
         if self._open_until is None and self._failures >= self._most:
             self._open_until = now + self._cool_s
 
     def probe_failed(self, now: float) -> None:
-        """It is still out: the next probe comes later."""
+        """The gateway is still out: wait longer before the next probe."""
         self._cool_s = min(self._cool_s * 2, self._longest_s)
         self._open_until = now + self._cool_s
 
     def half_open(self) -> None:
-        """A probe got through: calls may be made, and the first that fails opens it again for longer."""
+        """A probe got through: calls are allowed, and the first failure opens the breaker again for longer."""
         self._open_until = None
         self._failures = self._most - 1
         self._cool_s = min(self._cool_s * 2, self._longest_s)
 
     def succeeded(self) -> None:
-        """The gateway takes or refuses paid calls in its own words."""
+        """The gateway answers paid calls, whether it accepts or refuses them."""
         self._failures = 0
         self._cool_s = self._first_cool_s
         self._open_until = None
@@ -99,7 +99,7 @@ class Breaker:
 
 
 class Lane:
-    """An account, this process's shares of its limits, and what is known of its health in this run."""
+    """An account, this process's shares of its limits, and its known health in this run."""
 
     def __init__(
         self, client: GatewayClient, capabilities: dict[str, Capability], limits: Limits, shares: Shares
@@ -124,7 +124,7 @@ class Lane:
         self._submits: Turns | None = None
         if limits.submits_per_minute:
             self._submits = Turns(shares.of(account, Rate.SUBMITS, limits.submits_per_minute), 1 / 60)
-        # In thousandths of a request a second.
+        # In thousandths of a request per second.
         self.polls = shares.of(account, Rate.POLLS, int(limits.polls_per_second * 1000))
         self._probing: asyncio.Task[None] | None = None
         self._learning: asyncio.Task[list[PriceRow]] | None = None
@@ -146,7 +146,7 @@ class Lane:
         return "it does not answer" if self.breaker.is_open else self.brake.turns_back()
 
     async def enter(self) -> None:
-        """Wait for a place among the attempts in flight. Raises LedgerFault where no share of them can be had."""
+        """Wait for a slot among the attempts in flight. Raises LedgerFault when no share can be leased."""
         if not self._waiting and self._in_flight < self._allowed():
             self._in_flight += 1
             return
@@ -156,11 +156,11 @@ class Lane:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
-                self.leave()  # the place was ours already
+                self.leave()  # the slot was already ours
             raise
 
     def leave(self) -> None:
-        """Give the place back."""
+        """Release the slot."""
         self._in_flight -= 1
         self._admit()
 
@@ -186,8 +186,8 @@ class Lane:
                 place.set_exception(fault)
 
     async def ready(self, until: float) -> bool:
-        """Wait until the account may be asked: after its Retry-After, and at its pace. False where that is after `until` (s, by
-        the event loop's clock). Raises LedgerFault where no share of its pace can be had.
+        """Wait until a request may be sent: after Retry-After, and within the rate limit. False if that is after `until` (s, by
+        the event loop's clock). Raises LedgerFault when no share of the rate can be leased.
         """
         while (pause := self._paused_until - _now()) > 0:
             if self._paused_until > until:
@@ -198,18 +198,18 @@ class Lane:
         return True
 
     def may_send(self) -> bool:
-        """Whether this process still has its share of the account; one that was asleep may have lost it to others."""
+        """Whether this process still holds its share of the account; a process that was suspended may have lost it to others."""
         return self._places.is_valid()
 
     def end(self) -> None:
-        """Nothing more is bought here: whoever waits for a place or a turn to buy need not."""
+        """Nothing more is bought here: release everyone who waits for a slot or a turn to buy."""
         self._is_ending = True
         if self._submits is not None:
             self._submits.let_go()
         self._admit()
 
     def heard(self, outcome: SubmitOutcome) -> None:
-        """What the answer to a submit says about the account."""
+        """Learn from the answer to a submit how the account is doing."""
         kind = outcome.error.kind if outcome.error else None
         match outcome.fate:
             case Fate.ACCEPTED:
@@ -223,19 +223,19 @@ class Lane:
                 if outcome.error and kind is ErrorClass.ACCOUNT:
                     self.refused_account(outcome.error)
             case Fate.UNKNOWN if outcome.status is not None and 200 <= outcome.status < 300:
-                # It answers, and says yes: that nobody can read how is another trouble than silence.
+                # It answers and accepts: an unreadable acceptance is a different problem from no answer.
                 self.brake.accepted(is_read=False)
                 self._admit()
             case Fate.UNKNOWN:
                 self._failed()
 
     def settled(self, attempt_id: str) -> None:
-        """Nobody tries the links of an attempt any more in this run."""
+        """The links of an attempt are not tried again in this run."""
         self.brake.settled(attempt_id)
         self._admit()
 
     def fetched(self, attempt_id: str, is_here: bool) -> None:
-        """An image could be fetched, or could not be."""
+        """An image could be fetched or not."""
         self.brake.fetched(attempt_id, is_here)
         self._admit()
 
@@ -243,15 +243,15 @@ class Lane:
         self.breaker.succeeded()
         self.brake.accepted(is_read=True)
         self._held_back_in_a_row = 0
-        # A little more may be in flight: fast while there is far to go, as after an outage; then carefully.
+        # Raise the in-flight limit a little: fast while far below the maximum, as after an outage; then carefully.
         step = 1.0 if self._most < self.limits.in_flight / 2 else _CAREFULLY
         self._most = min(float(self.limits.in_flight), self._most + step)
         self._admit()
 
     def _held_back(self, seconds: float, too_many: bool) -> None:
-        # The gateway asks for a pause; one that names no wait, or none to speak of, is asked less and less often.
+        # The gateway asks for a pause. If it states no wait, or hardly any, the pause grows each time.
         self._held_back_in_a_row += 1
-        if too_many and _now() >= self._paused_until:  # else it was under way when another was one too many
+        if too_many and _now() >= self._paused_until:  # else it was in flight when another request hit the limit
             self._most = max(1.0, self._most / 2)
         pause = max(seconds, min(_SHORTEST_PAUSE_S * 2 ** min(self._held_back_in_a_row - 1, 6), _LONGEST_PAUSE_S))
         self._paused_until = max(self._paused_until, _now() + pause)
@@ -266,9 +266,9 @@ class Lane:
             logger.warning("%s is out for this run: %s", self.gateway, self.out)
 
     async def learn(self) -> list[PriceRow]:
-        """Ask the gateway, once, what it offers right now, where it says so; returns the prices it states.
+        """Ask the gateway once what it offers right now, if it has such an endpoint; returns the prices it states.
 
-        Only a purchase makes this worth a request: a run that buys nothing sends nothing.
+        Called only before a purchase: a run that buys nothing sends nothing.
         """
         if self._learning is None:
             self._learning = asyncio.create_task(self._learn())
@@ -292,7 +292,7 @@ class Lane:
         return stated
 
     async def recover(self) -> None:
-        """Wait until one probe, shared by all who wait, has had its say. Does nothing while the account may be bought from."""
+        """Wait for the result of one probe, shared by all waiters. Does nothing while the account can be bought from."""
         if not self.breaker.is_open:
             await self.brake.probe_is_due()
             return
@@ -308,7 +308,7 @@ class Lane:
             logger.info("%s is still out: %s", self.gateway, fault)
             self.breaker.probe_failed(_now())
         else:
-            # A free question is answered; whether a paid one is, a single call is to show, beside all that still runs.
+            # A free request is answered; a single paid call, beside everything still in flight, tests whether those are too.
             self.breaker.half_open()
             self._most = min(float(self.limits.in_flight), self._in_flight + 1.0)
             self._admit()

@@ -1,7 +1,7 @@
-"""This process's shares of its accounts' limits, leased in the ledger and kept alive while they are used.
+"""This process's shares of its accounts' limits, leased in the ledger and renewed while in use.
 
-A share is taken when it is first needed, so that a run that asks no gateway for anything takes none, and given back when it is
-not needed any more. Whoever cannot renew in time stops: the others may have its share by then.
+A share is leased when it is first needed, so a run that calls no gateway leases none. Idle leases expire and are released.
+A process that cannot renew in time stops: others may hold its share by then.
 """
 
 import asyncio
@@ -21,41 +21,41 @@ from . import background
 
 logger = logging.getLogger("seedream_tasks.engine")
 
-# Of a lease: how often it is renewed, and what is left of it for sending after the last look at it.
+# Parts of a lease: the renewal interval, and the time reserved for sending after the last check.
 _RENEW_EVERY = 1 / 7
 _SENDING_MARGIN = 1 / 5
-# While somebody waits for a part that somebody else is to give up, and while another process divides the same account.
+# Renewal intervals while shares still change or cannot be renewed, and while another process is dividing the same account.
 _SETTLE_EVERY_S = 0.3
 _AGAIN_S = 0.05
-# After so long without use a share is given back.
+# An unused share is released after this.
 _QUIET_S = 10.0
 _LONGEST_LOOK_S = 1.0
-# A turn that comes this late, since timers do, does not delay the ones after it.
+# A turn up to this late (timers are imprecise) does not delay the next ones.
 _LATE_S = 0.005
 _SHORT_S = 0.05
 
 
 class Holding:
-    """A share of one limit, as this process may use it now. Asking for it takes it, and keeps it."""
+    """This process's current share of one limit. Reading it leases it and keeps the lease alive."""
 
     def __init__(
         self, most: int, wake: Callable[[], None], in_use: Callable[[], int], waiting: Callable[[], int]
     ) -> None:
         self._most = most
         self._wake = wake
-        self._in_use = in_use  # cannot be given back at once
+        self._in_use = in_use  # cannot be released at once
         self._waiting = waiting
         self._cap = 0
         self._until = 0.0  # by `boot_time`
         self._last_use = 0.0
         self._fault: LedgerFault | None = None
         self._change = asyncio.Event()
-        # Told of changes, and of the fault for which there will be none.
+        # Notified of changes, or of the fault after which there will be none.
         self.listener: Callable[[LedgerFault | None], object] = lambda fault: None
         self.is_kept = False
 
     def now(self) -> int:
-        """What may be used at this moment; 0 without a lease."""
+        """The amount usable now; 0 without a lease."""
         self._last_use = time.monotonic()
         if not self.is_kept:
             self.is_kept = True
@@ -63,11 +63,11 @@ class Holding:
         return self._cap if self.is_valid() else 0
 
     def is_valid(self) -> bool:
-        """Whether there is a lease, long enough to send something now."""
+        """Whether there is a lease that lasts long enough to send something now."""
         return boot_time() < self._until
 
     async def change(self, within_s: float) -> None:
-        """Wait for another share, for so many seconds at most. Raises LedgerFault where none can be had."""
+        """Wait for the share to change, at most `within_s` seconds. Raises LedgerFault when none can be leased."""
         if self._fault is not None and not self.is_valid():
             raise self._fault
         change = self._change
@@ -77,10 +77,10 @@ class Holding:
         except TimeoutError:
             pass
 
-    # Renewing: by `Shares` alone
+    # Renewing: called by `Shares` only
 
     def is_needed(self) -> bool:
-        """Whether it was used lately. One that is not is nothing from now on, and may be given back."""
+        """Whether it was used recently. If not, it counts as 0 from now on and may be released."""
         if self._in_use() or self._waiting():
             self._last_use = time.monotonic()
         if time.monotonic() - self._last_use > _QUIET_S:
@@ -89,13 +89,13 @@ class Holding:
         return self.is_kept
 
     def asked(self) -> Asked:
-        """What to ask the ledger for; nothing here comes to use more than `keep` before the answer."""
+        """What to request from the ledger; until the answer, no more than `keep` is used."""
         return Asked(self._most, max(self._cap if self.is_valid() else 0, self._in_use()))
 
     def granted(self, share: RateShare, began: float) -> bool:
-        """Take the answer to what was asked at `began`; False when it is to change soon."""
+        """Apply the answer to the request made at `began`; False when it will change soon."""
         before = self._cap if self.is_valid() else 0
-        # What is to be given back is not used any more first, and given back at the next renewal.
+        # A part to be released first goes out of use; it is released at the next renewal.
         self._cap = min(share.share, share.fair)
         self._until = began + rates.LEASE_S * (1 - _SENDING_MARGIN)
         self._fault = None
@@ -104,13 +104,13 @@ class Holding:
         return share.share == share.fair
 
     def failed(self, fault: LedgerFault) -> None:
-        """It could not be renewed; it ends when it ends."""
+        """It could not be renewed; the lease runs until it expires."""
         self._fault = fault
         if not self.is_valid():
             self._tell(fault)
 
     def ended(self, fault: LedgerFault) -> None:
-        """Nobody renews it any more."""
+        """It is not renewed any more."""
         self._cap, self._until = 0, 0.0
         self.failed(fault)
 
@@ -138,7 +138,7 @@ class Shares:
         in_use: Callable[[], int] = lambda: 0,
         waiting: Callable[[], int] = lambda: 0,
     ) -> Holding:
-        """The holding of an account's limit, `most` for all processes together. Nothing is leased yet."""
+        """The holding of an account's limit, which is `most` across all processes. Nothing is leased yet."""
         holding = self._holdings[account, rate] = Holding(most, self._wake, in_use, waiting)
         return holding
 
@@ -148,13 +148,13 @@ class Shares:
             self._renewing = background.begin(self._renew(), "renewing shares of rates", self._broke)
 
     def _broke(self, error: SeedreamError) -> None:
-        # Whoever waits for a share would wait for ever.
+        # Otherwise anyone waiting for a share would wait forever.
         fault = error if isinstance(error, LedgerFault) else LedgerFault(error.message)
         for holding in self._holdings.values():
             holding.ended(fault)
 
     async def close(self) -> None:
-        """Give everything back."""
+        """Release everything."""
         if self._renewing is None:
             return
         self._renewing.cancel()
@@ -162,7 +162,7 @@ class Shares:
         try:
             await self._ledger.write(lambda connection: rates.give_back(connection, self._ledger.owner))
         except LedgerFault as fault:
-            logger.warning("shares of rates were not given back and end in %.0f s: %s", rates.LEASE_S, fault)
+            logger.warning("rate shares were not released and expire in %.0f s: %s", rates.LEASE_S, fault)
 
     async def _renew(self) -> None:
         while True:
@@ -175,18 +175,18 @@ class Shares:
                 pass
 
     async def _round(self) -> float:
-        """Renew what is needed, give back what is not; returns when to come again, in seconds."""
+        """Renew what is needed, release the rest; returns the seconds until the next round."""
         kept = {key: holding for key, holding in self._holdings.items() if holding.is_kept}
         needed = {key: holding for key, holding in kept.items() if holding.is_needed()}
         asked = {key: holding.asked() for key, holding in needed.items()}
-        began = boot_time()  # before the transaction: waiting for the disk uses up the lease
+        began = boot_time()  # before the transaction: time spent waiting for the disk counts against the lease
         try:
             found = await self._ledger.write(
                 lambda connection: self._ask(connection, asked, kept.keys() - asked.keys())
             )
         except LedgerFault as fault:
             if not self._is_failing:
-                logger.warning("shares of rates cannot be renewed: %s", fault)
+                logger.warning("rate shares cannot be renewed: %s", fault)
             self._is_failing = True
             for holding in needed.values():
                 holding.failed(fault)
@@ -204,7 +204,7 @@ class Shares:
 
 @asynccontextmanager
 async def shares_in(ledger: Ledger) -> AsyncIterator[Shares]:
-    """The shares of whoever opened this ledger; given back on leaving."""
+    """This process's shares in a ledger; released on exit."""
     shares = Shares(ledger)
     try:
         yield shares
@@ -213,7 +213,7 @@ async def shares_in(ledger: Ledger) -> AsyncIterator[Shares]:
 
 
 class Turns:
-    """Lets requests through one after the other, as far apart as a share of a rate says."""
+    """Lets requests through one by one, spaced according to a share of a rate."""
 
     def __init__(self, holding: Holding, per_second: float) -> None:
         self._holding = holding
@@ -223,7 +223,7 @@ class Turns:
         self._is_open = False
 
     async def turn(self) -> None:
-        """Wait for the next turn. Raises LedgerFault where no share can be had."""
+        """Wait for the next turn. Raises LedgerFault when no share can be leased."""
         async with self._line:
             while not self._is_open:
                 rate = self._holding.now() * self._per_second
@@ -232,9 +232,9 @@ class Turns:
                 if wait <= 0:
                     self._last = max(due, time.monotonic() - _LATE_S)
                     break
-                # A short wait is slept through: to be told of a change as well costs more than all the rest of a turn.
+                # Sleep through a short wait: listening for changes too would cost more than the rest of a turn.
                 await (asyncio.sleep(wait) if wait < _SHORT_S else self._holding.change(wait))
 
     def let_go(self) -> None:
-        """Nothing is sent any more: whoever waits need not."""
+        """Nothing more is sent: release everyone who waits."""
         self._is_open = True

@@ -1,4 +1,4 @@
-"""Copies of paid images: downloaded, decoded in full, stored, recorded. The link that dies first is copied first."""
+"""Copies paid images: download, decode in full, store, record. The link that expires first is copied first."""
 
 import asyncio
 import hashlib
@@ -32,21 +32,21 @@ MOST_BYTES = 100 * 1024 * 1024
 AT_ONCE = 24
 # An image that does not decode is fetched again, in case the transfer was at fault.
 TRIES_TO_DECODE = 3
-# Pauses between tries of a link that does not give its image, growing from the first to the longest; a place among those that
-# are fetched is not held meanwhile. The quick ones are always made, whatever the wait.
+# Pauses between tries of a link that does not yield its image, growing from the first to the longest; no download slot is held
+# meanwhile. The quick tries are always made, however short the wait.
 _PAUSE_S, _LONGEST_PAUSE_S = 0.25, 60.0
 _QUICK_S = 4.0
 _DOWNLOAD_WITHIN_S = 600.0
-# The task may name another link: asked at the first failure, and at every so many after it.
+# The task may return a new link: asked at the first failure, and at every nth after it.
 _ASK_EVERY = 3
-# How long an image waits for an archive that has a bad moment, beyond the tries of the store's own library.
+# How long an image waits for a failing archive, beyond the retries of the store's own library.
 _STORE_WITHIN_S = 120.0
 _STORE_AGAIN_S = 1.0
 _UNDATED = datetime.max.replace(tzinfo=UTC)
 
 
 class Archiver:
-    """Copies images into one archive; at most AT_ONCE at a time, by the earliest expiry."""
+    """Copies images into one archive; at most AT_ONCE at a time, earliest expiry first."""
 
     def __init__(
         self,
@@ -68,11 +68,11 @@ class Archiver:
         self._keeping = Keeping(ImageStore(archive, in_full))
 
     async def close(self) -> None:
-        """What is being stored is finished."""
+        """Finish what is being stored."""
         await self._keeping.close()
 
     async def save(self, name: JobName, attempt: Attempt, image: ImageRecord, folder: str) -> Outcome:
-        """Copy one image below this folder of its row, or say why it cannot be. Every end but "not yet" is recorded.
+        """Copy one image below this folder of its row, or say why not. Every outcome but "not yet" is recorded.
 
         Raises ArchiveFault, LedgerFault.
         """
@@ -104,14 +104,14 @@ class Archiver:
                 self._tell(fetch, False)
             if past > self._patience_s:
                 until = f"{fetch.dies_at:%Y-%m-%d %H:%M} UTC"
-                return Outcome("delivered", f"{fetch.why}; it is tried again until {until}")
+                return Outcome("delivered", f"{fetch.why}; it will be retried until {until}")
             await asyncio.sleep(pause)
 
     async def once_more(
         self, name: JobName, attempt: Attempt, image: ImageRecord, folder: str
     ) -> Callable[[Connection], object] | None:
-        """Try the link of an image that counts as expired a last time, before it is bought again; returns what the ledger is to
-        be told where it is stored now. Raises ArchiveFault.
+        """Try the link of an expired image a last time before it is bought again; returns the ledger record if it is stored
+        now. Raises ArchiveFault.
         """
         fetch = Fetch(name, attempt, image, _stem(name, image, folder))
         await self._enter(_UNDATED)
@@ -131,12 +131,12 @@ class Archiver:
         return write
 
     async def _in_turn(self, fetch: Fetch) -> Outcome | None:
-        """One try, among those that are fetched at once; None: it is to be tried again."""
+        """One try in a download slot; None: try again later."""
         await self._enter(fetch.image.expires_at or _UNDATED)
         try:
             return await self._try(fetch)
         finally:
-            # Before its record: what waits for a commit is on the disk, and holds no image in memory.
+            # Store before recording: while waiting for the commit the image is on disk and not in memory.
             self._leave()
 
     def _tell(self, fetch: Fetch, whether: bool, in_time: bool = True) -> None:
@@ -185,7 +185,7 @@ class Archiver:
         try:
             return await self._kept(fetch.name, fetch.image, fetch.stem, content)
         except ResourceFault as fault:
-            # It stays delivered: nothing is known to be wrong with the image.
+            # It stays delivered: as far as known, nothing is wrong with the image.
             fetch.failures += 1
             fetch.why = fault.message
             logger.warning("%s image %s: %s; again", fetch.image.attempt_id, fetch.image.ordinal, fault)
@@ -197,7 +197,7 @@ class Archiver:
             return await self._quarantine(fetch.image, content, error.message)
 
     async def _download(self, fetch: Fetch) -> bytes:
-        """The image, by the link that is known or by another that its task gives out, since asking is free."""
+        """The image, by its known link or by a fresh one from its task (asking is free)."""
         try:
             return await self._get(fetch)
         except (NoImage, Elsewhere):
@@ -223,11 +223,11 @@ class Archiver:
                 async for part in response.content.iter_any():
                     content += part
                     if len(content) > MOST_BYTES:
-                        break  # no image of this model is that large: what is here is kept as undecodable
+                        break  # no image of this model is that large: keep what was read as undecodable
         except AddressRefused as refused:
             raise Elsewhere(str(refused)) from None
         except (aiohttp.ClientError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise NoImage(f"the link gives nothing: {type(error).__name__}: {error}") from None
+            raise NoImage(f"the download failed: {type(error).__name__}: {error}") from None
         if is_page(content):
             raise NoImage("the link answers with a page instead of an image")
         return bytes(content)
@@ -247,7 +247,7 @@ class Archiver:
             try:
                 return await store()
             except ArchiveFault as fault:
-                # The bytes are here, and paid for: a store that has a bad moment is asked again.
+                # The bytes are here and paid for: retry while the store fails.
                 if not fault.facts.get("passing") or loop.time() + wait > until:
                     raise
                 logger.warning("%s; again in %.0f s", fault.message, wait)
@@ -264,13 +264,13 @@ class Archiver:
 
     async def _expired(self, fetch: Fetch) -> Outcome:
         name, image, stem, why = fetch.name, fetch.image, fetch.stem, fetch.why
-        # The copy may have been made by a process that died before it could say so.
+        # A process that died before recording may have made the copy.
         for extension in EXTENSIONS.values():
             path = f"{stem}.{extension}"
             if await asyncio.to_thread(self._archive.exists, path):
                 content = await asyncio.to_thread(self._archive.read, path)
                 if image.sha256 and hashlib.sha256(content).hexdigest() != image.sha256:
-                    continue  # it had been copied before, and this is not it
+                    continue  # it was copied before, and this file is not that copy
                 try:
                     return await self._kept(name, image, stem, content)
                 except UndecodableImage:
@@ -283,15 +283,15 @@ class Archiver:
         )
 
     async def copy_here(self, name: JobName, image: ImageRecord) -> None:
-        """Bring an archived image into this archive from another one. Raises ArchiveFault when none can give it.
+        """Copy an archived image into this archive from another one. Raises ArchiveFault when none has it.
 
-        When the others certainly have it no more, that is recorded: it is then fetched again, or lost.
+        If the others certainly no longer have it, that is recorded: it is then fetched again, or lost.
         """
 
         def work() -> bytes:
             problem, gone = "no copy is known", True
             for path in set(image.copies.values()):
-                # An archive that was copied has it where the original does.
+                # A copied archive has it at the same path as the original.
                 if (content := _whole(self._archive, path, image)) is not None:
                     return content
             for archive, path in image.copies.items():
@@ -302,7 +302,7 @@ class Archiver:
                         continue
                     if (content := _whole(other, path, image)) is not None:
                         return content
-                    problem = f"{other.uri(path)} is gone, or is not the image that was archived"
+                    problem = f"{other.uri(path)} is missing, or is not the image that was archived"
                 except SeedreamError as fault:
                     problem, gone = fault.message, False
             raise ArchiveFault(problem, gone=gone)
@@ -322,7 +322,7 @@ class Archiver:
         await self._ledger.write(lambda connection: records.copied(connection, image.attempt_id, image.ordinal, stored))
 
     def _is_ours(self, other: Archive, name: str) -> bool:
-        """Whether that archive of this ledger stands there, and not another one, or an empty mount."""
+        """Whether that root holds this ledger's archive, not another one or an empty mount."""
         marker = other.marker()
         if marker is None or marker["ledger_id"] != self._ledger.read_now(identity.ledger_id):
             return False
@@ -330,7 +330,7 @@ class Archiver:
 
 
 def _stem(name: JobName, image: ImageRecord, folder: str) -> str:
-    """Where an image is to stand, up to its extension."""
+    """An image's archive path without its extension."""
     if image.slot is None:
         return _aside(image)
     return f"images/{folder}/{name.shot}-{name.fingerprint[:8]}-{image.slot}"
@@ -341,7 +341,7 @@ def _aside(image: ImageRecord) -> str:
 
 
 def _whole(archive: Archive, path: str, image: ImageRecord) -> bytes | None:
-    """The image's bytes as they were archived; None when they are not there."""
+    """The image's bytes as archived; None when they are missing or changed."""
     if archive.size(path) != image.bytes:
         return None
     content = archive.read(path)

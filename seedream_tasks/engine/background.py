@@ -1,4 +1,4 @@
-"""Tasks that nobody awaits while a run is at work: what ends one ends the run, with its reason."""
+"""Background tasks of a run that nobody awaits: if one fails, the run fails with its reason."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ logger = logging.getLogger("seedream_tasks.engine")
 
 
 def begin(work: Coroutine[Any, Any, None], what: str, broke: Callable[[SeedreamError], None]) -> "asyncio.Task[None]":
-    """Begin work that goes on until it is cancelled; `broke` is told of any other end."""
+    """Start work that runs until it is cancelled; `broke` is called if it ends in any other way."""
 
     def ended(task: "asyncio.Task[None]") -> None:
         if task.cancelled() or (error := task.exception()) is None:

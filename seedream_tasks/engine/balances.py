@@ -1,4 +1,4 @@
-"""Before the first intent: does each gateway still take the key, and is there enough on the account?"""
+"""Before the first intent: does each gateway still accept the key, and is the balance sufficient?"""
 
 import asyncio
 import logging
@@ -17,16 +17,16 @@ logger = logging.getLogger("seedream_tasks.engine")
 
 @dataclass(frozen=True, slots=True)
 class Funds:
-    """What a gateway's account has left, beside what this run is to cost there. Texts; None where nobody says."""
+    """A gateway account's balance, compared with what this run will cost there. Texts; None where not stated."""
 
     left: str | None
     short: str | None  # a warning with both figures
 
 
 async def check_funds(lanes: Mapping[str, Lane], figures: Forecast, known: Mapping[str, Balance]) -> dict[str, Funds]:
-    """Ask every gateway that is to be bought from, unless its balance is `known` from opening the run.
+    """Query every gateway that will be bought from, unless its balance is `known` from opening the run.
 
-    A key that is refused takes its gateway out of the run; other trouble is left to the first purchase.
+    A refused key takes its gateway out of the run; other problems are left to the first purchase.
     """
     wanted = {name: each for name, each in figures.by_gateway.items() if name in lanes and not lanes[name].out}
     answers = await asyncio.gather(*(_balance(lanes[name], known.get(name)) for name in wanted))

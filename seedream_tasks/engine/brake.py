@@ -1,8 +1,8 @@
-"""The brake of an account: buying there pauses while nothing that is bought turns out to be of use.
+"""An account's brake: buying pauses while no purchase turns out to be usable.
 
-Two questions, each about the last ten: could their acceptances be read, and could what they delivered be fetched? Where not one
-could, buying pauses, and one purchase at a time shows whether it may go on. Until the first of a run has shown it, few are made
-at once: what is already under way when the answer is no was paid for. By the event loop's clock.
+Two questions about the last ten purchases: could the acceptances be read, and could the deliveries be fetched? If none could,
+buying pauses, and one purchase at a time (a probe) shows whether it may resume. Until the first purchase of a run has shown it,
+few are made at once: whatever is in flight when the answer is no has been paid for. Times are the event loop's clock.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from collections import deque
 
 logger = logging.getLogger("seedream_tasks.engine")
 
-# Of so many in a row not one was of use.
+# Consecutive unusable purchases before buying pauses.
 LAST = 10
-# Most that are bought before the first acceptance has been read, and before the first image has been fetched.
+# Max purchases before the first acceptance has been read, and before the first image has been fetched.
 UNREAD, UNFETCHED = LAST, 20
-# Before the first probe; twice as long before each further one. After so many in vain nothing more is bought here in this run.
+# Wait before the first probe, doubled for each further one. After this many failed probes the account is out for this run.
 PAUSE_S = 2.0
 PROBES = 3
 
@@ -31,7 +31,7 @@ class Brake:
         self._read: deque[bool] = deque(maxlen=LAST)
         self._fetched: deque[bool] = deque(maxlen=LAST)
         self._has_read = self._has_fetched = False
-        # Attempts that have delivered before any image of this run was fetched: those that are being tried, and those in vain.
+        # Attempts that delivered before any image of this run was fetched: those being tried, and those that failed.
         self._tried: set[str] = set()
         self._in_vain: set[str] = set()
         self._probes = 0
@@ -41,20 +41,20 @@ class Brake:
         self._changed = asyncio.Event()
 
     def most(self) -> int | None:
-        """How many attempts may be on their way to a delivery; None: no bound."""
+        """Max attempts in flight before delivery; None: no limit."""
         if self.why is not None:
-            return None  # whoever comes is turned back, see `turns_back`
+            return None  # callers are turned back, see `turns_back`
         if not self._has_read:
             return UNREAD - len(self._read)
         return None if self._has_fetched else UNFETCHED - len(self._tried | self._in_vain)
 
     def turns_back(self) -> str | None:
-        """Why nothing may be bought now; None when it may, be it as a probe."""
+        """Why nothing may be bought now; None when buying is allowed, even if only as a probe."""
         is_due = not self._probing and not self.gave_up and _now() >= self._probe_at
         return None if is_due else self.why
 
     def begin_probe(self) -> bool:
-        """Make this purchase the one that shows whether buying may go on, where it pauses."""
+        """While buying pauses, make this purchase the probe that shows whether it may resume."""
         if self.why is None:
             return False
         self._probes += 1
@@ -62,7 +62,7 @@ class Brake:
         return True
 
     def end_probe(self) -> None:
-        """The probe has had its say; what it showed was told of by `accepted` and `fetched`."""
+        """The probe is over; `accepted` and `fetched` have reported its result."""
         self._probing, self._probe = False, None
         if self.why is not None:
             if self._probes >= PROBES:
@@ -72,7 +72,7 @@ class Brake:
         self._tell()
 
     async def probe_is_due(self) -> None:
-        """Wait until a purchase may be made as a probe, or none is needed, or there will be none."""
+        """Wait until a probe may be bought, is not needed any more, or will never be made."""
         while self.turns_back() is not None and not self.gave_up:
             changed = self._changed
             wait_s = None if self._probing else max(0.0, self._probe_at - _now())
@@ -83,25 +83,25 @@ class Brake:
                 pass
 
     def accepted(self, is_read: bool) -> None:
-        """A gateway has taken a purchase, and its answer could be read or could not."""
+        """The gateway accepted a purchase; `is_read`: its answer could be read."""
         self._has_read |= is_read
         self._judge(self._read, is_read, f"none of its last {LAST} acceptances could be read")
 
     def delivers(self, attempt_id: str, probes: bool) -> None:
-        """An attempt has links; one that is the probe has had its say when it is known whether they give anything."""
+        """An attempt has links; a probe is over once it is known whether they yield an image."""
         if not self._has_fetched:
             self._tried.add(attempt_id)
         if probes:
             self._probe = attempt_id
 
     def settled(self, attempt_id: str) -> None:
-        """Nobody tries its links any more in this run: another process may have done so before anything was told."""
+        """Its links are not tried again in this run: another process may have fetched them before anything was reported."""
         self._tried.discard(attempt_id)
         if attempt_id == self._probe:
             self.end_probe()
 
     def fetched(self, attempt_id: str, is_here: bool) -> None:
-        """An image could be fetched, or could not at the first tries."""
+        """An image could be fetched, or not at the first tries."""
         if is_here:
             self._has_fetched = True
             self._tried.clear()
@@ -115,7 +115,7 @@ class Brake:
     def _judge(self, last: deque[bool], good: bool, why: str) -> None:
         last.append(good)
         if good and self.why == why:
-            logger.warning("%s: buying goes on", self._gateway)
+            logger.warning("%s: buying resumes", self._gateway)
             last.clear()
             self.why, self.gave_up, self._probes = None, False, 0
             self._tell()
@@ -123,7 +123,7 @@ class Brake:
             self.why, self.since = why, _now()
             self._probe_at = self.since + PAUSE_S
             logger.warning(
-                "%s: %s; buying there pauses, one probe at a time decides whether it goes on", self._gateway, why
+                "%s: %s; buying there pauses; one probe at a time decides whether it resumes", self._gateway, why
             )
             self._tell()
 

@@ -1,6 +1,6 @@
-"""The critical section of the whole project: claim, send, record. It runs as a task of its own, which nothing cancels midway.
+"""The critical section of the project: claim, send, record. It runs as its own task, which is never cancelled midway.
 
-From the moment a request may have left until its answer is on disk there is no way out of this module but through a record.
+From the moment a request may have left until its answer is on disk, every way out of this module writes a record.
 """
 
 import asyncio
@@ -48,16 +48,16 @@ from .account_limiter import Lane
 
 logger = logging.getLogger("seedream_tasks.engine")
 
-_RENEWALS = 4  # within the life of a lease, and of the word that a process is at work on a run
+_RENEWALS = 4  # per lifetime of a lease, and of the heartbeat that says a process is working on a run
 # How long a stop waits for open submits of asynchronous gateways.
 LEAVE_WITHIN_S = 8.0
-# An answer that has come while nobody could read it, as while this process was stopped, is read within this.
+# An answer that arrived while this process could not read it (suspended, say) is read within this time.
 _LAST_LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """One call that is to be made."""
+    """One call to make."""
 
     job: Job
     slots: tuple[int, ...]
@@ -71,7 +71,7 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """How a call ended, and its attempt as that stands now. `recorded` None: nothing was claimed, look again."""
+    """How a call ended, and its attempt's current state. `recorded` None: nothing was claimed, read the ledger again."""
 
     fate: Fate
     recorded: Recorded | None = None
@@ -82,12 +82,12 @@ _buyers: weakref.WeakSet["Buyer"] = weakref.WeakSet()
 
 
 def is_paying() -> bool:
-    """Whether this process is between a claim and its record, for any run: whoever ends it now makes a payment unknown."""
+    """Whether this process is between a claim and its record, in any run: ending it now leaves a payment unknown."""
     return any(buyer.is_paying for buyer in list(_buyers))
 
 
 class Buyer:
-    """Claims and sends for one run. `stop` ends admission; `leave` waits for what is open."""
+    """Claims and sends for one run. `stop` ends admission; `leave` waits for open calls."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class Buyer:
         return bool(self._tasks)
 
     async def buy(self, purchase: Purchase, lane: Lane, encode: Callable[[str | None], dict[str, Any]]) -> Bought:
-        """Claim, send once, record. `encode` makes the body from the callback URL. Raises OverCap, LedgerFault.
+        """Claim, send once, record. `encode` builds the body from the callback URL. Raises OverCap, LedgerFault.
 
         Cancelling the caller does not stop it: see `leave`.
         """
@@ -130,16 +130,16 @@ class Buyer:
         return await asyncio.shield(task)
 
     async def leave(self) -> list[str]:
-        """Wait for open calls: those of asynchronous gateways a few seconds, synchronous ones until their answer or timeout.
+        """Wait for open calls: a few seconds for asynchronous gateways, until the answer or timeout for synchronous ones.
 
-        Returns the attempts whose fate stayed unknown because they were left.
+        Returns the attempts left unknown because their calls were abandoned.
         """
         try:
             quick = [task for task in self._tasks if not self._is_synchronous(task)]
             if quick:
                 _, late = await asyncio.wait(quick, timeout=LEAVE_WITHIN_S)
                 for task in late:
-                    # Only a call whose answer is awaited: a claim is about to learn that it must not send.
+                    # Only calls awaiting an answer: a claim in progress will learn that it must not send.
                     if task.get_name() in self._open:
                         task.cancel()
             if any(self._is_synchronous(task) for task in self._tasks):
@@ -155,7 +155,7 @@ class Buyer:
         return left
 
     async def rescuer(self) -> Rescuer:
-        """Where answers go that the ledger does not take. Raises LedgerFault."""
+        """Stores answers that cannot be written to the ledger. Raises LedgerFault."""
         if self._rescuer is None:
             name, secret = await self._ledger.read(identity)
             self._run = await self._ledger.read(lambda connection: held_attempts.run_rows(connection, self._run_id))
@@ -172,7 +172,7 @@ class Buyer:
         for row in self._run:
             held_attempts.know_run(
                 connection, row
-            )  # where nothing of it was to be written again, the run itself may be missing
+            )  # if nothing of it had to be written again, the run itself may be missing
         known_runs.keep_alive(connection, self._run_id, alive=False)
 
     def _is_synchronous(self, task: asyncio.Task[Bought]) -> bool:
@@ -186,7 +186,7 @@ class Buyer:
             try:
                 await self._ledger.write(lambda connection, ids=list(self._open): self._still_here(connection, ids))  # type: ignore[misc]
             except LedgerFault as fault:
-                # Without renewal the calls become `unknown` for others, which is true as long as nobody can write.
+                # Without renewal others see the calls as `unknown`, which is true as long as nobody can write.
                 logger.warning("leases could not be renewed: %s", fault)
 
     def _still_here(self, connection: Connection, open_calls: list[str]) -> None:
@@ -246,9 +246,7 @@ class Buyer:
     async def _send(self, lease: Lease, held: Memory, lane: Lane, body: dict[str, Any]) -> Bought:
         attempt_id = lease.attempt_id
         if self._stopped() or not (lease.allows_sending() and lane.may_send()):
-            why = (
-                "the run is stopping" if self._stopped() else "the lease had run down before the request could be sent"
-            )
+            why = "the run is stopping" if self._stopped() else "the lease had expired before the request could be sent"
             error = ErrorInfo("not_sent", why, ErrorClass.TRANSIENT)
             recorded = await self._ledger.write(lambda connection: transitions.not_sent(connection, attempt_id, error))
             return Bought(Fate.NOT_SENT, recorded, error)
@@ -272,13 +270,13 @@ class Buyer:
         return Bought(outcome.fate, recorded, outcome.error)
 
     async def _record(self, held: Memory, lane: Lane, outcome: SubmitOutcome) -> Recorded:
-        """Write down what a request led to, whatever else fails. Raises LedgerFault."""
+        """Record the outcome of a request, whatever else fails. Raises LedgerFault."""
         attempt_id = held.attempt_id
         error = outcome.error or ErrorInfo(outcome.fate, "", ErrorClass.TRANSIENT)
         kept: list[str] = []
         match outcome.fate:
             case Fate.ACCEPTED:
-                # Nothing comes between what is paid for and its record.
+                # Nothing comes between a payment and its record.
                 held.answer = outcome
                 held.answer_expires_at = first_expiry(outcome.finished, None) if outcome.finished else None
                 try:
@@ -312,13 +310,13 @@ class Buyer:
 
 
 async def _arrived(call: "asyncio.Future[SubmitOutcome]") -> SubmitOutcome | None:
-    """The answer of a call that is left now, where it has come already; else the call is ended."""
+    """The answer of an abandoned call if it has already arrived; otherwise the call is cancelled."""
     try:
         await asyncio.wait({call}, timeout=_LAST_LOOK_S)
         if not call.done():
             call.cancel()
         await asyncio.wait({call})
-    except asyncio.CancelledError:  # told twice: now
+    except asyncio.CancelledError:  # cancelled a second time: stop now
         call.cancel()
     if not call.done() or call.cancelled() or call.exception() is not None:
         return None
@@ -326,14 +324,14 @@ async def _arrived(call: "asyncio.Future[SubmitOutcome]") -> SubmitOutcome | Non
 
 
 def _unknown(connection: Connection, attempt_id: str, error: ErrorInfo, outcome: SubmitOutcome) -> Recorded:
-    """Nobody knows what it led to; what came back all the same is kept with it."""
+    """Record an unknown outcome; whatever came back is kept with it."""
     if outcome.kept is not None:
         unread_answers.keep(connection, attempt_id, unread_answers.SUBMIT, outcome.kept)
     return transitions.unknown(connection, attempt_id, error)
 
 
 def first_expiry(finished: Finished, link_life_s: int | None) -> datetime | None:
-    """When the first of the links dies: as stated with them, else by the gateway's documented life from now on."""
+    """When the first link expires: as stated with the links, else by the gateway's documented lifetime from now on."""
     stated = [link.expires_at for link in finished.links if link.expires_at]
     if stated:
         return min(stated)

@@ -1,7 +1,7 @@
-"""What callbacks are good for: a hint to look now, and the task id of a submission whose answer got lost.
+"""Uses of callbacks: a hint to poll now, and the task id of a submission whose answer was lost.
 
-Their bodies are not believed. A hint leads to a status request; a task id counts once a status request at the attempt's own
-account knows it.
+Callback bodies are not trusted. A hint leads to a status request; a task id counts once a status request at the attempt's own
+account confirms it.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from .account_limiter import Lane
 logger = logging.getLogger("seedream_tasks.engine")
 
 LOOK_EVERY_S = 1.0
-# Commits become visible in another order than their times: what is this old (microseconds) is looked at once more.
+# Commits do not become visible in the order of their times: rows up to this old (microseconds) are read once more.
 _OVERLAP = 5_000_000
 
 
 class Hints:
-    """Tells of callbacks for the attempts that are waited for, wherever they were received. `close` it in every case."""
+    """Passes on callbacks for awaited attempts, whichever process received them. Always `close` it."""
 
     def __init__(
         self, ledger: Ledger, poll_now: Callable[[Attempt], None], broke: Callable[[SeedreamError], None]
@@ -37,19 +37,19 @@ class Hints:
         self._ledger = ledger
         self._poll_now = poll_now
         self._expected: dict[str, Attempt] = {}
-        self._told: dict[str, int] = {}  # when the callback came that an attempt was last looked at for
+        self._told: dict[str, int] = {}  # by attempt: arrival time of the last callback passed on
         self._watching: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def expected(self, attempt: Attempt) -> AsyncIterator[bool]:
-        """While inside, a callback for this attempt is passed on; yields whether one has come already."""
+        """Within the context, callbacks for this attempt are passed on; yields whether one has already arrived."""
         if attempt.callback_sha256 is None:
             yield False
             return
         token = attempt.callback_sha256
         here = await self._ledger.read(lambda connection: callbacks.is_here(connection, token))
-        # From here to the caller's wait there is no pause: who is told must be waiting. What came in between is found by the
-        # watch, which looks back.
+        # No await between here and the caller's wait, so that the caller is waiting when notified. Callbacks that arrived in
+        # between are found by the watch, which reads back a little.
         self._expected[attempt.attempt_id] = attempt
         try:
             if self._watching is None:
@@ -90,9 +90,9 @@ class Hints:
 
 
 async def find_by_callback(ledger: Ledger, lanes: Mapping[str, Lane]) -> list[str]:
-    """Ask the gateways about the tasks that callbacks name for submissions of unknown fate; returns the attempts found.
+    """Query the gateways for tasks that callbacks name for unknown submissions; returns the attempts found.
 
-    Raises LedgerFault. What a gateway does not answer now is asked again next time.
+    Raises LedgerFault. Whatever a gateway does not answer now is queried again next time.
     """
     claimed = await ledger.read(callbacks.unjudged)
     by_account = {lane.account: lane for lane in lanes.values()}

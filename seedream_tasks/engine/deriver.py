@@ -1,4 +1,4 @@
-"""Files made of archived images by a shot's output profile. Costs nothing, so it is done again whenever the profile changes."""
+"""Makes files from archived images by a shot's output profile. Costs nothing, so it is redone whenever the profile changes."""
 
 import asyncio
 import hashlib
@@ -31,7 +31,7 @@ class Deriver:
         self._free = asyncio.Semaphore(_AT_ONCE)
 
     def missing(self, job: Job, view: JobView) -> list[ImageRecord]:
-        """Standing images of this archive whose file is not there, or was made with another profile."""
+        """Current images of this archive whose file is missing, or was made with another profile."""
         if job.output is None:
             return []
         name, profile = self._archive.name, job.output.digest
@@ -44,7 +44,7 @@ class Deriver:
         ]
 
     async def make(self, job: Job, view: JobView) -> None:
-        """Make what is missing; an image of which nothing can be made is told and left alone in this run."""
+        """Make what is missing; an image that cannot be converted is reported and skipped in this run."""
         for image in self.missing(job, view):
             try:
                 async with self._free:
@@ -77,5 +77,5 @@ class Deriver:
 
 
 def output_path(path: str, extension: str) -> str:
-    """Beside the image as it came: images/p1/hero-1f2e3d4c-0.jpg has images/p1/hero-1f2e3d4c-0.out.webp."""
+    """The path beside the original: images/p1/hero-1f2e3d4c-0.jpg has images/p1/hero-1f2e3d4c-0.out.webp."""
     return f"{path.rpartition('.')[0]}.out.{extension}"

@@ -1,4 +1,4 @@
-"""One download of a paid image: what it is for, and what may come of it."""
+"""One download of a paid image: its source, its progress and its possible outcomes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from .result_links import Origin
 
 
 class LinkSource(Protocol):
-    """What is known of where an attempt's images come from."""
+    """Where an attempt's images come from."""
 
     async def fresh_links(self, attempt: Attempt) -> list[str]:
-        """The links that its task gives out now; none where it cannot be asked."""
+        """The links that its task returns now; empty where it cannot be queried."""
 
     def origin(self, attempt: Attempt) -> Origin | None:
-        """Where its gateway is."""
+        """Its gateway's host and port."""
 
     def fetched(self, attempt: Attempt, whether: bool, in_time: bool = True) -> None:
-        """Told of every image once whether it could be fetched at the first tries, and again when it could be after all;
-        `in_time`: its link had not reached its end before anybody tried it.
+        """Called once per image with whether the first tries fetched it, and again if a later try did;
+        `in_time`: its link had not expired before the first try.
         """
 
 
 class NoImage(Exception):
-    """What a link gave instead; `for_good`: its store says that there will be nothing."""
+    """What a link returned instead; `for_good`: its store says that there will never be an image."""
 
     def __init__(self, why: str, for_good: bool = False) -> None:
         super().__init__(why)
@@ -37,7 +37,7 @@ class NoImage(Exception):
 
 
 class Elsewhere(Exception):
-    """The link leads where none may."""
+    """The link leads to a forbidden address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class Outcome:
 
     state: str  # archived, quarantined, expired, or delivered (not copied yet: it stays to be done)
     why: str = ""
-    record: Callable[[Connection], AttemptState] | None = None  # what the ledger is to be told of it
+    record: Callable[[Connection], AttemptState] | None = None  # writes the outcome to the ledger
 
 
 @dataclass(slots=True)
 class Fetch:
-    """An image that is being fetched, and how that goes."""
+    """An image being fetched, and its progress."""
 
     name: JobName
     attempt: Attempt
@@ -68,19 +68,19 @@ class Fetch:
 
     @property
     def dies_at(self) -> datetime:
-        """When its link has no life left: as stated or documented, else a day after the gateway was seen to be done."""
+        """When its link expires: as stated or documented, else a day after the gateway was seen to be done."""
         attempt, stated = self.attempt, self.image.expires_at
         begun = attempt.submitted_at or attempt.intent_at
-        if stated is not None and stated > begun:  # an end before the task began is none
+        if stated is not None and stated > begun:  # an expiry before the task began does not count
             return stated
         return (attempt.completed_at or begun) + LIFE
 
 
 def is_page(content: bytes | bytearray) -> bool:
-    """Whether this is what stores and those in between put in an image's place: a page, an error in XML or JSON, nothing."""
+    """Whether a store or an intermediary returned something other than an image: a page, an XML or JSON error, nothing."""
     begins = bytes(content[:64]).lstrip(b"\xef\xbb\xbf \t\r\n")
     return not content or (begins.startswith((b"<", b"{")) and not begins.startswith(b"<svg"))
 
 
-# A link without a stated or documented end lives this long.
+# Lifetime of a link without a stated or documented expiry.
 LIFE = timedelta(hours=24)

@@ -1,7 +1,7 @@
-"""The engine: takes each job as far as this run can take it.
+"""The engine: processes each job as far as this run can.
 
-Per job: look at the ledger, follow what is in flight, buy the free slots, copy what is delivered, look again, until there is
-nothing left to do. Counting, splitting, retrying, topping up and going to the next gateway all happen in that one loop.
+Per job: read the ledger, follow what is in flight, buy the free slots, copy what is delivered, and repeat until nothing is left
+to do. Counting, splitting, retrying, topping up and moving on to the next gateway all happen in that one loop.
 """
 
 import asyncio
@@ -46,15 +46,15 @@ from .reference_sender import Presenter
 
 logger = logging.getLogger("seedream_tasks.engine")
 
-# How long a job waits for a gateway that went away in the middle of a run, before it is deferred.
+# How long a job waits for a gateway that went out in mid-run before it is deferred.
 OUTAGE_S = 120.0
-# How often an intent that another process is sending is looked at.
+# Polling interval for an intent that another process is sending.
 _OTHERS_S = 0.5
 _CAP_CHECK_S = 2.0
 
 
 class Engine:
-    """One run's engine. Create inside an event loop; `close` it in every case."""
+    """One run's engine. Create inside an event loop; always `close` it."""
 
     def __init__(self, context: RunContext, progress: Progress) -> None:
         self.context = context
@@ -78,9 +78,9 @@ class Engine:
             context.owns_run,
         )
         self._uncopied: set[tuple[str, int]] = set()  # images of another archive that could not be copied here
-        self._bought: dict[str, list[str]] = {}  # by job in hand: its attempts of this run
-        self._vain: set[str] = set()  # budgets from which this run waited for money in vain
-        self._asked: set[str] = set()  # gateways that were asked for what they offer now
+        self._bought: dict[str, list[str]] = {}  # by active job: its attempts of this run
+        self._vain: set[str] = set()  # budgets on which this run waited for money without success
+        self._asked: set[str] = set()  # gateways queried for their current offer
         self._stated: list[PriceRow] = []  # prices that gateways state at run time
         self._prices = PriceBook.for_run(context.simulated, context.user_prices)
         self._settled = asyncio.Event()
@@ -91,7 +91,7 @@ class Engine:
         self.follower = Follower(context.ledger, context.archive, context.lanes, progress, whose)
 
     async def close(self) -> list[str]:
-        """No new intents; wait for open calls; stop asking. Returns attempts left without an answer."""
+        """No new intents; wait for open calls; stop polling. Returns attempts left without an answer."""
         self.stopping = True
         left = await self._buyer.leave()
         await self.follower.close()
@@ -100,7 +100,7 @@ class Engine:
     # One job, in one step or in three
 
     async def process(self, job: Job, selected: bool = True, view: JobView | None = None) -> None:
-        """Take a job as far as it goes in this run. Raises LedgerFault, ArchiveFault."""
+        """Process a job as far as possible in this run. Raises LedgerFault, ArchiveFault."""
         given_up: set[int] = set()
         not_at: dict[str, str] = {}
         began = _now()
@@ -128,7 +128,7 @@ class Engine:
                 filled = sum([each or 0 for each in await run_all(work)])
                 if only_buys and filled == job.n - len(view.standing()):
                     self._ledger.release(self._bought.pop(job.job_key, ()))
-                    return  # every slot holds its image: no need to look again
+                    return  # every slot holds its image: no need to read the ledger again
             elif not await self._wait_for_others(view, began):
                 self._bought.pop(job.job_key, None)
                 return
@@ -142,11 +142,11 @@ class Engine:
             await held_attempts.take_over(self._ledger, await self._buyer.rescuer(), followed)
 
     async def prepare(self) -> None:
-        """What has to be known before the first job. Raises ArchiveFault."""
+        """Prepare for the first job. Raises ArchiveFault."""
         await self._finder.prepare()
 
     async def submit(self, job: Job) -> list[str]:
-        """Buy the free slots and return at once: the attempts of this job that are live or hold its images."""
+        """Buy the free slots and return at once, with the job's attempts that are live or hold its images."""
         view = await self._view(job)
         if await self._stands_there(job, self._wanted(job, view)):
             view = await self._view(job)
@@ -179,7 +179,7 @@ class Engine:
         return await self._ledger.read(look)
 
     def idle(self, job: Job, selected: bool, view: JobView) -> bool:
-        """Whether this run has nothing to do for a job."""
+        """Whether this run has no work for a job."""
         return (
             not any(self._is_to_follow(each) or each.state is AttemptState.INTENT for each in view.attempts)
             and not (selected and self._wanted(job, view))
@@ -191,7 +191,7 @@ class Engine:
         return wanted(job.n, view.slots, view.past, self.context.run_id, self.context.retry, job.top_up, job.slots)
 
     async def _stands_there(self, job: Job, wants: Sequence[Want]) -> bool:
-        """Whether images that would be bought stand in the archive already: they are taken in, at risk for what they may cost."""
+        """Adopt images that are already in the archive, each at risk for its possible cost; True if there were any."""
         free = [slot for want in wants for slot in want.slots]
         usd = max((each.price.highest_usd for each in self.offers(job) if each.price), default=ZERO)
         return await self._finder.take_in(job, free, usd)
@@ -211,7 +211,7 @@ class Engine:
         return (await self._ledger.read(lambda connection: queries.job_views(connection, [key], made)))[key]
 
     async def _wait_for_others(self, view: JobView, began: float) -> bool:
-        """Wait while another process is sending for this job, or follows what only its keys can ask for.
+        """Wait while another process sends for this job, or follows an attempt that only its keys can query.
 
         False when there is nothing to wait for.
         """
@@ -243,7 +243,7 @@ class Engine:
     # Buying
 
     def offers(self, job: Job) -> list[Offer]:
-        """The gateways that can do a job, with their prices and whether they may be used now."""
+        """The gateways that can do a job, with their prices and whether they are usable now."""
         return [
             Offer(row, self._prices.row(lane.gateway, job.model, job.tier), lane.why_out())
             for lane in self._lanes.values()
@@ -280,7 +280,7 @@ class Engine:
             if why is NoRoute.OUT and await self._recovered(offers, want.not_at | not_at.keys(), began):
                 return 0
             if want.not_at and why is NoRoute.OUT and want.not_at >= {offer.gateway for offer in offers}:
-                given_up.update(want.slots)  # refused everywhere: the refusal is the record's last word
+                given_up.update(want.slots)  # refused everywhere: the refusal is the record's final reason
                 return 0
             reason = Reason.NO_PRICE if why is NoRoute.NO_PRICE else Reason.NO_GATEWAY
             if why is NoRoute.OUT and any(self._lanes[offer.gateway].brake.why for offer in offers):
@@ -300,7 +300,7 @@ class Engine:
         return len(revived) + filled
 
     async def _revived(self, job: Job, view: JobView, want: Want) -> set[int]:
-        """Of slots that are to be bought again since their links died: those whose link gives its image after all."""
+        """Of the slots to buy again because their links expired: those whose link yields its image after all."""
         if want.purpose is not Purpose.RETRY:
             return set()
         by_id = {each.attempt_id: each for each in view.attempts}
@@ -314,7 +314,7 @@ class Engine:
         return {each.slot for each, is_here in zip(expired, found, strict=True) if is_here and each.slot is not None}
 
     async def _learned(self, offers: Sequence[Offer]) -> bool:
-        """Let the gateways that may be bought from say what they offer now; True when one was asked."""
+        """Query the usable gateways for their current offer; True when one was asked."""
         new = [self._lanes[each.gateway] for each in offers if each.out is None and each.gateway not in self._asked]
         for lane in new:
             stated = await lane.learn()
@@ -325,8 +325,8 @@ class Engine:
         return bool(new)
 
     async def _recovered(self, offers: Sequence[Offer], not_at: set[str] | frozenset[str], began: float) -> bool:
-        """Wait for gateways that stopped answering, or where buying pauses; False when there is none to wait for, or it took too
-        long.
+        """Wait for gateways that stopped answering, or where buying pauses; False if there is none to wait for, or the wait was
+        too long.
         """
         down = [
             lane
@@ -334,7 +334,7 @@ class Engine:
             if offer.gateway not in not_at and offer.price
             and (lane := self._lanes[offer.gateway]).out is None and not lane.brake.gave_up
         ]  # fmt: skip
-        # What waited for its turn for long has as much patience with a brake as any other.
+        # A job that waited long for its turn waits as long for a brake as any other.
         began = max([began, *(lane.brake.since for lane in down if lane.brake.why)])
         patience = min(OUTAGE_S, self.context.wait_s) - (_now() - began)
         if not down or patience <= 0 or self.stopping:
@@ -348,7 +348,7 @@ class Engine:
     async def _call(
         self, purchase: Purchase, given_up: set[int], not_at: dict[str, str], until: float, follow: bool
     ) -> int:
-        """One call, and its images if `follow` says so; returns how many slots they fill."""
+        """Make one call and, if `follow`, get its images; returns how many slots they fill."""
         lane = self._lanes[purchase.route.offer.gateway]
         row = purchase.route.offer.capability
         job = purchase.job
@@ -424,12 +424,12 @@ class Engine:
     async def _within_caps(
         self, purchase: Purchase, send: Callable[[], Awaitable[Recorded | None]], given_up: set[int], until: float
     ) -> Recorded | None:
-        """Send, waiting for money under a cap to come back as long as any may."""
+        """Send; while a cap is reached, wait as long as reserved money may still be released."""
         with suppress(OverCap):
             return await send()
         async with self._turnstile:
             while not self.stopping and self.fault is None:
-                self._settled.clear()  # before the try: what comes back after its refusal wakes the wait below
+                self._settled.clear()  # before the try: money released after a refusal wakes the wait below
                 try:
                     return await send()
                 except OverCap as refusal:
@@ -443,7 +443,7 @@ class Engine:
                     )
                     return None
                 try:
-                    async with asyncio.timeout(_CAP_CHECK_S):  # another process may give money back too
+                    async with asyncio.timeout(_CAP_CHECK_S):  # another process may release money too
                         await self._settled.wait()
                 except TimeoutError:
                     pass
@@ -459,9 +459,9 @@ class Engine:
         given_up: set[int],
         for_good: bool = False,
     ) -> None:
-        """Do not buy these slots in this run, and say why; `for_good`: the record is invalid, not only deferred."""
+        """Do not buy these slots in this run, and say why; `for_good`: the record is invalid, not just deferred."""
         given_up.update(slots)
-        # The last word counts, so it speaks for every slot of the job that is given up: a job may be bought in many calls.
+        # The last reason counts, so it covers every slot of the job that is given up: a job may take many calls.
         usd = money(price.usd * len(given_up)) if price else ZERO
         admission = Admission(reason, why, usd, usd or None, for_good)
         await self._ledger.write(
@@ -470,7 +470,7 @@ class Engine:
         self.progress.tell("deferred", job.row_key, job.shot, f"{reason}: {why}")
 
     def stop_buying(self, fault: SeedreamError) -> None:
-        """The ledger or the archive failed: nobody buys anything more in this run; what is open is still recorded."""
+        """The ledger or the archive failed: this run buys nothing more; open calls are still recorded."""
         if self.fault is None:
             self.fault = fault
             logger.critical("the run stops: %s", fault)

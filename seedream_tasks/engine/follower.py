@@ -1,4 +1,4 @@
-"""Following what is bought: ask until the gateway is done, record the end, copy the images."""
+"""Following purchases: poll until the gateway is done, record the outcome, copy the images."""
 
 import asyncio
 import logging
@@ -47,31 +47,31 @@ from .result_links import Origin, ResultLinks
 T = TypeVar("T")
 logger = logging.getLogger("seedream_tasks.engine")
 
-# 404s within the first minute may be a task that has not reached every server of the gateway yet.
+# A 404 within the first minute may mean that the task has not yet reached every server of the gateway.
 _TOO_EARLY_S = 60.0
 # Each five minutes after the last (ledger.transitions.not_found): over ten minutes in all.
 _GONE_AFTER = 3
 _NOT_WAITED_FOR_S = 86_400.0
 # A task that its gateway still calls running after this long is given up.
 GIVE_UP_AFTER = timedelta(days=7)
-# And has been seen so on this many of them: a clock that jumped ends nothing by itself.
+# It must also have been seen so on this many days: a clock that jumps ends nothing by itself.
 _POLLED_ON_DAYS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """For whom attempts are followed: `run_id` is empty outside a run, `wait_s` the longest wait for one attempt."""
+    """On whose behalf attempts are followed: `run_id` is empty outside a run, `wait_s` is the max wait per attempt (s)."""
 
     run_id: str
     wait_s: float
     settled: Callable[[], None]  # money moved
     broke: Callable[[SeedreamError], None]  # the archive or the ledger failed
-    asks: bool = True  # False: look only when called back
+    asks: bool = True  # False: poll only after a callback
     in_full: bool = True  # decode every pixel of what is archived
 
 
 class Follower:
-    """Follows attempts into one archive. Create inside an event loop; `close` it in every case."""
+    """Follows attempts into one archive. Create inside an event loop; always `close` it."""
 
     def __init__(
         self,
@@ -81,8 +81,8 @@ class Follower:
         progress: Progress,
         whose: Whose,
     ) -> None:
-        self.left: set[str] = set()  # in flight beyond the wait, or not to be copied now: for a later run
-        self.others: set[str] = set()  # other runs whose attempts were settled here: their manifests change
+        self.left: set[str] = set()  # still in flight after the wait, or not copied now: for a later run
+        self.others: set[str] = set()  # other runs whose attempts were settled here: their manifests are out of date
         environment = Environment()
         self._links = ResultLinks(environment.allow_hosts, environment.proxy)
         self.archiver = Archiver(self._links, ledger, archive, self, whose.wait_s, whose.in_full)
@@ -97,7 +97,7 @@ class Follower:
         self._hints = Hints(ledger, self._poll_now, whose.broke)
 
     async def close(self) -> None:
-        """Stop asking; what is being copied is finished."""
+        """Stop polling; finish what is being copied."""
         await self._hints.close()
         for poller in self._pollers.values():
             await poller.close()
@@ -105,10 +105,10 @@ class Follower:
         await self._links.close()
 
     async def follow(self, name: JobName, attempt: Attempt) -> None:
-        """Take an accepted or delivered attempt to its end, whichever run it is of."""
+        """Follow an accepted or delivered attempt to its end, whichever run it belongs to."""
         now = Recorded(attempt)
         if now.state is AttemptState.ACCEPTED:
-            # What has been running since long before this run is not waited for: one look, and the next run takes it up.
+            # A task that has been running since long before this run is polled once; the next run takes it up.
             old = age_s(attempt) > _NOT_WAITED_FOR_S
             now = await (self.look(name, attempt) if old else self.wait(name, attempt))
         if now.state is AttemptState.DELIVERED:
@@ -117,7 +117,7 @@ class Follower:
             self.left.add(attempt.attempt_id)
 
     async def look(self, name: JobName, attempt: Attempt) -> Recorded:
-        """Ask for an accepted attempt once and record its end, if it has one; returns how it stands then."""
+        """Poll an accepted attempt once and record its end, if it has ended; returns its state."""
         lane = self._lane(name, attempt)
         if lane is None:
             return Recorded(attempt)
@@ -134,11 +134,11 @@ class Follower:
         return await self._ended(name, attempt, lane, status)
 
     def can_ask(self, attempt: Attempt) -> bool:
-        """Whether the key of its account is at hand."""
+        """Whether the key of its account is configured."""
         return self._lane_of(attempt) is not None
 
     async def wait(self, name: JobName, attempt: Attempt) -> Recorded:
-        """Follow an accepted attempt to its end at the gateway, at most for the wait, and record the end."""
+        """Follow an accepted attempt to its end at the gateway, at most for `wait_s`, and record the end."""
         lane = self._lane(name, attempt)
         if lane is None:
             return Recorded(attempt)
@@ -197,7 +197,7 @@ class Follower:
         )
 
     async def revive(self, name: JobName, attempt: Attempt, expired: ImageRecord) -> bool:
-        """Try the link of an expired image once more, before it is bought again; True when it is archived now.
+        """Try the link of an expired image once more before buying it again; True when it is archived now.
 
         Raises ArchiveFault, LedgerFault.
         """
@@ -212,7 +212,7 @@ class Follower:
         return True
 
     async def attempt(self, attempt_id: str) -> Attempt:
-        """An attempt as it stands now."""
+        """An attempt's current state."""
         return (await self._ledger.read(lambda connection: queries.attempts_by_id(connection, [attempt_id])))[0]
 
     def drifted(self, lane: Lane, name: JobName, attempt: Attempt, drift: Decimal) -> None:
@@ -225,7 +225,7 @@ class Follower:
 
     async def _belongs(self, attempt: Attempt) -> None:
         if attempt.run_id != self._whose.run_id and attempt.run_id not in self.others:
-            # On disk before anything of it is settled: should we die, the next run knows that its manifest is out of date.
+            # Recorded before anything of it is settled: if this process dies, the next run knows the manifest is out of date.
             await self._ledger.write(lambda connection: known_runs.reopen_run(connection, attempt.run_id))
             self.others.add(attempt.run_id)
 
@@ -237,7 +237,7 @@ class Follower:
         return lane
 
     def _lane_of(self, attempt: Attempt) -> Lane | None:
-        """Where an attempt is asked for: at its own account; a rebuilt ledger knows only the gateway."""
+        """The lane to poll an attempt at: its own account's; a rebuilt ledger knows only the gateway."""
         if attempt.account == f"{attempt.gateway}@unknown":
             return self._lanes.get(attempt.gateway)
         return self._by_account.get(attempt.account)
@@ -298,7 +298,7 @@ class Follower:
         return await self._lost(name, attempt, f"{attempt.gateway} {says} after {GIVE_UP_AFTER.days} days")
 
     async def _answers_unread(self, attempt_id: str, unread: Unread) -> None:
-        """Keep an answer that cannot be read with its attempt, and say once in what words it came."""
+        """Keep an unreadable answer with its attempt, and log its text once."""
         attempt = await self.attempt(attempt_id)
         if (attempt.account, unread.why) not in self._told_unread:
             self._told_unread.add((attempt.account, unread.why))
@@ -324,16 +324,16 @@ class Follower:
         try:
             recorded = await self._ledger.write(write)
         except AttemptMoved as moved:
-            # Another run follows it too and was first; what it wrote stands.
+            # Another run follows it too and was first; its record counts.
             logger.debug("%s: %s", attempt.attempt_id, moved)
             return Recorded(await self.attempt(attempt.attempt_id))
         self._whose.settled()
         return recorded
 
-    # What the archiver is told, and asks
+    # Called by the archiver
 
     async def fresh_links(self, attempt: Attempt) -> list[str]:
-        """The links that an attempt's task gives out now; none where it cannot be asked."""
+        """The links that an attempt's task returns now; empty where it cannot be queried."""
         lane = self._lane_of(attempt)
         if lane is None or lane.client.dialect.synchronous or attempt.task_id is None:
             return []
@@ -345,7 +345,7 @@ class Follower:
         return [link.url for link in status.finished.links] if status.finished else []
 
     def origin(self, attempt: Attempt) -> Origin | None:
-        """Where an attempt's gateway is: as configured now, else as its account names it."""
+        """The host and port of an attempt's gateway: as configured now, else as its account names it."""
         lane = self._lane_of(attempt)
         base = (
             lane.client.account.base_url if lane is not None else attempt.account.partition("@")[2].rpartition("#")[0]
@@ -353,7 +353,7 @@ class Follower:
         return Origin.of(base)
 
     def fetched(self, attempt: Attempt, whether: bool, in_time: bool = True) -> None:
-        """An image could be fetched, or could not be; `in_time`: its link had not reached its end before anybody tried it."""
+        """An image could be fetched or not; `in_time`: its link had not expired before the first try."""
         lane = self._lane_of(attempt)
         if lane is not None and (whether or in_time or attempt.run_id == self._whose.run_id):
             lane.fetched(attempt.attempt_id, whether)
@@ -365,7 +365,7 @@ def age_s(attempt: Attempt) -> float:
 
 
 async def run_all(work: Iterable[Awaitable[T]]) -> list[T]:
-    """Run all to the end, then raise the first error: none of them may be left half done because another failed."""
+    """Run all to completion, then raise the first error: none may be left half done because another failed."""
     results = await asyncio.gather(*work, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

@@ -1,4 +1,4 @@
-"""Opening a run: archive and ledger that belong together, accounts that are what they should be, prices in force."""
+"""Opening a run: check that archive and ledger belong together, check the accounts, find the prices in force."""
 
 import asyncio
 import logging
@@ -49,13 +49,13 @@ from .callback_hints import find_by_callback
 
 logger = logging.getLogger("seedream_tasks.engine")
 
-# A gateway that does not answer the check is asked again for this long, then it is out for the run.
+# How long an unanswered account check is retried before the gateway is out for the run.
 PROBE_FOR_S = 30.0
 
 
 @dataclass
 class RunContext:
-    """Everything a run's engine works with."""
+    """Everything a run's engine needs."""
 
     run_id: str
     ledger: Ledger
@@ -70,15 +70,15 @@ class RunContext:
     retry: tuple[str, ...] = ()
     wait_s: float = 1800.0
     callback_base: str | None = None
-    asks: bool = True  # False: where callbacks are on, nobody polls
+    asks: bool = True  # False: no polling where callbacks are on
     in_full: bool = True  # decode every pixel of what is archived
-    owns_run: bool = True  # False: another process began the run and goes on when this one leaves
+    owns_run: bool = True  # False: another process started the run and continues when this one leaves
 
 
 def known_kind(ledger: Ledger, archive: Archive, accounts: Mapping[str, Account] | None) -> bool:
-    """What a run with these accounts is as far as the ledger knows, True for simulated; asks nobody, writes nothing.
+    """Whether a run with these accounts is simulated, as far as the ledger knows; sends and writes nothing.
 
-    `accounts` is None for the embedded sandbox. Raises KindMismatch where the run would.
+    `accounts` is None for the embedded sandbox. Raises KindMismatch if the run would.
     """
     if accounts is None:
         check_kind(ledger, archive, simulated=True)
@@ -99,7 +99,7 @@ def known_kind(ledger: Ledger, archive: Archive, accounts: Mapping[str, Account]
 
 
 async def ask_kind(accounts: Mapping[str, Account], ledger: Ledger | None) -> bool:
-    """What a run with these accounts would be, True for simulated: as the ledger knows, else as they answer. Writes nothing.
+    """Whether a run with these accounts would be simulated: as the ledger says, else as they answer. Writes nothing.
 
     Raises ConfigurationError (key refused, not this gateway).
     """
@@ -115,10 +115,10 @@ async def ask_kind(accounts: Mapping[str, Account], ledger: Ledger | None) -> bo
 async def check_accounts(
     clients: Sequence[GatewayClient], ledger: Ledger, simulated: bool | None
 ) -> tuple[bool, dict[str, str], dict[str, Balance]]:
-    """Find out what each account is, asking only those the ledger does not know.
+    """Find out whether each account is real or simulated, querying only those the ledger does not know.
 
-    `simulated` is True where the run was started as a simulation, else None. Returns the run's kind, gateway -> why it is out,
-    and the balances that were stated on the way. Raises KindMismatch, ConfigurationError (key refused, not this gateway), or
+    `simulated` is True if the run was started as a simulation, else None. Returns the run's kind, gateway -> why it is out,
+    and the balances stated on the way. Raises KindMismatch, ConfigurationError (key refused, not this gateway), or
     SeedreamError when no gateway is left.
     """
     known = ledger.read_now(identity.known_accounts)
@@ -160,7 +160,7 @@ async def check_accounts(
 
 
 async def _probe(client: GatewayClient) -> Probe | str:
-    """The answer of an account, or why it is out. Raises ConfigurationError."""
+    """An account's answer, or why it is out. Raises ConfigurationError."""
     until = time.monotonic() + PROBE_FOR_S
     wait = 0.5
     while True:
@@ -187,7 +187,7 @@ async def _probe(client: GatewayClient) -> Probe | str:
 async def lanes_to(
     ledger: Ledger, place: Locations, needed: Collection[str], given: Mapping[str, Account] | None = None
 ) -> AsyncIterator[tuple[HttpClients, dict[str, Lane]]]:
-    """Lanes to those of these accounts whose keys are `given`, by gateway; None: those that the environment configures.
+    """Lanes, by gateway, to those of these accounts whose keys are `given`; None: those configured in the environment.
 
     The embedded sandbox is started for its own accounts.
 
@@ -219,7 +219,7 @@ async def lanes_to(
 def make_lanes(
     clients: Mapping[str, GatewayClient], out: Mapping[str, str], limits: Mapping[str, Limits], shares: Shares
 ) -> dict[str, Lane]:
-    """A lane per account with what its gateway documents; `limits` by gateway, the environment's where it says nothing."""
+    """A lane per account with its gateway's documented capabilities; `limits` by gateway, else from the environment."""
     usual = limits_from_environment()
     lanes = {}
     for name, client in clients.items():
@@ -244,11 +244,11 @@ class Opened:
     user_prices: tuple[PriceRow, ...]
     simulated: bool
     rescue_folder: Path
-    balances: dict[str, Balance]  # of the accounts that were asked on opening
+    balances: dict[str, Balance]  # of the accounts queried on opening
 
     @property
     def prices(self) -> PriceBook:
-        """The rows in force before any gateway was asked."""
+        """The rows in force before any gateway was queried."""
         return PriceBook.for_run(self.simulated, self.user_prices)
 
 
@@ -260,7 +260,7 @@ async def opened(
     user_prices: Sequence[PriceRow],
     limits: Mapping[str, Limits],
 ) -> AsyncIterator[Opened]:
-    """Open everything a run needs and check that it fits together, before the first claim or reuse."""
+    """Open everything a run needs and check that it is consistent, before the first claim or reuse."""
     ledger = await asyncio.to_thread(open_pair, place)
     try:
         await asyncio.to_thread(still_there, ledger, place.archive)
@@ -279,7 +279,7 @@ async def opened(
 
 
 def limits_from_environment() -> Limits:
-    """Bounds per account; SEEDREAM_IN_FLIGHT, SEEDREAM_SUBMITS_PER_MINUTE and SEEDREAM_POLLS_PER_SECOND narrow them."""
+    """Limits per account; SEEDREAM_IN_FLIGHT, SEEDREAM_SUBMITS_PER_MINUTE and SEEDREAM_POLLS_PER_SECOND lower them."""
     environment = Environment()
     usual = Limits()
     return Limits(

@@ -1,7 +1,7 @@
-"""Before buying into a used archive: whether the image that a slot would get stands there already.
+"""Before buying into a used archive: is the image for a slot already there?
 
-A ledger that was restored may lack what a run did after its last mark. What it bought then and archived is found here, verified,
-and taken in instead of being bought again.
+A restored ledger may lack what a run did after its last mark. Images it bought and archived since are found here, verified,
+and adopted instead of being bought again.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ logger = logging.getLogger("seedream_tasks.engine")
 
 
 class Finder:
-    """Looks for one run, by one listing of a row's folder per job; not at all in an archive that no other run has used."""
+    """Searches for one run, listing a row's folder once per job; skips an archive that no other run has used."""
 
     def __init__(self, ledger: Ledger, archive: Archive, run_id: str, progress: Progress, in_full: bool) -> None:
         self._ledger = ledger
@@ -38,14 +38,14 @@ class Finder:
         self._used = True
 
     async def prepare(self) -> None:
-        """Find out whether another run has used the archive; before any job, so that jobs keep their order."""
+        """Find out whether another run has used the archive. Call before any job, so that jobs keep their order."""
         runs = await asyncio.to_thread(self._archive.list_runs)
         self._used = any(run_id != self._run_id for run_id in runs)
 
     async def take_in(self, job: Job, slots: Collection[int], usd: Decimal) -> bool:
-        """Give these free slots the images that stand there for them; True when there was any.
+        """Fill these free slots with images found in the archive; True if there were any.
 
-        `usd`: what one of them may have cost at most; it is at risk. Raises ArchiveFault, LedgerFault.
+        `usd`: the most one of them may have cost; it is at risk. Raises ArchiveFault, LedgerFault.
         """
         if not slots or not self._used:
             return False
@@ -62,7 +62,7 @@ class Finder:
         return any(taken)
 
     def _stand(self, job: Job, folder: str, slots: Collection[int]) -> Mapping[int, Sequence[str]]:
-        """Slot -> the files whose names say that they are for it."""
+        """Slot -> the files that are for it by their names."""
         of_job = folder, job.shot, job.fingerprint[:8]
         stand: dict[int, list[str]] = defaultdict(list)
         for name in self._archive.names_in(f"{IMAGES}/{folder}"):
@@ -82,6 +82,6 @@ class Finder:
                 return orphans.image(connection, self._run_id, job.job_key, job.model, slot, what, usd)
 
             if await self._ledger.write(take):
-                self._progress.tell("found", job.row_key, job.shot, f"{path} stood in the archive, and is taken in")
-            return True  # or somebody else took the slot a moment ago
+                self._progress.tell("found", job.row_key, job.shot, f"{path} was found in the archive and adopted")
+            return True  # or another process took the slot a moment ago
         return False

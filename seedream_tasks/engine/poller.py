@@ -1,12 +1,12 @@
 """One scheduler for all attempts in flight at an account.
 
-When to look is a trade of requests for delay, made by what is known of how long tasks take (core/poll_schedule.py): shares of the
-gateway's estimate where it gives one, seconds where it does not, learned from this account's tasks of the same model while the
-run goes on. A callback is only a hint to look now; where one is expected, looking without it is a fallback. A status request
-costs nothing and is repeated whatever happens; it never ends an attempt by itself, except through the gateway's own word.
+When to poll trades requests for delay, based on known task durations (core/poll_schedule.py): as shares of the gateway's
+estimate where it gives one, else in seconds, learned during the run from this account's tasks of the same model. A callback is
+only a hint to poll now; where one is expected, polling without it is a fallback. A status request costs nothing and is repeated
+whatever happens; only the gateway's own answer ends an attempt.
 
-No second sees more requests than the bound. When more looks are due than it lets pass, those that were called back go first,
-then those that have been due for longest: a look is due when its task has probably ended, and ever more probably from then on.
+No second sees more requests than the limit. When more polls are due than it allows, those with a callback go first, then those
+due for longest: a poll is due when its task has probably ended, and the probability only grows from then on.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ from .rate_limit import Pace
 
 logger = logging.getLogger("seedream_tasks.engine")
 
-# What a look costs, in seconds of delay: the more, the fewer looks and the later the end is known.
+# Cost of a poll, in seconds of delay: the higher, the fewer the polls and the later the end is known.
 POLL_COST_S = 0.15
-# Where the gateway is to call back, a look finds something new only if the call got lost, which is rare.
+# Where the gateway calls back, a poll finds something new only if the callback was lost, which is rare.
 POLL_COST_CALLED_BACK_S = 60.0
-# How long an answer that says nothing puts off the next question; twice as long each time.
+# How long an unusable answer delays the next poll; doubled each time.
 AFTER_FAULT_S = 1.0
 LONGEST_AFTER_FAULT_S = 30.0
 # One below is whole seconds, rounded; one beyond is none (some gateways write milliseconds): while it is believed, the links of
@@ -38,44 +38,44 @@ SHORTEST_ESTIMATE_S, LONGEST_ESTIMATE_S = 0.1, 120.0
 # Before anything is learned: estimates are good to 30 %, tasks without one take about ten seconds, or ten times as long.
 _ESTIMATED = log_logistic(1.0, 8.0)
 _UNKNOWN = log_logistic(10.0, 1.0)
-# A callback reaches its attempt within this.
+# Max time for a callback to reach its attempt.
 _CALLED_BACK_WITHIN_S = 1.0
 _AT_ONCE = 128
 
 
 class Gone(Exception):
-    """The gateway does not know the task any more."""
+    """The gateway no longer knows the task."""
 
 
 @dataclass(slots=True, eq=False)
 class _Watch:
-    """An attempt that is asked for, or (`once`) a single question. Ages are seconds since its task began."""
+    """An attempt being polled, or (`once`) a single poll. Ages are seconds since its task began."""
 
     attempt_id: str
     task_id: str
     result: "asyncio.Future[TaskStatus | None]"
     since: float  # by the loop's clock
     durations: Durations
-    unit_s: float  # what the table counts in
-    cost_s: float  # what a look costs, in delay
+    unit_s: float  # the duration table's unit
+    cost_s: float  # the cost of a poll, in delay
     once: bool = False
     only_if_called: bool = False
-    ran_at: float = 0.0  # the age at which it is known to have run
-    teaches: bool = True  # whether its next answer says how long tasks take
+    ran_at: float = 0.0  # the greatest age at which it is known to have run
+    teaches: bool = True  # whether its next answer is evidence of task durations
     faults: int = 0  # in a row
-    not_before: float = -inf  # a time, not an age: the gateway asked for it, or its last answer said nothing
-    called: bool = False  # a callback has come that no look has followed
-    planned: int = 0  # the number of its look in the queue; 0: none
+    not_before: float = -inf  # a time, not an age: asked for by the gateway, or after an unusable answer
+    called: bool = False  # a callback has arrived that no poll has followed yet
+    planned: int = 0  # the number of its poll in the queue; 0: none
 
     def due(self) -> float:
-        """When to look next."""
+        """When to poll next."""
         if self.once or self.called:
             return self.not_before
         at = self.durations.next_look(self.ran_at / self.unit_s, self.cost_s / self.unit_s)
         return max(self.not_before, self.since + at * self.unit_s)
 
     def runs(self, age: float) -> None:
-        """It still ran at that age."""
+        """It was still running at that age."""
         if age > self.ran_at:
             if self.teaches:
                 self.durations.running(self.ran_at / self.unit_s, age / self.unit_s)
@@ -89,16 +89,16 @@ class _Watch:
             self.durations.ended(self.ran_at / self.unit_s, age / self.unit_s)
 
 
-# Told of an own 404, or (True) that the task was seen again; answers whether the attempt is to be given up.
+# Called on a 404 for the task itself, or (True) when the task was seen again; returns whether to give up the attempt.
 NotFound = Callable[[str, bool], Awaitable[bool]]
-# Told of an answer about an attempt that cannot be read.
+# Called on an unreadable answer about an attempt.
 TellUnread = Callable[[str, Unread], Awaitable[None]]
 
 
 class PollShare(Protocol):
-    """How many thousandths of a request a second may leave, which changes; 0: none now."""
+    """The current polling rate, in thousandths of a request per second; 0: none now."""
 
-    # Told of changes, and of the fault for which there will be none.
+    # Notified of changes, or of the fault after which there will be none.
     listener: Callable[[LedgerFault | None], object]
 
     def now(self) -> int:
@@ -106,9 +106,9 @@ class PollShare(Protocol):
 
 
 class Poller:
-    """Asks for tasks until they are done, inside one event loop and by its clock. `close` ends it.
+    """Polls tasks until they are done, inside one event loop and by its clock. `close` ends it.
 
-    `asks` False: where a callback is to come nobody looks before it says so (`poll_now`).
+    `asks` False: where a callback is expected, poll only when it arrives (`poll_now`).
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Poller:
         self._loop = asyncio.get_running_loop()
         self._known: dict[tuple[str, bool], Durations] = {}  # by model, and whether in shares of an estimate
         self._watches: dict[str, _Watch] = {}
-        self._queue: list[tuple[float, int, _Watch]] = []  # a heap; an entry counts if its number is its watch's
+        self._queue: list[tuple[float, int, _Watch]] = []  # a heap; an entry counts if its number is that of its watch
         self._number = 0
         self._timer: asyncio.TimerHandle | None = None
         self._asking: set[asyncio.Task[None]] = set()
@@ -144,9 +144,9 @@ class Poller:
         age_s: float = 0.0,
         called_back: bool = False,
     ) -> TaskStatus:
-        """Wait until the task has ended, well or not. Raises Gone, LedgerFault.
+        """Wait until the task has ended, successfully or not. Raises Gone, LedgerFault.
 
-        `age_s`: how long it has been running already; `called_back`: a callback is still to come.
+        `age_s`: how long it has been running; `called_back`: a callback is expected.
         """
         watch = self._watches.get(attempt_id)
         if watch is None:
@@ -154,7 +154,7 @@ class Poller:
             watch.cost_s = POLL_COST_CALLED_BACK_S if called_back else POLL_COST_S
             watch.only_if_called = called_back and not self._asks
             due = watch.due()
-            # One that is taken over late may have ended long before its first look.
+            # A task taken over late may have ended long before its first poll.
             watch.teaches = due >= self._loop.time()
             if not watch.only_if_called:
                 self._plan(watch, due)
@@ -162,7 +162,7 @@ class Poller:
         return cast(TaskStatus, await asyncio.shield(watch.result))
 
     async def once(self, attempt_id: str, task_id: str) -> TaskStatus | None:
-        """Ask one time; None where no answer says anything. Raises Gone, LedgerFault."""
+        """Poll once; None without a usable answer. Raises Gone, LedgerFault."""
         watch = self._watch(attempt_id, task_id, "", None, 0.0)
         watch.once = True
         self._plan(watch, self._loop.time())
@@ -170,7 +170,7 @@ class Poller:
         return await watch.result
 
     def poll_now(self, attempt_id: str) -> None:
-        """A hint that the task has ended: ask at once."""
+        """A hint that the task has ended: poll at once."""
         watch = self._watches.get(attempt_id)
         if watch is not None and not watch.result.done():
             watch.called = True
@@ -179,14 +179,14 @@ class Poller:
             self._set_timer()
 
     def forget(self, attempt_id: str) -> None:
-        """Stop asking for an attempt; the ledger keeps it in flight."""
+        """Stop polling an attempt; the ledger keeps it in flight."""
         watch = self._watches.pop(attempt_id, None)
         if watch is not None:
             watch.planned = 0
             watch.result.cancel()
 
     async def close(self) -> None:
-        """Stop asking for anything."""
+        """Stop polling."""
         if self._timer is not None:
             self._timer.cancel()
         asking = list(self._asking)
@@ -208,7 +208,7 @@ class Poller:
         since = self._loop.time() - age_s
         return _Watch(attempt_id, task_id, self._loop.create_future(), since, self._known[kind], unit_s, POLL_COST_S)
 
-    # Looking, one after the other
+    # Polling, one after the other
 
     def _plan(self, watch: _Watch, due: float) -> None:
         self._number += 1
@@ -216,7 +216,7 @@ class Poller:
         heapq.heappush(self._queue, (due, self._number, watch))
 
     def _set_timer(self) -> None:
-        """Wake up when the first look is due and may be made; a look that comes back makes room for another."""
+        """Wake up when the first poll is due and allowed; a completed poll makes room for another."""
         if not self._queue or len(self._asking) >= _AT_ONCE:
             return
         self._pace.change(self._share.now() / 1000)
@@ -238,7 +238,7 @@ class Poller:
             if number != watch.planned:
                 continue
             due = watch.due()
-            if due > now:  # by what has been learned since it was planned
+            if due > now:  # given what has been learned since it was planned
                 self._plan(watch, due)
                 continue
             watch.planned = 0
@@ -252,7 +252,7 @@ class Poller:
         if fault is None:
             self._set_timer()
             return
-        # Nobody waits for an answer that the ledger could not keep.
+        # Do not wait for an answer that the ledger could not keep.
         for watch in [*self._watches.values(), *(watch for _, _, watch in self._queue)]:
             watch.planned = 0
             if not watch.result.done():
@@ -284,7 +284,7 @@ class Poller:
                 watch.result.set_exception(SeedreamError(f"{watch.attempt_id}: {type(error).__name__}: {error}"))
             return
         if watch.result.done():
-            return  # forgotten meanwhile
+            return  # forgotten in the meantime
         if watch.once:
             watch.result.set_result(status)
         elif status is not None and status.state is not TaskState.RUNNING:
@@ -296,12 +296,12 @@ class Poller:
                 watch.runs(asked_at - watch.since)
             elif called:
                 watch.called = True
-            # A hint that came meanwhile has planned a look already.
+            # A hint that arrived in the meantime has already planned a poll.
             if not watch.planned and not (watch.only_if_called and not watch.called):
                 self._plan(watch, watch.due())
 
     async def _status(self, watch: _Watch, asked_at: float) -> TaskStatus | None:
-        """One answer; None, and the watch waits, where it says nothing. Raises Gone, LedgerFault."""
+        """One answer; None if it is unusable, and the watch then waits. Raises Gone, LedgerFault."""
         try:
             status = await self._client.fetch(watch.task_id)
         except GatewayFault as fault:
@@ -318,7 +318,7 @@ class Poller:
             elif http in (401, 403) and fault.facts.get("own_body"):
                 logger.warning("%s refuses the key %s: %s", watch.attempt_id, self._client.account.name, fault)
             return None
-        except Exception:  # asking is free: whatever went wrong with one answer, the next may be better
+        except Exception:  # polling is free: whatever went wrong with one answer, the next may be better
             logger.exception("an answer about %s could not be used", watch.attempt_id)
             self._puts_off(watch, 0.0)
             return None

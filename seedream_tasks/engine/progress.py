@@ -1,4 +1,4 @@
-"""What happens in a run, told as it happens, to whoever listens in this process."""
+"""Events of a run, passed to the listeners in this process as they happen."""
 
 import logging
 from collections import Counter
@@ -13,7 +13,7 @@ logger = logging.getLogger("seedream_tasks.engine")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing worth telling. `kind`: archived, reused, failed, unknown, expired, lost, deferred, surplus, price_drift, out."""
+    """One event of a run. `kind`: archived, reused, failed, unknown, expired, lost, deferred, surplus, price_drift, out."""
 
     kind: str
     row_key: str
@@ -26,14 +26,14 @@ _listeners: list[Listener] = []
 
 
 def listen(listener: Listener) -> Callable[[], None]:
-    """Be told of every event; returns how to stop. Listeners must be quick and must not raise."""
+    """Subscribe to every event; returns a function that unsubscribes. Listeners must be quick and must not raise."""
     _listeners.append(listener)
     return lambda: _listeners.remove(listener)
 
 
 @dataclass
 class Progress:
-    """Figures of a run under way."""
+    """Figures of a run in progress."""
 
     total: int = 0  # jobs
     done: int = 0
@@ -42,17 +42,17 @@ class Progress:
     kinds: Counter[str] = field(default_factory=Counter)
 
     def tell(self, kind: str, row_key: str, shot: str, text: str) -> None:
-        """Count and pass on a event."""
+        """Count an event and pass it on."""
         self.kinds[kind] += 1
         self._pass_on(Event(kind, row_key, shot, text))
 
     def job_done(self) -> None:
-        """One more job is as far as this run takes it."""
+        """This run has finished one more job."""
         self.done += 1
         self._pass_on(None)
 
     def reached(self, share: float) -> None:
-        """Other processes have taken this share of the jobs, 0 to 1, as far as this run takes them."""
+        """Other processes have finished this share of the jobs, 0 to 1."""
         self.done = max(self.done, round(self.total * share))
         self._pass_on(None)
 

@@ -1,4 +1,4 @@
-"""How a job's references reach a gateway: as links, through its file service, or inline; converted where it needs that."""
+"""How a job's references reach a gateway: as links, through its file service, or inline; converted if needed."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ CONVERTED = "reference_converted"
 # An upload must outlive the task that uses it; both file services keep a file for 72 hours.
 _GOOD_FOR = timedelta(hours=2)
 _UPLOAD_LIFE = timedelta(hours=71)
-# How many unneeded files are deleted at once when a file service is full. Few: the next shot may use them again.
+# Unneeded files deleted at once when a file service is full. Few: the next shot may use them again.
 _MAKES_ROOM_FOR = 10
 _ROOM_CHECK_S = 1.0
 _ROOM_WITHIN_S = 600.0
@@ -42,7 +42,7 @@ _MIME = {
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What one request holds of its references."""
+    """A request's references as they are sent."""
 
     links: list[str]  # links or data URIs, in order
     warnings: tuple[str, ...] = ()
@@ -63,14 +63,14 @@ class Presenter:
         self._ledger = ledger
         self._stopped = stopped
         self._uploading: dict[str, asyncio.Task[str]] = {}
-        # Accounts whose file service was full: there one job at a time uploads, or none would get all it needs.
+        # Accounts whose file service was full: there one job uploads at a time, or none would get all it needs.
         self._tight: dict[str, asyncio.Lock] = {}
         self._vain: set[str] = set()
 
     async def present(self, job: Job, row: Capability, client: GatewayClient) -> Presented:
-        """What the gateway is to be sent for a job's references.
+        """Prepare a job's references for the gateway.
 
-        Raises ReferenceFault (the file is gone or another one now) or GatewayFault (the upload failed); nothing is bought then.
+        Raises ReferenceFault (the file is missing or has changed) or GatewayFault (the upload failed); nothing is bought then.
         """
         if not job.references:
             return Presented([])
@@ -84,7 +84,7 @@ class Presenter:
             return await self._in_turn(job, row, client)
 
     async def _in_turn(self, job: Job, row: Capability, client: GatewayClient) -> Presented:
-        """Present, making room in a full file service or waiting for some; once in vain, nobody waits there any more."""
+        """Present, making or awaiting room in a full file service; after one failed wait, nobody waits there again."""
         account = client.account.name
         until = time.monotonic() + _ROOM_WITHIN_S
         mine: set[str] = set()
@@ -115,12 +115,12 @@ class Presenter:
                 await client.delete_upload(each.file_id or "")
                 deleted += 1
             except GatewayFault as fault:
-                # Forgotten here and still there: it takes room until it expires by itself.
+                # Forgotten here but not deleted there: it takes up room until it expires.
                 logger.warning("%s: an upload that is not needed stays: %s", client.gateway, fault.message)
         return deleted > 0
 
     async def _present(self, job: Job, row: Capability, client: GatewayClient, uploaded: set[str]) -> Presented:
-        # A plan has looked at them; what a flow of somebody's own hands us has been looked at by nobody here.
+        # A plan has checked its references; those passed by a user's own flow have not been checked.
         references = [
             each if each.public is not None else await asyncio.to_thread(self._references.checked, each)
             for each in job.references
@@ -135,7 +135,7 @@ class Presenter:
                 if link is not None:
                     links.append(link)
                     continue
-                way = presentation(unlinked(reference), row)  # its store does not sign any more
+                way = presentation(unlinked(reference), row)  # its store no longer signs links
             if way is None:
                 raise ReferenceFault(f"{shown(reference.uri)} cannot be presented to {row.gateway}", uri=reference.uri)
             converted = converted or bool(way.changes)
@@ -149,7 +149,7 @@ class Presenter:
         return Presented(links, (CONVERTED,) if converted else (), tuple(dict.fromkeys(keys)))
 
     async def _sent(self, reference: Reference, way: Presentation) -> Converted:
-        """The bytes that are sent: the file's, or those of its converted copy."""
+        """The bytes to send: the file's, or those of its converted copy."""
         if way.changes:
             return await asyncio.to_thread(self._references.converted, reference, way.fits)
         return Converted(await asyncio.to_thread(self._references.content, reference), reference.format or "")
@@ -175,7 +175,7 @@ class Presenter:
 
 
 def _upload_key(client: GatewayClient, reference: Reference, way: Presentation) -> str:
-    # With the base URL: a link into the embedded sandbox is good for the port it was made on.
+    # With the base URL: a link into the embedded sandbox is valid only for the port it was made on.
     content = copy_name(reference, way.fits) if way.changes else reference.sha256
     return f"{client.account.name} {client.account.base_url} {content}"
 

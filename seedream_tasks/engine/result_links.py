@@ -1,10 +1,9 @@
 """Where a gateway's links may lead: to public addresses, to the gateway's own host, and to what SEEDREAM_ALLOW_HOSTS opens.
 
-A link comes from elsewhere, like a reference, so it must not reach this machine, its network, or a cloud's metadata service.
-The address is checked where the connection is made, for every redirect anew (see references.address_guard). A gateway that is
-configured
-inside an intranet, or a sandbox on this machine, hands out links to itself: its own host and port are its own, and so are
-hosts below its host. Each account has connections of its own, so that none is used with another's permission.
+A link comes from outside, like a reference, so it must not reach this machine, its network, or a cloud's metadata service.
+The address is checked on connecting, again for every redirect (see references.address_guard). A gateway inside an intranet, or
+a sandbox on this machine, returns links to itself: its own host and port are allowed, and so are hosts below its host. Each
+account has its own connections, so that none is used with another's permission.
 """
 
 import ipaddress
@@ -40,7 +39,7 @@ class Origin:
 
     @classmethod
     def of(cls, base_url: str) -> "Origin | None":
-        """From a base URL; None for a text that is none."""
+        """From a base URL; None if the text is not one."""
         try:
             parts = urlsplit(base_url)
             port = parts.port or _PORTS[parts.scheme.lower()]
@@ -57,7 +56,7 @@ class Origin:
 
 
 class ResultLinks:
-    """Downloads without any key. Use as an async context manager, inside one event loop."""
+    """Downloads without sending any key. Use as an async context manager, inside one event loop."""
 
     def __init__(self, allowed: AllowedHosts, proxy: httpx.Proxy | None = None) -> None:
         self._allowed = allowed
@@ -67,16 +66,16 @@ class ResultLinks:
         self._ssl: ssl.SSLContext | None = None
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         for session in self._sessions.values():
             await session.close()
 
     @asynccontextmanager
     async def stream(self, url: str, own: Origin | None) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Open a download; redirects are followed. `own`: where the gateway is that gave the link.
+        """Open a download; redirects are followed. `own`: the host and port of the gateway that returned the link.
 
-        Whoever stores images learns nothing from one download about the next: no cookie is kept. Raises AddressRefused,
-        aiohttp.ClientError, httpx.InvalidURL, OSError, ValueError.
+        Image stores cannot correlate downloads: no cookie is kept. Raises AddressRefused, aiohttp.ClientError,
+        httpx.InvalidURL, OSError, ValueError.
         """
         session = self._session(own)
         at = httpx.URL(url)
@@ -85,7 +84,7 @@ class ResultLinks:
             proxy = None if self._proxy is None or is_here(at.host) else self._proxy
             if proxy is not None:
                 await self._check_name(at, own)
-            # As it is written: a signature counts every byte of it.
+            # Exactly as written: a signature covers every byte of it.
             link = URL(str(at), encoded=True)
             async with session.get(link, allow_redirects=False, **_through(proxy)) as response:
                 location = response.headers.get("Location")
@@ -96,12 +95,12 @@ class ResultLinks:
         raise ValueError(f"more than {_MOST_REDIRECTS} redirects")
 
     async def _check_name(self, at: httpx.URL, own: Origin | None) -> None:
-        """Behind a proxy the address that is connected to is not seen from here: what this machine knows of the name counts."""
+        """Check a name behind a proxy: the address the proxy connects to is unknown here, so this machine's resolver decides."""
         port = at.port or _PORTS[at.scheme]
         try:
             found = await self._system.resolve(at.host, port)
         except OSError:
-            return  # a name that only the proxy knows: where it may lead is for the proxy to say
+            return  # a name that only the proxy knows: the proxy decides where it may lead
         for each in found:
             check(self._allowed, own, at.host, port, each["host"])
 
@@ -121,10 +120,10 @@ class ResultLinks:
         return session
 
     def _check_literal(self, at: httpx.URL, own: Origin | None) -> None:
-        """A name is checked when it is resolved; an address that stands in the link itself never is."""
+        """Check an address literal in the link: it is never resolved, unlike a name, which is checked on resolving."""
         host = at.raw_host.decode("ascii").strip("[]")
         if at.scheme not in _PORTS or not host:
-            raise ValueError(f"{str(at)[:80]!r} is no http or https link")
+            raise ValueError(f"{str(at)[:80]!r} is not an http or https link")
         if _is_address(host):
             check(self._allowed, own, host, at.port or _PORTS[at.scheme], host)
 
@@ -141,7 +140,7 @@ def check(allowed: AllowedHosts, own: Origin | None, host: str, port: int, addre
 
 
 def _through(proxy: httpx.Proxy | None) -> dict[str, Any]:
-    """A proxy as a request takes it."""
+    """A proxy as request arguments."""
     if proxy is None:
         return {}
     auth = None if proxy.auth is None else aiohttp.BasicAuth(*proxy.auth)
@@ -157,12 +156,12 @@ def _is_address(host: str) -> bool:
 
 
 class _Resolver(AbstractResolver):
-    """The system's resolver, whose every answer is checked: one bad address among good ones is a trick."""
+    """The system's resolver with every answer checked: one bad address among good ones is a trick."""
 
     def __init__(self, allowed: AllowedHosts, own: Origin | None, proxy: str | None = None) -> None:
         self._allowed = allowed
         self._own = own
-        self._proxy = proxy  # its host, which somebody has chosen
+        self._proxy = proxy  # its host, which the user chose
         self._system = aiohttp.ThreadedResolver()
 
     async def resolve(self, host: str, port: int = 0, family: Any = AddressFamily.AF_INET) -> list[ResolveResult]:

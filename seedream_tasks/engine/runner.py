@@ -1,4 +1,4 @@
-"""A run from the frozen file's point of view: ranges of records through one engine."""
+"""Runs chunks (ranges of the frozen records) through one engine."""
 
 import asyncio
 import gc
@@ -21,15 +21,15 @@ from .progress import Progress
 logger = logging.getLogger("seedream_tasks.engine")
 
 _LOOK_AHEAD = 256
-# Jobs in hand at once: enough to keep every lane full, few enough that memory does not grow with the catalog.
+# Max active jobs: enough to keep every lane full, few enough that memory does not grow with the catalog.
 _IN_HAND = 1200
-# Ranges whose jobs are being begun: the others wait without having read any, however many there are.
+# Max chunks loading concurrently; the others wait without having read any records.
 _READ_AT_ONCE = 4
-_COLLECT_EVERY = 50_000  # objects that were made and are still there, where Python's default is 700
+_COLLECT_EVERY = 50_000  # live objects allocated; Python's default is 700
 
 
 class Runner:
-    """Takes ranges of a frozen run's records through one engine. Ranges may run at the same time."""
+    """Runs ranges of a frozen run's records through one engine. Ranges may run concurrently."""
 
     def __init__(self, engine: Engine, frozen: FrozenRun) -> None:
         self.engine = engine
@@ -38,7 +38,7 @@ class Runner:
         self._reading = asyncio.Semaphore(_READ_AT_ONCE)
 
     async def run(self, start: int, stop: int) -> None:
-        """Take the records from `start` to before `stop` as far as they go. Raises what stopped the run (LedgerFault, ...)."""
+        """Process the records from `start` to before `stop`. Raises whatever stopped the run (LedgerFault, ...)."""
         tasks: set[asyncio.Task[None]] = set()
         try:
             async with self._reading:
@@ -54,7 +54,7 @@ class Runner:
             raise self.engine.fault
 
     async def _begin(self, start: int, stop: int, tasks: set[asyncio.Task[None]]) -> None:
-        """Begin all jobs of a range, each when there is a place in hand for it."""
+        """Start all jobs of a range, each when a slot is free."""
         ledger = self.engine.context.ledger
         jobs = self.frozen.jobs(start, stop)
         while self.engine.fault is None and not self.engine.stopping:
@@ -94,11 +94,10 @@ class Runner:
 
 
 class _Collector:
-    """Python's garbage collector while engines run in this process.
+    """Tunes Python's garbage collector while engines run in this process.
 
-    Going through hundreds of thousands of objects again and again stops the event loop for a tenth of a second each time, and
-    takes a tenth of all time. What has been imported stays, so it is left out; and what engines make seldom needs collecting,
-    since next to nothing of it refers to itself.
+    Scanning hundreds of thousands of objects again and again stops the event loop for 0.1 s each time and takes a tenth of the
+    total time. Imported objects stay, so they are frozen; engine objects rarely need collecting, since hardly any form cycles.
     """
 
     def __init__(self) -> None:
@@ -108,7 +107,7 @@ class _Collector:
 
     @contextmanager
     def less(self) -> Iterator[None]:
-        """While this is open; several may be."""
+        """Collect less often while this context is open; contexts may overlap."""
         with self._turn:
             if self._engines == 0:
                 self._usual = gc.get_threshold()
@@ -130,7 +129,7 @@ _collector = _Collector()
 
 @asynccontextmanager
 async def engine_for(context: RunContext) -> AsyncIterator[Engine]:
-    """A run's engine; on leaving it waits for what must not be left."""
+    """A run's engine; on exit it waits for open calls that must not be abandoned."""
     async with marking(context.ledger, context.archive, context.run_id):
         engine = Engine(context, Progress())
         try:
@@ -144,7 +143,7 @@ async def engine_for(context: RunContext) -> AsyncIterator[Engine]:
 
 
 async def open_frozen(engine: Engine) -> Runner:
-    """A runner on the frozen run of an engine. Raises ArchiveFault."""
+    """A runner for an engine's frozen run. Raises ArchiveFault."""
     frozen = await asyncio.to_thread(FrozenRun, engine.context.archive, engine.context.run_id)
     engine.progress.total, engine.progress.done = await asyncio.to_thread(frozen.count_jobs)
     return Runner(engine, frozen)

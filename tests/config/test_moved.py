@@ -61,7 +61,7 @@ def test_a_renamed_archive_is_the_same_one(
     assert_all_there(again, tmp_path / "b", 3)
     assert submissions(gateways) == 3
     assert [each.getMessage() for each in caplog.records if "is at" in each.getMessage()] == [
-        f"the archive that was at {tmp_path / 'a'} is at {tmp_path / 'b'} now"
+        f"the archive moved from {tmp_path / 'a'} to {tmp_path / 'b'}"
     ]
     assert len(caplog.records) == 1
     caplog.clear()

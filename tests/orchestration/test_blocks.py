@@ -157,7 +157,7 @@ def test_a_password_in_a_parameter_is_refused(tmp_path: Path) -> None:
     ("fields", "what"),
     [
         ({"gateway": "gccai"}, "no default base URL"),
-        ({"gateway": "evolink", "base_url": "ftp://x"}, "no http"),
+        ({"gateway": "evolink", "base_url": "ftp://x"}, "not an http"),
         ({"gateway": "evolink", "prices": {"seedream-4.5": {"2K": {"usd": 1}}}}, "prices_as_of"),
         ({"gateway": "evolink", "prices": {"seedream-9": {}}, "prices_as_of": "2026-01-01"}, "unknown model"),
         ({"gateway": "fal"}, "evolink"),
