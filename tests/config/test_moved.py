@@ -60,7 +60,7 @@ def test_a_renamed_archive_is_the_same_one(
         again = run(catalog, tmp_path / "b", gateways=["evolink"], ledger=url)
     assert_all_there(again, tmp_path / "b", 3)
     assert submissions(gateways) == 3
-    assert [each.getMessage() for each in caplog.records if "is at" in each.getMessage()] == [
+    assert [each.getMessage() for each in caplog.records if "moved from" in each.getMessage()] == [
         f"the archive moved from {tmp_path / 'a'} to {tmp_path / 'b'}"
     ]
     assert len(caplog.records) == 1
