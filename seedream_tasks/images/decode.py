@@ -1,4 +1,4 @@
-"""Telling an image from what only looks like one: type by content, full decode, size in pixels."""
+"""Recognizing real images: type by content, full decode, size in pixels."""
 
 import errno
 import io
@@ -25,7 +25,7 @@ from PIL import (
 
 from ..core.errors import ResourceFault, UndecodableImage
 
-# Loaded now: a plug-in that Pillow cannot load later, for want of memory or file handles, makes its images look like garbage.
+# Loaded now: if Pillow cannot load a plug-in later, for lack of memory or file handles, its images look like garbage.
 _PLUGINS = (
     *(AvifImagePlugin, BmpImagePlugin, GifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin),
     *(TiffImagePlugin, WebPImagePlugin),
@@ -35,12 +35,12 @@ _PLUGINS = (
 MOST_PIXELS = 40_000_000
 # References are scaled down where a gateway takes less: the largest cameras have about this.
 MOST_REFERENCE_PIXELS = 120_000_000
-# Image formats only: others that Pillow opens (EPS, for one) hand the file to programs of their own.
+# Image formats only: for others (EPS, for one) Pillow passes the file to external programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "TIFF": "tiff", "BMP": "bmp", "AVIF": "avif"}
 
 
-# Unpacked at full size these are hundreds of megabytes each.
+# Decoded at full size these are hundreds of megabytes each.
 _LARGE_PIXELS = 30_000_000
 _one_large = threading.Lock()
 _FULL_CIRCLE = (None, 1)
@@ -56,7 +56,7 @@ _WANTING_WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """What a file's bytes are."""
+    """Format and size of an image."""
 
     format: str  # Pillow's name
     mime_type: str
@@ -67,7 +67,7 @@ class DecodedImage:
 def decode(
     content: bytes, most_pixels: int = MOST_PIXELS, also: Callable[[Image.Image], None] | None = None
 ) -> DecodedImage:
-    """Decode every pixel: a truncated or damaged file does not pass. `also` is shown what was decoded.
+    """Decode every pixel: a truncated or damaged file does not pass. `also` is called with the decoded image.
 
     CPU-bound, releases the GIL. Raises UndecodableImage.
     """
@@ -89,11 +89,11 @@ def read_header(content: bytes) -> DecodedImage:
 
 
 def examine(content: bytes) -> tuple[DecodedImage, str | None]:
-    """A reference, decoded in full: what it is, upright, and what only a converted copy would mend. Raises UndecodableImage."""
+    """A reference, decoded in full: its upright measures, and what only conversion fixes. Raises UndecodableImage."""
     with open_image(content, MOST_REFERENCE_PIXELS) as image, room_for(image):
         found = _described(image)
         if image.width * image.height > _LARGE_PIXELS:
-            # A JPEG unpacks at half the size or less; all of its data is read all the same.
+            # A JPEG is decoded at half the size or less; all of its data is still read.
             image.draft(image.mode, (image.width // 2, image.height // 2))
         try:
             orientation = image.getexif().get(ExifTags.Base.Orientation)
@@ -104,7 +104,7 @@ def examine(content: bytes) -> tuple[DecodedImage, str | None]:
             raise UndecodableImage(f"a damaged {found.format}: {type(error).__name__}: {error}") from error
         if orientation not in _FULL_CIRCLE:
             flaws.append("turned by EXIF")
-            # Pillow turns a TIFF by itself when it is loaded.
+            # Pillow rotates a TIFF itself on load.
             sideways = (found.height, found.width) if orientation in (5, 6, 7, 8) else (found.width, found.height)
             upright = image.size if found.format == "TIFF" else sideways
             found = DecodedImage(found.format, found.mime_type, *upright)
@@ -112,10 +112,10 @@ def examine(content: bytes) -> tuple[DecodedImage, str | None]:
 
 
 def blame_this_machine(error: Exception) -> None:
-    """Raises ResourceFault for an error that says nothing about an image: only its own bytes may condemn it."""
+    """Raises ResourceFault for an error of this machine: an image is rejected only because of its own bytes."""
     number = error.errno if isinstance(error, OSError) else None
     words = str(error).lower()
-    # Decoders say it in words; a plug-in that cannot be loaded is no image's fault.
+    # Decoders only say it in the message; a plug-in that cannot be loaded is not the image's fault.
     wanting = isinstance(error, MemoryError | ImportError) or number in _WANTING
     if wanting or any(each in words for each in _WANTING_WORDS):
         raise ResourceFault(
@@ -125,17 +125,17 @@ def blame_this_machine(error: Exception) -> None:
 
 
 def room_for(image: Image.Image) -> AbstractContextManager[Any]:
-    """A context to unpack an image in: what is large is unpacked one at a time, whatever the number of threads."""
+    """A context for decoding an image: large ones are decoded one at a time, whatever the number of threads."""
     return _one_large if image.width * image.height > _LARGE_PIXELS else nullcontext()
 
 
 def _flaws(image: Image.Image, content: bytes) -> list[str]:
-    """What image models are not known to read right, though the file's format is a common one."""
+    """Properties that image models may misread although the format is common."""
     flaws = []
     if image.mode in ("CMYK", "LAB", "HSV", "YCbCr"):
         flaws.append(f"in {image.mode} colors")
     deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
-    # Pillow reads 16 bits of color as 8; the file's own header tells.
+    # Pillow reads 16-bit color as 8 bits; the file's own header has the depth.
     deep |= image.format == "PNG" and content[24:25] == b"\x10"
     if image.format == "TIFF":
         deep |= max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (1,))) > 8  # type: ignore[attr-defined]
@@ -153,7 +153,7 @@ def open_image(content: bytes, most_pixels: int) -> Image.Image:
             image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise UndecodableImage(str(error)) from None
-    except Exception as error:  # a decoder fed with garbage raises whatever it likes; all of it means: no image
+    except Exception as error:  # decoders may raise anything on garbage; it always means: not an image
         blame_this_machine(error)
         raise UndecodableImage(_why_not(content, error)) from error
     if image.width * image.height > most_pixels:
@@ -163,7 +163,7 @@ def open_image(content: bytes, most_pixels: int) -> Image.Image:
 
 
 def _known_as(start: bytes) -> str | None:
-    """What bytes are that are often taken for an image, by their beginning in lower case."""
+    """The kind of a file often mistaken for an image, by its first bytes in lower case."""
     if start.startswith((b"<!doctype html", b"<html")):
         return "a web page"
     if b"<svg" in start:
@@ -178,7 +178,7 @@ def _known_as(start: bytes) -> str | None:
 
 
 def _why_not(content: bytes, error: Exception) -> str:
-    """What bytes are that are no image, as far as their beginning tells."""
+    """Describes bytes that are not an image, by their first bytes."""
     begins = f"{len(content):,} bytes that begin with {content[:24].decode('latin-1')!r}"
     start = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     known = _known_as(start)
@@ -190,6 +190,6 @@ def _why_not(content: bytes, error: Exception) -> str:
 
 
 def _described(image: Image.Image) -> DecodedImage:
-    # A camera's MPO is a JPEG with further images behind the first.
+    # A camera's MPO is a JPEG with further images after the first.
     name = "JPEG" if image.format == "MPO" else image.format or ""
     return DecodedImage(name, Image.MIME.get(name, "application/octet-stream"), image.width, image.height)

@@ -57,7 +57,7 @@ def make_output(content: bytes, output: OutputProfile, edited: bool) -> Made:
 
 
 def _flattened(image: Image.Image, output: OutputProfile) -> Image.Image:
-    """RGB, or RGBA where the format holds transparency and nothing is to be put behind it."""
+    """RGB, or RGBA when the format supports transparency and no background is set."""
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     rgba = image.convert("RGBA")

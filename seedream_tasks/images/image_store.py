@@ -1,4 +1,4 @@
-"""From the bytes of a paid image to a file in the archive: decoded in full, looked at, stored, with its thumbnail."""
+"""From the bytes of a paid image to a file in the archive: decoded in full, checked, stored, with its thumbnail."""
 
 import hashlib
 import logging
@@ -19,20 +19,20 @@ _PHOTOGRAPHS_KEPT = 500
 
 @dataclass(frozen=True, slots=True)
 class StoreRequest:
-    """What the bytes of an image are to become."""
+    """Where and how to store an image."""
 
     stem: str  # path below the root, up to its extension
     aspect: float | None = None  # width / height, where one was asked for
     edits: tuple[str, ...] = ()  # sha256 of the photographs it is an edit of
-    warnings: tuple[str, ...] | None = None  # None: look for what deserves one
+    warnings: tuple[str, ...] | None = None  # None: check the image for them
 
 
 class ImageStore:
-    """Keeps images in one archive. Methods block, and may run in several threads at once."""
+    """Stores images in one archive. Methods block; thread-safe."""
 
     def __init__(self, archive: Archive, in_full: bool = True) -> None:
         self.archive = archive
-        self.in_full = in_full  # decode every pixel; otherwise the header is believed
+        self.in_full = in_full  # decode every pixel; otherwise the header is trusted
         self._photographs: dict[str, bytes] = {}
 
     def __reduce__(self) -> tuple[type["ImageStore"], tuple[Archive, bool]]:
@@ -62,12 +62,12 @@ class ImageStore:
         )
 
     def keep_undecodable(self, stem: str, content: bytes) -> Stored:
-        """Store what is paid for and is no image. Raises ArchiveFault."""
+        """Quarantine a paid file that is not an image. Raises ArchiveFault."""
         path = self.archive.store(f"{stem}.bin", content)
         return Stored(self.archive.name, path, hashlib.sha256(content).hexdigest(), len(content), None, None, None)
 
     def verified(self, path: str) -> Stored | None:
-        """An image that stands in the archive, decoded as any other; None for one that is damaged. Raises ArchiveFault."""
+        """An image already in the archive, decoded like any other; None when damaged. Raises ArchiveFault."""
         content = self.archive.read(path)
         try:
             return self.keep(StoreRequest(path.rpartition(".")[0]), content)

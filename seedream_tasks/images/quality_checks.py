@@ -1,4 +1,4 @@
-"""What can be told of an image by looking at its thumbnail: that it shows nothing, or nothing new."""
+"""Checks of an image by its thumbnail: whether it is blank, or an edit that changed nothing."""
 
 import io
 
@@ -6,19 +6,19 @@ from PIL import Image, ImageChops, ImageStat
 
 # Of 255 levels. A white product on white has shadows and edges well above this; a canvas of one colour has none.
 _BLANK_BELOW = 2.0
-# Averages of blocks that are this far apart, among the 1,024 of a thumbnail, take the whole above that whatever the others are.
+# Two of a thumbnail's 1,024 block averages this far apart put the whole above that, whatever the others are.
 _APART = 96
 _SIDE = 32  # px, of both images when they are compared
-# Encoding a photograph again moves averaged pixels by less than this on the whole, and none of them far.
+# Re-encoding a photograph changes averaged pixels by less than this on average, and none of them by much.
 _SAME_MEAN = 2.5
 _SAME_FAR = 24
 _SAME_ASPECT = 0.02
 
 
 def is_blank(thumbnail: bytes) -> bool:
-    """Whether an image is one colour all over."""
+    """Whether an image is a single colour."""
     with Image.open(io.BytesIO(thumbnail)) as image:
-        # The averages of 8x8 px are in a JPEG as they are: most images are told by them, at a tenth of the time.
+        # A JPEG stores the averages of 8x8 px: they decide most images, in a tenth of the time.
         image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
         if any(high - low >= _APART for low, high in ImageStat.Stat(image.convert("RGB")).extrema):
             return False

@@ -1,4 +1,4 @@
-"""Where images are decoded and stored: in threads of this process; in a process beside it once there are many."""
+"""Where images are decoded and stored: in threads of this process, or in a child process once there are many."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ from .store_process import (
 logger = logging.getLogger("seedream_tasks.images")
 
 _READY_WITHIN_S = 60.0
-_LET_GO_S = 120.0  # a process that was told to end stores what it has, and may wait for its archive
+_LET_GO_S = 120.0  # a process asked to end stores what it has, and may wait for its archive
 
 
 class _Lost(Exception):
@@ -36,7 +36,7 @@ class _Lost(Exception):
 
 
 class Keeping:
-    """Runs a keeper's work off the event loop. Create inside one; `close` it in every case."""
+    """Runs an image store's work off the event loop. Create inside a running loop; always `close` it."""
 
     def __init__(self, keeper: ImageStore) -> None:
         self._keeper = keeper
@@ -45,7 +45,7 @@ class Keeping:
         self._starting: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        """What is being kept is finished."""
+        """Finish the images in progress."""
         try:
             if self._starting is not None:
                 await self._starting
@@ -55,26 +55,26 @@ class Keeping:
             await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
     def expect_many(self) -> None:
-        """Images come faster than they are kept: from now on a process beside this one keeps them, if it can."""
+        """Images arrive faster than they are stored: from now on a child process stores them, if it can start."""
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
 
     async def keep(self, wanted: StoreRequest, content: bytes) -> Stored:
         """Check an image and store it. Raises UndecodableImage, ArchiveFault."""
         if self._beside is not None and not self._beside.is_gone:
-            with suppress(_Lost):  # what it had stored already is found as it is
+            with suppress(_Lost):  # images it already stored are found unchanged
                 return await self._beside.keep(wanted, content)
         return await self._in_thread(self._keeper.keep, wanted, content)
 
     async def keep_undecodable(self, stem: str, content: bytes) -> Stored:
-        """Store what is paid for and is no image. Raises ArchiveFault."""
+        """Quarantine a paid file that is not an image. Raises ArchiveFault."""
         return await self._in_thread(self._keeper.keep_undecodable, stem, content)
 
     async def _in_thread(self, work: Callable[..., Stored], *arguments: Any) -> Stored:
         def guarded() -> Stored:
             try:
                 return work(*arguments)
-            except StopIteration as error:  # no future takes it: whoever waits would wait for ever
+            except StopIteration as error:  # a future cannot hold it: the caller would wait forever
                 raise RuntimeError(f"StopIteration: {error}") from error
             except MemoryError as error:
                 raise ResourceFault(f"this machine lacks the memory to keep an image: {error}") from error
@@ -93,7 +93,7 @@ class Keeping:
 
 
 class _Beside:
-    """The process, seen from here."""
+    """The child process."""
 
     def __init__(self, process: Process) -> None:
         if process.stdin is None or process.stdout is None:
@@ -109,7 +109,7 @@ class _Beside:
 
     @classmethod
     async def start(cls, keeper: ImageStore) -> "_Beside":
-        """A process that is ready. Raises what kept it from that."""
+        """Start a process and wait until it is ready. Raises the error that prevented it."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
@@ -118,7 +118,7 @@ class _Beside:
             env=_environment(),
             stdin=PIPE,
             stdout=PIPE,
-            start_new_session=True,  # a Ctrl-C is its parent's to understand
+            start_new_session=True,  # Ctrl-C is handled by the parent
         )
         try:
             beside = cls(process)
@@ -140,11 +140,11 @@ class _Beside:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it keeps nothing more."""
+        """Whether it stores no more images."""
         return self._reading is None or self._reading.done()
 
     async def close(self) -> None:
-        """Let it finish what it has."""
+        """Let it finish its orders."""
         self._is_told = True
         self._stdin.close()
         try:
@@ -171,7 +171,7 @@ class _Beside:
 
     async def _send(self, value: Any) -> None:
         try:
-            async with self._writing:  # one copy of one image at a time
+            async with self._writing:  # one copied image in memory at a time
                 self._stdin.write(frame(value))
                 await self._stdin.drain()
         except (BrokenPipeError, ConnectionResetError):
@@ -182,7 +182,7 @@ class _Beside:
             content = await self._stdout.readexactly(length_of(await self._stdout.readexactly(LENGTH_BYTES)))
         except (asyncio.IncompleteReadError, ConnectionResetError):
             raise _Lost("it has ended") from None
-        return pickle.loads(content)  # noqa: S301 - from a process of our own, over a pipe that nobody else has
+        return pickle.loads(content)  # noqa: S301 - from our own process, over a private pipe
 
     async def _read(self) -> None:
         try:
@@ -192,7 +192,7 @@ class _Beside:
                     logging.getLogger(name).log(level, "%s", message)
                 waiter = self._waiting.get(answer.number)
                 if waiter is None or waiter.done():
-                    continue  # nobody waits for it any more
+                    continue  # its caller was cancelled
                 if isinstance(answer.result, Exception):
                     waiter.set_exception(answer.result)
                 else:
@@ -207,6 +207,6 @@ class _Beside:
 
 
 def _environment() -> dict[str, str]:
-    """What imports from where this process does, and holds no gateway's key: it reads files that somebody else has made."""
+    """Environment with this process's import path and without gateway keys: the child reads untrusted files."""
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     return kept | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}

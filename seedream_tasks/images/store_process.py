@@ -1,11 +1,11 @@
-"""A process that keeps images for another one, so that decoding and writing files do not compete with its event loop.
+"""A child process that stores images, so that decoding and writing files do not compete with the parent's event loop.
 
 Python runs one thread at a time: every system call of a store and every part of a decoder takes turns with the loop and the
 ledger, and with many images a second the turns themselves cost more than the work. Here they have an interpreter of their own.
 
 The parent runs `main` in a new interpreter and talks over its stdin and stdout in frames: eight bytes of length, then a pickle.
-First a `Keeper` and a level for logging, answered with `None`; then `Order`s, answered with `Answer`s in the order of their
-ends. The end of stdin, as when the parent dies, lets it finish what it has and go.
+First a `Keeper` and a level for logging, answered with `None`; then `Order`s, answered with `Answer`s in the order of
+completion. At the end of stdin, also when the parent dies, it finishes its orders and exits.
 """
 
 import logging
@@ -24,13 +24,13 @@ from .image_store import StoreRequest
 
 _LENGTH = struct.Struct("<Q")
 LENGTH_BYTES = _LENGTH.size
-# One that waits for the disk idles nobody.
+# A thread that waits for the disk does not idle the others.
 THREADS = (os.cpu_count() or 2) + 2
 
 
 @dataclass(frozen=True, slots=True)
 class StoreOrder:
-    """An image to keep."""
+    """An image to store."""
 
     number: int  # comes back with the answer
     wanted: StoreRequest
@@ -39,7 +39,7 @@ class StoreOrder:
 
 @dataclass(frozen=True, slots=True)
 class StoreAnswer:
-    """What became of an order, and what was logged since the last answer: logger, level, message."""
+    """The result of an order, and the log records since the last answer: logger, level, message."""
 
     number: int
     result: Stored | Exception
@@ -47,13 +47,13 @@ class StoreAnswer:
 
 
 def frame(value: Any) -> bytes:
-    """A value as it is sent."""
+    """A value as a frame."""
     content = pickle.dumps(value)
     return _LENGTH.pack(len(content)) + content
 
 
 def length_of(head: bytes) -> int:
-    """How many bytes of a frame follow its head."""
+    """The length of a frame's body, in bytes."""
     (length,) = _LENGTH.unpack(head)
     return int(length)
 
@@ -67,7 +67,7 @@ class _Logged(logging.Handler):
         self._lines.append((record.name, record.levelno, record.getMessage()))
 
     def taken(self) -> tuple[tuple[str, int, str], ...]:
-        self.acquire()  # not in the middle of an emit
+        self.acquire()  # not during an emit
         try:
             self._lines, lines = [], self._lines
         finally:
@@ -80,13 +80,13 @@ def _read(stream: BinaryIO) -> Any:
     if len(head) < LENGTH_BYTES:
         return None
     content = stream.read(length_of(head))
-    return pickle.loads(content)  # noqa: S301 - from the parent, over a pipe that nobody else has
+    return pickle.loads(content)  # noqa: S301 - from the parent, over a private pipe
 
 
 def main() -> None:
-    """Keep images until stdin ends."""
+    """Store images until stdin ends."""
     incoming, outgoing = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not get between the frames
+    os.dup2(2, 1)  # output of libraries must not mix with the frames
     logged, turn = _Logged(), threading.Lock()
 
     def answer(value: Any) -> None:
@@ -104,12 +104,12 @@ def main() -> None:
             result = error
         except MemoryError as error:
             result = ResourceFault(f"the process that keeps images lacks memory: {error}")
-        except BaseException as error:  # noqa: BLE001 - a fault of ours: the parent raises it, as it would its own
+        except BaseException as error:  # noqa: BLE001 - our own bug: the parent raises it
             result = RuntimeError(f"{type(error).__name__}: {error}")
         try:
             with turn:
                 answer(StoreAnswer(order.number, result, logged.taken()))
-        except BaseException:  # noqa: BLE001 - the parent would wait for ever; it sees the end of a process
+        except BaseException:  # noqa: BLE001 - the parent would wait forever; it notices a process that ends
             os._exit(1)
 
     answer(None)

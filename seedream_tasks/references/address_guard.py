@@ -1,9 +1,9 @@
-"""Whom references may be fetched from: public addresses, and what the operator opens with SEEDREAM_ALLOW_HOSTS.
+"""Where references may be fetched from: public addresses, and what the operator allows with SEEDREAM_ALLOW_HOSTS.
 
 A catalog comes from elsewhere, so its links must not reach this machine, its network, or a cloud's metadata service. The
-address is checked where the connection is made, for every redirect anew: a name that resolves to something else a moment
-later does not help, and neither does an unusual spelling. Proxy variables are not read, because behind a proxy the address
-that is really connected to cannot be seen from here.
+address is checked at connection time, again for every redirect: a name that resolves differently a moment later does not
+help an attacker, nor does an unusual spelling. Proxy variables are not read, because behind a proxy the address actually
+connected to is not visible here.
 """
 
 import ipaddress
@@ -25,7 +25,7 @@ _CONNECT_TIMEOUT_S = 10.0
 _MOST_CONNECTIONS = 32
 _GLOBAL_V6 = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Not private by their numbers (or not in every Python), and yet nobody's public web server: protocol assignments (Oracle's
+# Not in a private range (or not in every Python), but never a public web server: protocol assignments (Oracle's
 # metadata service among them), old 6to4 relays, Azure's platform service.
 _NOBODYS = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
 
@@ -34,11 +34,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class AddressRefused(Exception):
-    """A connection that is not made: the host has an address that is not public."""
+    """A refused connection: the host has an address that is not public."""
 
 
 def is_public(address: str) -> bool:
-    """Whether anybody on the internet could reach this address; one that wraps an IPv4 address counts as that one."""
+    """Whether this address is reachable from the internet; one that wraps an IPv4 address counts as that address."""
     ip: Address = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour
@@ -76,7 +76,7 @@ class AllowedHosts:
         return cls(frozenset(names), tuple(networks))
 
     def holds(self, host: str, port: int, address: str) -> bool:
-        """Whether this connection is allowed: by the name it is asked for under, or by the address it leads to."""
+        """Whether this connection is allowed, by the requested name or by the resolved address."""
         name = host.lower().rstrip(".")
         if (name, None) in self.names or (name, port) in self.names:
             return True
@@ -140,7 +140,7 @@ class GuardedTransport(httpx.BaseTransport):
         )
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._pool.close()
 
 
@@ -156,7 +156,7 @@ class _Body(httpx.SyncByteStream):
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Resolves a name, refuses when any of its addresses is not to be reached, and connects to the address it checked."""
+    """Resolves a name, refuses it if any of its addresses is not allowed, and connects to the checked address."""
 
     def __init__(self, allowed: AllowedHosts) -> None:
         self._opened = allowed
@@ -185,7 +185,7 @@ class _Backend(httpcore.NetworkBackend):
             raise httpcore.ConnectError(f"{host} cannot be resolved: {error}") from error
         addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
         for address in addresses:
-            # One bad address among good ones is a trick, or a mistake that a refusal brings to light.
+            # One bad address among good ones is an attack, or a mistake that a refusal reveals.
             self._check(host, port, address)
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in addresses:
@@ -215,7 +215,7 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class _Clock(threading.local):
-    """When this thread's request must be over."""
+    """The deadline of this thread's request."""
 
     until: float | None = None
 
@@ -229,7 +229,7 @@ class _Clock(threading.local):
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection whose every step ends with the request's own time."""
+    """A connection whose every operation ends at the request's deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream, clock: _Clock) -> None:
         self._stream = stream

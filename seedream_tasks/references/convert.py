@@ -1,4 +1,4 @@
-"""Converted copies of references: what a gateway does not take becomes what it takes, the same way every time.
+"""Converted copies of references: deterministic conversion to what a gateway accepts.
 
 The fingerprint stays that of the source. A copy is upright, in 8-bit gray or RGB, of the first frame, and without EXIF (which
 would also hold where the photo was taken). Transparency is kept.
@@ -20,7 +20,7 @@ from ..images.decode import (
 )
 
 _QUALITY = 95
-# Formats whose pixels are exact: their copies are PNG where that is not too large.
+# Lossless formats: their copies are PNG unless that is too large.
 _EXACT = frozenset({"PNG", "BMP", "TIFF", "GIF"})
 _MOST_TRIES = 12
 _16_TO_8 = 1 / 257
@@ -35,25 +35,25 @@ class Converted:
 
 
 def convert(content: bytes, fits: Fits) -> Converted:
-    """A copy that keeps to a gateway's limits. CPU-bound. Raises UndecodableImage when there is none."""
+    """A copy within a gateway's limits. CPU-bound. Raises UndecodableImage when none is possible."""
     with open_image(content, MOST_REFERENCE_PIXELS) as opened, room_for(opened):
         exact = opened.format in _EXACT
         if fits.most_pixels and opened.width * opened.height > fits.most_pixels:
             scale = math.sqrt(fits.most_pixels / (opened.width * opened.height))
-            # A JPEG unpacks at a half, a quarter or an eighth, but never at less than what is wanted.
+            # Decode a JPEG at a half, a quarter or an eighth, but never below the wanted size.
             opened.draft(opened.mode, (int(opened.width * scale), int(opened.height * scale)))
         try:
             profile = opened.info.get("icc_profile")
             image = ImageOps.exif_transpose(opened)
             plain, keeps_profile = _plain(image, profile)
-        except Exception as error:  # each decoder raises errors of its own
+        except Exception as error:  # each decoder raises its own errors
             blame_this_machine(error)
             raise UndecodableImage(f"cannot be converted: {type(error).__name__}: {error}") from error
         return _fitted(plain, exact, profile if keeps_profile else None, fits)
 
 
 def _plain(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bool]:
-    """In L, RGB, LA or RGBA; and whether its color profile still holds."""
+    """The image in L, RGB, LA or RGBA; and whether its color profile is still valid."""
     image.load()
     mode = image.mode
     if mode in ("CMYK", "LAB"):
@@ -72,13 +72,13 @@ def _plain(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bool
 
 
 def _from_ink(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Through its own profile where it has a usable one: without it the colors of print come out garish."""
+    """Converted by its own profile when usable: without it print colors become garish."""
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             done = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
         except (ImageCms.PyCMSError, OSError):
-            done = None  # a damaged profile, or one of another color space: as if there were none
+            done = None  # a damaged profile, or one of another color space: ignored
         if done is not None:
             return done
     if image.mode == "LAB":
@@ -101,14 +101,14 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _without_empty_alpha(image: Image.Image) -> Image.Image:
-    """Transparency that hides nothing is left out."""
+    """Drop an alpha channel that is fully opaque."""
     if image.getchannel("A").getextrema() == (255, 255):
         return image.convert("L" if image.mode == "LA" else "RGB")
     return image
 
 
 def _fitted(image: Image.Image, exact: bool, profile: bytes | None, fits: Fits) -> Converted:
-    """Encoded within the limits: in full size as long as that is not too large."""
+    """Encoded within the limits: in full size unless that is too large."""
     transparent = image.mode in ("LA", "RGBA")
     if "PNG" in fits.formats and (transparent or exact or "JPEG" not in fits.formats):
         shrunk = _scaled(image, fits.most_pixels, fits)
@@ -131,7 +131,7 @@ def _shrunk(image: Image.Image, kind: str, profile: bytes | None, fits: Fits) ->
         content = _encoded(scaled, kind, profile)
         if len(content) <= fits.most_bytes:
             return Converted(content, kind)
-        # Bytes grow about as pixels do; a little less, so that one step is mostly enough.
+        # Bytes grow roughly with pixels; aim a little lower, so that one step is usually enough.
         pixels = int(scaled.width * scaled.height * min(0.9, 0.95 * fits.most_bytes / len(content)))
     raise UndecodableImage(f"cannot be brought to {fits.most_bytes:,} bytes")
 
@@ -144,7 +144,7 @@ def _scaled(image: Image.Image, most_pixels: int | None, fits: Fits) -> Image.Im
         scale = math.sqrt(most_pixels / (width * height))
         size = (int(width * scale), int(height * scale))
         if fits.aspect:
-            # Rounding must not push an image at the very end of what is taken out of it.
+            # Rounding must not push an image at the limit beyond it.
             low, high = fits.aspect
             size = (min(size[0], int(size[1] * high)), min(size[1], int(size[0] / low)))
     if min(size) <= (fits.side_above or 0):

@@ -18,10 +18,10 @@ MOST_BYTES = 60_000_000
 WITHIN_S = 60.0  # one reference, redirects and tries included
 _READ_TIMEOUT_S = 15.0
 _MOST_REDIRECTS = 5
-_WAITS_S = (0.5, 2.0)  # between tries, where the server names no time
-# After so many failures in a row a host is asked once per reference, without tries: it is down, not busy.
+_WAITS_S = (0.5, 2.0)  # between tries, when the server states no delay
+# After so many consecutive failures a host is asked once per reference, without retries: it is down, not busy.
 _GIVES_UP_AFTER = 3
-# Nobody there, or no link at all: asking again would not help.
+# No server, or not a link: a retry would not help.
 _NOWHERE = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.UnsupportedProtocol)
 _BROKEN_OFF = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 _UNUSABLE = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
@@ -37,7 +37,7 @@ class Fetched:
 
 
 class _Passing(Exception):
-    """What may be over in a moment: a busy server, a broken connection."""
+    """A transient failure: a busy server, a broken connection."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -55,16 +55,16 @@ class Fetcher:
             timeout=httpx.Timeout(_READ_TIMEOUT_S, pool=None),
             follow_redirects=False,
             trust_env=False,  # no proxy (see references.address_guard), and no passwords from ~/.netrc
-            # No preference among formats, so that a gateway, which most likely states none, gets the same file. And the
-            # file as it is: an encoding could unpack to far more than was sent.
+            # No format preference, so that a gateway, which most likely states none, gets the same file. And no content
+            # encoding: it could decompress to far more than was sent.
             headers={"User-Agent": "seedream-tasks", "Accept": "*/*", "Accept-Encoding": "identity"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
-        self._failures: dict[str, int] = {}  # in a row, by host
+        self._failures: dict[str, int] = {}  # consecutive, by host
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._http.close()
 
     def fetch(self, uri: str, validator: str | None = None) -> Fetched:
@@ -93,7 +93,7 @@ class Fetcher:
             self._failures[host] = self._failures.get(host, 0) + 1
 
     def answers(self, link: str, size: int) -> bool:
-        """Whether anybody can fetch this link now, and finds a file of that many bytes. Asks once, reads only the headers."""
+        """Whether this link can be fetched by anybody now and has that many bytes. Asks once, reads only the headers."""
         try:
             with self._transport.within(time.monotonic() + _READ_TIMEOUT_S), self._http.stream("GET", link) as response:
                 stated = response.headers.get("Content-Length")
@@ -133,7 +133,7 @@ class Fetcher:
             raise _unreachable(uri, f"answers HTTP {status}")
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding.lower() != "identity":
-            raise ReferenceFault(f"{shown(uri)} is sent packed ({encoding}), which nobody asked for", uri=uri)
+            raise ReferenceFault(f"{shown(uri)} is sent with an unrequested encoding ({encoding})", uri=uri)
         stated = response.headers.get("Content-Length", "")
         if stated.isdigit() and int(stated) > MOST_BYTES:
             raise too_large(uri, int(stated))
@@ -146,7 +146,7 @@ class Fetcher:
 
 
 def too_large(uri: str, size: int | None = None) -> ReferenceFault:
-    """More than any gateway takes, and more than is read."""
+    """The error for a reference larger than any gateway accepts; it is not read further."""
     figure = "more than" if size is None else f"{size:,} bytes, more than"
     return ReferenceFault(f"{shown(uri)} has {figure} {MOST_BYTES:,} bytes", uri=uri, error_code="reference_bytes")
 

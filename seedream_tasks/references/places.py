@@ -1,4 +1,4 @@
-"""Where a reference may lie: the web, the stores of a list, or below the catalog's folder."""
+"""Where a reference may be: the web, a listed store, or below the catalog's folder."""
 
 import os
 import posixpath
@@ -10,7 +10,7 @@ from ..core.errors import ConfigurationError, ReferenceFault
 from ..core.preflight import shown
 
 ROOTS = "SEEDREAM_REFERENCE_ROOTS"
-# Stores a catalog may name; others (local, zip, ...) would lead to files of this machine.
+# Stores a catalog may name; others (local, zip, ...) would reach files of this machine.
 STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
 _WEB = ("http", "https")
 _SIGNATURE_PREFIXES = ("x-amz-", "x-goog-")
@@ -31,7 +31,7 @@ def without_signature(uri: str) -> str:
         return _PASSWORD.sub("://", uri, count=1)
     try:
         parts = urlsplit(uri)
-    except ValueError:  # no link at all; reading it says so
+    except ValueError:  # not a link; reading it reports that
         return uri
     kept = [
         (name, value)
@@ -43,7 +43,7 @@ def without_signature(uri: str) -> str:
 
 
 def is_readable_link(uri: str) -> bool:
-    """False for what looks like a link and is none, such as `https://[half/a.jpg`."""
+    """False for an invalid link, such as `https://[half/a.jpg`."""
     try:
         urlsplit(uri)
     except ValueError:
@@ -67,19 +67,19 @@ def parse_roots(text: str) -> tuple[str, ...]:
     roots = tuple(filter(None, (each.strip() for each in text.split(os.pathsep))))
     for root in roots:
         if not os.path.isabs(root) or not os.path.isdir(root):  # noqa: PTH112, PTH117
-            raise ConfigurationError(f"{ROOTS}: {root!r} is no absolute path of a folder", field=ROOTS)
+            raise ConfigurationError(f"{ROOTS}: {root!r} is not an absolute path of a folder", field=ROOTS)
     return tuple(os.path.realpath(root) for root in roots)
 
 
 class Places:
-    """Finds what a catalog's references name, and refuses what they must not."""
+    """Locates a catalog's references, and refuses forbidden locations."""
 
     def __init__(self, catalog_uri: str, roots: Sequence[str] = ()) -> None:
         self._folder = _folder_of(catalog_uri)
         self._roots = tuple(roots)
 
     def address(self, uri: str) -> str:
-        """Where it is: a data URI or a link as they are, else a URI of a store or an absolute path. Raises ReferenceFault."""
+        """The location: a data URI or link unchanged, else a store's URI or an absolute path. Raises ReferenceFault."""
         if uri.startswith("data:"):
             return uri
         found = scheme(uri)
@@ -93,7 +93,7 @@ class Places:
         if found in STORES or found in _WEB:
             return uri
         if "\0" in uri:
-            raise ReferenceFault(f"{shown(uri)!r} is no path", uri=uri)
+            raise ReferenceFault(f"{shown(uri)!r} is not a path", uri=uri)
         path = uri.removeprefix("file://")
         if self._roots and os.path.isabs(path):  # noqa: PTH117
             real = os.path.realpath(path)
@@ -109,7 +109,7 @@ class Places:
         return f"{head}://{joined}"
 
     def _local(self, uri: str, path: str) -> str:
-        # Links are resolved: one that points out of the folder leads out of it.
+        # Symbolic links are resolved: one that points outside the folder counts as outside.
         folder = os.path.realpath(self._folder)
         joined = os.path.realpath(os.path.join(folder, path))  # noqa: PTH118 - normalises what pathlib keeps
         if os.path.commonpath([folder, joined]) != folder:

@@ -1,4 +1,4 @@
-"""Reference images: found, read, hashed and looked at, once per run however many records share them.
+"""Reference images: located, read, hashed and measured, once per run even when many records share them.
 
 A reference without a scheme is a path relative to the catalog's folder and stays below it (references.places); a link is fetched
 from public addresses only (references.address_guard).
@@ -32,13 +32,13 @@ from .places import STORES, Places, is_web, scheme
 _KEPT_BYTES = 64_000_000
 # A link into a store must outlive the queue before the task, and the task.
 _SIGNED_FOR_S = 12 * 3600
-# Under these names stores say which version of a file they have.
+# Fields in which stores state a file's version.
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "generation")
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What an earlier look found under a URI."""
+    """What was found earlier under a URI."""
 
     validator: str  # ETag or date of a link, version and size of a file in a store; empty: none
     reference: Reference
@@ -48,7 +48,7 @@ class References:
     """Reads references for one catalog. Safe for use from several threads."""
 
     def __init__(self, catalog_uri: str, allowed: AllowedHosts | None = None, roots: Sequence[str] = ()) -> None:
-        """`allowed`: hosts that may be fetched from though they are not public; `roots`: folders beside the catalog's."""
+        """`allowed`: non-public hosts that may be fetched from; `roots`: folders allowed besides the catalog's."""
         self._places = Places(catalog_uri, roots)
         self._fetcher = Fetcher(allowed or AllowedHosts())
         self._kept: OrderedDict[str, Converted] = OrderedDict()
@@ -56,11 +56,11 @@ class References:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._fetcher.close()
 
     def address(self, uri: str) -> str:
-        """Where a reference is, whichever catalog names it. Raises ReferenceFault."""
+        """A reference's location, independent of the catalog. Raises ReferenceFault."""
         return self._places.address(uri)
 
     def is_remote(self, uri: str) -> bool:
@@ -68,9 +68,9 @@ class References:
         return scheme(self.address(uri)) not in ("", "file")
 
     def look(self, uri: str, remembered: Remembered | None = None) -> tuple[Reference, str | None]:
-        """Fingerprint and measures of a reference, decoded in full, and what tells this version of it from the next.
+        """Fingerprint and measures of a reference, decoded in full, and its version's validator.
 
-        With what was remembered an unchanged one is asked for but not read again. Raises ReferenceFault.
+        An unchanged remembered one is requested but not read again. Raises ReferenceFault.
         """
         address = self.address(uri)
         known = remembered.validator if remembered else None
@@ -85,7 +85,9 @@ class References:
             content, validator, public = self._read(uri, address), None, False
         if content is None:
             if remembered is None:
-                raise ReferenceFault(f"{shown(uri)}: unchanged since a state that nobody remembers", uri=uri)
+                raise ReferenceFault(
+                    f"{shown(uri)}: the server answers unchanged, but no earlier version is known", uri=uri
+                )
             return replace(remembered.reference, uri=uri, public=public), remembered.validator
         return replace(self._described(uri, content), public=public), validator
 
@@ -101,14 +103,14 @@ class References:
         return Reference(uri, digest, image.format, image.width, image.height, len(content), flaw)
 
     def checked(self, reference: Reference) -> Reference:
-        """A reference that somebody else resolved, looked at here. Raises ReferenceFault, also when it is another file."""
+        """A reference resolved elsewhere, measured here. Raises ReferenceFault, also when it is another file."""
         found, _ = self.look(reference.uri)
         if reference.sha256 not in (None, found.sha256):
             raise _changed(reference.uri)
         return found
 
     def content(self, reference: Reference) -> bytes:
-        """The bytes that were fingerprinted. Raises ReferenceFault when they are not there any more, or are others."""
+        """The bytes that were fingerprinted. Raises ReferenceFault when they are missing or have changed."""
         digest = reference.sha256 or ""
         kept = self._from_kept(digest)
         if kept is not None:
@@ -122,7 +124,7 @@ class References:
         return content
 
     def converted(self, reference: Reference, fits: Fits) -> Converted:
-        """A converted copy that keeps to a gateway's limits. Raises ReferenceFault."""
+        """A converted copy within a gateway's limits. Raises ReferenceFault."""
         name = copy_name(reference, fits)
         kept = self._from_kept(name)
         if kept is not None:
@@ -162,7 +164,7 @@ class References:
                     self._kept_bytes -= len(self._kept.popitem(last=False)[1].content)
 
     def _from_store(self, uri: str, address: str, known: str | None) -> tuple[bytes | None, str | None]:
-        """The bytes of a file in a store, or None where it is still the version `known`."""
+        """The bytes of a file in a store, or None when it is still the version `known`."""
         with _Faults(uri):
             fs, path = fsspec.core.url_to_fs(address)
             fs.invalidate_cache()
@@ -193,7 +195,7 @@ def _changed(uri: str) -> ReferenceFault:
 
 
 class _Faults:
-    """Each store's library has errors of its own; here they are ReferenceFaults."""
+    """Convert the errors of each store's library to ReferenceFaults."""
 
     def __init__(self, uri: str, remote: bool = True) -> None:
         self._uri = uri
@@ -213,22 +215,22 @@ class _Faults:
 
 
 def _signed(address: str) -> str | None:
-    """A link that a store signs; None where it cannot (no such thing there, no credentials for it)."""
+    """A link signed by the store; None when it cannot sign (unsupported, or no credentials)."""
     try:
         fs, path = fsspec.core.url_to_fs(address)
         link = str(fs.sign(path, expiration=_SIGNED_FOR_S))
-    except Exception:  # noqa: BLE001 - each store's library has its own way of saying that it cannot
+    except Exception:  # noqa: BLE001 - each store's library reports this differently
         return None
     return link if link.startswith("https://") else None
 
 
 def copy_name(reference: Reference, fits: Fits) -> str:
-    """Names a converted copy: its source and how it is made."""
+    """Identifies a converted copy: its source and recipe."""
     return f"{reference.sha256}:{fits.recipe}"
 
 
 def file_name(kind: str) -> str:
-    """A name that no other upload has: where the same name overwrites, a file that somebody's request links to would be lost."""
+    """A unique upload name: where equal names overwrite, a file that another request links to would be lost."""
     return f"{uuid.uuid4().hex}.{EXTENSIONS.get(kind, 'bin')}"
 
 
@@ -240,7 +242,7 @@ def data_uri(content: bytes, mime_type: str) -> str:
 def _inline(uri: str) -> bytes:
     head, comma, body = uri.partition(",")
     if not comma:
-        raise ReferenceFault(f"{shown(uri)} is no data URI", uri=uri)
+        raise ReferenceFault(f"{shown(uri)} is not a data URI", uri=uri)
     try:
         content = base64.b64decode(body, validate=True) if head.endswith(";base64") else unquote_to_bytes(body)
     except (binascii.Error, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Thumbnails of the references of what is bought, so that people see them beside the results."""
+"""Thumbnails of references, shown beside the results."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The archive: any fsspec location. Files appear under their final name whole or not at all, and none is ever overwritten."""
+"""The archive: any fsspec location. Files appear under their final name complete or not at all, and are never overwritten."""
 
 import errno
 import hashlib
@@ -17,9 +17,9 @@ from .location import Root, find_root
 from .regular_files import check_regular
 
 MARKER = "archive.json"
-# Stores whose objects are seen when they are complete, and not before. In any other one a file grows under its name.
+# Stores whose objects become visible only when complete. In any other store a file is visible while it is written.
 _SHOW_WHOLE_OBJECTS = {"s3", "gs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory"}
-# How stores say that they have a bad moment, as opposed to a no: 503 and 409 are EBUSY, 500 is EREMOTEIO.
+# Errors of stores that are temporary, as opposed to a refusal: 503 and 409 are EBUSY, 500 is EREMOTEIO.
 _PASSING = {errno.EBUSY, errno.EAGAIN, getattr(errno, "EREMOTEIO", errno.EIO)}
 _PASSING_NAMES = ("TimeoutError", "ConnectionError", "ConnectionClosedError", "DisconnectedError", "PayloadError")
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -30,8 +30,8 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{digit}" for name in ("com", 
 def safe_key(row_key: str, first: bool = True) -> str:
     """A folder name for a row key: the key itself where every store can hold it, else a readable part and a hash.
 
-    Two keys never share a name: a name with a hash holds `~`, which no key that stands for itself does. Keys that differ in
-    case alone need one more fact to differ on every store: `first` is False for all of them but one.
+    Two keys never share a name: a name with a hash holds `~`, which no key used as its own name does. Keys that differ only in
+    case need one more fact to differ on every store: `first` is False for all of them but one.
     """
     plain = _SAFE.fullmatch(row_key) and not row_key.endswith(".") and row_key.split(".")[0].lower() not in _RESERVED
     if plain and first:
@@ -43,7 +43,7 @@ def safe_key(row_key: str, first: bool = True) -> str:
 
 
 def archive_id(name: str) -> str:
-    """How an archive.json says which of its ledger's archives it is, without the name: that is a place."""
+    """How an archive.json identifies an archive of its ledger without its name, which is a location."""
     return hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
@@ -70,12 +70,12 @@ class Archive:
         self.is_local = found.is_local
         self._path = found.path
         self._shows_whole = found.name.partition("://")[0] in _SHOW_WHOLE_OBJECTS
-        self._one_at_a_time = threading.Lock()  # for stores that cannot be told to keep what is there
-        self._proven = proven  # which folder a local root was when it was proven writable
+        self._one_at_a_time = threading.Lock()  # for stores without a create-only write
+        self._proven = proven  # the folder's identity when a local root was proven writable
 
     @property
     def is_shared(self) -> bool:
-        """Whether other processes of this machine find the same files there."""
+        """Whether other processes on this machine see the same files."""
         return not self.root.startswith("memory://")
 
     def uri(self, path: str) -> str:
@@ -87,9 +87,9 @@ class Archive:
         return Path(self._full(path)) if path else Path(self._path)
 
     def _full(self, path: str) -> str:
-        # Paths also come from manifests and ledgers that somebody else may have written.
+        # Paths also come from manifests and ledgers that others may have written.
         if any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path or "\0" in path:
-            raise ArchiveFault(f"{path!r} is no path below {self.root}", path=path)
+            raise ArchiveFault(f"{path!r} is not a path below {self.root}", path=path)
         return f"{self._path}/{path}"
 
     def exists(self, path: str) -> bool:
@@ -102,7 +102,7 @@ class Archive:
         with _faults(self.uri(path)):
             try:
                 full = self._full(path)
-                # By its name as it is: a Path costs more than the look, and a rerun looks at every image.
+                # As a string: a Path costs more than the stat call, and a rerun checks every image.
                 return os.stat(full).st_size if self.is_local else int(self.fs.size(full))  # noqa: PTH116
             except (FileNotFoundError, NotADirectoryError):
                 return None
@@ -145,7 +145,7 @@ class Archive:
                 yield path.removeprefix(self._path).lstrip("/"), size
 
     def names_in(self, folder: str) -> list[str]:
-        """The names of the files in a folder, by one look; none where it is not there. Raises ArchiveFault."""
+        """The names of the files in a folder, by one listing; none when it does not exist. Raises ArchiveFault."""
         full = self._full(folder)
         with _faults(self.uri(folder)):
             try:
@@ -172,7 +172,7 @@ class Archive:
                 yield str(path), int(facts["size"])
 
     def move(self, path: str, to: str) -> None:
-        """Give a file another name, under which nothing stands. Raises ArchiveFault."""
+        """Rename a file to a name that is free. Raises ArchiveFault."""
         with _faults(self.uri(path)):
             if self.is_local:
                 target = Path(self._full(to))
@@ -184,7 +184,7 @@ class Archive:
                 self.fs.mv(self._full(path), self._full(to))
 
     def delete(self, path: str) -> None:
-        """Remove a file; one that is not there is removed. Raises ArchiveFault."""
+        """Remove a file; a missing one counts as removed. Raises ArchiveFault."""
         with _faults(self.uri(path)):
             try:
                 self.fs.rm_file(self._full(path))
@@ -196,8 +196,8 @@ class Archive:
     def store(self, path: str, content: bytes) -> str:
         """Store a file that must never be lost; returns the path it has.
 
-        A file that stands there with the same bytes is that file. One with other bytes stays, and the new one gets the first
-        digits of its own sha256 into its name. Raises ArchiveFault.
+        An existing file with the same bytes is that file. One with other bytes is kept, and the new one gets the first
+        digits of its own sha256 in its name. Raises ArchiveFault.
         """
         with _faults(self.uri(path)):
             if self._place(path, content) or self._content(path) == content:
@@ -213,7 +213,7 @@ class Archive:
         full = self._full(path)
         if self.is_local:
             return self._link(Path(full), content)
-        if self.fs.exists(full):  # some stores do not know a write that leaves alone what is there
+        if self.fs.exists(full):  # some stores have no create-only write
             return False
         if not self._shows_whole:
             with self._one_at_a_time:
@@ -235,7 +235,7 @@ class Archive:
             temporary.write_bytes(content)
             _to_disk(temporary)
             try:
-                os.link(temporary, target)  # fails where the name is taken, unlike a rename
+                os.link(temporary, target)  # fails when the name is taken, unlike a rename
             except FileExistsError:
                 return False
             except OSError:
@@ -246,7 +246,7 @@ class Archive:
         return True
 
     def _rename(self, full: str, write: Callable[[str], None]) -> bool:
-        """Where a file is seen while it grows (SFTP, SMB, HDFS), it grows under another name."""
+        """Where a file is visible while it is written (SFTP, SMB, HDFS), write it under a temporary name."""
         folder = full.rpartition("/")[0]
         part = f"{folder}/.{secrets.token_hex(8)}.part"
         self.fs.makedirs(folder, exist_ok=True)
@@ -260,7 +260,7 @@ class Archive:
         return True
 
     def put(self, path: str, content: bytes) -> None:
-        """Place a small file that can be made again: complete or not there, but not flushed to disk. Raises ArchiveFault."""
+        """Write a small file that can be recreated: atomic, but not flushed to disk. Raises ArchiveFault."""
         with _faults(self.uri(path)):
             full = self._full(path)
             if not self.is_local:
@@ -272,7 +272,7 @@ class Archive:
                 temporary.replace(target)
 
     def publish(self, path: str, source: Path) -> None:
-        """Put a finished local file under a name that readers may be reading, replacing what stands there in one step."""
+        """Atomically replace a file that may be open for reading with a finished local file."""
         with _faults(self.uri(path)):
             full = self._full(path)
             if not self.is_local:
@@ -292,7 +292,7 @@ class Archive:
         self.publish_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
     def publish_bytes(self, path: str, content: bytes) -> None:
-        """`publish` for content at hand."""
+        """`publish` for content in memory."""
         with _faults(self.uri(path)):
             if not self.is_local:
                 self._replace(self._full(path), lambda name: self.fs.pipe_file(name, content))
@@ -313,14 +313,14 @@ class Archive:
     @contextmanager
     def _beside(self, target: Path) -> Iterator[Path]:
         if self._proven is not None and self._proven != _identity(Path(self._path)):
-            # A disk that was unmounted in the middle of a run: what is written there now would be hidden when it is back.
+            # A disk was unmounted during a run: files written now would be hidden when it is mounted again.
             raise ArchiveFault(
                 f"{self.root} is not the folder any more that it was when this run began", path=str(target)
             )
         root = Path(self._path)
         if self._proven is None:
             root.mkdir(parents=True, exist_ok=True)
-        # Never the root itself from here on: it may go between the look above and this.
+        # Never create the root itself from here on: it may disappear after the check above.
         for folder in reversed([target.parent, *target.parent.parents]):
             if folder.is_relative_to(root) and folder != root:
                 folder.mkdir(exist_ok=True)
@@ -331,7 +331,7 @@ class Archive:
             temporary.unlink(missing_ok=True)
 
     def marker(self) -> dict[str, Any] | None:
-        """What archive.json says; None when the archive is new. Raises ArchiveFault."""
+        """The content of archive.json; None when the archive is new. Raises ArchiveFault."""
         if not self.exists(MARKER):
             return None
         try:
@@ -383,7 +383,7 @@ def _faults(what: str) -> Iterator[None]:
         yield
     except ArchiveFault:
         raise
-    except Exception as error:  # each store's library has errors of its own; all of them mean the same here
+    except Exception as error:  # each store's library has its own errors; all of them mean the same here
         raise ArchiveFault(f"{what}: {type(error).__name__}: {error}", passing=_passes(error)) from error
 
 

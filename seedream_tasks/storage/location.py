@@ -21,14 +21,14 @@ _ALIASES = {"s3a": "s3", "gcs": "gs"}
 class Root:
     """An archive's place."""
 
-    name: str  # as ledger, manifests and messages have it: an absolute path, or a URI without a slash at its end
+    name: str  # as in ledger, manifests and messages: an absolute path, or a URI without a trailing slash
     path: str  # as its file system calls it
     fs: Any  # fsspec file system, which keeps no listings
     is_local: bool
 
 
 def find_root(given: str) -> Root:
-    """Understand an archive's address. Raises ConfigurationError; a message never repeats a password."""
+    """Parse an archive's address. Raises ConfigurationError; a message never repeats a password."""
     scheme, mark, rest = given.partition("://")
     if mark:
         given = _normalised(scheme.lower(), rest)
@@ -42,7 +42,7 @@ def find_root(given: str) -> Root:
     except ValueError as error:
         raise ConfigurationError(f"no archive at {given!r}: {error}", field="archive") from None
     if isinstance(fs, LocalFileSystem):
-        # However the folder is reached, it has one name.
+        # One name, however the folder is reached.
         name = os.path.abspath(str(path))  # noqa: PTH100 - resolves no links, unlike pathlib
         return Root(name, name, fs, True)
     return Root(given, str(path).rstrip("/"), fs, False)

@@ -1,4 +1,4 @@
-"""Only regular files are read: opening a named pipe waits for somebody who writes, and a device never ends."""
+"""Only regular files are read: opening a named pipe waits for a writer, and a device never ends."""
 
 import os
 import stat
@@ -16,11 +16,11 @@ _KINDS = {
 
 
 class NotRegularError(OSError):
-    """What stands there cannot be read from beginning to end, and again."""
+    """The path is not a regular file, which could be read to its end and reread."""
 
 
 def is_special(store: Any, path: str) -> bool:
-    """Whether a local path leads to a named pipe, a socket, a device or a folder; not where it leads to nothing."""
+    """Whether a local path is a named pipe, a socket, a device or a folder; False when it does not exist."""
     try:
         check_regular(store, path)
     except NotRegularError:
@@ -29,13 +29,13 @@ def is_special(store: Any, path: str) -> bool:
 
 
 def check_regular(store: Any, path: str) -> None:
-    """Raises NotRegularError for a local path, through links too, that leads to something else than a regular file."""
+    """Raises NotRegularError for a local path that is not a regular file; links are followed."""
     if not isinstance(store, LocalFileSystem):
         return
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - by its name as it is: references are many
     except OSError:
-        return  # opening it says why
+        return  # opening it gives the error
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "no file")
         raise NotRegularError(f"{kind}, not a regular file: write what it gives to a file, and name that")

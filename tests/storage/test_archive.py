@@ -269,7 +269,7 @@ def test_no_path_leads_out_of_the_root(path: str, archive: Archive, tmp_path: Pa
         lambda: archive.publish(path, source),
         lambda: archive.publish_json(path, 1),
     ):
-        with pytest.raises(ArchiveFault, match="no path below"):
+        with pytest.raises(ArchiveFault, match="not a path below"):
             work()
     assert files(archive) == []
     assert sorted(each.name for each in tmp_path.iterdir()) == ["source"]
