@@ -86,9 +86,9 @@ def keep(content: bytes, folder: Path, number: int) -> None:
         small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0).convert("RGB")
     file = io.BytesIO()
     small.save(file, "JPEG", quality=75, optimize=True)
-    image = folder / "images" / f"p{number}" / "image.jpg"
-    image.parent.mkdir(parents=True, exist_ok=True)
-    _place(image, content)
+    target = folder / "images" / f"p{number}" / "image.jpg"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _place(target, content)
     thumbnail = folder / "thumbnails" / digest[:2] / f"{digest}.jpg"
     thumbnail.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(thumbnail)

@@ -33,7 +33,7 @@ def test_every_format_says_that_a_model_made_it(name: str, edited: bool, source:
     made = make_output(image(), OutputProfile(name), edited)
     shown = opened(made.content)
     assert shown.format == name.upper()
-    assert made.mime_type == f"shown/{name}"
+    assert made.mime_type == f"image/{name}"
     xmp = shown.info.get("xmp") or shown.info["XML:com.adobe.xmp"].encode()
     assert f'Iptc4xmpExt:DigitalSourceType="{source}"'.encode() in xmp
 

@@ -39,8 +39,8 @@ def test_every_kind_of_image_has_a_small_jpeg(mode: str, kind: str) -> None:
     for made in (small, thumbnail(content)):
         assert made is not None
         assert len(made) < 12_000
-        with Image.open(io.BytesIO(made)) as image:
-            assert (image.format, image.mode, max(image.size)) == ("JPEG", "RGB", LONG_SIDE)
+        with Image.open(io.BytesIO(made)) as opened:
+            assert (opened.format, opened.mode, max(opened.size)) == ("JPEG", "RGB", LONG_SIDE)
 
 
 def test_a_photo_stands_upright_and_what_shines_through_lies_on_white() -> None:

@@ -234,14 +234,13 @@ def test_a_prune_that_was_stopped_is_finished_by_the_next(
     tmp_path: Path, runs: list[Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ledger has let go already; the files are found again."""
-    images = tmp_path / "a" / "images"
     with monkeypatch.context() as patch:
         patch.setattr("seedream_tasks.storage.archive.Archive.move", _stopped)
         with pytest.raises(KeyboardInterrupt):
             pruned(tmp_path, delete=True)
-    assert len(files(images.parent)) == 5
+    assert len(files(tmp_path / "a")) == 5
     assert pruned(tmp_path, delete=True).total.images == 2
-    assert files(images.parent) == sorted(images(runs[1]))
+    assert files(tmp_path / "a") == sorted(images(runs[1]))
 
 
 def test_a_prune_that_was_stopped_after_a_move_is_finished_by_the_next(

@@ -31,6 +31,7 @@ from seedream_tasks import (
 )
 from seedream_tasks.core.errors import ConfigurationError, SeedreamError
 from seedream_tasks.orchestration.run_settings import access_to
+from seedream_tasks.orchestration.session import access_for, place_for
 from seedream_tasks.orchestration.single_jobs import settings_for
 
 KEY = "sk-evo-4f1d9a77c0ffee-never-shown"
@@ -140,8 +141,8 @@ def test_keys_and_passwords_do_not_travel_with_a_runs_settings(sandbox: Sandbox,
     sent = pickle.dumps(settings)
     assert KEY.encode() not in sent
     assert b"s3cret" not in sent
-    assert asyncio.run(settings.place()).ledger_url == secret
-    access = asyncio.run(settings.access())
+    assert asyncio.run(place_for(settings)).ledger_url == secret
+    access = asyncio.run(access_for(settings))
     assert access.accounts["evolink"].key == KEY
     assert KEY not in repr(access)
 

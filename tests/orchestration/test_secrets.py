@@ -28,6 +28,7 @@ from seedream_tasks import (
     watch_uploads,
 )
 from seedream_tasks.core.errors import ConfigurationError, InputError
+from seedream_tasks.orchestration.session import place_for
 from seedream_tasks.orchestration.single_jobs import settings_for
 
 SIGNED = "X-Amz-Date=1&X-Amz-Signature=SECRET"
@@ -176,7 +177,7 @@ def test_shards_and_tasks_are_handed_no_password_of_a_ledger(
     settings = asyncio.run(settings_for(str(tmp_path / "a"), named, None, None, None, 1.0))
     assert settings.ledger == named
     assert b"SECRET" not in pickle.dumps(settings)
-    assert asyncio.run(settings.place()).ledger_url == ledger
+    assert asyncio.run(place_for(settings)).ledger_url == ledger
 
 
 def test_a_shard_that_is_handed_a_password_refuses_it(tmp_path: Path) -> None:

@@ -38,11 +38,11 @@ class MadeUp:
         self.ledger: Ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}", create=True)
         self.records: list[dict[str, Any]] = []
 
-    def add(self, key: str, shot: str = "hero", *images: bytes, store: bool = True, **values: Any) -> dict[str, Any]:
+    def add(self, key: str, shot: str = "hero", *contents: bytes, store: bool = True, **values: Any) -> dict[str, Any]:
         """One record with these images; `store` False leaves the files out of the archive."""
         number = len(self.records) + 1
         images = []
-        for slot, content in enumerate(images):
+        for slot, content in enumerate(contents):
             digest = hashlib.sha256(content).hexdigest()
             path = f"images/row {number}#/{shot}-{slot}.jpg"  # characters that a link must escape
             if store:
