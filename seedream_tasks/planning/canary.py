@@ -1,4 +1,4 @@
-"""A few records of every category, to be looked at before the rest is bought."""
+"""Selects a few records of every category for review before the rest is bought."""
 
 from collections import defaultdict
 from decimal import Decimal
@@ -6,7 +6,7 @@ from decimal import Decimal
 from ..core.money import ZERO
 from ..runs.frozen import FrozenRun
 
-# Names under which exports keep a product's category, as they are compared: lower case, blanks and underscores alike.
+# Column names of a product's category in exports, normalized: lower case, underscores as blanks.
 CATEGORY_COLUMNS = ("category", "type", "product category", "product type", "google product category", "categories")
 ROWS_PER_CATEGORY = 2
 MOST_RECORDS = 40

@@ -1,4 +1,4 @@
-"""What a catalog's cells show that its format does not: text that was encoded twice, several links in one cell."""
+"""Warnings about a catalog's cells: text that was encoded twice, several links in one cell."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from ..catalog.presets import Product
 from ..core.column_names import Columns
 from .first_records import place
 
-# So many rows are looked at for links.
+# Rows checked for links.
 _ROWS = 500
 # How Windows-1252 shows the bytes of UTF-8: `Ã©`, `â€™`, `Å‘`, `Ð¯`.
 _AFTER = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
@@ -20,13 +20,13 @@ _BETWEEN_LINKS = re.compile(r"https?://[^\s;|]+?(\s*[;,]\s*|[ \t]+)(?=https?://)
 
 
 class Notices:
-    """Looks at the rows of a catalog as they pass, and says each thing once."""
+    """Checks the rows of a catalog as they pass, and warns about each thing once."""
 
     def __init__(self, uri: str, columns: Columns, preset: str | None) -> None:
         self.warnings: list[str] = []
         self._uri = uri
         self._columns = columns
-        self._links: set[int] | None = set() if preset is None else None  # columns that were told
+        self._links: set[int] | None = set() if preset is None else None  # columns warned about
         self._twice_was_told = False
         self._rows = 0
 
@@ -81,7 +81,7 @@ def _at(product: Product) -> str:
 
 
 def _mended(text: str) -> str | None:
-    """What text that was encoded twice should read; None where it is none."""
+    """The correct form of text that was encoded twice; None if it was not."""
     raw = bytearray()
     for sign in text:
         try:
@@ -96,7 +96,7 @@ def _mended(text: str) -> str | None:
 
 
 def names_for_templates(columns: Columns, given: Sequence[str]) -> list[tuple[str, str]]:
-    """Every name that a template may use, with the column it comes from; `given` are a preset's names, which win."""
+    """Every name that a template may use, with its column; `given` are a preset's names, which take precedence."""
     names = [(name, "") for name in given]
     for number, column in enumerate(columns.names):
         able = [name for name in columns.all_names_of(number) if name not in given]

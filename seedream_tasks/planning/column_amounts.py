@@ -1,4 +1,4 @@
-"""What a catalog's columns say about the amounts in them."""
+"""The decimal signs of the amounts in a catalog's columns."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from ..core.column_names import Columns
 
 
 def marks_of(schema: pa.Schema, columns: Columns, products: Callable[[], Iterable[Product]]) -> DecimalMarks:
-    """The decimal signs of a table's columns; `products` goes through all its rows once more, when that is first needed."""
+    """The decimal signs of a table's columns; `products` iterates over all its rows again when first needed."""
 
     def rows() -> Iterator[Mapping[str, Any]]:
         for product in products():

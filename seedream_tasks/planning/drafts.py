@@ -1,4 +1,4 @@
-"""A record on its way through planning: what is known before the ledger is looked at."""
+"""A record during planning: what is known before the ledger is queried."""
 
 from dataclasses import dataclass
 
@@ -17,16 +17,16 @@ class Draft:
     shot: str
     row_key: str | None
     job: Job | None = None
-    as_written: Job | None = None  # the same with what nobody sees in key and prompt, where there is any
+    as_written: Job | None = None  # the same with the invisible characters in key and prompt, if there are any
     fingerprint: str = ""  # the job's, computed once its references are known
     reason: Reason = Reason.NEW
-    claims_key: bool = True  # nobody else may have its key
+    claims_key: bool = True  # no other row may use its key
     settled: str | None = None
     warnings: tuple[str, ...] = ()
     error_code: str | None = None
     error_message: str | None = None
     unreachable: bool = False  # a reference counts as remembered: good for reuse, never for a purchase
-    unchecked: bool = False  # a reference was not looked at (forecasts fetch nothing)
+    unchecked: bool = False  # a reference was not checked (forecasts fetch nothing)
     take: int = 0  # of a record whose images were rejected
     beside: tuple[Job, ...] = ()
     wants_beside: tuple[int, ...] = ()
@@ -36,7 +36,7 @@ class Draft:
         return job_key(self.row_key or "", self.shot, self.fingerprint)
 
     def look_through(self) -> None:
-        """From here on the job is the one that can be seen."""
+        """From here on, use the job without invisible characters."""
         if self.job is None:
             return
         key, prompt = as_key(self.job.row_key), visible(self.job.prompt)
@@ -46,7 +46,7 @@ class Draft:
             self.job = self.job.having(row_key=key, prompt=tidy_prompt(prompt))
 
     def written(self) -> Job | None:
-        """The job with key and prompt as they are written, where that is another one; its references are the job's."""
+        """The job with key and prompt as written, if that differs; its references are the job's."""
         if self.as_written is None or self.job is None:
             return None
         return self.as_written.having(references=self.job.references)

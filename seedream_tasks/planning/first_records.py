@@ -1,4 +1,4 @@
-"""Which record of a (row key, shot) came first: all that planning keeps of a row, so it is kept small."""
+"""Which record of a (row key, shot) came first. All that planning keeps per row, so it is small."""
 
 import struct
 
@@ -6,7 +6,7 @@ Place = tuple[str | None, int | None, int]  # part of the catalog, line of the f
 
 
 class FirstRecords:
-    """The first record of each (row key, shot): where it stands and what it asks for, in about 160 bytes."""
+    """The first record of each (row key, shot): its place and what it asks for, in about 160 bytes."""
 
     _PACKED = struct.Struct("<16sBiqq")  # fingerprint, n, part, line, row number
 
@@ -15,7 +15,7 @@ class FirstRecords:
         self._files: dict[str | None, int] = {}
 
     def of(self, name: tuple[str, str], at: Place, asks: tuple[str, int]) -> tuple[str, bool] | None:
-        """Where the first one stands, in words, and whether it asks for the same; None when this is the first.
+        """The place of the first one, in words, and whether it asks for the same; None if this is the first.
 
         `asks` is fingerprint (hex) and n; ("", 0) for a record that asks for nothing.
         """
@@ -33,5 +33,5 @@ class FirstRecords:
 
 
 def place(file: str | None, line: int | None, row_number: int) -> str:
-    """`line 5`, `parts/b.csv, line 5`; where a format has no lines, `row 5` of the whole catalog."""
+    """`line 5`, `parts/b.csv, line 5`; for a format without lines, `row 5` of the whole catalog."""
     return (f"{file}, " if file else "") + (f"line {line}" if line else f"row {row_number}")

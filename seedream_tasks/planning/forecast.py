@@ -14,7 +14,7 @@ from .shrunken_catalog import Shrunk
 
 @dataclass
 class GatewayForecast:
-    """What one gateway would be asked for."""
+    """What would be bought at one gateway."""
 
     jobs: int = 0
     images: int = 0
@@ -39,11 +39,11 @@ class Forecast:
 
     @property
     def records(self) -> int:
-        """All that were counted."""
+        """The number of records counted."""
         return sum(self.by_status.values())
 
     def in_words(self, simulated: bool) -> str:
-        """What would be bought, where and for how much, in a line."""
+        """What would be bought, where and for how much, in one line."""
         images = sum(each.images for each in self.by_gateway.values())
         if not images:
             return "nothing to buy"
@@ -102,7 +102,7 @@ class Forecast:
         return "skipped" if not record.selected else "deferred"
 
     def kept(self) -> str:
-        """As the frozen run keeps it, for a flow that is resumed."""
+        """Serialized for the frozen run, for a resumed flow."""
         of_gateways = {
             name: [each.jobs, each.images, plain(each.usd), None if each.credits is None else plain(each.credits)]
             for name, each in self.by_gateway.items()

@@ -1,4 +1,4 @@
-"""Writing the frozen run: the planner's records into `runs/<run_id>/jobs.parquet`, in one step, before anything is bought."""
+"""Writes the frozen run: the planner's records into `runs/<run_id>/jobs.parquet`, atomically, before anything is bought."""
 
 import logging
 import tempfile
@@ -33,8 +33,8 @@ _TOLD_EVERY = 512  # records
 
 
 def check(options: RunOptions) -> int | None:
-    """Read shot list and catalog, so that a mistake is told before anything is started for it. Returns the number of rows; None
-    for a catalog elsewhere, which is fetched once only. Raises InputError.
+    """Read shot list and catalog, so that a mistake is reported before anything is started. Returns the number of rows; None
+    for a remote catalog, which is fetched only once. Raises InputError.
     """
     shots, _ = options.shot_list()
     references = references_of(options.catalog)
@@ -46,23 +46,23 @@ def check(options: RunOptions) -> int | None:
 
 
 def documented(names: tuple[str, ...]) -> dict[str, dict[str, Capability]]:
-    """The capability rows of these gateways, by model."""
+    """These gateways' capability rows, by model."""
     return {name: market().rows_of(name) for name in names}
 
 
 @dataclass(frozen=True)
 class Understood:
-    """What a forecast made of a catalog, to be looked at before anyone pays."""
+    """How a forecast read a catalog, for review before anyone pays."""
 
     facts: Facts
     warnings: list[str]
     columns: list[str]
     preset: str | None
-    fits: str | None  # the preset these columns look like, where none was given
+    fits: str | None  # the preset that these columns match, if none was given
     key: str | None  # the key column; None: the preset's
-    first: list[Planned]  # the first that were rendered
+    first: list[Planned]  # the first rendered records
     refused: Refusals  # why records are invalid
-    names: list[tuple[str, str]]  # that templates may use, each with the column it comes from; a preset's own have none
+    names: list[tuple[str, str]]  # names that templates may use, each with its column; a preset's own have none
 
 
 def forecast(
@@ -73,7 +73,7 @@ def forecast(
     ledger: Ledger | None,
     show: int = 0,
 ) -> tuple[Forecast, Understood]:
-    """Walk the catalog without fetching or writing anything; also what was understood, with the first `show` prompts.
+    """Read the catalog without fetching or writing anything; also returns how it was read, with the first `show` prompts.
 
     Raises InputError.
     """
@@ -122,7 +122,7 @@ def freeze(
     prices: PriceBook,
     prices_text: str,
 ) -> Forecast:
-    """Write the frozen run and return its forecast; a run that is frozen already stays as it is. Raises InputError."""
+    """Write the frozen run and return its forecast; an already frozen run is left unchanged. Raises InputError."""
     if archive.exists(frozen_path(run_id)):
         frozen = FrozenRun(archive, run_id)
         stated = frozen.metadata()

@@ -1,4 +1,4 @@
-"""Whether the images that a run would take over are still in its archive."""
+"""Checks whether the images that a run would reuse are still in its archive."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -18,11 +18,11 @@ _IMAGES = "images"
 
 
 class Presence:
-    """Checks the images of jobs against the archive: file by file in a folder, elsewhere by one listing for all of them.
+    """Checks the images of jobs against the archive: file by file in a folder, in a store by one listing for all of them.
 
-    What is not there, or has another size, is fetched again while its link lives, copied from another archive that has it, or
-    lost; none of that buys anything. What was lost and stands there again counts again; what was pruned and is wanted again comes
-    back out of the trash.
+    An image that is missing or has another size is fetched again while its link is valid, copied from another archive that has
+    it, or lost; none of that buys anything. A lost image that is there again counts again; a pruned image that is wanted again
+    is restored from the trash.
     """
 
     def __init__(self, ledger: Ledger, archive: Archive) -> None:
@@ -37,11 +37,11 @@ class Presence:
         return self._archive.name
 
     def holds(self, files: Iterable[File]) -> bool:
-        """Whether all these files stand in the archive. Raises ArchiveFault."""
+        """Whether all these files are in the archive. Raises ArchiveFault."""
         return all(self._is_there(each.path, each.bytes) for each in files)
 
     def settle(self, views: Mapping[str, JobView]) -> bool:
-        """Record what has gone, or come back; True when there was any. Raises ArchiveFault, LedgerFault."""
+        """Record missing and restored images; True if there were any. Raises ArchiveFault, LedgerFault."""
         name = self._archive.name
         standing = [each for view in views.values() for each in view.standing() if name in each.copies]
         lost = [each for view in views.values() for each in view.images if each.state == "lost" and name in each.copies]
@@ -57,7 +57,7 @@ class Presence:
         return bool(gone or back)
 
     def _out_of_the_trash(self, views: Mapping[str, JobView]) -> dict[tuple[str, int], str]:
-        """Pruned images that are wanted again, with the paths that they have again."""
+        """Pruned images that are wanted again, with their restored paths."""
         name, back = self._archive.name, {}
         for view in views.values():
             open_to_them = {(each.slot, each.attempt_id) for each in view.slots if each.closed is Closed.PRUNED}
@@ -65,7 +65,7 @@ class Presence:
                 if name not in each.copies or (each.slot, each.attempt_id) not in open_to_them:
                     continue
                 path = each.copies[name]
-                before = path_before(path) or path  # itself: the prune was stopped before it had moved the file
+                before = path_before(path) or path  # itself: the prune was interrupted before it moved the file
                 if before != path and self._archive.size(path) == each.bytes and self._archive.size(before) is None:
                     self._archive.move(path, before)
                 if self._archive.size(before) == each.bytes:
@@ -73,7 +73,7 @@ class Presence:
         return back
 
     def tell(self) -> None:
-        """Say what was missing."""
+        """Log what was missing."""
         if self.gone:
             logger.warning(
                 "%s archived images are not in %s any more: fetched again while their links live, else lost",

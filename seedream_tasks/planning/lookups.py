@@ -1,4 +1,4 @@
-"""What the ledger, and the archive, know of the records that are being planned: asked for many at once."""
+"""Looks up the records being planned in ledger and archive, many at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,15 +18,15 @@ from .rework import Rework, reworks
 
 @dataclass(frozen=True)
 class LookedUp:
-    """What is known of some records, by job_key."""
+    """What is known about some records, by job_key."""
 
-    resting: frozenset[str] = frozenset()  # nothing is left to do for these: their images stand
-    views: Mapping[str, JobView] = field(default_factory=dict)  # of all the others
-    known: Mapping[tuple[str, str], list[KnownJob]] = field(default_factory=dict)  # of those never tried before
+    resting: frozenset[str] = frozenset()  # nothing is left to do for these: they have their images
+    views: Mapping[str, JobView] = field(default_factory=dict)  # for all the others
+    known: Mapping[tuple[str, str], list[KnownJob]] = field(default_factory=dict)  # for those never tried before
 
 
 class Lookup:
-    """Looks records up. `ledger` is None where there is none yet; without `presence` its word is taken for what is archived."""
+    """Looks records up. `ledger` is None if there is none yet; without `presence` the ledger is trusted on what is archived."""
 
     def __init__(self, ledger: Ledger | None, presence: Presence | None, retry: Sequence[str]) -> None:
         self._ledger = ledger
@@ -34,7 +34,7 @@ class Lookup:
         self._retry = retry
 
     def of(self, drafts: Sequence[Draft]) -> LookedUp:
-        """What is known of these, each with a job; where people rejected images, a draft asks for others from here on."""
+        """What is known about these drafts, each with a job; if images were rejected, a draft asks for new ones from here on."""
         if self._ledger is None:
             return LookedUp(views={draft.job_key: JobView(draft.job_key) for draft in drafts})
         self._rework(self._ledger, drafts)
@@ -45,7 +45,7 @@ class Lookup:
         return LookedUp(resting, views, self._ledger.read_now(lambda connection: known_jobs(connection, new)))
 
     def keep_bought(self, drafts: Sequence[Draft]) -> None:
-        """Drafts that were bought with what nobody sees in their keys or prompts stay what they are: paid for."""
+        """Drafts that were bought with invisible characters in key or prompt keep them: they are paid for."""
         written = {job.job_key: draft for draft in drafts if (job := draft.written()) is not None}
         if self._ledger is None or not written:
             return
@@ -80,7 +80,7 @@ class Lookup:
         return frozenset(key for key, files in found.items() if presence.holds(files))
 
     def _views(self, ledger: Ledger, drafts: Sequence[Draft]) -> dict[str, JobView]:
-        """Also settles which of their images have gone, or come back."""
+        """The views; also settles which of their images are missing or restored."""
         shown = [*(draft.job_key for draft in drafts), *(job.job_key for draft in drafts for job in draft.beside)]
         views = ledger.read_now(lambda connection: job_views(connection, shown))
         if self._presence is not None and self._presence.settle(views):

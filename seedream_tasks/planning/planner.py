@@ -1,4 +1,4 @@
-"""Planning: every row and shot becomes a frozen record, before anything is bought. A forecast is the same walk, kept nowhere."""
+"""Planning: every row and shot becomes a frozen record before anything is bought. A forecast is the same pass, not stored."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,21 +56,21 @@ _FETCHERS = 8
 
 @dataclass(frozen=True)
 class Planned:
-    """One record and what the forecast says of it."""
+    """One record and its forecast."""
 
     record: FrozenRecord
     view: JobView | None
     route: Route | None = None
-    quoted: Quote | None = None  # of what is to be bought, where it can be
+    quoted: Quote | None = None  # for what is to be bought, if it can be
     slots: tuple[int, ...] = ()  # to be bought
     unpriced: bool = False
     unchecked: bool = False
 
 
 class Planner:
-    """Walks a catalog once. `shots` is None in column mode, `ledger` for a forecast where there is none yet.
+    """Reads a catalog once. `shots` is None in column mode; `ledger` is None for a forecast without one.
 
-    A forecast has `fetch` False and no `presence`: it fetches nothing, and takes the ledger's word for what is in the archive.
+    A forecast has `fetch` False and no `presence`: it fetches nothing and trusts the ledger on what is archived.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Planner:
         self._given: tuple[str, ...] = ()
         self._marks = marks_of(table.schema, self._columns, self._products)
         self._first = FirstRecords()
-        self._chosen: set[str] = set()  # row keys, where only so many are bought for
+        self._chosen: set[str] = set()  # row keys to buy for, under a limit
         self._only = {as_key(key) for key in options.only}
         if shots is None and "prompt" not in table.columns:
             raise InputError(
@@ -116,26 +116,26 @@ class Planner:
 
     @property
     def key_column(self) -> str | None:
-        """The column that identifies a row; None where the preset gives the key."""
+        """The column that identifies a row; None if the preset provides the key."""
         return self._keys.column
 
     @property
     def warnings(self) -> list[str]:
-        """What there is to be said of the catalog; more may come while it is walked."""
+        """Warnings about the catalog; more may be added while it is read."""
         return [*self._table.facts.warnings, *self._keys.warnings, *self._notices.warnings]
 
     @property
     def names(self) -> list[tuple[str, str]]:
-        """The names that templates may use, with the columns they come from; a preset's own are known once a row was planned."""
+        """The names that templates may use, with their columns; a preset's own are known once a row has been planned."""
         return names_for_templates(self._columns, self._given)
 
     def _hint(self, way: str, between: str) -> str:
-        """The way out, with the preset that fits where there is one."""
+        """What to do, with the matching preset if there is one."""
         fits = fitting_preset(self._table.columns) if self._options.preset is None else None
         return f"{way}{between}{advice(fits)}" if fits else way
 
     def plan(self) -> Iterator[Planned]:
-        """Every record, in the order of the catalog. Raises InputError for a catalog that cannot be read to its end."""
+        """Every record, in catalog order. Raises InputError if the catalog cannot be read to its end."""
         with ThreadPoolExecutor(_FETCHERS, "seedream-references") as fetchers:
             batch: list[Draft] = []
             for product in self._products():
@@ -156,7 +156,7 @@ class Planner:
     # From a product to drafts
 
     def _drafts(self, product: Product) -> list[Draft]:
-        """A record for each shot. A row that no shot wants claims no key: another one with it may be the one to buy."""
+        """A record for each shot. A row that no shot applies to claims no key: another row with the same key may be bought."""
         drafts = list(self._rendered(product))
         if all(draft.reason is Reason.CONDITION_FALSE for draft in drafts):
             for draft in drafts:
@@ -266,7 +266,7 @@ class Planner:
             yield self._decide(draft, found)
 
     def _check_duplicate(self, draft: Draft) -> None:
-        """The first record of a (row key, shot) counts; the same again is skipped, another one is invalid."""
+        """The first record of a (row key, shot) counts; an identical one is skipped, a different one is invalid."""
         nothing = draft.job is None and draft.reason is not Reason.CONDITION_FALSE
         if draft.row_key is None or nothing or not draft.claims_key:
             return
@@ -288,7 +288,7 @@ class Planner:
                 Reason.DUPLICATE_KEY,
                 "invalid",
                 "duplicate_key",
-                f"{where(draft)}: the key {draft.row_key!r} stands on {at} already, with another content",
+                f"{where(draft)}: duplicate key {draft.row_key!r}: already used on {at} with different values",
             )
 
     def _decide(self, draft: Draft, found: LookedUp) -> Planned:
@@ -328,25 +328,25 @@ class Planner:
         return Planned(record, view, to, quoted, slots, unpriced, draft.unchecked)
 
     def _slots(self, draft: Draft, job: Job, view: JobView) -> tuple[int, ...]:
-        """What this record would buy now."""
+        """The slots this record would buy now."""
         wants = wanted(job.n, view.slots, view.past, "", self._options.retry, job.top_up, job.slots)
         return tuple(slot for want in wants for slot in want.slots) + draft.wants_beside
 
     def _chooses(self, draft: Draft, job: Job) -> bool:
-        """Whether a record that wants something is of a product to buy for. What cannot be bought takes nobody's place, so that
-        the next run with the same limit gets further.
+        """Whether a record with something to buy is within the limit of products. Records that cannot be bought do not count,
+        so that the next run with the same limit gets further.
         """
         if self._options.limit is None or job.row_key in self._chosen:
             return True
         choice = self._choices.of(job)
         if len(self._chosen) >= self._options.limit:
-            return not choice.able  # it is invalid, whoever is chosen
+            return not choice.able  # invalid in any case
         if choice.route is not None and not draft.unreachable:
             self._chosen.add(job.row_key)
         return True
 
     def count(self) -> int:
-        """How many rows there are, by reading them. Raises InputError where there are none, or it cannot be read to its end."""
+        """Count the rows by reading them. Raises InputError if there are none, or the catalog cannot be read to its end."""
         count = sum(1 for _ in self._products())
         if not count:
             raise no_rows(self._table)
@@ -362,7 +362,7 @@ class Planner:
                 f"{where(draft)}: model: no configured gateway ({names}) sells {job.model}",
             )
             return
-        # A gateway that the shot rules out itself is not what the shot fails at.
+        # A gateway that the shot itself excludes is not the reason why it fails.
         named = {name: each for name, each in against.items() if all(found.limit != "gateways" for found in each)}
         failing = named or against
         first = min(failing.values(), key=len)[0]
@@ -395,5 +395,5 @@ class Planner:
 
 
 def digest(text: str) -> str:
-    """sha256 (hex) of a text; empty for none."""
+    """sha256 (hex) of a text; empty for an empty text."""
     return hashlib.sha256(text.encode()).hexdigest() if text else ""

@@ -1,4 +1,4 @@
-"""Why a record is what it is: bought for the first time, again, otherwise, or not at all."""
+"""The reason of a record: bought for the first time, again, differently, or not at all."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -10,7 +10,7 @@ from ..ledger.values import JobView
 
 
 def why(job: Job, view: JobView, known: Sequence[KnownJob], slots: Collection[int], take: int) -> Reason:
-    """Why this job is bought, or is not. `take`: how often its images were asked for anew after a review."""
+    """Why this job is bought or not. `take`: how often its images were requested again after a review."""
     tried = [each for each in view.attempts if each.state is not AttemptState.NOT_SENT]
     if not slots and (tried or view.slots):
         return Reason.UNCHANGED

@@ -1,4 +1,4 @@
-"""Looking at references for a plan: each once per run, however many records share it, and unchanged ones without a fetch."""
+"""Checks references for a plan: each once per run, even if many records share it; unchanged ones are not fetched."""
 
 import hashlib
 from collections import OrderedDict
@@ -14,15 +14,15 @@ from ..ledger.writer import Ledger
 from ..references.places import is_readable_link, without_signature
 from ..references.reader import References, Remembered
 
-# References kept in memory. What falls out is asked for in the ledger again, where it stands as seen in this run.
+# References kept in memory. Evicted ones are read again from the ledger, where they are stored as seen in this run.
 _KEPT = 20_000
-# Longer URIs (data URIs, mostly) are known by their hash.
+# Longer URIs (mostly data URIs) are identified by their hash.
 _LONG = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What became of one reference."""
+    """The result for one reference."""
 
     found: Reference | ReferenceFault
     unreachable: bool = False  # as remembered: good for reuse, never for a purchase
@@ -30,7 +30,7 @@ class Looked:
 
 
 class ReferenceLookup:
-    """Looks at the references of one catalog. `fetch` is False for a forecast, which sends nothing."""
+    """Checks the references of one catalog. `fetch` is False for a forecast, which sends nothing."""
 
     def __init__(self, references: References, ledger: Ledger | None, fetch: bool) -> None:
         self._references = references
@@ -40,7 +40,7 @@ class ReferenceLookup:
         self._kept: OrderedDict[str, Looked] = OrderedDict()
 
     def look(self, uris: Iterable[str], fetchers: ThreadPoolExecutor) -> dict[str, Looked]:
-        """What these URIs are. Raises LedgerFault."""
+        """The results for these URIs. Raises LedgerFault."""
         found: dict[str, Looked] = {}
         new: list[str] = []
         for uri in dict.fromkeys(uris):
@@ -62,14 +62,14 @@ class ReferenceLookup:
 
     def _look(self, uri: str, known: CachedReference | None) -> Looked:
         if not is_readable_link(uri):
-            return Looked(ReferenceFault(f"{uri[:80]} is no link", uri=uri))
+            return Looked(ReferenceFault(f"{uri[:80]} is not a link", uri=uri))
         try:
             remote = self._references.is_remote(uri)
         except ReferenceFault as fault:
             return Looked(fault)
         remembered = None if known is None else _reference(uri, known)
         if remote and not self._fetch:
-            # It takes what an earlier run found, and counts the rest as unchecked.
+            # A forecast uses what an earlier run found, and counts the rest as unchecked.
             return Looked(remembered or Reference(uri, None))
         if known is not None and remembered is not None and known.seen_at >= self._began:
             return Looked(remembered)
@@ -80,7 +80,7 @@ class ReferenceLookup:
         except ReferenceFault as fault:
             if remembered is not None:
                 return Looked(remembered, unreachable=True)
-            # A new one: the one that was raised holds on to the file's bytes by its traceback.
+            # A new one: the raised one keeps the file's bytes alive through its traceback.
             return Looked(ReferenceFault(fault.message, **fault.facts))
         return Looked(found, source=_source(found, validator) if remote else None)
 
@@ -98,7 +98,7 @@ class ReferenceLookup:
             self._ledger.write_now(lambda connection: remember_sources(connection, found))
 
     def _names(self, uris: Iterable[str]) -> dict[str, str]:
-        """Under which names the ledger knows those that are remote."""
+        """The ledger's names for the remote ones."""
         names = {}
         for uri in uris:
             try:

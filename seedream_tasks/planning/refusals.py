@@ -1,11 +1,11 @@
-"""Why records are invalid, in a few lines: what is said of many rows is said once, with their number."""
+"""Why records are invalid, in a few lines: a reason shared by many rows is shown once, with their number."""
 
 import re
 from dataclasses import dataclass
 
 from ..runs.frozen import FrozenRecord
 
-# So many different reasons are kept, and so many of them shown.
+# Max distinct reasons kept, and shown.
 _KEPT, SHOWN = 200, 5
 _WHERE = re.compile(r"^.*?, shot [a-z0-9-]{1,40}: ", re.DOTALL)
 _LINE = re.compile(r"\b(line|row) \d+|\b[A-Z]{1,3}\d+\b")
@@ -14,12 +14,12 @@ _LINE = re.compile(r"\b(line|row) \d+|\b[A-Z]{1,3}\d+\b")
 @dataclass
 class _Reason:
     message: str  # of the first record
-    last: str  # where the last one stands
+    last: str  # place of the last one
     count: int = 1
 
 
 class Refusals:
-    """Takes in a plan's records; memory does not grow with them."""
+    """Collects refusals from a plan's records; memory does not grow with them."""
 
     def __init__(self) -> None:
         self._reasons: dict[str, _Reason] = {}
@@ -42,7 +42,7 @@ class Refusals:
             self._others += 1
 
     def lines(self, most: int = SHOWN) -> list[str]:
-        """The first reasons, one line each, and how many records have others."""
+        """The first reasons, one line each, and the number of records with others."""
         shown = list(self._reasons.values())[:most]
         lines = [
             f"invalid: {each.message}"

@@ -1,8 +1,8 @@
-"""Rejected images are bought anew: what a record asks for once people have rejected some of its images.
+"""Rejected images are bought again: what a record asks for once some of its images have been rejected.
 
-Each slot goes its own way. While the image that a job made for it is rejected, the slot is asked of another job of the same row
-and shot: with the amended prompt, or as another take of the same one. Slots whose images nobody rejected stay where they are,
-so a record may be made of several jobs, each with the slots it is to fill; every one of them is bought by the rules for any job.
+Each slot is handled separately. While a job's image for it is rejected, the slot moves on to another job of the same row and
+shot: with the amended prompt, or as another take of the same one. Slots without a rejected image stay with their job, so a
+record may consist of several jobs, each with the slots it fills; each is bought by the rules for any job.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,12 +19,12 @@ from ..ledger.values import JobView
 
 @dataclass(frozen=True, slots=True)
 class Rework:
-    """What a record is made of: `job` speaks for it, the others stand beside it; each names its slots."""
+    """The jobs of a record: `job` represents it, the others are kept beside it; each names its slots."""
 
     job: Job
-    take: int  # how often its images were asked for anew
+    take: int  # how often its images were requested again
     beside: tuple[Job, ...]
-    wants: tuple[int, ...]  # slots that the jobs beside it are to buy
+    wants: tuple[int, ...]  # slots for the other jobs to buy
 
 
 @dataclass
@@ -36,7 +36,7 @@ class _Part:
 
 
 def rework(connection: Connection, base: Job, retry: Collection[str] = ()) -> Rework | None:
-    """What became of a job by its reviews; None when no image that stands was rejected. Raises LedgerFault."""
+    """A job's rework after its reviews; None if no current image was rejected. Raises LedgerFault."""
     walk = _Walk(connection, base)
     parts: dict[str, _Part] = {}
     for slot in range(base.n):
@@ -48,7 +48,7 @@ def rework(connection: Connection, base: Job, retry: Collection[str] = ()) -> Re
         view = walk.view(part.job)
         wants = wanted(base.n, view.slots, view.past, "", retry, base.top_up, part.slots)
         part.wants = tuple(slot for want in wants for slot in want.slots)
-    # The job that is to be bought speaks for the record, else the one asked for last.
+    # The job to be bought represents the record, else the one requested last.
     first, *others = sorted(parts.values(), key=lambda part: (bool(part.wants), part.take, part.slots), reverse=True)
     jobs = [part.job.having(slots=tuple(part.slots)) for part in (first, *others)]
     return Rework(jobs[0], first.take, tuple(jobs[1:]), tuple(slot for part in others for slot in part.wants))
@@ -63,7 +63,7 @@ class _Walk:
         self._looked_up: dict[str, tuple[JobView, dict[int, str | None]]] = {}
 
     def end_of(self, slot: int) -> tuple[Job, int]:
-        """The job whose image of this slot nobody rejected, and how often it was asked for anew."""
+        """The job whose image of this slot was not rejected, and how often it was requested again."""
         job, take = self._base, 0
         while True:
             rejected = self._look(job)[1]
@@ -74,15 +74,15 @@ class _Walk:
             job = self._base.having(prompt=rejected[slot] or job.prompt, edition=edition)
 
     def view(self, job: Job) -> JobView:
-        """What the ledger knows of a job."""
+        """What the ledger knows about a job."""
         return self._look(job)[0]
 
     def _look(self, job: Job) -> tuple[JobView, dict[int, str | None]]:
-        """A job's view, and the prompt that is asked for instead of each rejected image (None: the same)."""
+        """A job's view, and the prompt that replaces each rejected image (None: the same)."""
         key = job.job_key
         if key not in self._looked_up:
             view = job_views(self._connection, [key])[key]
-            # By the attempt that made it: it stays rejected when its file is lost or pruned.
+            # Keyed by the attempt that made it: it stays rejected when its file is lost or pruned.
             made_by = {each.slot: each.attempt_id for each in view.slots if each.attempt_id is not None}
             said = reviews_of_images(self._connection, made_by.values())
             rejected = {
@@ -97,7 +97,7 @@ class _Walk:
 def reworks(
     connection: Connection, jobs: Sequence[Job], with_rejections: Collection[tuple[str, str]], retry: Collection[str]
 ) -> dict[str, Rework]:
-    """The reworks among these jobs, by the key of the job as the catalog has it."""
+    """The reworks among these jobs, by the key of the job in the catalog."""
     found = {}
     for job in jobs:
         if (job.row_key, job.shot) in with_rejections:

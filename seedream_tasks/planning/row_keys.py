@@ -1,4 +1,4 @@
-"""What identifies the rows of a catalog: which column, and what a program on the way may have made of its cells."""
+"""What identifies the rows of a catalog: which column, and how a program in between may have damaged its cells."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -22,14 +22,14 @@ _WITH_A_POINT = re.compile(r"\d+[.,]0+")
 
 
 class Keys:
-    """The row keys of one catalog. `preset` and `key` are what was asked for.
+    """The row keys of one catalog. `preset` and `key` are the options as given.
 
-    Raises InputError where nothing identifies a row.
+    Raises InputError if nothing identifies a row.
     """
 
     def __init__(self, table: Table, preset: str | None, key: str | None) -> None:
         self._uri = table.uri
-        self.place = _place(table, preset, key)  # None where the preset gives the key
+        self.place = _place(table, preset, key)  # None if the preset provides the key
         self.warnings: list[str] = []
         self.column = None if self.place is None else table.columns[self.place]
         own = sorted(known_columns(preset, table.columns).places(*KEY_COLUMNS)) if preset is not None else []
@@ -40,7 +40,7 @@ class Keys:
         self._unseen_was_told = False
 
     def of(self, product: Product) -> str:
-        """The cell that identifies a product, as it stands; tells once of one that looks damaged."""
+        """The cell that identifies a product, unchanged; warns once about one that looks damaged."""
         cell = (product.key if self.place is None else product.cells[self.place]) or ""
         if not self._damage_was_told and (damage := _damage(cell.strip())) is not None:
             self._damage_was_told = True
@@ -56,7 +56,7 @@ class Keys:
         return cell
 
     def _with_digits(self, table: Table, able: Sequence[int]) -> Table:
-        """A column of floats that are all whole holds ids that once were whole numbers: they are read as such."""
+        """A column of whole floats holds ids that were whole numbers before: they are read as such."""
         whole = [n for n in able if table.holds_whole_floats(table.columns[n])]
         for n in whole:
             self.warnings.append(
@@ -77,7 +77,7 @@ def _in_digits(table: Table, places: Sequence[int]) -> Iterator[Row]:
 
 
 def _damage(key: str) -> str | None:
-    """What a program seems to have done to a key, and the way out."""
+    """How a program seems to have damaged a key, and what to do."""
     if _SHORTENED.fullmatch(key):
         return (
             "looks like a long number that a spreadsheet shortened, whose digits are lost: export the catalog again and do"
@@ -118,7 +118,7 @@ def _place(table: Table, preset: str | None, key: str | None) -> int | None:
 
 
 def _way_out(table: Table) -> str:
-    """What helps where no column identifies a row: naming one cannot where these are no columns' names."""
+    """What to do if no column identifies a row: naming one does not help if these are not column names."""
     fits = fitting_preset(table.columns)
     preset = f"; or {advice(fits)}" if fits else ""
     if len(table.columns) == 1 and not _A_NAME.fullmatch(table.columns[0]) and not table.facts.others:
@@ -134,7 +134,7 @@ def _way_out(table: Table) -> str:
 
 
 def no_rows(table: Table) -> InputError:
-    """The error for a catalog that has columns only: an export that failed, not a shop without products."""
+    """The error for a catalog with columns but no rows: a failed export, not a shop without products."""
     return InputError(
         f"{table.uri}: there is no row in it, only columns: {listed(table.columns)}{table.facts.where_columns_are()}",
         field="catalog",

@@ -1,4 +1,4 @@
-"""A catalog that lost most of its products since the last run: an export that was cut off, or the wrong file."""
+"""Detects a catalog that lost most of its products since the last run: a truncated export, or the wrong file."""
 
 import logging
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ logger = logging.getLogger("seedream_tasks.planning")
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """How many of the last run's products a catalog still holds, where that is fewer than half."""
+    """How many of the last run's products a catalog still holds, if fewer than half."""
 
     before: int
     still: int
@@ -30,7 +30,7 @@ class Shrunk:
 
 
 class LastKeys:
-    """The row keys of an archive's newest manifest, eight bytes each, and which of them were seen again."""
+    """The row keys of an archive's newest manifest, eight bytes each, and which of them have been seen again."""
 
     def __init__(self, archive: Archive) -> None:
         self._catalog_uri = ""
@@ -38,13 +38,13 @@ class LastKeys:
         self._seen = bytearray(len(self._known))
 
     def see(self, row_key: str | None) -> None:
-        """A row of the catalog at hand."""
+        """Take a row of the current catalog."""
         place = self._known.place(row_key) if row_key and self._seen else None
         if place is not None:
             self._seen[place] = True
 
     def shrunk(self) -> Shrunk | None:
-        """The figures where fewer than half were seen again."""
+        """The figures, if fewer than half have been seen again."""
         before, still = len(self._known), sum(self._seen)
         return Shrunk(before, still, self._catalog_uri) if still * 2 < before else None
 

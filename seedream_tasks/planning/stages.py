@@ -1,4 +1,4 @@
-"""How far a run is before anything of it is bought: planning, what it will cost. Told to whoever listens in this process."""
+"""A run's progress before anything is bought: planning, forecast. Passed to the listeners in this process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ _listeners: list[Listener] = []
 
 
 def listen(listener: Listener) -> Callable[[], None]:
-    """Be told of every stage; returns how to stop. Listeners must be quick and must not raise."""
+    """Subscribe to every stage; returns a function that unsubscribes. Listeners must be quick and must not raise."""
     _listeners.append(listener)
     return lambda: _listeners.remove(listener)
 
 
 def enter(kind: str, text: str = "", done: int = 0) -> None:
-    """Tell of a stage, or how far it is."""
+    """Announce a stage, or its progress."""
     for listener in list(_listeners):
         listener(Stage(kind, text, done))

@@ -1,4 +1,4 @@
-"""A first shot list for a catalog: made for its columns, tried by the planner, with the reasons beside each line."""
+"""A starter shot list for a catalog: made for its columns, tested by the planner, with a comment on each line."""
 
 import json
 from collections.abc import Sequence
@@ -52,15 +52,15 @@ _LOOKED_AT = 2_000  # rows, for a column that tells all of them apart
 
 @dataclass(frozen=True)
 class Starter:
-    """What a shot list for this catalog says, and how the commands are to read the catalog."""
+    """A shot list for a catalog, and how the commands should read the catalog."""
 
     text: str
     preset: str | None
-    key: str | None  # to be named with --key; None: found by itself
+    key: str | None  # to give with --key; None: found automatically
 
 
 def starter(catalog: str | None) -> Starter:
-    """A shot list for a catalog, or for any with a column `title`. Raises InputError for a catalog that cannot be read."""
+    """A shot list for a catalog, or for any with a column `title`. Raises InputError for an unreadable catalog."""
     if catalog is None:
         return Starter(_text("your catalog", "title", None, (), False), None, None)
     check_address(catalog, "catalog")
@@ -69,7 +69,7 @@ def starter(catalog: str | None) -> Starter:
     key = None if preset else _key(table)
     title, photo = ("title", "image_url") if preset else _columns(table, key)
     names = [name for name in (Columns(table.columns).names_of(place) for place in range(len(table.columns))) if name]
-    # With the supplier's photos where there are any that can be read, else with that shot as a comment.
+    # With the supplier's photos if there are readable ones, else with that shot commented out.
     tried = [_text(catalog, title, photo, names, active) for active in ((True, False) if photo else (False,))]
     text = min(tried, key=lambda each: _refused(catalog, each, preset, key))
     return Starter(text, preset, key)
@@ -87,7 +87,7 @@ def _refused(catalog: str, text: str, preset: str | None, key: str | None) -> in
 
 
 def _key(table: Table) -> str | None:
-    """The column to name as key; None where one is found by itself. Raises InputError where no column tells the rows apart."""
+    """The column to name as key; None if one is found automatically. Raises InputError if no column is unique."""
     if any(name.lower() in KEY_COLUMNS for name in table.columns):
         return None
     rows = list(islice(table.rows, _LOOKED_AT))
@@ -103,7 +103,7 @@ def _key(table: Table) -> str | None:
 
 
 def _columns(table: Table, key: str | None) -> tuple[str, str | None]:
-    """How a template writes a product's title, and its photo where there is one."""
+    """The template expressions for a product's title and, if it has one, its photo."""
     by_name = {snake_case(name): place for place, name in reversed(list(enumerate(table.columns)))}
     identifying = next((n for n, name in enumerate(table.columns) if name == key or name.lower() in KEY_COLUMNS), 0)
     title = next((by_name[name] for name in _TITLES if name in by_name), None)
@@ -118,7 +118,7 @@ def _columns(table: Table, key: str | None) -> tuple[str, str | None]:
 
 
 def _expression(table: Table, place: int) -> str:
-    """A column in a template."""
+    """A column as a template expression."""
     return Columns(table.columns).names_of(place) or f"row[{table.columns[place]!r}]"
 
 
@@ -171,5 +171,5 @@ shots:
 
 
 def _comment(text: str) -> str:
-    """A catalog's own words within one comment line."""
+    """A catalog's own text, safe within one comment line."""
     return " ".join(text.split())

@@ -47,7 +47,7 @@ def test_rows_are_counted_through_and_messages_name_the_part(parts: Path) -> Non
     assert [record.row_number for record in records] == [1, 2, 3, 4, 5, 6, 7]
     told = [record.error_message or "" for record in records[4:]]
     assert told[0].startswith("part-3.csv, line 2 (a)")
-    assert "stands on part-1.csv, line 2 already" in told[0]
+    assert "already used on part-1.csv, line 2" in told[0]
     assert told[1].startswith("part-3.csv, line 3 (no key)")
     assert told[2] == "part-3.csv, line 4 has 3 cells, the header has 2"
 
