@@ -1,1 +1,1 @@
-"""The durable record of jobs, slots, attempts, images and caps. The only truth about money."""
+"""The durable record of jobs, slots, attempts, images and caps. The single source of truth about money."""

@@ -21,7 +21,7 @@ class Admission:
 
 
 def defer(connection: Connection, run_id: str, job_key: str, admission: Admission) -> None:
-    """Remember why this run did not buy a job; the last word counts."""
+    """Record why this run did not buy a job; the last reason counts."""
     values = asdict(admission)
     row = upsert(connection, admissions).values(run_id=run_id, job_key=job_key, **values)
     connection.execute(

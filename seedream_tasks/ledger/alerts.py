@@ -1,4 +1,4 @@
-"""What somebody should be told of: purchases that a cap held back, and charges above what was reserved."""
+"""What to notify about: purchases held back by a cap, and charges above their reservation."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,14 +9,14 @@ from ..core.money import ZERO
 from ..core.states import Reason
 from .schema import admissions, attempts, events, jobs
 
-# Kind of the ledger event that says: whoever listens has been told of this charge.
+# Kind of the ledger event recorded once listeners were notified of this charge.
 TOLD_DRIFT = "drift_told"
 _MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """What a run did not buy because a cap was reached."""
+    """Purchases a run did not make because a cap was reached."""
 
     jobs: int
     usd: Decimal  # forecast of it
@@ -24,7 +24,7 @@ class HeldBack:
 
 
 def held_back(connection: Connection, run_id: str) -> HeldBack | None:
-    """What caps held back in a run; None where nothing."""
+    """What caps held back in a run; None when nothing."""
     of_run = (admissions.c.run_id == run_id) & (admissions.c.reason == Reason.OVER_CAP)
     count, usd, message = connection.execute(
         select(func.count(), func.sum(admissions.c.usd), func.min(admissions.c.message)).where(of_run)

@@ -1,4 +1,4 @@
-"""The archives that a ledger serves: what it calls them, where they are, and how far their marks say it has come.
+"""The archives of a ledger: their names, their locations, and the ledger position stated by their marks.
 
 A run's mark in its archive states how many records the ledger had; the ledger remembers the newest number of each run. A mark
 beyond that was written by a ledger that knew more.
@@ -15,12 +15,12 @@ from .sql import upsert
 
 
 def places(connection: Connection) -> dict[str, str]:
-    """Archive -> the root where it was last seen."""
+    """Archive -> its last known root."""
     return {row.archive: row.place for row in connection.execute(select(archives))}
 
 
 def know(connection: Connection, archive: str, place: str) -> None:
-    """An archive of this ledger is at this place."""
+    """Record an archive's location."""
     row = upsert(connection, archives).values(archive=archive, place=place)
     connection.execute(row.on_conflict_do_update(index_elements=[archives.c.archive], set_={"place": place}))
 
@@ -34,7 +34,7 @@ def of_runs(connection: Connection, run_ids: Collection[str]) -> str | None:
 
 
 def marked(connection: Connection, run_ids: Collection[str]) -> dict[str, int]:
-    """Of those of these runs that the ledger knows, the newest number that it has marked them with; 0 for none."""
+    """The newest mark number among those of these runs that the ledger knows; 0 for none."""
     found: dict[str, int] = {}
     for some in batched(run_ids):
         query = select(runs.c.run_id, runs.c.marked).where(runs.c.run_id.in_(some))
@@ -51,12 +51,12 @@ def mark(connection: Connection, run_id: str) -> int | None:
 
 
 def records(connection: Connection) -> int:
-    """How many commits this ledger has had; it only grows."""
+    """This ledger's number of commits; it only grows."""
     return int(connection.scalar(select(func.sum(counts.c.records))) or 0)
 
 
 def catch_up(connection: Connection, number: int) -> None:
-    """Count on from this number at least: marks that a lost ledger wrote must not be ahead of its successor."""
+    """Raise the count to at least this number: marks written by a lost ledger must not be ahead of its successor."""
     missing = number - records(connection)
     if missing > 0:
         row = upsert(connection, counts).values(counter=-1, records=missing)

@@ -1,4 +1,4 @@
-"""One attempt's row, found, locked and advanced: what every transition has in common."""
+"""Finding, locking and advancing an attempt's row: common to all transitions."""
 
 import json
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ from .values import Attempt, Delivery, as_attempt
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a record led to."""
+    """The result of a record."""
 
-    attempt: Attempt  # as it stands after it
+    attempt: Attempt  # after the record
     drift_usd: Decimal = ZERO  # charged above the reservation
-    delivery: Delivery | None = None  # its images, where this record made them known
+    delivery: Delivery | None = None  # its images, if this record made them known
 
     @property
     def state(self) -> AttemptState:
-        """Where the attempt stands now."""
+        """The attempt's state now."""
         return self.attempt.state
 
 
@@ -57,14 +57,14 @@ def exists_here(connection: Connection, attempt_id: str) -> bool:
 
 
 def held_by(state: str, reserved: Decimal, billed: Decimal, at_risk: Decimal) -> tuple[Decimal, Decimal]:
-    """What an attempt holds of its budgets: reserved, and settled."""
+    """What an attempt holds in its budgets: reserved, and settled."""
     if state == AttemptState.NOT_SENT:
         return ZERO, ZERO
     return (reserved, ZERO) if state in UNSETTLED else (ZERO, billed + at_risk)
 
 
 def check_follows(row: Row[Any], to: AttemptState) -> None:
-    """Raise AttemptMoved where `to` may not follow. What is delivered ends by its images only, see ledger.images."""
+    """Raise AttemptMoved where `to` may not follow. A delivered attempt ends only through its images."""
     if to not in FOLLOWS[AttemptState(row.state)] or row.state == AttemptState.DELIVERED:
         raise AttemptMoved(
             f"attempt {row.attempt_id} is {row.state} and cannot become {to}",
@@ -74,7 +74,7 @@ def check_follows(row: Row[Any], to: AttemptState) -> None:
 
 
 def advance(connection: Connection, row: Row[Any], to: AttemptState, **values: Any) -> Attempt:
-    """Move an attempt to a state that may follow its own, and its money with it; returns how it stands then."""
+    """Move an attempt, and its money, to an allowed next state; returns the updated attempt."""
     check_follows(row, to)
     reserved, billed, at_risk = row.reserved_usd, row.billed_usd, row.at_risk_usd
     before = held_by(row.state, reserved, billed, at_risk)
@@ -93,7 +93,7 @@ def leave_slots(
     closed: Closed | None,
     only: Sequence[int] | None = None,
 ) -> None:
-    """Change the slots this attempt holds, and only those."""
+    """Change only the slots this attempt holds."""
     held = (slots.c.job_key == job_key) & (slots.c.attempt_id == attempt_id) & (slots.c.state == SlotState.TAKEN)
     if only is not None:
         held &= slots.c.slot.in_(only)
@@ -109,7 +109,7 @@ def error_values(error: ErrorInfo | None) -> dict[str, Any]:
 def note(
     connection: Connection, kind: str, detail: str, attempt_id: str | None = None, run_id: str | None = None
 ) -> None:
-    """Keep an event: what happened, when, to which attempt."""
+    """Record an event: what happened, when, to which attempt."""
     connection.execute(
         insert(events).values(at=datetime.now(UTC), kind=kind, attempt_id=attempt_id, run_id=run_id, detail=detail)
     )

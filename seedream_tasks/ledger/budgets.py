@@ -27,18 +27,18 @@ _HELD = (
 
 
 def run_budget(run_id: str) -> str:
-    """The budget key of a run's own cap."""
+    """The budget key of a run's cap."""
     return f"run:{run_id}"
 
 
 def open_run_budget(connection: Connection, run_id: str, max_usd: Decimal | None) -> None:
-    """Make a run's budget, once: a retried or resumed run goes on under the cap it started with."""
+    """Create a run's budget once: a retried or resumed run continues under its original cap."""
     if max_usd is not None:
         _open(connection, run_budget(run_id), max_usd)
 
 
 def change_run_budget(connection: Connection, run_id: str, max_usd: Decimal | None) -> None:
-    """Another cap for a run that has one."""
+    """Change the cap of a run that has one."""
     cap_usd = _NO_CAP if max_usd is None else max_usd
     connection.execute(update(budgets).where(budgets.c.budget_key == run_budget(run_id)).values(cap_usd=cap_usd))
 
@@ -60,7 +60,7 @@ def budgets_for(connection: Connection, run_id: str, capped: bool, gateway: str,
 
 @dataclass(frozen=True, slots=True)
 class StandingCap:
-    """A cap a day, and what is held against it today."""
+    """A daily cap, and what is held against it today."""
 
     cap_key: str
     usd_per_day: Decimal
@@ -73,10 +73,10 @@ class StandingCap:
 def set_cap(
     connection: Connection, cap_key: str, usd_per_day: Decimal | None, zone: ZoneInfo, now: datetime | None = None
 ) -> None:
-    """Set a standing cap, or take it off (None). It counts what is claimed from now on.
+    """Set a standing cap, or remove it (None). It applies to claims from now on.
 
-    In another zone another day may be running, or begin sooner: what is held against the day that was running counts in every
-    day of the new zone that begins before that one ends. So another zone never makes room.
+    In another time zone the current day may differ or begin sooner: what is held against the current day counts in every day
+    of the new zone that begins before it ends. So changing the zone never frees budget.
     """
     now = now or datetime.now(UTC)
     if usd_per_day is None:
@@ -104,7 +104,7 @@ def _held(connection: Connection, key: str) -> Decimal:
 
 
 def _end_of_day(now: datetime, zone: ZoneInfo) -> datetime:
-    """The last moment of the day that is running in a zone."""
+    """The end of the current day in a zone."""
     tomorrow = now.astimezone(zone).date() + timedelta(days=1)
     return datetime.combine(tomorrow, time(), zone).astimezone(UTC) - timedelta(microseconds=1)
 
@@ -142,11 +142,11 @@ def _day_key(cap_key: str, zone: str, now: datetime) -> str:
 def reserve(connection: Connection, keys: Sequence[str], amount: Decimal) -> None:
     """Hold `amount` under every key, or raise OverCap before anything is written.
 
-    The refusal says too whether money may come back: asked before or after it, somebody else's claim could come in between.
+    The refusal also says whether money may be released: a separate query could race with another claim.
     """
     if not keys:
         return
-    # In one order everywhere, so that two processes cannot wait for each other's row.
+    # Always in the same order, so that two processes cannot deadlock on each other's row.
     for row in connection.execute(_HELD, {"keys": list(keys)}).all():
         held = row.reserved_usd + row.settled_usd
         if held + amount > row.cap_usd:
@@ -164,7 +164,7 @@ def reserve(connection: Connection, keys: Sequence[str], amount: Decimal) -> Non
 
 
 def may_come_back(connection: Connection, budget_key: str) -> bool:
-    """Whether any attempt that holds money of this budget may still give it back by itself."""
+    """Whether any attempt that holds money of this budget may still release it without intervention."""
     waiting = (AttemptState.INTENT, AttemptState.ACCEPTED)
     query = (
         select(attempts.c.attempt_id)
@@ -185,6 +185,6 @@ _MOVE = (
 
 
 def move(connection: Connection, keys: Sequence[str], reserved: Decimal, settled: Decimal) -> None:
-    """Add (or, negative, give back) reserved and settled amounts under every key."""
+    """Add (or, negative, release) reserved and settled amounts under every key."""
     if keys and (reserved or settled):
         connection.execute(_MOVE, [{"key": key, "reserved": reserved, "settled": settled} for key in sorted(keys)])

@@ -1,4 +1,4 @@
-"""Callbacks as they arrive: stored at once, believed never. Whoever holds the account's key asks the gateway itself."""
+"""Incoming callbacks: stored at once, never trusted. A process with the account's key asks the gateway itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ TAKEN, REFUSED = "taken", "refused"
 
 
 def received(connection: Connection, token_sha256: str, task_id: str) -> bool:
-    """Keep a callback, and let its attempt be asked for at the next occasion; one that comes again is looked at again.
+    """Store a callback, and make its attempt due for polling; a repeated one is checked again.
 
     False: no attempt has that token.
     """
@@ -53,7 +53,7 @@ def arrived_since(connection: Connection, since: int) -> list[tuple[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A callback's word that a submission of unknown fate is a certain task."""
+    """A callback's claim that a submission with an unknown outcome is a certain task."""
 
     attempt: Attempt
     token_sha256: str
@@ -61,7 +61,7 @@ class Claimed:
 
 
 def unjudged(connection: Connection) -> Sequence[Claimed]:
-    """Callbacks for attempts that have no task id, which nobody has checked with the gateway yet."""
+    """Callbacks for attempts without a task id that are not yet checked with the gateway."""
     query = (
         select(attempts.c.attempt_id, callbacks.c.token_sha256, callbacks.c.task_id)
         .select_from(callbacks.join(attempts, attempts.c.callback_sha256 == callbacks.c.token_sha256))
@@ -78,7 +78,7 @@ def unjudged(connection: Connection) -> Sequence[Claimed]:
 
 
 def judge(connection: Connection, claimed: Claimed, word: str) -> None:
-    """Remember what asking the gateway about a callback's task led to: `taken` or `refused`."""
+    """Record the result of asking the gateway about a callback's task: `taken` or `refused`."""
     connection.execute(
         update(callbacks)
         .where(callbacks.c.token_sha256 == claimed.token_sha256, callbacks.c.task_id == claimed.task_id)

@@ -1,4 +1,4 @@
-"""Catalogs that have arrived: each content of a file is announced once, however often and by whomever it is noticed."""
+"""Uploaded catalogs: each content of a file is announced once, even when noticed several times."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from .sql import upsert
 
 @dataclass(frozen=True, slots=True)
 class CatalogUpload:
-    """One content of one file, as far as whoever noticed it could tell."""
+    """One content of one file, as far as its notice tells."""
 
     uri: str
     name: str  # of the file
     digest: str | None = None  # sha256 (hex) of its bytes
-    etag: str | None = None  # as its store states it: equal for equal contents, nothing else
+    etag: str | None = None  # as stated by its store: equal for equal contents, nothing else
     size: int | None = None  # bytes
 
     @property
     def identity(self) -> str:
-        """What tells this content from the file's others; empty where nothing is known of it."""
+        """Identifies this content among the file's; empty when unknown."""
         if self.digest:
             return f"sha256:{self.digest}"
         return f"etag:{self.etag}" if self.etag else ""
@@ -40,10 +40,10 @@ class Waiting:
 
 
 def noticed(connection: Connection, upload: CatalogUpload) -> bool:
-    """Keep an upload; False for a content that was seen before. What is sent stays sent.
+    """Store an upload; False for content seen before. An announced one stays announced.
 
-    A notice that says nothing about the content cannot be told from an earlier one: it waits again, for whoever can read the
-    file.
+    A notice without details of the content cannot be distinguished from an earlier one: it is pending again, until a process
+    that can read the file handles it.
     """
     now = datetime.now(UTC)
     rows = connection.execute(select(seen_uploads).where(seen_uploads.c.uri == upload.uri)).all()
@@ -87,7 +87,7 @@ def _is(uri: str, identity: str) -> ColumnElement[bool]:
 
 
 def unannounced(connection: Connection) -> list[Waiting]:
-    """Uploads whose event is still to be sent, in the order they came."""
+    """Uploads whose event is still to be sent, in order of arrival."""
     query = (
         select(seen_uploads)
         .where(seen_uploads.c.announced_at.is_(None))
@@ -113,7 +113,7 @@ def identified(connection: Connection, waiting: Waiting, read: CatalogUpload) ->
 
 
 def announced(connection: Connection, sent: Collection[Waiting]) -> None:
-    """Their events have been taken by Prefect's server; one that was noticed again meanwhile waits again."""
+    """Prefect's server has accepted their events; one that was noticed again meanwhile is pending again."""
     now = datetime.now(UTC)
     for each in sent:
         query = update(seen_uploads).where(_is(each.upload.uri, each.identity))
@@ -124,14 +124,14 @@ def announced(connection: Connection, sent: Collection[Waiting]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a watched file looked like last time."""
+    """The last observed state of a watched file."""
 
     stamp: str  # size and modification, or ETag
     digest: str | None  # of what was taken under that stamp; None: it may still be written
 
 
 def last_looks(connection: Connection, uris: Collection[str]) -> dict[str, Look]:
-    """The last look at each of these files that has been looked at."""
+    """The last observed state of each of these files, if any."""
     found = {}
     for some in batched(uris):
         for row in connection.execute(select(watched_files).where(watched_files.c.uri.in_(some))):
@@ -140,7 +140,7 @@ def last_looks(connection: Connection, uris: Collection[str]) -> dict[str, Look]
 
 
 def looked(connection: Connection, uri: str, look: Look) -> None:
-    """Keep the last look at a watched file."""
+    """Store the observed state of a watched file."""
     values = {"stamp": look.stamp, "digest": look.digest, "looked_at": datetime.now(UTC)}
     row = upsert(connection, watched_files).values(uri=uri, **values)
     connection.execute(row.on_conflict_do_update(index_elements=[watched_files.c.uri], set_=values))

@@ -21,11 +21,11 @@ from .schema import attempts, jobs, slots
 from .sql import DATABASE_NOW, database_now, insert_on_conflict
 from .writer import LEASE_S
 
-# With less than this share of a lease left its holder does not send: between its look at the clock and the first byte it may be
-# stopped.
+# With less than this share of a lease left its holder does not send: the process may be suspended between reading the clock and
+# the first byte.
 SENDING_MARGIN = 1 / 3
 
-# Counts on while the machine sleeps (on macOS the monotonic clock does): a lease must not look fresh after a suspend.
+# Keeps counting while the machine sleeps (on macOS the monotonic clock does): a lease must not look fresh after a suspend.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 _SLOTS = select(slots).where(slots.c.job_key == bindparam("of")).with_for_update()
@@ -43,7 +43,7 @@ _KNOW = insert_on_conflict(jobs, "(job_key) DO NOTHING")
 
 
 def boot_time() -> float:
-    """Seconds on a clock that also runs while the machine sleeps."""
+    """Seconds on a clock that includes time asleep."""
     return time.clock_gettime(_CLOCK)
 
 
@@ -74,7 +74,7 @@ class Lease:
     attempt_id: str
     granted_at: float  # by `boot_time`, read before the transaction began
     lasts_s: float = LEASE_S
-    # What was written, by table; empty where it was on disk already.
+    # Written rows by table; empty if they were on disk already.
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict, compare=False)
 
     def allows_sending(self) -> bool:
@@ -83,7 +83,7 @@ class Lease:
 
 
 def new_attempt_id() -> str:
-    """Unique, and in the order of time."""
+    """A unique, time-ordered id."""
     return f"{time.time_ns() // 1000:014x}{secrets.token_hex(5)}"
 
 
@@ -94,7 +94,9 @@ def claim(
     job_key = wanted.job.job_key
     held = {row.slot: row for row in connection.execute(_SLOTS, {"of": job_key}) if row.slot in wanted.slots}
     if held and all(row.attempt_id == attempt_id and row.state == SlotState.TAKEN for row in held.values()):
-        return Lease(attempt_id, granted_at, lease_s)  # this very claim is on disk already: its commit was not heard of
+        return Lease(
+            attempt_id, granted_at, lease_s
+        )  # this claim is on disk already: the confirmation of its commit was lost
     for slot, row in held.items():
         reopened = row.state == SlotState.CLOSED and row.attempt_id == wanted.seen.get(slot)
         if row.state != SlotState.OPEN and not reopened:
@@ -114,7 +116,7 @@ def claim(
     ]
     fresh = [row for row in rows if row["slot"] not in held]
     if fresh:
-        # A plain insert: should another process take the same fresh slot now, one of the two fails and looks again.
+        # A plain insert: if another process takes the same new slot now, one of the two fails and checks again.
         connection.execute(_TAKE_FRESH, fresh)
     if held:
         connection.execute(_TAKE, {"of": job_key, "numbers": list(held), "attempt_id": attempt_id})
@@ -154,7 +156,7 @@ def claim(
 
 
 def know_job(connection: Connection, job: Job, run_id: str, now: datetime) -> bool:
-    """Remember a job by its key; False when it is known already."""
+    """Record a job by its key; False when it is known already."""
     return connection.execute(_KNOW, _job_row(job, run_id, now)).rowcount > 0
 
 
@@ -171,7 +173,7 @@ def _job_row(job: Job, run_id: str, now: datetime) -> dict[str, Any]:
 
 
 def renew_leases(connection: Connection, owner: str, attempt_ids: list[str], lease_s: float = LEASE_S) -> None:
-    """Keep the leases of open calls: what is still being answered is not unknown yet. Raises UnknownAttempt."""
+    """Renew the leases of open calls: a call still waiting for its answer is not unknown yet. Raises UnknownAttempt."""
     if attempt_ids:
         renewed = connection.execute(
             update(attempts)

@@ -1,4 +1,4 @@
-"""Connections to a ledger's database, set up so that what is committed is on the disk, and what is read is one snapshot."""
+"""Connections to a ledger's database: commits are durable, and each read sees one snapshot."""
 
 import sqlite3
 import time
@@ -31,11 +31,11 @@ def _engine(url: sqlalchemy.URL, writes: bool) -> Engine:
 
         @event.listens_for(engine, "connect")
         def _connect(connection: Any, _: Any) -> None:
-            connection.isolation_level = None  # transactions are ours to begin, see below
+            connection.isolation_level = None  # we begin transactions ourselves, see below
             cursor = connection.cursor()
             if writes:
                 _into_wal(cursor)
-                # A record counts only once it is on the disk itself: money follows it.
+                # Fully synchronous: a paid request follows the record.
                 cursor.execute("PRAGMA synchronous=FULL")
             else:
                 cursor.execute("PRAGMA query_only=ON")
@@ -43,17 +43,17 @@ def _engine(url: sqlalchemy.URL, writes: bool) -> Engine:
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
-            # A write lock from the start: a claim reads and then writes, and nobody may write in between.
+            # A write lock from the start: a claim reads, then writes, with no other write in between.
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         return engine
-    # Readers see one snapshot for the whole of a read, as they do in SQLite.
+    # A read sees a single snapshot, as in SQLite.
     level = "READ COMMITTED" if writes else "REPEATABLE READ"
     return sqlalchemy.create_engine(url, pool_size=2 if writes else 4, pool_pre_ping=True, isolation_level=level)
 
 
 def _into_wal(cursor: Any) -> None:
-    """Change to WAL, waiting for another process that does so at the same moment: SQLite's own lock wait leaves this out."""
+    """Switch to WAL, waiting for another process doing the same: SQLite's busy timeout does not cover this."""
     until = time.monotonic() + LOCK_WAIT_S
     while True:
         try:

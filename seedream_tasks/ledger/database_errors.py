@@ -1,9 +1,9 @@
-"""What a database's errors say: whether it is away, whether the same may go well another time."""
+"""Classifying database errors: whether the server is unavailable, whether a retry may succeed."""
 
 import sqlalchemy
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-# What servers say while they stop and start, and while only a standby answers; connecting to one that is not there has no code.
+# Codes of servers that stop, start, or are only a standby; a failed connection has no code.
 READ_ONLY = "25006"
 
 

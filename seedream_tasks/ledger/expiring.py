@@ -1,4 +1,4 @@
-"""Images that are paid for and may be gone soon: their links die, and no copy is made yet."""
+"""Paid images that may be lost soon: their links expire, and they are not copied yet."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -12,13 +12,13 @@ from ..core.states import AttemptState
 from .attempt_rows import note
 from .schema import attempts, events, images, jobs
 
-# Kind of the ledger event that says: whoever listens has been told that this image's link dies.
+# Kind of the ledger event recorded once listeners were notified that this image's link expires.
 TOLD_EXPIRING = "expiring_told"
 
 
 @dataclass(frozen=True, slots=True)
 class Expiring:
-    """One image whose link dies, or may die, at `expires_at`."""
+    """One image whose link expires, or may expire, at `expires_at`."""
 
     attempt_id: str
     ordinal: int  # as the gateway listed it; of a task that still runs, as it was asked for
@@ -29,14 +29,14 @@ class Expiring:
     account: str
     task_id: str
     expires_at: datetime
-    delivered: bool  # False: its task was still running when it was last asked for
+    delivered: bool  # False: its task was still running when last polled
     told: bool
 
 
 def expiring(connection: Connection, until: datetime, lives: Mapping[tuple[str, str], timedelta]) -> list[Expiring]:
-    """Images without a copy whose link dies before `until`, the first to die first.
+    """Images without a copy whose link expires before `until`, the earliest first.
 
-    `lives`: (gateway, model) -> life of a link. A task nobody has heard of since may have been done at once: its links are
+    `lives`: (gateway, model) -> life of a link. A task not polled since may have finished at once: its links are
     counted from its submission.
     """
     query = select(events.c.attempt_id, events.c.detail).where(events.c.kind == TOLD_EXPIRING)
@@ -104,6 +104,6 @@ def _expiring(
 
 
 def notified_expiring(connection: Connection, told: Collection[Expiring]) -> None:
-    """Whoever listens has been told of these images; they are not told again."""
+    """Listeners were notified of these images; do not notify again."""
     for each in told:
         note(connection, TOLD_EXPIRING, str(each.ordinal), each.attempt_id, each.run_id)

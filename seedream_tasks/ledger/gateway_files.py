@@ -1,8 +1,8 @@
 """References in the gateways' own file services: uploaded once per content and account, used until they expire.
 
-A file service holds a limited number of files. Files of ours that no live attempt links to make room for others: the row goes
-first, then the file. A claim finds its rows there, or is refused before anything is sent, so that no paid request links to a
-file that was deleted while it was prepared.
+A file service holds a limited number of files. Our files that no live attempt links to are deleted to make room: the row
+first, then the file. A claim finds its rows, or is refused before anything is sent, so that no paid request links to a file
+that was deleted while the request was prepared.
 """
 
 import json
@@ -17,7 +17,7 @@ from ..core.states import AttemptState
 from .schema import attempts, uploads
 from .sql import upsert
 
-# A gateway may still fetch what these link to.
+# In these states a gateway may still fetch the linked files.
 _ENDING = (AttemptState.INTENT, AttemptState.ACCEPTED)
 _NEEDING = (*_ENDING, AttemptState.UNKNOWN)
 
@@ -34,14 +34,14 @@ class GatewayFile:
 
 
 def known_upload(connection: Connection, upload_key: str, good_until: datetime) -> str | None:
-    """The link of an upload that is still good then."""
+    """The link of an upload that is still valid then."""
     query = select(uploads.c.url).where(uploads.c.upload_key == upload_key, uploads.c.expires_at > good_until)
     url = connection.scalar(query)
     return None if url is None else str(url)
 
 
 def remember_upload(connection: Connection, upload: GatewayFile, now: datetime) -> None:
-    """Remember an upload until it expires."""
+    """Record an upload until it expires."""
     values = {
         "account": upload.account,
         "url": upload.url,
@@ -54,14 +54,14 @@ def remember_upload(connection: Connection, upload: GatewayFile, now: datetime) 
 
 
 def hold(connection: Connection, upload_keys: Collection[str]) -> None:
-    """See that these uploads are there, and keep others from deleting them until this transaction ends. Raises UploadGone."""
+    """Lock these uploads against deletion until this transaction ends. Raises UploadGone when one is missing."""
     if not upload_keys:
         return
     there = set(
         connection.scalars(
             select(uploads.c.upload_key)
             .where(uploads.c.upload_key.in_(upload_keys))
-            .order_by(uploads.c.upload_key)  # everybody in one order, so that no two wait for each other
+            .order_by(uploads.c.upload_key)  # always in the same order, so that no two processes deadlock
             .with_for_update()
         )
     )
@@ -71,15 +71,15 @@ def hold(connection: Connection, upload_keys: Collection[str]) -> None:
 
 
 def used(connection: Connection, upload_keys: Collection[str], now: datetime) -> None:
-    """These uploads go into a request now."""
+    """Record that these uploads are used in a request now."""
     if upload_keys:
         connection.execute(update(uploads).where(uploads.c.upload_key.in_(upload_keys)).values(used_at=now))
 
 
 def spare(connection: Connection, account: str, keep: Collection[str], most: int, now: datetime) -> list[GatewayFile]:
-    """Forget up to `most` uploads that nobody needs, the longest unused first, and return those that are to be deleted.
+    """Remove up to `most` unneeded uploads, the longest unused first, and return those to delete.
 
-    `keep` names what the caller is about to use. Expired ones are forgotten too: they are gone by themselves.
+    `keep` names what the caller is about to use. Expired ones are removed too: the gateway deletes those itself.
     """
     connection.execute(delete(uploads).where(uploads.c.account == account, uploads.c.expires_at <= now))
     rows = connection.execute(
@@ -88,7 +88,7 @@ def spare(connection: Connection, account: str, keep: Collection[str], most: int
         .order_by(uploads.c.upload_key)
         .with_for_update()
     ).all()
-    # Read after the rows are held: a claim that was under way with one of them is written by now.
+    # Read after the rows are locked: a concurrent claim with one of them is written by now.
     needed = _linked(connection, account, _NEEDING) | set(keep)
     found = [
         GatewayFile(row.upload_key, row.account, row.url, row.file_id, row.expires_at)
@@ -101,7 +101,7 @@ def spare(connection: Connection, account: str, keep: Collection[str], most: int
 
 
 def may_become_spare(connection: Connection, account: str, keep: Collection[str]) -> bool:
-    """Whether attempts that end by themselves link to uploads of ours beyond `keep`."""
+    """Whether attempts that will end without intervention link to our uploads other than `keep`."""
     return bool(_linked(connection, account, _ENDING) - set(keep))
 
 

@@ -1,8 +1,8 @@
-"""What this process holds of the attempts it works on, for a ledger that turns out not to know them.
+"""What this process holds of the attempts it works on, in case the ledger does not know them.
 
-After a failover to a replica that lacks the last commits, or with an older copy in the ledger's place, an attempt's own rows are
-gone, and with them its slots and the money it holds. They are written again from here, so that an answer always finds its
-attempt. Where that fails too, the same rows go into the rescue file beside the answer.
+After a failover to a replica that lacks the last commits, or with an older copy in the ledger's place, an attempt's rows are
+missing, and with them its slots and the money it holds. They are rewritten from here, so that an answer always finds its
+attempt. If that fails too, the same rows go into the rescue file with the answer.
 """
 
 import json
@@ -30,7 +30,7 @@ _TABLES = ("runs", "jobs", "attempts", "slots", "pictures")
 
 @dataclass(slots=True)
 class Memory:
-    """One attempt: its rows as they were claimed or taken over, and what its gateway has said since."""
+    """One attempt: its rows as claimed or taken over, and its gateway's answers since."""
 
     rows: Rows
     rescuer: Rescuer
@@ -45,19 +45,19 @@ class Memory:
         return str(self.rows["attempts"][0]["attempt_id"])
 
     def restore(self, connection: Connection) -> bool:
-        """Write the attempt into a ledger that does not know it, or only how it stood before, and what is known of it since."""
+        """Write the attempt, with everything known since, into a ledger that lacks it or has an older state."""
         is_there = attempt_rows.exists_here(connection, self.attempt_id)
         if not is_there:
             put_back(connection, self.rows)
         if self.answer is not None:
             transitions.answered(connection, self.attempt_id, self.answer, self.answer_expires_at)
         if self.finished is not None:
-            with suppress(AttemptMoved):  # it has ended otherwise, by another run's word
+            with suppress(AttemptMoved):  # another run has recorded a different end
                 transitions.delivered(connection, self.attempt_id, self.finished, self.expires_at)
         return not is_there
 
     def rescue(self) -> str:
-        """Keep it in the rescue file of its run; says where."""
+        """Write it to its run's rescue file; returns where."""
         attempt, answer = self.rows["attempts"][0], self.answer or SubmitOutcome(Fate.UNKNOWN)
         finished = answer.finished
         kept = Rescued(
@@ -80,14 +80,14 @@ def hold(ledger: Ledger, rows: Rows, rescuer: Rescuer) -> Memory:
 
 
 def finished(ledger: Ledger, attempt_id: str, made: Finished, expires_at: datetime | None) -> None:
-    """A status request has named the images of an attempt; what is done with them later needs them."""
+    """Hold the images of an attempt named by a status request; later records need them."""
     held = ledger.held(attempt_id)
     if isinstance(held, Memory):
         held.finished, held.expires_at = made, expires_at
 
 
 async def take_over(ledger: Ledger, rescuer: Rescuer, attempt_ids: Sequence[str]) -> None:
-    """Hold attempts that somebody else began."""
+    """Hold attempts that another process began."""
     new = [each for each in attempt_ids if ledger.held(each) is None]
     if new:
         for rows in await ledger.read(lambda connection: rows_of(connection, new)):
@@ -95,7 +95,7 @@ async def take_over(ledger: Ledger, rescuer: Rescuer, attempt_ids: Sequence[str]
 
 
 def rows_of(connection: Connection, attempt_ids: Sequence[str]) -> list[Rows]:
-    """All that a ledger needs to know of each of these attempts."""
+    """All rows that a ledger needs for each of these attempts."""
     found = []
     for attempt in _rows(connection, attempts, attempts.c.attempt_id.in_(attempt_ids)):
         mine = slots.c.attempt_id == attempt["attempt_id"]
@@ -112,7 +112,7 @@ def rows_of(connection: Connection, attempt_ids: Sequence[str]) -> list[Rows]:
 
 
 def run_rows(connection: Connection, run_id: str) -> list[dict[str, Any]]:
-    """A run as the ledger has it."""
+    """A run's row in the ledger."""
     return _rows(connection, runs, runs.c.run_id == run_id)
 
 
@@ -130,7 +130,7 @@ def know_run(connection: Connection, run: Mapping[str, Any]) -> None:
 def put_back(connection: Connection, rows: Rows) -> None:
     """Write an attempt that the ledger does not know: run, job, slots, money and all.
 
-    Where somebody else has one of its slots by now, it has none (`surplus`): it is paid for, and its images are kept aside.
+    If another attempt has one of its slots by now, it has none (`surplus`): it is paid for, and its images are kept aside.
     """
     run, job, attempt = rows["runs"][0], rows["jobs"][0], rows["attempts"][0]
     attempt_id, job_key = attempt["attempt_id"], attempt["job_key"]
@@ -167,7 +167,7 @@ def put_back(connection: Connection, rows: Rows) -> None:
 
 
 def as_json(rows: Rows) -> dict[str, Any]:
-    """Rows as a line of JSON holds them."""
+    """Rows as JSON values."""
     return {
         table: [{name: _plain(value) for name, value in row.items()} for row in found] for table, found in rows.items()
     }
@@ -180,7 +180,7 @@ def _plain(value: Any) -> Any:
 
 
 def from_json(found: Mapping[str, Any], attempt_id: str) -> Rows:
-    """What `as_json` wrote. Raises ValueError for anything that is not one attempt's rows."""
+    """Read what `as_json` wrote. Raises ValueError for anything that is not one attempt's rows."""
     try:
         rows = {name: [_typed(TABLES.tables[name], row) for row in found[name]] for name in _TABLES}
         (attempt,), (job,), (run,) = rows["attempts"], rows["jobs"], rows["runs"]
@@ -203,7 +203,7 @@ def _typed(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
     for column in table.c:
         if column.name not in row:
-            continue  # written before there was such a column: its default counts
+            continue  # written before this column existed: its default applies
         value = row[column.name]
         if value is not None and isinstance(column.type, Money):
             value = Decimal(value)

@@ -11,18 +11,18 @@ REAL, SIMULATED = "real", "simulated"
 
 
 def ledger_id(connection: Connection) -> str:
-    """The ledger's own name; an archive holds it too."""
+    """The ledger's id; archives store it too."""
     return str(connection.scalar(select(meta.c.value).where(meta.c.key == "ledger_id")))
 
 
 def kind(connection: Connection) -> str | None:
-    """`real` or `simulated`; None while nothing was ever bought or reused with it."""
+    """`real` or `simulated`; None until something is bought or reused with it."""
     value = connection.scalar(select(meta.c.value).where(meta.c.key == "kind"))
     return None if value is None else str(value)
 
 
 def set_kind(connection: Connection, value: str) -> str:
-    """Give a new ledger its kind; returns the kind it has (the first one given stays)."""
+    """Set a new ledger's kind; returns its kind (the first one set is kept)."""
     row = upsert(connection, meta).values(key="kind", value=value)
     connection.execute(row.on_conflict_do_nothing(index_elements=[meta.c.key]))
     return str(kind(connection))
@@ -34,7 +34,7 @@ def known_accounts(connection: Connection) -> dict[str, bool]:
 
 
 def know_account(connection: Connection, account: str, gateway: str, simulated: bool) -> None:
-    """Remember what an account is, so that the next run need not ask."""
+    """Record an account's kind, so that the next run need not ask."""
     row = upsert(connection, accounts).values(
         account=account, gateway=gateway, simulated=simulated, checked_at=datetime.now(UTC)
     )
