@@ -20,7 +20,7 @@ NOT_FETCHED = "not_fetched"
 _THIS = (images.c.attempt_id == bindparam("of")) & (images.c.ordinal == bindparam("number"))
 _IMAGE = select(images).where(_THIS).with_for_update()
 _SETTLE = update(images).where(_THIS)
-# The usual end, in one statement.
+# The usual case, in one statement.
 _SETTLE_DELIVERED = _SETTLE.where(images.c.state == "delivered").returning(images.c.job_key, images.c.slot)
 _STATES = select(images.c.state).where(images.c.attempt_id == bindparam("of"))
 _FILL = update(slots).where(
@@ -28,7 +28,7 @@ _FILL = update(slots).where(
     slots.c.slot == bindparam("number"),
     slots.c.attempt_id == bindparam("holder"),
 )
-# None of its images is left to copy.
+# No image is left to copy.
 _END = update(attempts).where(
     attempts.c.attempt_id == bindparam("of"),
     ~exists().where(images.c.attempt_id == attempts.c.attempt_id, images.c.state == "delivered"),
@@ -61,7 +61,7 @@ def archived(connection: Connection, attempt_id: str, ordinal: int, stored: Stor
 
 
 def _tell_twin(connection: Connection, twin: Row[Any], attempt_id: str) -> None:
-    """The image that was there first names the first that came after it; thousands with the same bytes need no longer list."""
+    """The first image names only the next one with the same bytes; thousands of duplicates need no longer list."""
     warnings = json.loads(twin.warnings or "[]")
     if any(each.startswith("same_as: ") for each in warnings):
         return
@@ -71,14 +71,14 @@ def _tell_twin(connection: Connection, twin: Row[Any], attempt_id: str) -> None:
 
 
 def quarantined(connection: Connection, attempt_id: str, ordinal: int, stored: Stored, why: str) -> AttemptState:
-    """Paid for, kept, but no image: its slot is closed."""
+    """Paid for and kept, but not an image: its slot is closed."""
     if not _settle(connection, attempt_id, ordinal, "quarantined", SlotState.CLOSED, Closed.BILLED, stored):
         return _finish(connection, attempt_id)
     return _finish(connection, attempt_id, "undecodable", why)
 
 
 def expired(connection: Connection, attempt_id: str, ordinal: int, why: str) -> AttemptState:
-    """The link died before the copy was made; or before it was made again, of an image whose file had gone: that is lost."""
+    """The link expired before the image was copied; or, if its archived file was missing, copied again: then lost."""
     had_been_copied = connection.scalar(
         select(images.c.sha256).where(images.c.attempt_id == attempt_id, images.c.ordinal == ordinal)
     )
@@ -97,7 +97,7 @@ def _settle(
     closed: Closed | None,
     stored: Stored | None,
 ) -> bool:
-    """Record an image's end; False when it had one already that stays."""
+    """Record an image's end; False when an earlier end is kept."""
     image = {"of": attempt_id, "number": ordinal}
     values = {} if stored is None else {
         "sha256": stored.sha256,
@@ -114,7 +114,7 @@ def _settle(
         row = connection.execute(_IMAGE, image).one_or_none()
         if row is None:
             raise UnknownAttempt(f"attempt {attempt_id} has no image {ordinal}", attempt_id=attempt_id, state=None)
-        # Two runs may have followed one attempt. What is settled stays, but an image in the archive outweighs any other end.
+        # Two runs may have followed one attempt. A recorded end is kept, except that an archived image overrides any other end.
         if row.state == "archived" or state != "archived":
             if stored and row.state == state:
                 _copy(connection, attempt_id, ordinal, stored)
@@ -126,7 +126,7 @@ def _settle(
         place = {"job": row.job_key, "number": row.slot, "holder": attempt_id}
         held = connection.execute(_FILL, {**place, "state": slot_state, "closed": closed})
         if not held.rowcount:
-            # The slot was bought again meanwhile: the image is kept, but it holds no place.
+            # The slot was bought again meanwhile: the image is kept, but does not hold a slot.
             connection.execute(_SETTLE, {**image, "slot": None})
     return True
 
@@ -158,7 +158,7 @@ class Derived:
 
 
 def made(connection: Connection, file: Derived) -> None:
-    """A file was made of an image; one made with another profile is not there any more."""
+    """Record a file derived from an image; it replaces one of another profile."""
     values = asdict(file)
     row = upsert(connection, derived).values(**values)
     connection.execute(
@@ -169,7 +169,7 @@ def made(connection: Connection, file: Derived) -> None:
 
 
 def derived_of(connection: Connection, archive: str, attempt_ids: Collection[str]) -> dict[tuple[str, int], Derived]:
-    """The files made of these attempts' images, by attempt and slot."""
+    """The files derived from these attempts' images, by attempt and slot."""
     joined = and_(derived.c.attempt_id == images.c.attempt_id, derived.c.ordinal == images.c.ordinal)
     query = (
         select(derived, images.c.slot)
@@ -184,14 +184,14 @@ def derived_of(connection: Connection, archive: str, attempt_ids: Collection[str
 
 
 def any_derived(connection: Connection, archive: str) -> bool:
-    """Whether any file was made of an image of this archive."""
+    """Whether any file was derived from an image of this archive."""
     return connection.execute(select(derived.c.path).where(derived.c.archive == archive).limit(1)).first() is not None
 
 
 def _finish(
     connection: Connection, attempt_id: str, error_code: str | None = None, error_message: str | None = None
 ) -> AttemptState:
-    """End the attempt when none of its images is left to copy: one that is archived, or was, makes it `archived`."""
+    """End the attempt when no image is left to copy: `archived` if any image is, or was, archived."""
     states: Sequence[str] = list(connection.scalars(_STATES, {"of": attempt_id}))
     if "delivered" in states:
         to = AttemptState.DELIVERED
@@ -204,13 +204,13 @@ def _finish(
     values: dict[str, str | None] = {"state": to}
     if error_code:
         values |= {"error_code": error_code, "error_message": without_secrets(error_message or "")}
-    # From `delivered` only onwards; the money was settled when the links became known.
+    # Only from `delivered`; the money was settled when the links became known.
     connection.execute(_ATTEMPT, {"of": attempt_id, **values})
     return to
 
 
 def not_fetched(connection: Connection, attempt_id: str, why: str | None) -> None:
-    """Why what an attempt delivered is not copied yet; None: it is not so any more."""
+    """Record why a delivered attempt is not copied yet; None clears the reason."""
     note_on_attempt(connection, attempt_id, NOT_FETCHED if why else None, why)
 
 

@@ -1,4 +1,4 @@
-"""Runs as the ledger knows them: begun, at work, finished."""
+"""Runs in the ledger: started, active, finished."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from .sql import database_now, has_ended, is_current, upsert
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run as the ledger knows it."""
+    """One run in the ledger."""
 
     run_id: str
     created_at: datetime
@@ -24,20 +24,20 @@ class Run:
     catalog_uri: str
     simulated: bool
     max_usd: Decimal | None
-    alive: bool  # a process has been at work on it within the last minute
+    alive: bool  # a process has worked on it within the last minute
 
 
 _TO_FINISH = (AttemptState.ACCEPTED, AttemptState.DELIVERED)
 
 
-# A process at work on a run says so four times within this, in seconds.
+# A process working on a run sends four heartbeats within this, in seconds.
 ALIVE_FOR_S = 60.0
 
 
 def open_run(
     connection: Connection, run_id: str, archive: str, catalog_uri: str, simulated: bool, max_usd: Decimal | None
 ) -> Run:
-    """Begin a run, or find it when it was begun before: its cap and its time stay what they were."""
+    """Start a run, or find a started one: its cap and time are unchanged."""
     row = upsert(connection, runs).values(
         run_id=run_id,
         created_at=datetime.now(UTC),
@@ -58,7 +58,7 @@ def open_run(
 
 
 def change_cap(connection: Connection, run_id: str, usd: Decimal | None) -> None:
-    """Bound a run that has begun under a cap otherwise; None: no bound. What it has spent or reserved counts."""
+    """Change the cap of a started run; None: no cap. What it has spent or reserved counts."""
     connection.execute(update(runs).where(runs.c.run_id == run_id).values(max_usd=usd))
     change_run_budget(connection, run_id, usd)
 
@@ -81,20 +81,20 @@ def find_run(connection: Connection, run_id: str) -> Run | None:
 
 
 def any_alive(connection: Connection, run_ids: Collection[str]) -> bool:
-    """Whether a process is at work on any of these runs."""
+    """Whether a process is working on any of these runs."""
     alive = runs.c.run_id.in_(run_ids) & ~has_ended(runs.c.alive_until, database_now(connection), ALIVE_FOR_S)
     return connection.execute(select(runs.c.run_id).where(alive).limit(1)).first() is not None
 
 
 def keep_alive(connection: Connection, run_id: str, alive: bool = True) -> None:
-    """A process is at work on this run; with `alive` False, it has left."""
+    """Record that a process is working on this run or, with `alive` False, has stopped."""
     until = database_now(connection) + int(ALIVE_FOR_S * 1_000_000) if alive else 0
     going_on = (runs.c.run_id == run_id) & runs.c.finished_at.is_(None)
     connection.execute(update(runs).where(going_on).values(alive_until=until))
 
 
 def reopen_run(connection: Connection, run_id: str) -> None:
-    """Its manifest is going out of date: attempts of it are settled by somebody else."""
+    """Mark its manifest as out of date: another process settles its attempts."""
     connection.execute(update(runs).where(runs.c.run_id == run_id).values(finished_at=None))
 
 
@@ -108,7 +108,7 @@ def unfinished_runs(connection: Connection, archive: str) -> list[Run]:
 
 
 def has_run_in(connection: Connection, archive: str) -> bool:
-    """Whether any run wrote into this archive."""
+    """Whether any run wrote to this archive."""
     return connection.scalar(select(runs.c.run_id).where(runs.c.archive == archive).limit(1)) is not None
 
 
@@ -135,7 +135,7 @@ def accounts_in_flight(connection: Connection) -> set[str]:
 
 
 def newer_runs(connection: Connection, run: Run) -> list[str]:
-    """Ids of the runs of the same archive that began after this one, newest first."""
+    """Ids of the runs of the same archive that started after this one, newest first."""
     query = (
         select(runs.c.run_id)
         .where(runs.c.archive == run.archive, runs.c.created_at > run.created_at)
@@ -145,7 +145,7 @@ def newer_runs(connection: Connection, run: Run) -> list[str]:
 
 
 def newest_run(connection: Connection, archive: str) -> Run | None:
-    """The run of an archive that was finished last in the order of their beginnings."""
+    """The most recently started run of an archive among the finished ones."""
     query = (
         select(runs.c.run_id)
         .where(runs.c.archive == archive, runs.c.finished_at.is_not(None))
@@ -157,5 +157,5 @@ def newest_run(connection: Connection, archive: str) -> Run | None:
 
 
 def finish_run(connection: Connection, run_id: str) -> None:
-    """Its manifest is published."""
+    """Record that its manifest is published."""
     connection.execute(update(runs).where(runs.c.run_id == run_id).values(finished_at=datetime.now(UTC), alive_until=0))

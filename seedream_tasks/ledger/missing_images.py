@@ -1,4 +1,4 @@
-"""Archived images whose file is not there any more, and those that are there again. Nothing here moves money."""
+"""Archived images whose file is missing, and those whose file is back. Nothing here moves money."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,10 +13,10 @@ _MISSING = "missing"
 
 
 def gone(connection: Connection, archive: str, ids: Sequence[tuple[str, int]]) -> None:
-    """The files of these archived images (attempt, ordinal) are not in this archive.
+    """Record that the files of these archived images (attempt, ordinal) are missing from this archive.
 
-    One with a copy in another archive stays what it is. One whose link may still live is delivered again, to be copied once
-    more; any other is lost, its slot closed until `--retry lost`.
+    An image with a copy in another archive is unchanged. One whose link may still work becomes delivered, to be copied
+    again; any other is lost, its slot closed until `--retry lost`.
     """
     now = datetime.now(UTC)
     for attempt_id, ordinal in ids:
@@ -41,8 +41,8 @@ def gone(connection: Connection, archive: str, ids: Sequence[tuple[str, int]]) -
 
 
 def found_again(connection: Connection, archive: str, found: Mapping[tuple[str, int], str]) -> None:
-    """The files of these lost or pruned images stand in this archive again, at these paths: a disk is back, somebody restored
-    them, or they were wanted again before the trash was emptied."""
+    """Record that the files of these lost or pruned images are in this archive again, at these paths: a disk is back, they were
+    restored, or they were wanted again before the trash was emptied."""
     for (attempt_id, ordinal), path in found.items():
         image = (images.c.attempt_id == attempt_id) & (images.c.ordinal == ordinal)
         row = connection.execute(select(images).where(image).with_for_update()).one()
@@ -61,7 +61,7 @@ def found_again(connection: Connection, archive: str, found: Mapping[tuple[str, 
             )
             .values(state=SlotState.FILLED, closed=None)
         )
-        # Bought again meanwhile, it holds no place.
+        # Bought again meanwhile, it does not hold a slot.
         slot = row.slot if held.rowcount else None
         connection.execute(update(images).where(image).values(state="archived", slot=slot))
         note_on_attempt(connection, attempt_id, None, None)

@@ -1,4 +1,4 @@
-"""Images that stand in an archive without a record of who bought them: paid for, so they are taken in and not bought again."""
+"""Images in an archive without a record of their purchase: they are paid for, so they are adopted and not bought again."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,13 +29,13 @@ def known_paths(connection: Connection, archive: str) -> Iterator[str]:
 
 
 def newest_run(connection: Connection, archive: str) -> str | None:
-    """The run of an archive that began last."""
+    """The most recently started run of an archive."""
     query = select(runs.c.run_id).where(runs.c.archive == archive).order_by(runs.c.created_at.desc()).limit(1)
     return connection.scalar(query)
 
 
 def unknown_among(connection: Connection, archive: str, paths: Iterable[str]) -> set[str]:
-    """Those of these files that the ledger does not know in this archive."""
+    """The files among these that the ledger does not know in this archive."""
     left = set(paths)
     for some in batched(sorted(left)):
         query = select(copies.c.path).where(copies.c.archive == archive, copies.c.path.in_(some))
@@ -55,10 +55,10 @@ def jobs_by_name(connection: Connection, fingerprints: Iterable[str]) -> Iterato
 def image(
     connection: Connection, run_id: str, job_key: str, model: str, slot: int, stored: Stored, usd: Decimal
 ) -> bool | None:
-    """Give a job's slot the image that stands in the archive. What it cost is not known: `usd` is at risk for it.
+    """Assign the image found in the archive to a job's slot. Its cost is unknown: `usd` is at risk for it.
 
-    An attempt that holds the slot without a task to ask for has made it; a free slot gets an attempt of its own. True: `usd` is
-    at risk on top of what was; None: the slot has an image, or a task that will bring it, and nothing changes.
+    An attempt that holds the slot without a task id is taken as its source; a free slot gets a new attempt. True: `usd` is
+    added to what is at risk; None: the slot has an image, or a task that will deliver it, and nothing changes.
     """
     of_slot = (slots.c.job_key == job_key) & (slots.c.slot == slot)
     held = connection.execute(select(slots).where(of_slot).with_for_update()).one_or_none()
@@ -93,7 +93,7 @@ def image(
 def made_up(
     attempt_id: str, run_id: str, job_key: str, model: str, numbers: Sequence[int], usd: Decimal
 ) -> dict[str, object]:
-    """An attempt that nobody recorded when it was made: all that is known of it is what it may have cost."""
+    """An attempt that was not recorded when it was made: only its possible cost is known."""
     now = datetime.now(UTC)
     return {
         "attempt_id": attempt_id,

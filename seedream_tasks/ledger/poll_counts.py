@@ -1,4 +1,4 @@
-"""Looks that found a task still running: counted by the day, since two clocks alone do not tell how long one has waited."""
+"""Polls that found a task still running, counted by day, since two clock readings alone do not show how long it ran."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,14 +8,14 @@ from .attempt_rows import note
 from .schema import events
 
 _STILL_RUNNING = "still_running"
-# Looks nearer to each other than this are of one day.
+# Polls closer to each other than this count as one day.
 _APART = timedelta(hours=20)
 
 
 def still_running(connection: Connection, attempt_id: str, run_id: str) -> int:
-    """Count a look at a task that has not ended; returns on how many days there was one.
+    """Count a poll of a task that has not ended; returns on how many days there was one.
 
-    A clock that jumps makes one day of many, and counts it once.
+    A clock jump counts as one day.
     """
     seen = list(
         connection.scalars(

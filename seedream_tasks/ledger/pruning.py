@@ -1,4 +1,4 @@
-"""Giving archived images up: what may go, and what the ledger keeps of it. Attempts and their cost are never touched."""
+"""Pruning archived images: what may be deleted, and what the ledger keeps. Attempts and their cost are never changed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ _ROWS_AT_ONCE = 2048
 
 @dataclass(frozen=True, slots=True)
 class KeptImage:
-    """A file of an archive, and whose image it is."""
+    """A file of an archive, and its image."""
 
     attempt_id: str
     ordinal: int
     job_key: str
     row_key: str
     shot: str
-    slot: int | None  # None: it holds no place
-    state: str  # archived, quarantined; pruned: given up by somebody who was stopped before the file was gone
+    slot: int | None  # None: it does not hold a slot
+    state: str  # archived, quarantined; pruned: a prune was interrupted before the file was deleted
     path: str
     derived_path: str | None  # the file made of it by an output profile
     bytes: int  # of both
@@ -82,7 +82,7 @@ def kept_in(connection: Connection, archive: str) -> Iterator[KeptImage]:
 
 
 def give_up(connection: Connection, archive: str, given_up: Sequence[KeptImage], why: str) -> None:
-    """Record that these files are going, before they go. One with a copy in another archive stays what it is."""
+    """Record that these files are pruned, before they are moved. An image with a copy in another archive is unchanged."""
     for each in given_up:
         mine = (copies.c.attempt_id == each.attempt_id) & (copies.c.ordinal == each.ordinal)
         if connection.scalar(select(func.count()).select_from(copies).where(mine, copies.c.archive != archive)):
@@ -104,9 +104,9 @@ def give_up(connection: Connection, archive: str, given_up: Sequence[KeptImage],
 
 
 def moved_to_trash(connection: Connection, archive: str, moved: Mapping[str, KeptImage]) -> None:
-    """These files are in the trash now, under these paths; what was derived of them is deleted.
+    """Record that these files are in the trash, under these paths; files derived from them are deleted.
 
-    Of an image that another archive has as well, that one's copy speaks from now on.
+    If another archive has the image as well, its copy is used from now on.
     """
     for path, each in moved.items():
         for table in (copies, derived):
@@ -128,12 +128,12 @@ def forget_copies(connection: Connection, archive: str, gone: Sequence[KeptImage
 
 
 def forget_paths(connection: Connection, archive: str, paths: Sequence[str]) -> None:
-    """The files with these paths are gone from this archive."""
+    """Record that the files with these paths are deleted from this archive."""
     connection.execute(delete(copies).where(copies.c.archive == archive, copies.c.path.in_(paths)))
 
 
 def is_shared(connection: Connection, archive: str, kept: KeptImage) -> bool:
-    """Whether another image that stays has the same bytes in the same file."""
+    """Whether another image that is kept shares this file."""
     query = (
         select(func.count())
         .select_from(copies)

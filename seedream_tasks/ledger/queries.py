@@ -41,7 +41,7 @@ from .values import Attempt, Delivery, ImageRecord, JobView, as_attempt
 T = TypeVar("T")
 # Well below the 999 parameters that old SQLite builds allow.
 _KEYS_PER_QUERY = 400
-# Kind of the ledger event that says: whoever listens has been told of this unknown attempt.
+# Kind of the ledger event recorded once listeners were notified of this unknown attempt.
 TOLD_UNKNOWN = "unknown_told"
 
 
@@ -86,7 +86,7 @@ def _first_of_case(row_key: ColumnElement[str]) -> ScalarSelect[str]:
 
 _ROW_KEY = bindparam("row_key", type_=Text)
 _IS_FIRST_OF_CASE = select(func.coalesce(_first_of_case(_ROW_KEY) == _ROW_KEY, true()))
-# A column for a query of attempts, where it costs less than a question of its own.
+# A column for a query of attempts: cheaper than a separate query.
 IS_FIRST_OF_CASE = (
     select(_first_of_case(jobs.c.row_key) == jobs.c.row_key)
     .where(jobs.c.job_key == attempts.c.job_key)
@@ -103,7 +103,7 @@ def batched(items: Iterable[T], size: int = _KEYS_PER_QUERY) -> Iterator[list[T]
 
 
 def job_views(connection: Connection, job_keys: Sequence[str], with_derived: bool = False) -> dict[str, JobView]:
-    """Slots, attempts and images of these jobs; jobs the ledger does not know have empty views."""
+    """Slots, attempts and images of these jobs; unknown jobs have empty views."""
     views = {key: JobView(key) for key in job_keys}
     for keys in batched(views):
         for row in connection.execute(_SLOTS, {"keys": keys}):
@@ -153,7 +153,7 @@ def images_of(connection: Connection, attempt_id: str) -> list[ImageRecord]:
 
 
 def delivery_of(connection: Connection, attempt_id: str, row_key: str) -> Delivery:
-    """What there is to be archived of an attempt for this row."""
+    """What is to be archived from an attempt."""
     return Delivery(images_of(connection, attempt_id), is_first_of_case(connection, row_key))
 
 
@@ -168,7 +168,7 @@ def attempts_by_id(connection: Connection, attempt_ids: Sequence[str]) -> list[A
 
 
 def live_ids(connection: Connection) -> list[str]:
-    """Attempts whose end at the gateway or in the archive is still to come, oldest first."""
+    """Attempts that are not finished at the gateway or not archived yet, oldest first."""
     query = (
         select(attempts.c.attempt_id)
         .where(attempts.c.state.in_([AttemptState.ACCEPTED, AttemptState.DELIVERED]))
@@ -184,7 +184,7 @@ def count_by_state(connection: Connection) -> dict[AttemptState, int]:
 
 
 def unknown_to_notify(connection: Connection) -> list[str]:
-    """Attempts of unknown fate that no event has been sent about yet."""
+    """Attempts with an unknown outcome that no event has been sent about yet."""
     told = select(events.c.attempt_id).where(events.c.kind == TOLD_UNKNOWN)
     query = select(attempts.c.attempt_id).where(
         attempts.c.state == AttemptState.UNKNOWN, attempts.c.attempt_id.not_in(told)
@@ -243,7 +243,7 @@ def job_names(connection: Connection, job_keys: Sequence[str]) -> dict[str, JobN
 
 
 def is_first_of_case(connection: Connection, row_key: str) -> bool:
-    """False when a row whose key differs from this one in case alone was bought for before."""
+    """False when a row whose key differs from this one only in case was bought before."""
     return bool(connection.scalar(_IS_FIRST_OF_CASE, {"row_key": row_key}))
 
 

@@ -1,7 +1,7 @@
 """An account's limits, shared by all processes that use it: each leases a part, and the parts together never exceed the whole.
 
-A newcomer gets what is left, at most its fair part; those who hold more give back what they do not use at their next renewal, and
-the newcomer grows at its own. A part whose holder has died falls back when its lease ends, by the database's clock.
+A new process gets what is left, at most its fair share; holders of more release what they do not use at their next renewal, and
+the new one grows at its own. Idle leases expire and are released, by the database's clock.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from .schema import rate_leases
 from .sql import database_now, has_ended, upsert
 
 LEASE_S = 8.0
-# Beside the hash of the account's name: no other lock of this database has it.
+# Lock namespace, beside the hash of the account's name: unique in this database.
 _LOCKS = 713_601_452
 
 
@@ -23,7 +23,7 @@ class Rate(StrEnum):
 
     IN_FLIGHT = "in_flight"  # attempts at once
     SUBMITS = "submits"  # a minute
-    POLLS = "polls"  # thousandths of one a second: everybody who follows attempts has to ask now and then
+    POLLS = "polls"  # thousandths of one per second: every process that follows attempts must poll now and then
 
 
 Key = tuple[str, Rate]  # account and rate
@@ -31,15 +31,15 @@ Key = tuple[str, Rate]  # account and rate
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a holder asks for."""
+    """A holder's request."""
 
-    most: int  # of all holders together, as this one was told
-    keep: int  # what it may be using while this is decided: no less is left to it
+    most: int  # of all holders together, as configured for this one
+    keep: int  # what it may be using meanwhile: it keeps at least this
 
 
 @dataclass(frozen=True, slots=True)
 class RateShare:
-    """What a holder has now, and what it is to come to: with a smaller `fair` it uses no more than that from now on."""
+    """A holder's current share and its target: if `fair` is smaller, it uses no more than that from now on."""
 
     share: int
     fair: int
@@ -48,7 +48,7 @@ class RateShare:
 def lease(connection: Connection, holder: str, asked: Mapping[Key, Asked]) -> dict[Key, RateShare]:
     """Take, renew, grow or shrink shares until LEASE_S from now.
 
-    An account that another process is dividing at this moment is left out of the answer: ask again.
+    An account that another process is dividing at this moment is missing from the result: ask again.
     """
     found: dict[Key, RateShare] = {}
     for account in sorted({account for account, _ in asked}):
@@ -71,7 +71,7 @@ def _lease(connection: Connection, holder: str, key: Key, asked: Asked, now: int
     mine = next((row for row in rows if row.holder == holder), None)
     if mine is None:
         holders.append(holder)
-    # Told different limits, all keep to the smallest.
+    # With different configured limits, all keep to the smallest.
     most = min([asked.most, *(row.most for row in rows if row.holder != holder)])
     fair = fair_part(most, holders, holder)
     left = max(0, most - sum(row.share for row in rows if row.holder != holder))
@@ -89,12 +89,12 @@ def _lease(connection: Connection, holder: str, key: Key, asked: Asked, now: int
 
 
 def fair_part(most: int, holders: Sequence[str], holder: str) -> int:
-    """An equal part in whole units; what cannot be divided goes to those who came first."""
+    """An equal share in whole units; the remainder goes to the earliest holders."""
     return most // len(holders) + (holders.index(holder) < most % len(holders))
 
 
 def give_back(connection: Connection, holder: str, keys: Collection[Key] | None = None) -> None:
-    """Let go of shares; None: of all that this holder has."""
+    """Release shares; None: all of this holder's."""
     mine = rate_leases.c.holder == holder
     if keys is None:
         connection.execute(delete(rate_leases).where(mine))
@@ -106,7 +106,7 @@ def give_back(connection: Connection, holder: str, keys: Collection[Key] | None 
 
 
 def _locked(connection: Connection, account: str) -> bool:
-    """Whether nobody else divides this account until our transaction ends.
+    """Try to lock this account's division until our transaction ends.
 
     SQLite has one writer. On PostgreSQL the lock is tried, never waited for: this transaction may hold rows, of budgets for one,
     that whoever has it waits for.

@@ -1,4 +1,4 @@
-"""What the ledger remembers of reference images: by URI without its signature, so that an unchanged one is not fetched again."""
+"""Cached facts about reference images, by URI without its signature, so that an unchanged one is not fetched again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from .sql import upsert
 
 @dataclass(frozen=True, slots=True)
 class CachedReference:
-    """What is remembered of one reference."""
+    """The cached facts about one reference."""
 
     validator: str  # ETag or date of a link, version and size of a file in a store; empty: none
     sha256: str
@@ -27,7 +27,7 @@ class CachedReference:
 
 
 def known_sources(connection: Connection, uris: Sequence[str]) -> dict[str, CachedReference]:
-    """What is remembered of these URIs."""
+    """The cached facts about these URIs."""
     found = {}
     for some in batched(uris):
         for row in connection.execute(select(sources).where(sources.c.uri.in_(some))):
@@ -38,7 +38,7 @@ def known_sources(connection: Connection, uris: Sequence[str]) -> dict[str, Cach
 
 
 def remember_sources(connection: Connection, found: Mapping[str, CachedReference]) -> None:
-    """Remember what was found under these URIs, in place of what was."""
+    """Cache what was found under these URIs, replacing older entries."""
     for uri, source in found.items():
         values = asdict(source)
         row = upsert(connection, sources).values(uri=uri, **values)

@@ -1,7 +1,7 @@
 """The last resort: an answer that the ledger refuses is written, fsynced, to a file beside it, or to a folder of this user.
 
-The next start takes such files in before it does anything else. A line counts when it is signed with the ledger's own secret: the
-folder for temporary files is anybody's to write to. It holds all that makes its attempt, should the ledger not know that.
+The next start imports such files before anything else. A line counts only when signed with the ledger's own secret: anyone can
+write to the folder for temporary files. It holds all rows of its attempt, in case the ledger does not know it.
 """
 
 import fcntl
@@ -31,7 +31,7 @@ from .sql import upsert
 logger = logging.getLogger("seedream_tasks.ledger")
 
 _SECRET = "rescue_secret"  # noqa: S105 - the name of a row
-# How long one waits for whoever takes a file in at this moment.
+# How long to wait for a process that is importing the file.
 _LOCK_WITHIN_S = 30.0
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ADD = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -39,10 +39,10 @@ _ADD = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    """What a gateway answered to one paid request, and what its attempt is made of."""
+    """A gateway's answer to one paid request, and its attempt's rows."""
 
     attempt_id: str
-    task_id: str | None  # None: nobody knows whether it was accepted
+    task_id: str | None  # None: unknown whether it was accepted
     estimate_s: float | None = None
     model: str | None = None
     links: tuple[str, ...] | None = None  # of a synchronous gateway
@@ -70,7 +70,7 @@ class Rescuer:
     secret: bytes
 
     def keep(self, run_id: str, answer: Rescued) -> str:
-        """Keep an answer outside the ledger, on the disk and on the terminal; says where."""
+        """Keep an answer outside the ledger, on disk and on the terminal; returns where."""
         what = "ACCEPTED BUT" if answer.task_id else "SENT, PERHAPS ACCEPTED, AND"
         # To the terminal first: the disk may be full, which is why we are here. It may be a log on that same disk, though.
         try:
@@ -109,7 +109,7 @@ def _signature(secret: bytes, values: dict[str, Any]) -> str:
 
 
 def rescue_path(folder: Path, run_id: str) -> Path:
-    """Where a run's rescued answers stand."""
+    """The file of a run's rescued answers."""
     return folder / f"rescue-{run_id}.jsonl"
 
 
@@ -126,13 +126,13 @@ def private_folder() -> Path:
         usual.mkdir(mode=0o700)
     except FileExistsError:
         if not _is_private(usual):
-            # Somebody else took the name: a new one, which nobody could guess.
+            # Another user took the name: use a new, unpredictable one.
             return Path(tempfile.mkdtemp(prefix=f"{usual.name}-", dir=usual.parent))
     return usual
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether a folder is this user's, and nobody else can put anything into it."""
+    """Whether a folder is this user's, and writable by nobody else."""
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
@@ -149,12 +149,12 @@ def _private_folders() -> Iterator[Path]:
 
 
 def rescue(path: Path, line: bytes) -> None:
-    """Append one line; on return it is on the disk. Raises OSError."""
+    """Append one line, durably. Raises OSError."""
     with _held(path, _ADD, "ab+") as file:
         found = os.fstat(file.fileno())
         if found.st_uid != os.geteuid() or found.st_nlink != 1:
             raise OSError(f"{path} is somebody else's, or stands elsewhere too")
-        # On a line of its own even after one that a full disk cut off.
+        # On its own line even after one that a full disk truncated.
         file.seek(0, os.SEEK_END)
         if file.tell():
             file.seek(-1, os.SEEK_END)
@@ -175,7 +175,7 @@ def _opened(path: Path, flags: int, mode: str) -> BinaryIO:
 
 @contextmanager
 def _held(path: Path, flags: int, mode: str) -> Iterator[BinaryIO]:
-    """The file under this name, a regular one, locked; a name that went to another file while we waited is opened again.
+    """The regular file under this name, locked; reopened when the name was moved to another file while we waited.
 
     Raises OSError.
     """
@@ -197,7 +197,7 @@ def _held(path: Path, flags: int, mode: str) -> Iterator[BinaryIO]:
 
 @dataclass(frozen=True, slots=True)
 class FoundRescues:
-    """A rescue file and what stands in it."""
+    """A rescue file and its contents."""
 
     path: Path
     ours: list[Rescued]  # signed by this ledger, or from before lines were signed and out of anybody else's reach
@@ -206,9 +206,9 @@ class FoundRescues:
 
 
 def rescued(ledger_folder: Path, ledger_id: str, secret: bytes) -> Iterator[FoundRescues]:
-    """Every rescue file beside the ledger and in this user's own folder; while the caller has one, nobody adds to it.
+    """Every rescue file beside the ledger and in this user's own folder, each locked while the caller has it.
 
-    A file that cannot be read is left out with a warning.
+    A file that cannot be read is skipped with a warning.
     """
     for folder in (ledger_folder, *_private_folders()):
         for path in sorted(folder.glob("rescue-*.jsonl")):
@@ -217,13 +217,13 @@ def rescued(ledger_folder: Path, ledger_id: str, secret: bytes) -> Iterator[Foun
                     beside = folder == ledger_folder and _is_out_of_reach(file, ledger_folder)
                     yield _sorted(path, file.read(), ledger_id, secret, beside)
             except FileNotFoundError:
-                continue  # another start was first
+                continue  # another process was first
             except OSError as error:
                 logger.warning("the rescue file %s is left alone: %s", path, error)
 
 
 def _is_out_of_reach(file: BinaryIO, folder: Path) -> bool:
-    """Whether only those can have written a file who can write the ledger beside it too."""
+    """Whether only users who can also write the ledger beside it can have written a file."""
     found, owner = os.fstat(file.fileno()), folder.stat().st_uid
     return found.st_uid in (os.geteuid(), owner) and not found.st_mode & 0o022
 
@@ -240,7 +240,7 @@ def _sorted(path: Path, content: bytes, ledger_id: str, secret: bytes, beside: b
                 others += 1
                 continue
             signed = bool(signature) and hmac.compare_digest(signature, _signature(secret, values))
-            # Who can write beside the ledger can write the ledger. What stands there may be from before lines were signed, or
+            # Whoever can write beside the ledger can write the ledger. Lines there may be from before lines were signed, or
             # from before the ledger was lost and rebuilt, with another secret.
             if signed or beside:
                 ours.append(_read(values, has_rows=bool(signature)))

@@ -1,4 +1,4 @@
-"""Taking in what was rescued: each line is one transaction, and what is wrong with one stops no start."""
+"""Importing rescued answers: each line is one transaction, and a bad line does not prevent a start."""
 
 import logging
 from pathlib import Path
@@ -17,7 +17,7 @@ logger = logging.getLogger("seedream_tasks.ledger")
 
 
 def take_in_rescued(ledger: Ledger, folder: Path) -> None:
-    """Take in the rescue files beside the ledger, and those that could not be written there. Raises LedgerFault."""
+    """Import the rescue files beside the ledger, and those that could not be written there. Raises LedgerFault."""
     ledger_id, secret = ledger.write_now(identity)
     for found in rescued(folder, ledger_id, secret):
         _take_in(ledger, found, is_beside=found.path.parent == folder)
@@ -29,7 +29,7 @@ def _take_in(ledger: Ledger, found: FoundRescues, is_beside: bool) -> None:
         try:
             ledger.write_now(lambda connection, answer=answer: take_in(connection, answer))  # type: ignore[misc]
         except UnknownAttempt:
-            unknown += 1  # from before such lines said whose they are
+            unknown += 1  # written before such lines named their owner
         except (LedgerFault, AttemptMoved, ValueError) as fault:
             bad.append(f"attempt {answer.attempt_id}: {fault}")
         else:
@@ -37,7 +37,7 @@ def _take_in(ledger: Ledger, found: FoundRescues, is_beside: bool) -> None:
     for each in bad:
         logger.warning("%s: not taken in: %s", found.path, each)
     if unknown and not taken:
-        # This user's own folder holds the files of every ledger that he has.
+        # This user's own folder holds the files of all of the user's ledgers.
         logger.log(
             logging.WARNING if is_beside else logging.DEBUG,
             "%s is another ledger's and stays where it is",
@@ -57,7 +57,7 @@ def _take_in(ledger: Ledger, found: FoundRescues, is_beside: bool) -> None:
 
 
 def take_in(connection: Connection, answer: Rescued) -> None:
-    """Record one rescued answer; what is known already changes nothing. Raises UnknownAttempt, ValueError."""
+    """Record one rescued answer; a known one changes nothing. Raises UnknownAttempt, ValueError."""
     if attempt_rows.exists_here(connection, answer.attempt_id):
         if answer.task_id is None:
             return  # its intent ends by its lease

@@ -1,4 +1,4 @@
-"""What people said of images: approved, or rejected and to be bought anew."""
+"""Reviews of images: approved, or rejected and to be bought again."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from .sql import upsert
 
 
 class Verdict(StrEnum):
-    """What was said of an image."""
+    """The verdict on an image."""
 
     APPROVED = "approved"
     REJECTED = "rejected"

@@ -1,7 +1,7 @@
-"""Which jobs need nothing any more: one look at very many jobs, for a few microseconds each.
+"""Which jobs are complete: one query over very many jobs, at a few microseconds each.
 
-A rerun of a large catalog is made of such jobs. All that is said of them here follows from `views.job_views` too, which reads
-every figure of every attempt.
+A rerun of a large catalog consists mostly of such jobs. Everything here also follows from `queries.job_views`, which reads every
+field of every attempt.
 """
 
 import json
@@ -40,7 +40,7 @@ class File:
 
 
 def at_rest(connection: Connection, wanted: Mapping[str, int], archive: str | None) -> dict[str, list[File]]:
-    """The jobs whose images all stand, with their files; `wanted` gives the number of images by job_key.
+    """The jobs whose images are all archived, with their files; `wanted` gives the number of images by job_key.
 
     Such a job holds an image in each of its n slots and in no other, every image it ever got is archived, and no attempt at
     it is under way. `archive`: the root where the images must have a copy; None: anywhere, and no files are returned.
@@ -66,7 +66,7 @@ def at_rest(connection: Connection, wanted: Mapping[str, int], archive: str | No
 def _with_files(
     connection: Connection, held: Mapping[str, Mapping[int, str]], archive: str | None
 ) -> dict[str, list[File]]:
-    """Those of these jobs that have exactly one image for each slot, archived, of the attempt that holds the slot."""
+    """The jobs among these with exactly one archived image per slot, from the attempt that holds the slot."""
     here = and_(
         copies.c.attempt_id == images.c.attempt_id,
         copies.c.ordinal == images.c.ordinal,
@@ -93,8 +93,8 @@ def _with_files(
     }
 
 
-# Of an attempt and of its images, what a manifest says; money in millionths of a dollar and time in microseconds since 1970,
-# as they are stored: to make a Decimal or a datetime of each costs more than to read it.
+# An attempt's and its images' fields in a manifest; money in millionths of a dollar and time in microseconds since 1970, as
+# stored: creating a Decimal or datetime for each costs more than reading it.
 _NUMBERS = {
     *("cheapest_usd", "quoted_usd", "reserved_usd", "billed_usd", "at_risk_usd", "billed_credits"),
     *("submitted_at", "completed_at", "expires_at", "archived_at"),
@@ -155,7 +155,7 @@ def _raw(column: Any) -> Any:
 
 
 def _among(connection: Connection, column: ColumnElement[str], keys: Iterable[str]) -> ColumnElement[bool]:
-    """`column IN (keys)` with all keys as one parameter: thousands of them take longer to bind than to look up."""
+    """`column IN (keys)` with all keys as one parameter: thousands take longer to bind than to look up."""
     if connection.dialect.name == "postgresql":
         return column == any_(literal(list(keys), ARRAY(Text)))
     each = func.json_each(literal(json.dumps(list(keys)))).table_valued("value")

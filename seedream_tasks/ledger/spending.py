@@ -1,4 +1,4 @@
-"""What was spent: by run, by gateway, by account and day."""
+"""Spending by run, by gateway, by account and day."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def spent_by_gateway(connection: Connection, run_id: str) -> dict[str, tuple[int
 
 
 def spent(connection: Connection, run_id: str) -> dict[str, Decimal]:
-    """What this run's attempts have cost so far: billed_usd, at_risk_usd, reserved_usd (unsettled)."""
+    """The cost of this run's attempts so far: billed_usd, at_risk_usd, reserved_usd (unsettled)."""
     open_states: Sequence[str] = (AttemptState.INTENT, AttemptState.ACCEPTED)
     of_run = attempts.c.run_id == run_id
     billed, at_risk = connection.execute(

@@ -1,4 +1,4 @@
-"""SQL that SQLite and PostgreSQL write in their own ways: upserts, and the database's clock, which all leases share."""
+"""SQL that differs between SQLite and PostgreSQL: upserts, and the database's clock, which all leases share."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-# Clocks of one database that are set step back by seconds, which ends no lease.
+# A database's clock that is corrected steps back by seconds, which must not end a lease.
 _SLACK = 1.5
 
 
@@ -34,14 +34,14 @@ _NOW = {name: select(now) for name, now in DATABASE_NOW.items()}
 
 
 def upsert(connection: Connection, table: sqlalchemy.Table) -> Any:
-    """An INSERT that knows ON CONFLICT, in the database's own dialect."""
+    """An INSERT that supports ON CONFLICT, in the database's dialect."""
     return _INSERTS[connection.dialect.name](table)
 
 
 def insert_on_conflict(table: sqlalchemy.Table, then: str) -> TextClause:
     """An INSERT of all columns with `ON CONFLICT <then>`, which both databases write alike, for what every job needs.
 
-    SQLAlchemy compiles its own such statements anew whenever they are executed, which takes longer than executing them.
+    SQLAlchemy recompiles its own such statements at every execution, which takes longer than executing them.
     """
     names = [column.name for column in table.c]
     columns, values = ", ".join(names), ", ".join(f":{name}" for name in names)

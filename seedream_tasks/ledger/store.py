@@ -1,4 +1,4 @@
-"""Opening a ledger, or making a new one."""
+"""Opening or creating a ledger."""
 
 import sqlite3
 from pathlib import Path
@@ -16,7 +16,7 @@ from .writer import Ledger
 
 
 def exists(text_url: str) -> bool:
-    """Whether there is a ledger behind this URL. Raises LedgerFault when that cannot be told."""
+    """Whether there is a ledger at this URL. Raises LedgerFault when that cannot be determined."""
     url = parse_url(text_url)
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
         return False
@@ -30,7 +30,7 @@ def exists(text_url: str) -> bool:
 
 
 def open_ledger(text_url: str, create: bool, read_only: bool = False, migrates: bool | None = None) -> Ledger:
-    """Open a ledger, or make a new one where there is none and `create` is set. `read_only`: nothing at all is written.
+    """Open a ledger, or create one when there is none and `create` is set. `read_only`: nothing is written.
 
     An older version's ledger is migrated where `migrates` says so; None: an SQLite file is, after a copy of it was put beside,
     and a PostgreSQL database, which has other users and no such copy, is not.

@@ -1,6 +1,6 @@
-"""What may be written about an attempt after its intent: each function is one transaction's work.
+"""The records of an attempt after its intent: each function runs in one transaction.
 
-Every record may be written twice with the same result: a commit whose success was not heard of is simply repeated.
+Every record is idempotent: a commit whose confirmation was lost is simply repeated.
 """
 
 import json
@@ -39,7 +39,7 @@ _HOLDER_OF_TASK = select(attempts.c.attempt_id).where(
     attempts.c.account == bindparam("at"), attempts.c.task_id == bindparam("task")
 )
 _other = attempts.alias()
-# The usual end of a claim, in one statement: it is still open, and nobody else's attempt has that task.
+# The usual end of a claim, in one statement: it is still open, and no other attempt has that task.
 _ACCEPT = (
     update(attempts)
     .where(
@@ -58,7 +58,7 @@ _DELIVER = insert(images)
 
 
 def not_sent(connection: Connection, attempt_id: str, error: ErrorInfo | None) -> Recorded:
-    """Provably not accepted: slots and reservation go back. Its holder may write this over `unknown`."""
+    """Provably not accepted: slots and reservation are released. Its holder may write this over `unknown`."""
     row = find(connection, attempt_id)
     if row.state == AttemptState.NOT_SENT:
         return Recorded(as_attempt(row._mapping))
@@ -68,7 +68,7 @@ def not_sent(connection: Connection, attempt_id: str, error: ErrorInfo | None) -
 
 
 def refused(connection: Connection, attempt_id: str, error: ErrorInfo, fate: SlotFate) -> Recorded:
-    """Certainly unbilled, by the gateway's own word at submit."""
+    """Refused at submit by the gateway itself: certainly unbilled."""
     row = find(connection, attempt_id)
     if row.state == AttemptState.FAILED:
         return Recorded(as_attempt(row._mapping))
@@ -142,7 +142,7 @@ def accepted(
 
 
 def answered(connection: Connection, attempt_id: str, answer: SubmitOutcome, expires_at: datetime | None) -> Recorded:
-    """An acceptance as it came: a task id, or a synchronous gateway's images. Refused by no state that its attempt may be in."""
+    """An acceptance as it came: a task id, or a synchronous gateway's images. Accepted in any state of its attempt."""
     task_id = answer.task_id or ""
     try:
         if answer.finished is None:
@@ -151,13 +151,13 @@ def answered(connection: Connection, attempt_id: str, answer: SubmitOutcome, exp
     except UnknownAttempt:
         raise
     except AttemptMoved as moved:
-        # One task for two submissions, or two tasks for one: which of them is billed, nobody knows. Its id stays on record.
+        # One task for two submissions, or two tasks for one: which is billed is unknown. The id stays on record.
         note(connection, "acceptance_refused", f"task {task_id}: {moved.message}", attempt_id)
         return unknown(connection, attempt_id, ErrorInfo("unknown", moved.message, ErrorClass.TRANSIENT))
 
 
 def _check_task(connection: Connection, row: Row[Any], task_id: str) -> None:
-    """A task belongs to one attempt of its account. A synchronous gateway may have given its images without any id."""
+    """A task belongs to one attempt of its account. A synchronous gateway may deliver images without any id."""
     if not task_id:
         return
     other = connection.scalar(_HOLDER_OF_TASK, {"at": row.account, "task": task_id})
@@ -168,7 +168,7 @@ def _check_task(connection: Connection, row: Row[Any], task_id: str) -> None:
 
 
 def _check_accepted(row: Row[Any]) -> None:
-    """A task that ends was accepted: a ledger without its id is a copy from before that."""
+    """A task that ends was accepted: a ledger without its id is an older copy."""
     if row.task_id is None:
         raise UnknownAttempt(
             f"the ledger does not know that attempt {row.attempt_id} was accepted",
@@ -178,11 +178,9 @@ def _check_accepted(row: Row[Any]) -> None:
 
 
 def _take_back(connection: Connection, row: Row[Any]) -> bool:
-    """Hold the attempt's slots again where it had let go of them; True when somebody else has them now."""
+    """Take back the attempt's released slots; True when another attempt has them now."""
     if row.state == AttemptState.INTENT:
-        return bool(
-            row.surplus
-        )  # an open claim never let go of them; one that was written again may have come too late
+        return bool(row.surplus)  # an open claim never released them; a rewritten one may be too late
     numbers = json.loads(row.slots)
     held = connection.execute(
         select(slots).where(slots.c.job_key == row.job_key, slots.c.slot.in_(numbers)).with_for_update()
@@ -199,7 +197,7 @@ def _take_back(connection: Connection, row: Row[Any]) -> bool:
             .values(state=SlotState.TAKEN, closed=None, attempt_id=row.attempt_id)
         )
         return False
-    # Paid for without a place: what is still its own goes back, its images are kept aside.
+    # Paid for without slots: those it still has are released, its images are kept aside.
     leave_slots(connection, row.attempt_id, row.job_key, SlotState.OPEN, None)
     note(connection, "attempt_surplus", "its slots were bought meanwhile", row.attempt_id, row.run_id)
     return True
@@ -237,7 +235,7 @@ def delivered(
     offer = market().by_offer.get((row.gateway, row.model))
     documented = offer.failed_task_billed.value if offer else Billing.UNKNOWN
     if not finished.links and bill.basis == "none" and documented is Billing.UNKNOWN:
-        values["at_risk_usd"] = row.reserved_usd  # nothing was made, and nobody says whether that is free
+        values["at_risk_usd"] = row.reserved_usd  # nothing was made, and whether that is free is not stated
     now = datetime.now(UTC)
     numbers = json.loads(row.slots)
     moved = advance(
@@ -293,7 +291,7 @@ def failed(
     fate: SlotFate,
     charge: Finished | None = None,
 ) -> Recorded:
-    """A task that the gateway ended as failed or cancelled; `charge` is what it says that cost, where it says so."""
+    """A task that failed or was cancelled at the gateway; `charge`: its reported cost, if any."""
     row = find(connection, attempt_id)
     if row.state == to:
         return Recorded(as_attempt(row._mapping))
@@ -318,7 +316,7 @@ def failed(
 
 
 def lost(connection: Connection, attempt_id: str, why: str) -> Recorded:
-    """Given up: paid for, perhaps. The reservation stays at risk."""
+    """Given up, possibly paid for. The reservation stays at risk."""
     row = find(connection, attempt_id)
     if row.state == AttemptState.LOST:
         return Recorded(as_attempt(row._mapping))
@@ -337,14 +335,14 @@ def lost(connection: Connection, attempt_id: str, why: str) -> Recorded:
 
 
 def poll_later(connection: Connection, attempt_id: str, at: datetime) -> None:
-    """Outside a run nobody asks for this attempt before then."""
+    """Outside a run, this attempt is not polled before then."""
     connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(next_look_at=at))
 
 
 def not_found(connection: Connection, attempt_id: str, seen_again: bool = False) -> int:
     """Count an own 404 (or, with `seen_again`, forget them); returns how many in a row, each five minutes after the last.
 
-    Those in between count for nothing, so a clock that jumps adds one at most: it ends no task by itself.
+    Those in between are ignored, so a clock jump adds at most one and cannot end a task alone.
     """
     row, now = find(connection, attempt_id), datetime.now(UTC)
     count = 0 if seen_again else row.not_found + 1
@@ -353,7 +351,7 @@ def not_found(connection: Connection, attempt_id: str, seen_again: bool = False)
         if timedelta(0) <= passed < _NOT_FOUND_APART:
             return int(row.not_found)
         if passed < timedelta(0):
-            count = row.not_found  # the clock has been put back: the five minutes begin again
+            count = row.not_found  # the clock was set back: the five minutes start again
     connection.execute(
         update(attempts)
         .where(attempts.c.attempt_id == attempt_id)

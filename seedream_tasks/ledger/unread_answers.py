@@ -1,4 +1,4 @@
-"""Answers that could not be read, kept with their attempts: for whoever is to find out what they mean, and what they name.
+"""Unreadable answers, kept with their attempts for a person to examine.
 
 Of each attempt at most two: the answer to its submit, and the last one to a status request.
 """
@@ -17,7 +17,7 @@ from .schema import answers, attempts, events, jobs
 from .sql import insert_on_conflict
 
 SUBMIT, STATUS = "submit", "status"
-# Kind of the ledger event that says: whoever listens has been told that this attempt's answers cannot be read.
+# Kind of the ledger event recorded once listeners were notified that this attempt's answers cannot be read.
 TOLD_UNREADABLE = "unreadable_told"
 _KEEP = insert_on_conflict(
     answers,
@@ -39,7 +39,7 @@ class KeptAnswer:
 
 
 def keep(connection: Connection, attempt_id: str, kind: str, kept: AnswerExcerpt) -> None:
-    """Keep an answer; it replaces the last one of its kind."""
+    """Store an answer; it replaces the last one of its kind."""
     row = {
         "attempt_id": attempt_id,
         "kind": kind,
@@ -64,7 +64,7 @@ def kept_of(connection: Connection, attempt_ids: Sequence[str]) -> dict[str, lis
 
 @dataclass(frozen=True, slots=True)
 class UnreadAnswer:
-    """A task that is in flight, and whose gateway answers what cannot be read."""
+    """A task in flight whose gateway sends unreadable answers."""
 
     attempt_id: str
     run_id: str
@@ -77,7 +77,7 @@ class UnreadAnswer:
 
 
 def untold(connection: Connection) -> list[UnreadAnswer]:
-    """Those in flight that nobody was told of."""
+    """Those in flight that nobody was notified of."""
     told = select(events.c.attempt_id).where(events.c.kind == TOLD_UNREADABLE)
     query = (
         select(attempts, jobs.c.row_key, jobs.c.shot, answers.c.text)

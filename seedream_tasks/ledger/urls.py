@@ -1,4 +1,4 @@
-"""A ledger's URL: what may be one, and how it is shown."""
+"""A ledger's URL: validation and display."""
 
 import sqlalchemy
 from sqlalchemy import (
@@ -36,7 +36,7 @@ def parse_url(text_url: str) -> sqlalchemy.URL:
 
 
 def _no_url(text: str) -> str:
-    """What was given for a URL, without what may be a password: all before an @, however broken the rest is."""
+    """The given text without a possible password: everything before an @ is removed, even in a malformed URL."""
     return f"***@{text.rpartition('@')[2]}" if "@" in text else without_secrets(text)
 
 
@@ -48,6 +48,6 @@ def shown_url(text_url: str) -> str:
 
 
 def holds_password(text_url: str) -> bool:
-    """Whether a ledger URL must not be shown or stored as it is, wherever in it the password is. Raises ConfigurationError."""
+    """Whether a ledger URL holds a password, in any position: then it must not be shown or stored unmasked. Raises ConfigurationError."""
     url = parse_url(text_url)
     return url.password is not None or any(map(is_secret_name, url.query))

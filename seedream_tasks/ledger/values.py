@@ -1,4 +1,4 @@
-"""What is read from the ledger, as frozen values: attempts, images, jobs."""
+"""Frozen values read from the ledger: attempts, images, jobs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from ..core.states import AttemptState
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One paid submission as the ledger knows it."""
+    """One paid submission in the ledger."""
 
     attempt_id: str
     job_key: str
@@ -51,17 +51,17 @@ class Attempt:
     error_class: ErrorClass | None
     error_message: str | None
     callback_sha256: str | None  # of its callback URL's token; None: none was given
-    next_look_at: datetime | None  # not before this is it asked for outside a run
+    next_look_at: datetime | None  # outside a run, not polled before this
     warnings: tuple[str, ...]  # how its references were presented
 
     @property
     def called_back(self) -> bool:
-        """Whether its gateway is to call back."""
+        """Whether its gateway was given a callback."""
         return self.callback_sha256 is not None
 
     @property
     def past(self) -> PastAttempt:
-        """What deciding needs of it."""
+        """Its facts for decisions."""
         return PastAttempt(
             self.attempt_id, self.run_id, self.gateway, self.state, self.slots, self.purpose, self.error_class
         )
@@ -69,7 +69,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One image a gateway made. `path` and `archive` are None until it is copied."""
+    """One image made by a gateway. `path` and `archive` are None until it is copied."""
 
     attempt_id: str
     ordinal: int
@@ -90,26 +90,26 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What there is to be archived of an attempt."""
+    """What is to be archived from an attempt."""
 
     images: Sequence[ImageRecord]
-    first_of_case: bool  # False: a row whose key differs from this one in case alone was bought for before
+    first_of_case: bool  # False: a row whose key differs from this one only in case was bought before
 
 
 @dataclass(slots=True)
 class JobView:
-    """All the ledger knows of one job."""
+    """Everything the ledger knows about one job."""
 
     job_key: str
     slots: list[SlotView] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)  # in the order of their intents
     images: list[ImageRecord] = field(default_factory=list)
-    # Files made of the images, where they were asked for: (attempt, ordinal, archive root) -> digest of the output profile.
+    # Files derived from the images, if requested: (attempt, ordinal, archive root) -> digest of the output profile.
     derived: dict[tuple[str, int, str], str] = field(default_factory=dict)
 
     @property
     def past(self) -> list[PastAttempt]:
-        """What deciding needs of its attempts."""
+        """Its attempts' facts for decisions."""
         return [attempt.past for attempt in self.attempts]
 
     def standing(self) -> list[ImageRecord]:

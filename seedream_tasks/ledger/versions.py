@@ -1,4 +1,4 @@
-"""A ledger's version: what a new one gets, and what becomes of an older or a newer one."""
+"""A ledger's version: creation, migration of an older one, refusal of a newer one."""
 
 import secrets
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from .schema import FIRST_VERSION, SCHEMA_VERSION, TABLES, meta
 
 
 def lock(connection: Connection) -> None:
-    """Let nobody else make or migrate this ledger until the transaction ends; SQLite's own write lock does so by itself."""
+    """Prevent others from creating or migrating this ledger until the transaction ends; SQLite's own write lock does so itself."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(7136014518003)"))
 
@@ -28,7 +28,7 @@ def make(connection: Connection) -> None:
 
 
 def bring_up(engine: Engine, shown: str, database: Path | None, allowed: bool) -> None:
-    """Migrate an older version's ledger where that is allowed. `database`: the file of an SQLite ledger, `shown`: its URL as it
+    """Migrate an older version's ledger if allowed. `database`: the file of an SQLite ledger, `shown`: its URL as it
     may be shown. Raises ConfigurationError.
     """
     with engine.begin() as connection:
@@ -45,7 +45,7 @@ def bring_up(engine: Engine, shown: str, database: Path | None, allowed: bool) -
 
 
 def version_in(connection: Connection) -> str | None:
-    """The version that stands in a ledger."""
+    """A ledger's version."""
     return connection.scalar(select(meta.c.value).where(meta.c.key == "schema_version"))
 
 

@@ -83,17 +83,17 @@ logger = logging.getLogger("seedream_tasks.ledger")
 
 
 class Held(Protocol):
-    """What a process holds of one attempt."""
+    """A process's copy of one attempt."""
 
     def restore(self, connection: Connection) -> bool:
-        """Write it into the ledger where that does not know it; False where it does."""
+        """Write it into the ledger if missing there; False if present."""
 
     def rescue(self) -> str:
-        """Keep it outside the ledger; says where."""
+        """Keep it outside the ledger; returns where."""
 
 
 class Ledger:
-    """An open ledger. `write` and `read` take functions of a connection; both may be awaited from any event loop."""
+    """An open ledger. `write` and `read` take functions of a connection; both can be awaited from any event loop."""
 
     lease_s: float = LEASE_S  # how long what this process claims is its own to send, unless renewed
 
@@ -106,9 +106,9 @@ class Ledger:
         self._readers = ThreadPoolExecutor(2, "seedream-ledger-read")
         self._counter = secrets.randbelow(_COUNTERS)
         self._closed = False
-        self._away_since: float | None = None  # all who meet the same outage wait for its end together
+        self._away_since: float | None = None  # all that meet the same outage share one wait
         self._held: dict[str, Held] = {}  # by attempt
-        self._ended: dict[str, Held] = {}  # the same, of those that ended last: a replica may lack their records too
+        self._ended: dict[str, Held] = {}  # the same for those that ended last: a replica may lack their records too
         self._file = _File.of(engine)
         self._broken: LedgerFault | None = None
         self._in_hand: list[_Write] = []
@@ -118,8 +118,8 @@ class Ledger:
     async def write(self, operation: Operation[T], otherwise: Callable[[Exception], None] | None = None) -> T:
         """Run `operation` in a transaction; on return its writes are on disk. Raises LedgerRefusal or LedgerFault.
 
-        Cancelling the wait does not take the write back: whoever must know the result awaits it to the end. `otherwise` is told
-        of a write that failed, in the writing thread and whoever still waits for it.
+        Cancelling the wait does not undo the write: a caller that needs the result awaits it to the end. `otherwise` is called
+        for a failed write, in the writing thread, even if nobody waits for it any more.
         """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[T] = loop.create_future()
@@ -156,14 +156,14 @@ class Ledger:
                 return found
 
     def drop(self) -> None:
-        """Take away all tables, of a ledger that could not be made whole."""
+        """Drop all tables of a partly created ledger."""
         with self._engine.begin() as connection:
             TABLES.drop_all(connection)
 
     # What this process holds of its attempts
 
     def hold(self, attempt_id: str, held: Held) -> None:
-        """Keep what is needed to write this attempt again, until `release`."""
+        """Hold what is needed to rewrite this attempt, until `release`."""
         self._held[attempt_id] = held
 
     def held(self, attempt_id: str) -> Held | None:
@@ -184,20 +184,20 @@ class Ledger:
         self._held.pop(attempt_id, None)
 
     def _run(self, operation: Operation[T], connection: Connection) -> T:
-        """Run an operation; attempts that only this process knows are written again first. It checks before it writes."""
+        """Run an operation; attempts that only this process knows are rewritten first. It checks before it writes."""
         try:
             return operation(connection)
         except UnknownAttempt as unknown:
             if unknown.facts["attempt_id"] not in self._held:
                 raise
-            # Where one is missing, others are.
+            # If one is missing, others are too.
             held = [*self._ended.values(), *self._held.values()]
             count = sum(each.restore(connection) for each in held)
             logger.warning("%s; %s are written again from what this process holds", unknown.message, count)
             return operation(connection)
 
     def _check_file(self) -> None:
-        """Raises LedgerFault where another file stands in the place of the open one: nobody would find what is written here."""
+        """Raises LedgerFault when the open file was replaced by another: nothing written here would be found."""
         if self._file is None or self._file.is_there():
             return
         held, self._held = self._held, {}
@@ -208,7 +208,7 @@ class Ledger:
         )
 
     def close(self) -> None:
-        """Finish what is queued and let go of the database. Safe to call twice."""
+        """Finish queued writes and close the database. Idempotent."""
         if self._closed:
             return
         self._closed = True
@@ -221,7 +221,7 @@ class Ledger:
     def _work(self) -> None:
         try:
             self._serve()
-        except BaseException as error:  # whatever it is, nobody may wait for this thread in vain
+        except BaseException as error:  # whatever it is, no caller may wait forever for this thread
             self._broken = LedgerFault(f"the ledger is not written any more: {with_type(error)}")
             logger.critical("%s", self._broken.message, exc_info=error)
             for each in self._in_hand:
@@ -236,7 +236,7 @@ class Ledger:
             if first is None:
                 return
             if many:
-                # Where many write, a commit costs more than the records in it: those of the next moment come along.
+                # With many writers, a commit costs more than its records: wait a moment for more to join.
                 time.sleep(_GATHER_S)
             batch, last = [first], False
             while len(batch) < _MOST_PER_COMMIT:
@@ -297,7 +297,7 @@ class Ledger:
                 # transaction is rolled back as a whole, so it may run again and then sees what the other one wrote.
                 if self._is_awaited(error):
                     if sql_state(error) == READ_ONLY:
-                        self._engine.dispose()  # this connection leads to a standby: the next one may find the new primary
+                        self._engine.dispose()  # this connection is to a standby: the next one may reach the new primary
                     time.sleep(_LOOK_AGAIN_S)
                     continue
                 attempt += 1
@@ -311,11 +311,11 @@ class Ledger:
                 return result
 
     def _count(self, connection: Connection) -> None:
-        """Count this commit, as the last thing in it: what it locks is held for the commit alone."""
+        """Count this commit, as its last statement: the row lock is held only for the commit itself."""
         connection.execute(_COUNT, {"counter": self._counter})
 
     def _is_awaited(self, error: SQLAlchemyError) -> bool:
-        """Whether the server is away, and not for so long that nobody waits for it any more."""
+        """Whether the server is unavailable, and the wait for it has not timed out."""
         if self._closed or self._engine.dialect.name != "postgresql" or not is_away(error):
             return False
         since = self._away_since
@@ -326,7 +326,7 @@ class Ledger:
 
 
 class _File:
-    """The file of an open SQLite ledger, as it was when it was opened."""
+    """The identity of an open SQLite ledger's file, as of opening."""
 
     def __init__(self, path: Path, found: os.stat_result) -> None:
         self.path = path
@@ -342,7 +342,7 @@ class _File:
         return cls(file, file.stat())
 
     def is_there(self) -> bool:
-        """Whether it still stands under its name."""
+        """Whether the file under its name is still the same."""
         try:
             return os.path.samestat(self._found, self.path.stat())
         except FileNotFoundError:
@@ -369,7 +369,7 @@ _Done = tuple[_Write, Any, Exception | None]
 
 
 def _told(write: _Write, error: Exception) -> _Done:
-    """The result of a write that failed, once whoever asked to be told has been."""
+    """The result of a failed write, after its `otherwise` was called."""
     if write.otherwise is not None:
         write.otherwise(error)
     return write, None, error

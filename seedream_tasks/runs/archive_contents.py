@@ -1,4 +1,4 @@
-"""What archives hold of runs and images: marks, frozen runs, manifests, and the names of the images themselves."""
+"""The runs and images in archives: marks, frozen runs, manifests, and the image names."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ class Remains:
         self.frozen: list[dict[str, Any]] = []
         self.stated: dict[str, str] = {}
         self.records: list[dict[str, Any]] | None = None
-        self.complete = False  # the manifest knows all that the run bought
+        self.complete = False  # the manifest has everything that the run bought
         if archive.exists(frozen_path(run_id)):
             frozen = FrozenRun(archive, run_id)
             self.frozen, self.stated = frozen.rows(0, len(frozen)), frozen.metadata()
@@ -41,15 +41,15 @@ class Remains:
                 table = pq.read_table(file)
             self.records = table.to_pylist()
             self.complete = PROVISIONAL.encode() not in (table.schema.metadata or {})
-        # What it only took over was submitted by an earlier run, whose attempts it must not claim.
+        # What it only followed was submitted by an earlier run, whose attempts it must not claim.
         own = [each for each in self.records or [] if not each["reused"] and (each["quoted_usd"] or each["billed_usd"])]
         times = [each["submitted_at"] for each in own if each["submitted_at"]]
-        # A run that left no times (it bought nothing, or no manifest) comes last: it can only add doubt, not proof.
+        # A run without times (nothing bought, or no manifest) comes last: it can only add doubt, not proof.
         self.began: datetime | None = min(times, default=None)
 
     @property
     def simulated(self) -> bool | None:
-        """Whether it was simulated; None where nothing says so."""
+        """Whether it was simulated; None when unknown."""
         if self.mark is not None and self.mark.simulated is not None:
             return self.mark.simulated
         return next((bool(each["simulated"]) for each in self.records or ()), None)
@@ -104,7 +104,7 @@ def doubts(row: Mapping[str, Any], jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An image, as its own path names it."""
+    """An image, as parsed from its path."""
 
     path: str  # below the root
     folder: str  # of its row
@@ -114,12 +114,12 @@ class Named:
 
     @property
     def of_job(self) -> tuple[str, str, str]:
-        """What it has in common with the other images of its job."""
+        """The key it shares with the other images of its job."""
         return self.folder, self.shot, self.fingerprint
 
 
 def named(path: str) -> Named | None:
-    """What an image's path says; None for a file that is named otherwise, such as one made of an image."""
+    """Parse an image's path; None for a file with another kind of name, such as a derived file."""
     found = _NAME.fullmatch(path)
     return Named(path, found["folder"], found["shot"], found["fingerprint"], int(found["slot"])) if found else None
 

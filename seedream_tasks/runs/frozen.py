@@ -1,7 +1,7 @@
 """The frozen run: one Parquet row per (row, shot), written before anything is bought and never changed.
 
-It holds the catalog's columns, what was rendered, and what was already decided (invalid, skipped). Together with the ledger it
-is everything a run is: the manifest, a resume and a rebuild are computed from the two.
+It holds the catalog's columns, the rendered jobs, and what was already decided (invalid, skipped). Together with the ledger it
+defines a run completely: the manifest, a resume and a rebuild are computed from the two.
 """
 
 import threading
@@ -45,7 +45,7 @@ _IMAGES = pa.list_(
         ]
     )
 )
-# What the manifest says of each record, after the catalog's own columns.
+# The manifest's columns, after the catalog's own.
 RECORD = pa.schema(
     [
         ("row_number", pa.int64()),
@@ -98,17 +98,17 @@ _FROM_RECORD = (
     *("row_number", "row_key", "shot", "job_key", "fingerprint", "edition", "operation", "model", "prompt", "n"),
     *("ratio", "pixels", "tier", "references", "reason", "warnings", "error_code", "error_message"),
 )
-# What the frozen file keeps for itself; the names cannot clash with a catalog's, see `manifest_names`.
+# Internal columns of the frozen file; the names cannot clash with a catalog's, see `manifest_names`.
 _OWN = pa.schema(
     [
         ("_line", pa.int64()),
         ("_settled", pa.string()),  # invalid or skipped: nothing is to be bought; null: a job
         ("_selected", pa.bool_()),  # false: --only leaves it out
         ("_job", pa.string()),  # the whole job as JSON
-        ("_take", pa.int32()),  # how often its images were asked for anew after a review; null: never
-        ("_beside", pa.list_(pa.string())),  # further jobs (JSON) that the record is made of, each with its slots
+        ("_take", pa.int32()),  # how often its images were requested again after a review; null: never
+        ("_beside", pa.list_(pa.string())),  # further jobs (JSON) of the record, each with its slots
         ("_forecast_usd", MONEY),
-        ("_rests", pa.bool_()),  # its images stood when the run began: nothing was left to do for it
+        ("_rests", pa.bool_()),  # its images were archived when the run started: nothing was left to do for it
     ]
 )
 FROZEN = pa.schema([*(RECORD.field(name) for name in _FROM_RECORD), *_OWN])
@@ -128,7 +128,7 @@ def manifest_names(columns: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class FrozenRecord:
-    """One (row, shot) as it was when the run began."""
+    """One (row, shot) as of the start of the run."""
 
     row_number: int
     line: int | None
@@ -145,7 +145,7 @@ class FrozenRecord:
     forecast_usd: Decimal | None = None
     take: int = 0
     beside: tuple[Job, ...] = ()
-    fingerprint: str = ""  # the job's, where it was computed already
+    fingerprint: str = ""  # the job's, if already computed
     rests: bool = False  # nothing is left to do for its job
 
     def own_values(self) -> dict[str, Any]:
@@ -257,7 +257,7 @@ class FrozenRun:
         return int(self._parquet.metadata.num_rows)
 
     def count_jobs(self) -> tuple[int, int]:
-        """How many of the records are jobs (planning has not settled them), and how many of these are at rest."""
+        """How many records are jobs (not settled by planning), and how many of these are at rest."""
         jobs = resting = 0
         for group in self._parquet.iter_batches(batch_size=ROWS_PER_GROUP, columns=["_settled", "_rests"]):
             jobs += group["_settled"].null_count
@@ -265,7 +265,7 @@ class FrozenRun:
         return jobs, resting
 
     def busy(self) -> Any:
-        """Positions of the records that a run works on or has to tell of: all but those at rest or skipped. Ascending."""
+        """Positions of the records that a run works on or must report: all but those at rest or skipped. Ascending."""
         found, start = [np.zeros(0, dtype=np.int64)], 0
         for group in self._parquet.iter_batches(batch_size=ROWS_PER_GROUP, columns=["_settled", "_rests"]):
             found.append(start + np.flatnonzero(_busy(group)))
@@ -273,7 +273,7 @@ class FrozenRun:
         return np.concatenate(found)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._parquet.close()
         self._file.close()
 
@@ -283,7 +283,7 @@ class FrozenRun:
         return list(self.schema.names[: len(self.schema) - len(FROZEN)])
 
     def metadata(self) -> dict[str, str]:
-        """What was stated when the run was frozen."""
+        """The metadata of the frozen run."""
         stated = self._parquet.metadata.metadata or {}
         return {key.decode(): value.decode() for key, value in stated.items() if key != b"ARROW:schema"}
 
@@ -341,7 +341,7 @@ class FrozenRun:
             position += count
 
     def _group(self, group: int) -> list[tuple[int, dict[str, Any]]]:
-        # Chunks are read from several threads at once, which the file's reader is not made for.
+        # Chunks are read from several threads at once, and the file's reader is not thread-safe.
         with self._lock:
             if self._cached is None or self._cached[0] != group:
                 before = sum(self._parquet.metadata.row_group(each).num_rows for each in range(group))
@@ -357,5 +357,5 @@ def _busy(records: Any) -> Any:
 
 
 def frozen_path(run_id: str) -> str:
-    """Where a run's frozen jobs stand below the archive's root."""
+    """The path of a run's frozen jobs below the archive's root."""
     return f"runs/{run_id}/jobs.parquet"

@@ -44,14 +44,14 @@ from .summary import GatewayTotals, Summary
 logger = logging.getLogger("seedream_tasks.runs")
 
 MANIFEST_SCHEMA_VERSION = "1"
-# Key of the file's metadata: written while the run was still going on, so it does not know all that the run bought.
-# The last run's manifest, under the name that readers hold on to.
+# Metadata key: written while the run was still active, so purchases may be missing.
+# The last run's manifest, under a stable name for readers.
 NEWEST = "manifest.parquet"
 PROVISIONAL = "seedream_tasks.provisional"
 
 
 def manifest_path(run_id: str) -> str:
-    """Where a run's manifest stands below the archive's root."""
+    """The path of a run's manifest below the archive's root."""
     return f"runs/{run_id}/manifest.parquet"
 
 
@@ -81,7 +81,7 @@ def write_manifest(
             target = Path(folder, "manifest.parquet")
 
             def work(connection: Connection) -> Summary:
-                # One snapshot for all of it: somebody else may be settling attempts of this run meanwhile.
+                # A single snapshot: another process may be settling attempts of this run meanwhile.
                 summary = _write(connection, frozen, target, facts_of_run, provisional, made_parts)
                 try:
                     _reconcile(connection, frozen, summary)
@@ -144,7 +144,7 @@ def write_part(ledger: Ledger, archive: Archive, run_id: str, start: int, stop: 
             if is_final(summary.by_status):
                 archive.publish(part_path(run_id, (start, stop)), target)
             else:
-                delete_parts(archive, run_id, [(start, stop)])  # of somebody who was here before
+                delete_parts(archive, run_id, [(start, stop)])  # left by an earlier process
     finally:
         frozen.close()
     return summary
@@ -153,7 +153,7 @@ def write_part(ledger: Ledger, archive: Archive, run_id: str, start: int, stop: 
 def summarize(
     ledger: Ledger, frozen: FrozenRun, run: RunFacts, start: int, stop: int
 ) -> tuple[Summary, list[dict[str, Any]]]:
-    """The figures and records of what is busy in a part of a run, as its manifest would have them now."""
+    """The figures and records of the busy part of a range of a run, as its manifest would show them now."""
     rows = [row for _, row in frozen.busy_rows(start, stop)]
 
     def work(connection: Connection) -> tuple[Summary, list[dict[str, Any]]]:
@@ -222,7 +222,7 @@ def _compute(
     start: int,
     stop: int,
 ) -> None:
-    """Write the records from `start` to before `stop` as the ledger has them, and count them."""
+    """Write the records from `start` to before `stop` from the ledger, and count them."""
     for batch in frozen.batches(start, stop):
         columns = [batch.column(name) for name in frozen.catalog_columns]
         columns += _record_columns(connection, batch.select(FROZEN.names), run, summary)
@@ -271,7 +271,7 @@ def _records(
 def _with_those_beside(
     connection: Connection, rows: Sequence[dict[str, Any]], views: dict[str, JobView]
 ) -> dict[str, list[str]]:
-    """Let the views of records that are made of several jobs hold all of them; returns the keys of those, by record."""
+    """Merge the views of records with several jobs; returns the jobs' keys by record."""
     several = {row["job_key"]: row for row in rows if row["_beside"]}
     jobs = {
         key: [Job.from_json(row["_job"]), *(Job.from_json(text) for text in row["_beside"])]

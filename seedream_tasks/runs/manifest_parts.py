@@ -1,7 +1,7 @@
 """Parts of a manifest: records that a shard has computed, to be joined without computing them again.
 
-A part is the manifest's own columns for a range of records, with their sums. There is one only where all of that is final; what
-is not, or is not there, is computed from the ledger, as the whole manifest always can be.
+A part is the manifest's own columns for a range of records, with their sums. It exists only when all of them are final;
+otherwise the records are computed from the ledger, as the whole manifest always can be.
 """
 
 import logging
@@ -19,23 +19,23 @@ logger = logging.getLogger("seedream_tasks.runs")
 # Keys of the file's metadata: the part's sums as JSON, and the run it is of.
 SUMS = "seedream_tasks.part"
 OF_RUN = "run_id"
-# Somebody may still find the image, or buy it: such records are computed when the manifest is.
+# The image may still be found or bought: such records are computed with the manifest.
 _MAY_CHANGE = frozenset({RecordStatus.IN_FLIGHT, RecordStatus.UNKNOWN, RecordStatus.PARTIAL, RecordStatus.DEFERRED})
 Range = tuple[int, int]  # of records: the first, and the one after the last
 
 
 def part_path(run_id: str, part: Range) -> str:
-    """Where a part stands below the archive's root, until the manifest is written."""
+    """The path of a part below the archive's root, until the manifest is written."""
     return f"runs/{run_id}/parts/{part[0]}-{part[1]}.parquet"
 
 
 def is_final(by_status: Mapping[str, int]) -> bool:
-    """Whether records of these statuses stay as they are."""
+    """Whether records of these statuses are final."""
     return not any(RecordStatus(status) in _MAY_CHANGE for status, count in by_status.items() if count)
 
 
 class Part:
-    """A part that may be joined."""
+    """A part that can be joined."""
 
     def __init__(self, file: pq.ParquetFile, of: Range) -> None:
         self.start, self.stop = of
@@ -54,7 +54,7 @@ class Part:
 
 @contextmanager
 def parts_of(archive: Archive, run_id: str, wanted: Sequence[Range]) -> Iterator[list[Part]]:
-    """Those of these parts that are there, whole and this run's, in order."""
+    """The parts among these that exist, are complete and belong to this run, in order."""
     found = []
     with ExitStack() as stack:
         for each in sorted(wanted):
@@ -72,6 +72,6 @@ def parts_of(archive: Archive, run_id: str, wanted: Sequence[Range]) -> Iterator
 
 
 def delete_parts(archive: Archive, run_id: str, parts: Sequence[Range]) -> None:
-    """The manifest is written: its parts are not needed any more. Raises ArchiveFault."""
+    """Delete the parts of a written manifest. Raises ArchiveFault."""
     for each in parts:
         archive.delete(part_path(run_id, each))

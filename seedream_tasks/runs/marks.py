@@ -1,8 +1,8 @@
-"""Marks: how far the ledger had come, kept by each run beside what it left in the archive.
+"""Marks: the ledger's position, kept by each run beside its files in the archive.
 
-A ledger that was restored from a backup, a replica that lags, a second one: each says less than the archive knows, and would buy
-again what it does not know of. So a run renews its mark while it buys and at its end, and nobody goes on with a ledger that
-does not know a run of the archive, or that a mark is ahead of.
+A ledger restored from a backup, a lagging replica, a second ledger: each knows less than the archive, and would buy the missing
+images again. So a run renews its mark while it buys and at its end, and a ledger is refused when it does not know a run of the
+archive, or when a mark is ahead of it.
 """
 
 import asyncio
@@ -23,19 +23,19 @@ from ..storage.archive import Archive
 
 logger = logging.getLogger("seedream_tasks.runs")
 
-# What a ledger that is restored may not know of at most, without anybody noticing at the start.
+# The most that a restored ledger may lack without being noticed at the start.
 RENEW_EVERY_S = 45.0
 _AT_ONCE = 16
 _NAMED = 5
-# Without one of these, or a mark, a folder is not a run's.
+# A run's folder holds one of these, or a mark.
 _LEFT = frozenset({"jobs.parquet", "manifest.parquet"})
-# What a mark that cannot be read states: it may have said anything.
+# The number of an unreadable mark: it may have been any.
 UNREADABLE = 2**62
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a run's mark says of the ledger that wrote it."""
+    """A run's mark: the position of the ledger that wrote it."""
 
     number: int  # commits it had had
     ledger_id: str | None = None  # None: the mark cannot be read
@@ -43,18 +43,18 @@ class Mark:
 
 
 def mark_path(run_id: str) -> str:
-    """Where a run's mark stands below the archive's root."""
+    """The path of a run's mark below the archive's root."""
     return f"runs/{run_id}/mark.json"
 
 
 def renew(ledger: Ledger, archive: Archive, run_id: str) -> None:
-    """Write how far the ledger has come, for a run that it knows; the ledger first: no mark is ahead of its own. Blocks.
+    """Write the ledger's position for a run that it knows; the ledger is written first, so no mark is ahead of its own. Blocks.
 
     Raises LedgerFault, ArchiveFault.
     """
     number = ledger.write_now(lambda connection: archives.mark(connection, run_id))
     if number is None:
-        return  # it buys nothing: it only follows what others bought
+        return  # it only follows purchases of others
     archive.publish_json(
         mark_path(run_id),
         {
@@ -89,12 +89,12 @@ async def _try(ledger: Ledger, archive: Archive, run_id: str) -> None:
     try:
         await asyncio.to_thread(renew, ledger, archive, run_id)
     except (ArchiveFault, LedgerFault) as fault:
-        # What is under way has its own dealings with both, and ends by them if it must.
+        # Work in progress uses ledger and archive itself, and fails itself if it must.
         logger.warning("the mark of run %s could not be renewed: %s", run_id, fault)
 
 
 def read_marks(archive: Archive, run_ids: Collection[str]) -> dict[str, Mark]:
-    """Run -> its mark; those without one are left out. Raises ArchiveFault."""
+    """Run -> its mark; runs without one are omitted. Raises ArchiveFault."""
     if archive.is_local or not run_ids:
         found = {run_id: _read(archive, run_id) for run_id in run_ids}
     else:
@@ -115,12 +115,12 @@ def _read(archive: Archive, run_id: str) -> Mark | None:
 
 
 def left_by_runs(archive: Archive, run_ids: Collection[str], marks: Mapping[str, Mark]) -> list[str]:
-    """Those of these folders that a run has left something in: it began to buy, or might have. Raises ArchiveFault."""
+    """The folders among these that a run has left files in: it started to buy, or might have. Raises ArchiveFault."""
     return [run_id for run_id in run_ids if run_id in marks or not _LEFT.isdisjoint(archive.names_in(f"runs/{run_id}"))]
 
 
 def check(ledger: Ledger, archive: Archive, run_ids: Collection[str]) -> None:
-    """Raises LedgerBehind where the archive knows more than the ledger. `run_ids` were listed before."""
+    """Raises LedgerBehind when the archive knows more than the ledger. `run_ids` were listed before."""
     marks = read_marks(archive, run_ids)
     known = ledger.read_now(lambda connection: archives.marked(connection, run_ids))
     unknown = left_by_runs(archive, [run_id for run_id in run_ids if run_id not in known], marks)
@@ -130,7 +130,7 @@ def check(ledger: Ledger, archive: Archive, run_ids: Collection[str]) -> None:
 
 
 def behind(ledger: Ledger, archive: Archive, unknown: Collection[str], ahead: Collection[str]) -> LedgerBehind:
-    """The error that says which runs the ledger does not know, or not to their end, and the way out."""
+    """The error that names the runs missing or incomplete in the ledger, and the remedy."""
     told = []
     if unknown:
         told.append(f"it knows nothing of {_runs(unknown)}")
@@ -146,7 +146,7 @@ def behind(ledger: Ledger, archive: Archive, unknown: Collection[str], ahead: Co
 
 
 def merge_command(archive: Archive, ledger_url: str) -> str:
-    """The command that takes what an archive says into a ledger that is there."""
+    """The command that merges an archive's contents into an existing ledger."""
     return f"seedream ledger rebuild --merge --archive {quote(archive.root)} --ledger {quote(shown_url(ledger_url))}"
 
 

@@ -22,19 +22,19 @@ SCHEMA = pa.schema(
         ("height", pa.int32()),
         ("bytes", pa.int64()),
         ("mime_type", pa.string()),
-        ("picture_path", pa.string()),  # what it was made of
+        ("picture_path", pa.string()),  # what it was derived from
     ]
 )
 _ROWS = 4096
 
 
 def outputs_path(run_id: str) -> str:
-    """Where a run's list of made files stands below the archive's root."""
+    """The path of a run's list of derived files below the archive's root."""
     return f"runs/{run_id}/outputs.parquet"
 
 
 def write_outputs(connection: Connection, manifest: Path, target: Path, archive: Archive) -> int:
-    """List the files made of the images of a manifest; returns how many."""
+    """List the files derived from a manifest's images; returns how many."""
     count = 0
     with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
         for batch in pq.ParquetFile(manifest).iter_batches(

@@ -1,6 +1,6 @@
-"""Manifest records of jobs that went well at the first try, column by column: in a large catalog that is nearly all of them.
+"""Manifest records of jobs that succeeded at the first try, column by column: nearly all jobs of a large catalog.
 
-What stands here follows from `records.record` too, which knows every other case and takes several times as long.
+The results are the same as those of `records.record`, which handles every other case and takes several times as long.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def find_plain(
 
 
 def _as_expected(attempt: Any) -> bool:
-    """Neither dearer than was reserved for it, nor made by another model than was asked for."""
+    """Neither charged above its reservation, nor made by another model than requested."""
     reported = attempt.model_reported
     return attempt.billed_usd <= attempt.reserved_usd and (
         not reported or reported.lower() in _spellings(attempt.gateway, attempt.model)

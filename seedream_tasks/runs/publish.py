@@ -1,4 +1,4 @@
-"""Publishing runs: the manifest with its contact sheet, and those of runs that somebody else finished."""
+"""Publishing runs: the manifest with its contact sheet, also for runs that another process finished."""
 
 from collections.abc import Collection, Sequence
 
@@ -30,9 +30,9 @@ def publish(
 
 
 def publish_own(ledger: Ledger, archive: Archive, run_id: str, parts: Sequence[Range] = ()) -> Summary:
-    """Write the manifest of a run that has done its work, and say in the ledger that it has ended.
+    """Write the manifest of a finished run, and record its end in the ledger.
 
-    A provisional one, begun by somebody else while the run was at work, may come to stand over it: then it is written again.
+    A provisional one, started by another process while the run was active, may overwrite it: then it is written again.
     Raises ManifestMismatch, ArchiveFault, LedgerFault.
     """
     while True:
@@ -44,7 +44,7 @@ def publish_own(ledger: Ledger, archive: Archive, run_id: str, parts: Sequence[R
 
 
 def publish_concerned(ledger: Ledger, archive: Archive, settled: Collection[str], by: str | None = None) -> list[str]:
-    """Write the manifests that what happened makes out of date; returns their run ids, oldest run first.
+    """Rewrite the manifests that are out of date; returns their run ids, oldest run first.
 
     These are the runs whose attempts were `settled` by somebody else, those that left none, and the archive's newest, which
     speaks for all of them. What a process may still be at work on is written too, as provisional: it may have been killed a
@@ -55,7 +55,7 @@ def publish_concerned(ledger: Ledger, archive: Archive, settled: Collection[str]
         found = {run.run_id: run for run in known_runs.unfinished_runs(connection, archive.name)}
         others = [known_runs.find_run(connection, run_id) for run_id in settled]
         found.update({run.run_id: run for run in others if run is not None and run.archive == archive.name})
-        # Whoever settled something may have died before it wrote the newest one: it is written whenever another is.
+        # A process that settled attempts may have died before writing the newest one: it is written whenever another is.
         newest = known_runs.newest_run(connection, archive.name) if found else None
         if newest is not None:
             found[newest.run_id] = newest
@@ -75,10 +75,10 @@ def _publish(ledger: Ledger, archive: Archive, run: Run) -> None:
         ledger.write_now(lambda connection: known_runs.finish_run(connection, run.run_id))
         return
     if not ledger.write_now(lambda connection: last_words.wrote_provisional(connection, run.run_id)):
-        # It wrote its last word while this one was being written: which of the two stands there, nobody knows.
+        # The run wrote its final manifest while this one was written: which of the two is in the archive is unknown.
         publish(ledger, archive, run.run_id)
 
 
 def manifest_uris(archive: Archive, run_ids: Collection[str]) -> list[str]:
-    """Where these runs' manifests stand."""
+    """The addresses of these runs' manifests."""
     return [archive.uri(manifest_path(run_id)) for run_id in run_ids]

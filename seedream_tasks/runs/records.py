@@ -1,6 +1,6 @@
-"""What became of one (row, shot): a manifest record, computed from the frozen run and the ledger, and from nothing else.
+"""Manifest records: the result of one (row, shot), computed from the frozen run and the ledger alone.
 
-Because it is a pure function of the two, a manifest can be written again at any time, by whoever finished the work.
+Because it is a pure function of the two, a manifest can be rewritten at any time, by any process that finished the work.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,13 +33,13 @@ _OF_LIVE = {
     AttemptState.DELIVERED: RecordStatus.IN_FLIGHT,
     AttemptState.UNKNOWN: RecordStatus.UNKNOWN,
 }
-# Records that keep nothing of an earlier job: the image belongs to another record, or is not wanted.
+# Records that keep no image of an earlier job: it belongs to another record, or is not wanted.
 _KEEPS_NOTHING = frozenset({Reason.DUPLICATE_ROW, Reason.DUPLICATE_KEY, Reason.MISSING_KEY, Reason.CONDITION_FALSE})
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What every record of a run repeats."""
+    """The values common to all records of a run."""
 
     run_id: str
     simulated: bool
@@ -48,7 +48,7 @@ class RunFacts:
 
     @classmethod
     def of(cls, ledger: Ledger, archive: Archive, run_id: str, simulated: bool) -> Self:
-        """A run as its records are computed into this archive."""
+        """A run's common values, for records in this archive."""
         return cls(run_id, simulated, archive.name, {**ledger.read_now(archives.places), archive.name: archive.root})
 
 
@@ -126,7 +126,7 @@ def record(
 
 
 def made_of(jobs: Sequence[tuple[Job, JobView]]) -> JobView:
-    """Several jobs that one record is made of, as one: of each the slots that are its own there."""
+    """Merge the jobs of one record into one view: of each job, its own slots."""
     together = JobView(jobs[0][0].job_key)
     for job, view in jobs:
         together.slots += [each for each in view.slots if each.slot in job.slots]
@@ -137,7 +137,7 @@ def made_of(jobs: Sequence[tuple[Job, JobView]]) -> JobView:
 
 
 def _speaks_here(attempt: Attempt, frozen: Mapping[str, Any], run: RunFacts) -> bool:
-    """Whether a record tells of an attempt: those at its own job, and what its run bought of the jobs beside it."""
+    """Whether a record reports an attempt: those at its own job, and its run's purchases for its further jobs."""
     return attempt.job_key == frozen["job_key"] or attempt.run_id == run.run_id
 
 
@@ -179,7 +179,7 @@ def _status(
 
 
 def _of_slot(state: SlotState, closed: Closed | None, attempt: Attempt | None) -> RecordStatus | None:
-    """The status of a slot without an image; None when nothing was tried, or nothing of it is left."""
+    """The status of a slot without an image; None when nothing was tried, or nothing remains of it."""
     if attempt is None:
         return None
     if state is SlotState.TAKEN:
@@ -240,7 +240,7 @@ def _image(image: ImageRecord, attempt: Attempt, run: RunFacts) -> dict[str, Any
 
 
 def price_risk(attempts: Sequence[Attempt]) -> dict[str, int]:
-    """What is at risk of attempts whose bill is certain up to the price, in millionths of a dollar by gateway."""
+    """The amount at risk of attempts whose bill is certain except for the price, in millionths of a dollar by gateway."""
     found: dict[str, int] = {}
     for each in attempts:
         if each.billed_usd and each.at_risk_usd:
@@ -253,7 +253,7 @@ def _sum(amounts: Any) -> Decimal:
 
 
 def _counts(attempt: Attempt) -> bool:
-    """Whether an attempt's images were bought by it: what certainly cost nothing was bought again, or not at all."""
+    """Whether an attempt bought its images: one that certainly cost nothing did not."""
     if attempt.state in (AttemptState.FAILED, AttemptState.CANCELLED):
         return bool(attempt.billed_usd or attempt.at_risk_usd)
     return attempt.state is not AttemptState.NOT_SENT

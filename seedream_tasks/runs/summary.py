@@ -17,13 +17,13 @@ from ..core.states import COMPLETE, RecordStatus
 _FAILURES_SHOWN = 200
 
 
-# What a summary says of a run and not of its records.
+# Fields of a summary that describe the run, not its records.
 _OF_A_WHOLE = frozenset({"run_id", "simulated", "rows", "by_gateway"})
 
 
 @dataclass
 class GatewayTotals:
-    """What one gateway was to cost a run, and did."""
+    """A gateway's forecast and actual cost in a run."""
 
     attempts: int = 0
     images: int = 0
@@ -34,7 +34,7 @@ class GatewayTotals:
 
 @dataclass
 class Summary:
-    """A run in figures, as its manifest adds up."""
+    """A run's figures, as the sums of its manifest."""
 
     run_id: str
     simulated: bool
@@ -48,10 +48,10 @@ class Summary:
     billed_usd: Decimal = ZERO
     cost_usd: Decimal = ZERO
     at_risk_usd: Decimal = ZERO
-    # Of what is at risk: what gateways would have been paid more, by the dearest price stated. Millionths of a dollar.
+    # The part at risk because of disputed prices, at the highest price stated. Millionths of a dollar.
     price_risk: Counter[str] = field(default_factory=Counter)
     deferred_usd: Decimal = ZERO
-    rework_usd: Decimal = ZERO  # of what is billed: images that were bought anew because people rejected others
+    rework_usd: Decimal = ZERO  # billed for images that were bought again because others were rejected
     by_gateway: dict[str, GatewayTotals] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)  # the first of those that are not archived or skipped
 
@@ -61,7 +61,7 @@ class Summary:
         return all(RecordStatus(status) in COMPLETE for status in self.by_status)
 
     def at_risk_in_words(self) -> str:
-        """What is at risk and why, in half a line."""
+        """The amount at risk and why, as a short phrase."""
         total, named = (
             dollars(self.at_risk_usd),
             " and ".join(market().title(name) for name in sorted(self.price_risk)),
@@ -76,7 +76,7 @@ class Summary:
         return f"{total}: {dollars(of_prices)} {why}, {dollars(rest)} otherwise" if rest else f"{total} {why}"
 
     def add(self, values: dict[str, Any], deferred_usd: Decimal, anew: bool = False) -> None:
-        """Count one record; `anew`: its images were asked for because people rejected others."""
+        """Count one record; `anew`: its images replace rejected ones."""
         status = values["status"]
         self.records += 1
         self.jobs += values["job_key"] is not None and status not in (RecordStatus.INVALID, RecordStatus.SKIPPED)
@@ -111,7 +111,7 @@ class Summary:
                 self.price_risk[row["gateway"]] += int(row["at_risk_usd_sum"].scaleb(6))
 
     def as_part(self) -> str:
-        """The sums as JSON, exactly, for whoever adds them to others with `add_part`."""
+        """The exact sums as JSON, for `add_part`."""
         values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OF_A_WHOLE}
         return json.dumps(
             {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}
@@ -129,7 +129,7 @@ class Summary:
                 setattr(self, name, mine + type(mine)(value))
 
     def gateways(self) -> dict[str, dict[str, Any]]:
-        """What was forecast and what it cost, by gateway, with money as decimal strings."""
+        """Forecast and actual cost by gateway, with money as decimal strings."""
         return {
             name: {
                 "attempts": each.attempts,

@@ -1,4 +1,4 @@
-"""Which records a contact sheet shows, and what it says of each."""
+"""Which records a contact sheet shows, and their contents."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -14,7 +14,7 @@ from ...core.render import snake_case
 from ...core.states import COMPLETE
 from ...ledger.reviews import Review
 
-# Beyond this a page is of no use to a person, and a browser needs memory for it.
+# Beyond this a page is useless to a person and too large for a browser.
 MOST_RECORDS = 20_000
 _BATCH = 1024
 _TITLES = ("title", "name", "product_title", "product_name")
@@ -89,7 +89,7 @@ def _title_column(manifest: pq.ParquetFile) -> str | None:
 def shown(
     row: Mapping[str, Any], archive: str, reviews: Mapping[tuple[str, int], Review], imaged: set[str]
 ) -> dict[str, Any]:
-    """One record as the page has it. `shown`: sha256 of the references that have a thumbnail."""
+    """One record on the page. `shown`: sha256 of the references that have a thumbnail."""
     return {
         "row": row["row_number"],
         "key": row["row_key"],

@@ -1,4 +1,4 @@
-"""The contact sheet in short, for places that show a page of text: the first hundred images, what needs attention first."""
+"""A short contact sheet in Markdown: the first hundred images, those that need attention first."""
 
 import base64
 from collections.abc import Mapping

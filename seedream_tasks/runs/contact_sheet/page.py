@@ -24,7 +24,7 @@ from ...ledger.writer import Ledger
 from ...storage.archive import Archive
 from .entries import chosen, name_of, rows, shown
 
-# Thumbnails up to this stand in the page itself; a browser loads the others as they come into view.
+# Thumbnails up to this are inlined in the page; a browser loads the others lazily.
 MOST_EMBEDDED_BYTES = 16_000_000
 # Thumbnails that an older version did not make are made from the images, up to so many a page.
 MOST_MADE = 500
@@ -34,7 +34,7 @@ _SCRIPTS = ("data.js", "grid.js", "viewer.js")
 
 
 def sheet_path(run_id: str) -> str:
-    """Where a run's contact sheet stands below the archive's root."""
+    """The path of a run's contact sheet below the archive's root."""
     return f"runs/{run_id}/contact-sheet.html"
 
 
@@ -119,7 +119,7 @@ class _Thumbnails:
         new = [(sha256, path) for sha256, path in wanted.items() if sha256 not in self.known]
         found: dict[str, str] = {}
         if self._bytes >= MOST_EMBEDDED_BYTES:
-            self.known.update(sha256 for sha256, _ in new)  # not looked for: the browser finds them, or does not
+            self.known.update(sha256 for sha256, _ in new)  # not checked: the browser finds them, or does not
             return found
         for (sha256, _), content in zip(new, readers.map(self._read, new), strict=True):
             if content is None:
@@ -142,7 +142,7 @@ class _Thumbnails:
         try:
             content = thumbnail(self._archive.read(path))
         except ArchiveFault:
-            return None  # the image is not there any more: the page shows its place without it
+            return None  # the image is missing: the page shows an empty place
         if content is not None:
             keep_thumbnail(self._archive, sha256, content)
         return content
@@ -161,6 +161,6 @@ def _policy(css: str, script: str) -> str:
 
 
 def _data(kind: str, value: Any) -> str:
-    # No `<` at all: nothing inside can end the element, whatever a catalog's text holds.
+    # No `<` at all: no text of a catalog can close the element.
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return f'<script type="application/json" data-kind="{kind}">{text}</script>\n'
