@@ -48,6 +48,6 @@ def shown_url(text_url: str) -> str:
 
 
 def holds_password(text_url: str) -> bool:
-    """Whether a ledger URL holds a password, in any position: then it must not be shown or stored unmasked. Raises ConfigurationError."""
+    """Whether a ledger URL holds a password, in any position: it must not be shown or stored. Raises ConfigurationError."""
     url = parse_url(text_url)
     return url.password is not None or any(map(is_secret_name, url.query))

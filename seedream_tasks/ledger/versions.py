@@ -11,7 +11,7 @@ from .schema import FIRST_VERSION, SCHEMA_VERSION, TABLES, meta
 
 
 def lock(connection: Connection) -> None:
-    """Prevent others from creating or migrating this ledger until the transaction ends; SQLite's own write lock does so itself."""
+    """Prevent others from creating or migrating this ledger until our transaction ends; SQLite's own write lock does it too."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(7136014518003)"))
 
