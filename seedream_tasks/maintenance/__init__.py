@@ -1,1 +1,1 @@
-"""What is done to a ledger and its archive between runs: collect, rebuild, prune, review, export."""
+"""Maintenance of a ledger and its archive between runs: collect, rebuild, prune, review, export."""

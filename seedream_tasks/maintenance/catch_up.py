@@ -1,4 +1,4 @@
-"""Attempts that a ledger knows, and a manifest in the archive knows more of: brought to where the manifest says they are."""
+"""Updates attempts known to a ledger where a manifest in the archive knows more about them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ _WITHOUT_TASK = frozenset({AttemptState.INTENT, AttemptState.UNKNOWN, AttemptSta
 
 
 def catch_up(connection: Connection, run: Remains, job: Job, record: Mapping[str, Any]) -> tuple[int, int]:
-    """Bring attempts that the ledger knows to where a manifest record says they are: accepted, and then archived.
+    """Update attempts known to the ledger to the states in a manifest record: accepted, then archived.
 
-    Returns how many were found accepted, and how many images archived.
+    Returns how many attempts were found accepted, and how many images archived.
     """
     accepted = archived = 0
     of_job = {
@@ -32,7 +32,7 @@ def catch_up(connection: Connection, run: Remains, job: Job, record: Mapping[str
     shown: dict[str, list[Mapping[str, Any]]] = {}
     for image in [] if record["stale"] else record["images"]:
         shown.setdefault(image["attempt_id"], []).append(image)
-    # The record has one bill for all attempts that its run reserved; what is not settled yet has the rest of it.
+    # The record has one bill for all attempts that its run reserved; unsettled ones get the rest of it.
     left = record["billed_usd"] - sum((row.billed_usd for row in of_job.values() if row.run_id == run.run_id), ZERO)
     for attempt_id, task_id in zip(record["attempt_ids"], record["task_ids"], strict=True):
         known, made = of_job.get(attempt_id), shown.get(attempt_id, [])
@@ -65,7 +65,7 @@ def _deliver(
     numbers = json.loads(known.slots)
     in_order = sorted(made, key=lambda image: int(image["slot"]))
     if [image["slot"] for image in in_order] != numbers[: len(in_order)] or known.surplus:
-        return False  # its gateway is asked, as after any restart
+        return False  # its gateway is polled, as after any restart
     links = tuple(Link(image["source_url"]) for image in in_order)
     finished = Finished(links, usd=usd, model=record["model_reported"])
     transitions.delivered(connection, known.attempt_id, finished, record["expires_at"])
@@ -86,7 +86,7 @@ def _archive(connection: Connection, archive: Archive, made: Sequence[Mapping[st
 
 
 def _know_copies(connection: Connection, archive: Archive, made: Sequence[Mapping[str, Any]]) -> None:
-    """Another archive of the ledger holds images that were known before."""
+    """Record that another archive of the ledger holds already known images."""
     for image in made:
         which = (images.c.attempt_id == image["attempt_id"]) & (images.c.sha256 == image["sha256"])
         ordinal = connection.scalar(select(images.c.ordinal).where(which))

@@ -1,4 +1,4 @@
-"""One pass over everything in flight, whoever left it: ask, archive, write the manifests that this changes. Buys nothing."""
+"""One pass over everything in flight, from any run: poll, archive, rewrite the manifests that change. Buys nothing."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ from ..storage.archive import Archive
 
 logger = logging.getLogger("seedream_tasks.maintenance")
 
-# Between two looks at one attempt: this share of its age, at most an hour.
+# Interval between two polls of an attempt: this share of its age, at most an hour.
 LOOK_SHARE = 0.1
 LOOK_AT_LEAST = timedelta(hours=1)
 _AT_ONCE = 200
@@ -43,7 +43,7 @@ _AT_ONCE = 200
 
 @dataclass
 class Collected:
-    """What one pass did, in attempts, and what it left."""
+    """What one pass did and what it left, in attempts."""
 
     polled: int = 0
     archived: int = 0
@@ -67,7 +67,7 @@ class Collected:
 
 
 async def collect(place: Locations, progress: Progress, accounts: Mapping[str, Account] | None = None) -> Collected:
-    """Finish what any run left on this ledger, at these accounts (by gateway; None: those of the environment).
+    """Finish what any run left in this ledger, at these accounts (by gateway; None: those of the environment).
 
     Raises LedgerMismatch, ConfigurationError, LedgerFault, ArchiveFault.
     """
@@ -120,7 +120,7 @@ def _tell_fault(fault: SeedreamError) -> None:
 
 
 def _also(ledger: Ledger, name: str) -> Archive | None:
-    """Another archive that runs of this ledger use; None where it cannot be reached, or is not this ledger's."""
+    """Another archive used by runs of this ledger; None if it cannot be reached, or is not this ledger's."""
     root = ledger.read_now(archives.places).get(name, name)
     try:
         archive = Archive(root)
@@ -132,7 +132,7 @@ def _also(ledger: Ledger, name: str) -> Archive | None:
 
 
 async def _pass(ledger: Ledger, follower: Follower, archive: str, ids: Sequence[str], done: Collected) -> None:
-    """Look at those of these attempts that belong to runs of this archive and are due."""
+    """Poll those of these attempts that belong to runs of this archive and are due."""
 
     def due(connection: Connection) -> tuple[list[Attempt], dict[str, JobName]]:
         found = queries.attempts_by_id(connection, ids)
@@ -151,7 +151,7 @@ async def _pass(ledger: Ledger, follower: Follower, archive: str, ids: Sequence[
 
 
 def _is_due(at: datetime | None, now: datetime) -> bool:
-    # One that lies further away than looks are apart was set by a clock that has jumped since.
+    # A time further away than the polling interval was set by a clock that has jumped since.
     return at is None or at <= now or at > now + 2 * LOOK_AT_LEAST
 
 

@@ -1,4 +1,4 @@
-"""What a gateway's own books say about payments of unknown fate, beside what the ledger says."""
+"""A gateway's own accounting of unknown payments, compared with the ledger."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ from ..ledger.writer import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One account's word. It proves nothing where others spend from the same account."""
+    """One account's statement. It proves nothing if others spend from the same account."""
 
     account: str
     text: str
@@ -49,7 +49,7 @@ async def evidence(ledger: Ledger, place: Locations, attempts: Sequence[Attempt]
 
 
 async def confirmed(ledger: Ledger, place: Locations, attempt: Attempt, task_id: str) -> str:
-    """What the attempt's gateway says of a task that a person names for it. Raises InputError where it does not confirm it,
+    """What the attempt's gateway says about a task that a user names for it. Raises InputError if it does not confirm it,
     KindMismatch, ConfigurationError, LedgerFault.
     """
     async with lanes_to(ledger, place, [attempt.account]) as (_, lanes):
@@ -76,7 +76,7 @@ async def confirmed(ledger: Ledger, place: Locations, attempt: Attempt, task_id:
 async def _of_account(ledger: Ledger, lane: Lane, attempts: Sequence[Attempt]) -> str:
     account = lane.account
     days = sorted({each.intent_at.date() for each in attempts})
-    # A call that began just before midnight may be charged on the day after.
+    # A call made just before midnight may be charged on the next day.
     start = datetime.combine(days[0], datetime.min.time(), UTC)
     end = min(datetime.combine(days[-1], datetime.min.time(), UTC) + timedelta(days=2), datetime.now(UTC))
     costs = await lane.client.costs(start, end)

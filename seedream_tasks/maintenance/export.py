@@ -1,4 +1,4 @@
-"""The ledger as Parquet files, for whoever wants to ask it questions of their own."""
+"""Exports the ledger as Parquet files, for custom queries."""
 
 import tempfile
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ _MAY_HOLD_SECRETS = {"url", "uri", "catalog_uri", "error_message", "message", "t
 
 
 def export(ledger_url: str, target: str) -> dict[str, int]:
-    """Write every table to `<target>/<table>.parquet`; or, where the target ends in .parquet, the attempts with row key and
-    shot to that file. Returns the rows of each. The target is a path or any fsspec URI.
+    """Write every table to `<target>/<table>.parquet`; or, if the target ends in .parquet, the attempts with row key and
+    shot to that file. Returns the row count of each. The target is a path or any fsspec URI.
 
     All of it is one snapshot; each file appears whole. Raises ConfigurationError, LedgerFault, ArchiveFault.
     """

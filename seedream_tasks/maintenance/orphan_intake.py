@@ -1,4 +1,4 @@
-"""Images known by their own names alone: they stand in the archive, and no run that is known says who bought them."""
+"""Orphaned images, known only by their names: they are in the archive, but no known run says who bought them."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ class _OfJob:
 
 
 def take_in_named(ledger: Ledger, archive: Archive, simulated: bool, done: Rebuilt) -> None:
-    """Verify and take in the images of an archive that the ledger does not know, where it knows their jobs.
+    """Verify and adopt images in an archive that the ledger does not know but whose jobs it knows.
 
     Raises ArchiveFault, LedgerFault.
     """
@@ -67,7 +67,7 @@ def take_in_named(ledger: Ledger, archive: Archive, simulated: bool, done: Rebui
 
 
 def dearest(prices: PriceBook, model: str, tier: str | None) -> Decimal:
-    """The most that one image may have cost (USD), wherever it was bought."""
+    """The most that one image may have cost (USD), at any gateway."""
     rows = (prices.row(gateway, model, tier) for gateway in market().gateways)
     return max((row.highest_usd for row in rows if row is not None), default=ZERO)
 

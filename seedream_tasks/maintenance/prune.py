@@ -1,4 +1,4 @@
-"""Setting images aside that nobody will look for: of products that are gone, and of versions that newer ones have replaced."""
+"""Moves unneeded images to the trash: those of removed products, and of versions replaced by newer ones."""
 
 import unicodedata
 from collections import Counter
@@ -53,10 +53,10 @@ class PrunedShare:
 
 @dataclass
 class Pruned:
-    """What was, or would be, deleted."""
+    """What was or would be deleted."""
 
     deleted: bool
-    run_id: str  # of the newest manifest, which says what stays
+    run_id: str  # of the newest manifest, which determines what stays
     catalog_uri: str
     total: PrunedShare = field(default_factory=PrunedShare)
     by_reason: dict[str, PrunedShare] = field(
@@ -69,7 +69,7 @@ class Pruned:
 
     @property
     def unbounded_limit(self) -> int:
-        """How many images go without somebody naming a bound."""
+        """Max images to prune when no bound is given."""
         return self.of_images // 5
 
     def add(self, kept: KeptImage, reason: str) -> None:
@@ -97,9 +97,9 @@ class Pruned:
 
 
 def prune(place: Locations, delete: bool, quarantine: bool = False, at_most: int | None = None) -> Pruned:
-    """Find what may go and, with `delete`, move it to the trash, whose old files are deleted; without, nothing is written.
+    """Find what may be pruned and, with `delete`, move it to the trash and empty that of old files; else nothing is written.
 
-    `at_most`: how many images may go at once; None: a fifth of them. Raises ConfigurationError where that is not enough or the
+    `at_most`: max images to prune at once; None: a fifth of them. Raises ConfigurationError if that is not enough or the
     newest manifest does not say what stays, ArchiveFault, LedgerFault.
     """
     ledger = open_pair(place, create=False) if delete else open_known(place)
@@ -149,8 +149,8 @@ def _check_bound(found: Pruned, at_most: int | None) -> None:
 def _set_aside(
     ledger: Ledger, archive: Archive, some: list[KeptImage], why: str, now: datetime, in_trash: Mapping[str | None, str]
 ) -> None:
-    """`in_trash`: what is there already, by the path it had: a prune that was stopped had come so far."""
-    # First the ledger: whoever is stopped in the middle leaves files that the next prune finds, and no record without a file.
+    """`in_trash`: what an interrupted prune already moved, by original path."""
+    # First the ledger: an interrupted prune leaves files that the next prune finds, and no record without a file.
     name = archive.name
     ledger.write_now(lambda connection: give_up(connection, name, some, why))
     shared = ledger.read_now(lambda connection: [each for each in some if is_shared(connection, name, each)])
@@ -180,7 +180,7 @@ def _empty(ledger: Ledger, archive: Archive, paths: list[str]) -> None:
 
 
 class _Newest:
-    """What the archive's newest manifest shows; small, however many records it has."""
+    """The contents of the archive's newest manifest, in little memory for any number of records."""
 
     def __init__(self, ledger: Ledger, archive: Archive) -> None:
         if not archive.exists(NEWEST):
@@ -201,7 +201,7 @@ class _Newest:
             self._shown = _digests(manifest, ["images"], lambda row: [_told(image["path"]) for image in row["images"]])
 
     def reason_to_go(self, kept: KeptImage, quarantine: bool) -> str | None:
-        """Why an image may go; None when it stays."""
+        """Why an image may be pruned; None if it stays."""
         if _told(kept.path) in self._shown or path_before(kept.path) is not None:
             return None
         if kept.slot is None or kept.state == "quarantined":
@@ -213,7 +213,7 @@ class _Newest:
 
 
 def _told(path: str) -> str:
-    """A path as a file system tells it from others that ignores case and Unicode forms."""
+    """A path normalized as by a file system that ignores case and Unicode forms."""
     return unicodedata.normalize("NFC", path).casefold()
 
 
@@ -229,7 +229,7 @@ def _digests(
 
 
 def _check(ledger: Ledger, archive: Archive, run_id: str, provisional: bool) -> None:
-    """The manifest must be the last word of the newest run, and nobody may be at work. Raises ConfigurationError."""
+    """The manifest must be final and of the newest run, and no run may be in progress. Raises ConfigurationError."""
 
     def look(connection: Connection) -> tuple[str | None, list[str]]:
         newest = known_runs.newest_run(connection, archive.name)
@@ -242,7 +242,7 @@ def _check(ledger: Ledger, archive: Archive, run_id: str, provisional: bool) -> 
 
     stale = f"{archive.uri(NEWEST)} is not the last word of the newest run"
     problem, newer = ledger.read_now(look)
-    # A run that failed before it froze its jobs has nothing to say.
+    # A run that failed before it froze its jobs does not count.
     if problem is None and any(archive.exists(frozen_path(other)) for other in newer):
         problem = stale
     if problem:

@@ -1,6 +1,6 @@
-"""A ledger that was lost, made anew from archives; and one that is behind them, brought to where they are.
+"""Rebuilds a lost ledger from archives, and updates one that is behind them.
 
-An archive holds its runs' marks, manifests and frozen jobs, and images under names of their own (row, shot, fingerprint, slot).
+An archive holds its runs' marks, manifests and frozen jobs, and images with unique names (row, shot, fingerprint, slot).
 """
 
 import logging
@@ -35,10 +35,10 @@ logger = logging.getLogger("seedream_tasks.maintenance")
 
 @dataclass(frozen=True)
 class _Given:
-    """One archive, and what it says of itself."""
+    """One archive, and what it says about itself."""
 
     archive: Archive
-    marker: pairing.Marker | None  # None: archive.json is not there, or damaged
+    marker: pairing.Marker | None  # None: archive.json is missing or damaged
     runs: Sequence[str]
     marks: dict[str, marks.Mark]
 
@@ -57,7 +57,7 @@ def _look(archive: Archive) -> _Given:
 
 
 def rebuild(given: Sequence[Archive], ledger_url: str) -> Rebuilt:
-    """Make a new ledger from archives. Raises ConfigurationError where there is one, LedgerMismatch, KindMismatch."""
+    """Make a new ledger from archives. Raises ConfigurationError if there already is one, LedgerMismatch, KindMismatch."""
     if exists(ledger_url):
         raise ConfigurationError(
             f"there is a ledger at {shown_url(ledger_url)} already",
@@ -94,7 +94,7 @@ def rebuild(given: Sequence[Archive], ledger_url: str) -> Rebuilt:
 
 
 def merge(given: Sequence[Archive], ledger_url: str) -> Rebuilt:
-    """Add to a ledger what archives know and it does not. Raises ConfigurationError, LedgerMismatch, KindMismatch."""
+    """Add to a ledger what only the archives know. Raises ConfigurationError, LedgerMismatch, KindMismatch."""
     if not exists(ledger_url):
         raise ConfigurationError(
             f"there is no ledger at {shown_url(ledger_url)}", field="ledger", hint="without --merge one is made"
@@ -131,7 +131,7 @@ def merge(given: Sequence[Archive], ledger_url: str) -> Rebuilt:
 
 
 def _one_ledger(found: Sequence[_Given]) -> str | None:
-    """The id that the archives name; None where nothing names one any more. Raises LedgerMismatch."""
+    """The ledger id that the archives name; None if none is named any more. Raises LedgerMismatch."""
     ids = {str(each.marker["ledger_id"]) for each in found if each.marker is not None}
     if not ids:
         ids = {mark.ledger_id for each in found for mark in each.marks.values() if mark.ledger_id is not None}
@@ -159,7 +159,7 @@ def _one_kind(found: Sequence[_Given], runs: Iterable[Remains], kind: str | None
 
 
 def _by_age(found: Sequence[_Given], known: dict[str, int] | None = None) -> list[Remains]:
-    """What the ledger does not know, or not to its end, oldest run first. Raises ArchiveFault."""
+    """The runs that the ledger does not know, or not completely, oldest first. Raises ArchiveFault."""
     runs = []
     for each in found:
         for run_id in each.runs:
@@ -172,7 +172,7 @@ def _by_age(found: Sequence[_Given], known: dict[str, int] | None = None) -> lis
 
 
 def _finish(ledger: Ledger, found: Sequence[_Given], simulated: bool, done: Rebuilt) -> None:
-    """Names, places and marks of the archives, and the images that only their own names tell of."""
+    """Record names, addresses and marks of the archives, and images known only by their names."""
     for each in found:
         highest = max((mark.number for mark in each.marks.values() if mark.number < marks.UNREADABLE), default=0)
 
@@ -190,7 +190,7 @@ def _finish(ledger: Ledger, found: Sequence[_Given], simulated: bool, done: Rebu
 
 
 def _undo(ledger_url: str) -> None:
-    """Half a ledger would stand in the way of the next try."""
+    """Delete a half-built ledger, which would block the next try."""
     url = parse_url(ledger_url)
     if url.get_backend_name() == "sqlite":
         for tail in ("", "-wal", "-shm"):

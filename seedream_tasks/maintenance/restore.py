@@ -1,7 +1,7 @@
-"""Writing what an archive proves into a ledger, adding only.
+"""Writes what an archive proves into a ledger; only adds.
 
-What the files prove is taken over. What they leave open errs to one side: a job that may have been paid for is `unknown`,
-its slots taken, so that nothing is bought a second time.
+What the files prove is recorded. What they leave open errs on the safe side: a job that may have been paid for is `unknown`
+and its slots are taken, so that nothing is bought twice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from ..runs.archive_contents import Remains, by_job, doubts
 from ..storage.archive import Archive
 from .catch_up import catch_up
 
-# What a record without an image says of its last attempt and its slots.
+# What a record without an image says about its last attempt and its slots.
 _ENDS: dict[str, tuple[AttemptState, SlotState, Closed | None]] = {
     "unknown": (AttemptState.UNKNOWN, SlotState.TAKEN, None),
     "in_flight": (AttemptState.ACCEPTED, SlotState.TAKEN, None),
@@ -39,7 +39,7 @@ _GOES_ON = frozenset({"partial", "in_flight"})
 
 @dataclass
 class Rebuilt:
-    """What was restored, or added to a ledger that was there."""
+    """What was restored, or added to an existing ledger."""
 
     runs: int = 0
     jobs: int = 0
@@ -47,17 +47,17 @@ class Rebuilt:
     images: int = 0
     unknown: int = 0  # jobs that may have been paid for, of runs without a (complete) manifest
     unknown_usd: Decimal = ZERO
-    found: int = 0  # images known by their names alone: what they cost is not known
+    found: int = 0  # images known only by their names: their cost is unknown
     found_usd: Decimal = ZERO  # at risk for them, beyond `unknown_usd`
 
     @property
     def nothing(self) -> bool:
-        """Whether all of it was known before."""
+        """Whether everything was already known."""
         return self == Rebuilt()
 
 
 def restore_run(connection: Connection, run: Remains, simulated: bool, done: Rebuilt) -> None:
-    """Take over what a run left: its attempts and images, and doubt about whatever else it may have bought."""
+    """Record what a run left: its attempts and images, and as unknown whatever else it may have bought."""
     now = datetime.now(UTC)
     mark = run.mark.number if run.mark is not None and run.mark.ledger_id is not None else None
     if connection.scalar(select(runs.c.run_id).where(runs.c.run_id == run.run_id)) is None:
@@ -133,7 +133,7 @@ def _take_over(
     now: datetime,
     done: Rebuilt,
 ) -> None:
-    """One manifest record: the attempts it names for the first time, its images, the ends of its other slots."""
+    """Record one manifest record: the attempts it names for the first time, its images, the states of its other slots."""
     of_job = attempts.c.job_key == job.job_key
     known = set(connection.scalars(select(attempts.c.attempt_id).where(of_job)))
     new = [pair for pair in zip(record["attempt_ids"], record["task_ids"], strict=True) if pair[0] not in known]
@@ -213,7 +213,7 @@ def _slots_of(connection: Connection, job_key: str) -> dict[int, str]:
 
 
 def _set_slot(connection: Connection, row: Mapping[str, Any]) -> None:
-    """What a later run says of a slot counts, except that an image stays."""
+    """A later run's state of a slot counts, except that an image is kept."""
     same = (slots.c.job_key == row["job_key"]) & (slots.c.slot == row["slot"])
     if connection.scalar(select(slots.c.state).where(same)) == SlotState.FILLED:
         return
@@ -224,9 +224,9 @@ def _set_slot(connection: Connection, row: Mapping[str, Any]) -> None:
 def _end_of(record: Mapping[str, Any], task_id: str | None) -> tuple[AttemptState, SlotState, Closed | None]:
     end = _ENDS.get(record["status"], (AttemptState.FAILED, SlotState.CLOSED, Closed.BILLED))
     if record["status"] == "partial" and task_id is not None:
-        # Some images are there and this attempt made none of them: it may still be running, and asking costs nothing.
+        # Some images are there, none from this attempt: it may still be running, and polling is free.
         end = (AttemptState.ACCEPTED, SlotState.TAKEN, None)
-    # Without its task id an attempt cannot be followed: it is unknown, whatever it was.
+    # Without a task id an attempt cannot be followed: it is unknown, whatever its state was.
     return (AttemptState.UNKNOWN, SlotState.TAKEN, None) if end[0] is AttemptState.ACCEPTED and task_id is None else end
 
 
@@ -266,7 +266,7 @@ def _image(
 
 
 def _doubt(connection: Connection, run_id: str, row: Mapping[str, Any], now: datetime, done: Rebuilt) -> None:
-    """A job of a run that left no manifest, or a provisional one: each slot without an image may have been paid for."""
+    """Record a job of a run without a (final) manifest: each slot without an image may have been paid for."""
     mine = slots.c.job_key == row["job_key"]
     known = _slots_of(connection, row["job_key"])
     open_slots = [slot for slot in row["slots"] if known.get(slot) not in (SlotState.FILLED, SlotState.TAKEN)]

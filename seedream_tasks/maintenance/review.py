@@ -1,4 +1,4 @@
-"""Taking a review back: checked against the ledger as a whole, then kept; the next run buys what was rejected anew."""
+"""Applies a review: checked as a whole against the ledger, then stored; the next run buys rejected images again."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -36,13 +36,13 @@ class Given:
 
 @dataclass(frozen=True)
 class Applied:
-    """What taking a review back did."""
+    """The result of applying a review."""
 
     run_id: str
     approved: int
     rejected: int
-    new: int  # verdicts that the ledger did not hold yet
-    cost_of_rejected_usd: Decimal  # what the rejected images had cost
+    new: int  # verdicts new to the ledger
+    cost_of_rejected_usd: Decimal  # what the rejected images cost
 
     def as_json(self) -> dict[str, Any]:
         """The object of `review apply --json`."""
@@ -77,9 +77,9 @@ def read_review(text: str, name: str) -> Given:
 
 
 def apply_review(ledger: Ledger, archive: Archive, given: Given, name: str, applied_by: str) -> Applied:
-    """Keep a review in the ledger, or nothing of it; then show it on the run's contact sheet.
+    """Store a review in the ledger, all or nothing; then show it on the run's contact sheet.
 
-    Raises InputError where it belongs to another ledger or run, or names an image that the ledger does not hold.
+    Raises InputError if it belongs to another ledger or run, or names an image that the ledger does not hold.
     """
 
     def write(connection: Connection) -> Applied:

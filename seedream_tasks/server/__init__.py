@@ -1,1 +1,1 @@
-"""`seedream serve`: what others may send us, over HTTP. It stores, and leaves every decision to the ledger's users."""
+"""`seedream serve`: receives callbacks and notices over HTTP. It only stores; the ledger's users decide."""

@@ -1,4 +1,4 @@
-"""The endpoint that gateways call back. It authenticates, stores and answers; it holds no key and asks nobody anything."""
+"""The callback endpoint for gateways. It authenticates, stores and answers; it holds no key and sends no requests."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ from .listening import Connections
 
 logger = logging.getLogger("seedream_tasks.server")
 
-# Gateways wait 10 s and try three times: whoever cannot store at once says so and is called again.
+# Gateways wait 10 s and try three times: if a callback cannot be stored at once, answer 503 and be called again.
 ANSWER_WITHIN_S = 0.9
 MOST_BYTES = 1024 * 1024
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 random bytes
@@ -44,7 +44,7 @@ class Service:
         return web.json_response({"ok": True})
 
     async def callback(self, request: web.Request) -> web.Response:
-        """A gateway says that a task has moved. Only the task id is taken, and that only as something to ask about."""
+        """A gateway reports a change of a task. Only the task id is stored, and used only as a hint to poll."""
         token = request.match_info["token"]
         if not _TOKEN.fullmatch(token):
             return _answer(404, "no such callback")

@@ -1,8 +1,7 @@
-"""Accepting connections so that nobody who holds many of them open keeps the others out.
+"""Accepts connections so that a client holding many of them open cannot lock others out.
 
-Whoever opens a connection has a bound time to send a request, one that is handled has a bound time to be answered, and when all
-places are taken the connection that has been idle longest makes room. aiohttp bounds none of these, and asyncio's own accepting
-logs without end when the process has no file descriptor left.
+Sending a request and answering it have time limits, and when the maximum of connections is reached the one idle longest is
+closed. aiohttp limits none of these, and asyncio's own accept loop logs endlessly when the process has no file descriptor left.
 """
 
 import asyncio
@@ -20,19 +19,19 @@ from aiohttp.web_protocol import RequestHandler
 
 logger = logging.getLogger("seedream_tasks.server")
 
-# Longest that a connection may be open without a request being handled, its headers half sent or none.
+# Max time a connection may be open without a request being handled, even with half-sent headers.
 IDLE_S = 15.0
-# Longest that a request may take, its body included.
+# Max time for a request, including its body.
 ANSWER_S = 20.0
 MOST_CONNECTIONS = 512
-# File descriptors that everything else needs: the ledger, its readers, uploads that are read to be announced.
+# File descriptors reserved for everything else: the ledger, its readers, uploads read for announcing.
 _KEPT_FREE = 64
 _LOOK_EVERY_S = 1.0
 _TELL_EVERY_S = 60.0
 
 
 class Connections:
-    """The open connections of one server, and since when each has been idle."""
+    """A server's open connections, and since when each has been idle."""
 
     def __init__(self) -> None:
         self._idle_since: dict[asyncio.BaseProtocol, float] = {}
@@ -40,7 +39,7 @@ class Connections:
 
     @web.middleware
     async def bounded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Handle a request within its time; meanwhile its connection is not idle."""
+        """Handle a request within its time limit; meanwhile its connection is not idle."""
         self._busy.add(request.protocol)
         try:
             async with asyncio.timeout(ANSWER_S):
@@ -56,14 +55,14 @@ class Connections:
         self._idle_since[protocol] = time.monotonic()
 
     def close_idle(self, connections: list[RequestHandler]) -> None:
-        """Close those of the open connections that have been idle for too long."""
+        """Close connections that have been idle for too long."""
         self._idle_since = {each: self._idle_since.get(each, time.monotonic()) for each in connections}
         for each in connections:
             if each not in self._busy and time.monotonic() - self._idle_since[each] > IDLE_S:
                 each.force_close()
 
     def make_room(self, connections: list[RequestHandler]) -> bool:
-        """Close the one that has been idle longest; False when all of them are being answered."""
+        """Close the connection idle longest; False if all of them are being answered."""
         idle = [each for each in connections if each not in self._busy]
         if idle:
             min(idle, key=lambda each: self._idle_since.get(each, 0.0)).force_close()
@@ -72,7 +71,7 @@ class Connections:
 
 @asynccontextmanager
 async def listening(runner: web.AppRunner, connections: Connections, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve on a listening socket while the context is entered."""
+    """Serve on a listening socket within the context."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -117,7 +116,7 @@ async def _look_after(runner: web.AppRunner, connections: Connections) -> None:
 
 
 def _most_connections() -> int:
-    """As many as the process may have files open, with some to spare; what may be raised is raised first."""
+    """The process's limit of open files, raised if possible, minus a reserve."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY:
         hard = max(soft, MOST_CONNECTIONS + _KEPT_FREE)

@@ -1,1 +1,1 @@
-"""A catalog has arrived: scanned for, announced once, taken in over HTTP."""
+"""Uploaded catalogs: scanned for, received over HTTP, and announced once."""

@@ -1,8 +1,8 @@
-"""Telling Prefect's server of a catalog that has arrived, and knowing that it was told.
+"""Announces uploaded catalogs to Prefect's server, with confirmation.
 
 Prefect's own `emit_event` sends in the background and drops what it cannot send. An upload stays in the ledger until the
-server has answered, so its event is posted here. The id of an event is made from what it says: the server takes a repeated
-one for the same. Without Prefect itself, which takes seconds to load: `seedream serve` uses this too.
+server has answered, so its event is posted here. An event's id is derived from its content, so the server recognizes a repeat.
+Does not import Prefect, which takes seconds to load: `seedream serve` uses this too.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class PrefectUnreachable(SeedreamError):
 
 @dataclass(frozen=True)
 class PrefectApi:
-    """Where Prefect's server takes events."""
+    """The event endpoint of Prefect's server."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class PrefectApi:
 
     @classmethod
     def from_environment(cls) -> "PrefectApi | None":
-        """The server that PREFECT_API_URL names; None where it names none."""
+        """The server at PREFECT_API_URL; None if that is not set."""
         url = os.environ.get("PREFECT_API_URL", "").strip()
         if not url:
             return None
@@ -72,7 +72,7 @@ class PrefectApi:
             return host == "localhost"
 
     def post(self, events: list[dict[str, Any]]) -> None:
-        """Have these events taken. Raises PrefectUnreachable."""
+        """Post these events. Raises PrefectUnreachable."""
         try:
             answer = httpx.post(
                 f"{self.url}/events",
@@ -92,7 +92,7 @@ class PrefectApi:
 
 
 def event_of(upload: CatalogUpload, which: str) -> dict[str, Any]:
-    """The event of an upload; `which` tells it from others about the same file."""
+    """An upload's event; `which` distinguishes it from others about the same file."""
     return {
         "id": str(uuid.uuid5(_NAMESPACE, f"{upload.uri}\n{which}")),
         "occurred": datetime.now(UTC).isoformat(),
@@ -107,13 +107,13 @@ def event_of(upload: CatalogUpload, which: str) -> dict[str, Any]:
 
 
 async def announce_waiting(ledger: Ledger, api: PrefectApi) -> list[CatalogUpload]:
-    """Send the event of every upload that waits for it; returns those sent. Raises PrefectUnreachable, LedgerFault."""
+    """Send the event of every waiting upload; returns those sent. Raises PrefectUnreachable, LedgerFault."""
     unread = set()
     for each in await ledger.read(unannounced):
         if not each.identity and not await _identify(ledger, each):
             unread.add(each)
     ledger_id = await ledger.read(identity.ledger_id)
-    # A notice that came meanwhile, and says nothing about the content, is for the next pass to read.
+    # A notice that arrived in the meantime without content details is left to the next pass.
     waiting = [each for each in await ledger.read(unannounced) if each.identity or each in unread]
     for start in range(0, len(waiting), _AT_ONCE):
         some = waiting[start : start + _AT_ONCE]
@@ -132,11 +132,11 @@ async def _identify(ledger: Ledger, waiting: Waiting) -> bool:
 
 
 async def with_digest(upload: CatalogUpload) -> CatalogUpload:
-    """The upload with its file's digest, where the file can be read from here; an address on the web is not fetched."""
+    """The upload with its file's digest, if the file can be read here; web addresses are not fetched."""
     if upload.digest is not None or upload.uri.startswith(("http://", "https://")):
         return upload
     try:
-        # Not wait_for: in Python 3.11 it loses a cancellation that comes as the reading ends, and serve would not stop.
+        # Not wait_for: in Python 3.11 it loses a cancellation that arrives as the read ends, and serve would not stop.
         async with asyncio.timeout(_READ_WITHIN_S):
             digest, size = await asyncio.to_thread(read_digest, upload.uri)
     except Exception as error:  # noqa: BLE001 - each store's library has errors of its own; the run reads the file itself

@@ -1,4 +1,4 @@
-"""Catalogs that are uploaded: the flow that watches a place for them, and the function that announces one."""
+"""Uploaded catalogs: the flow that watches a folder or bucket for them, and the function that announces one."""
 
 import asyncio
 import uuid
@@ -33,10 +33,10 @@ async def watch_uploads(
     archive: str | None = None,
     ledger: str | None = None,
 ) -> Any:
-    """Look once at a place where catalogs are put, and announce each new content with one event. Buys nothing.
+    """Check a folder or bucket for catalogs once, and announce each new content with one event. Buys nothing.
 
-    A file is taken once its size and modification time are the same on two looks; an object of a store is taken at once. What
-    `seedream serve` has kept while Prefect was away is announced too.
+    A file is taken once its size and modification time are unchanged in two checks; a store's object is taken at once. What
+    `seedream serve` stored while Prefect was unreachable is announced too.
 
     Args:
         prefix: Where catalogs are put: a folder or any fsspec URI; what lies below it counts too.
@@ -71,7 +71,7 @@ def _markdown(prefix: str, seen: Watched, sent: list[CatalogUpload]) -> str:
 
 
 def _short(digest: str | None) -> str:
-    """As much of it as a page has room for; the event has all."""
+    """A shortened digest for the page; the event has all of it."""
     return f"{digest[:12]}..." if digest else "not read yet"
 
 
@@ -102,9 +102,9 @@ def emit_catalog_uploaded(
 ) -> bool:
     """Say that a catalog has been uploaded, so that deployments triggered by `seedream.catalog.uploaded` run.
 
-    For whatever writes catalogs: call it when the file is complete. `digest` is the sha256 (hex) of its bytes; without one the
-    file is read. Where a ledger is named (here, or by SEEDREAM_LEDGER or SEEDREAM_ARCHIVE) a content that it has seen before is
-    not announced again; otherwise Prefect takes repeats within minutes for one. Returns whether an event was sent.
+    For programs that write catalogs: call it when the file is complete. `digest` is the sha256 (hex) of its bytes; without it
+    the file is read. If a ledger is named (here, or by SEEDREAM_LEDGER or SEEDREAM_ARCHIVE), content that it has seen before is
+    not announced again; otherwise Prefect treats repeats within minutes as one. Returns whether an event was sent.
 
     Raises InputError for a relative path, ConfigurationError without a Prefect server, PrefectUnreachable when that does not
     answer: with a ledger, the upload is kept there and announced by the next `watch_uploads` or `seedream serve`.
@@ -112,7 +112,7 @@ def emit_catalog_uploaded(
     place = settled_uri(uri)
     upload = CatalogUpload(place, name or file_name(place), digest, None, size)
     api = _server()
-    # In a thread of its own: this is called from coroutines and from plain functions alike.
+    # In its own thread: this is called from both coroutines and plain functions.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, _emit(upload, api, archive, ledger)).result()
 

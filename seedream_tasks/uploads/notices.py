@@ -1,4 +1,4 @@
-"""What stores and people send when a catalog has been uploaded: several envelopes, one meaning. Pure: bodies in, uploads out."""
+"""Upload notices from stores and users: several envelopes, one meaning. Pure: bodies in, uploads out."""
 
 import ipaddress
 import json
@@ -18,7 +18,7 @@ from .scan import file_name, settled_uri
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
 _FIELDS = ("uri", "digest", "size", "name")
 _LONGEST = 4096
-_MOST_BYTES = 2**63 - 1  # what a database's whole number holds
+_MOST_BYTES = 2**63 - 1  # the largest integer of a database
 # Names of this machine, and of a cloud's own service for it.
 _INSIDE = frozenset({"localhost", "ip6-localhost", "ip6-loopback", "metadata", "metadata.google.internal"})
 # SNS wraps a notice once, as text; nothing wraps it twice.
@@ -61,7 +61,7 @@ def _storable(text: str, field: str) -> str:
 def _reachable(uri: str) -> str:
     """The address of a catalog that a sender may name. Raises InputError.
 
-    Whoever may send notices says which file a run reads, on a machine that reaches more than the sender does.
+    A sender chooses which file a run reads, on a machine that can reach more than the sender.
     """
     scheme, found, _ = uri.partition("://")
     if "::" in uri:
@@ -114,9 +114,9 @@ def _size(body: Mapping[str, Any], field: str) -> int | None:
 
 
 def store_notice(body: Any) -> list[CatalogUpload] | Confirmation:
-    """What an S3-compatible store sends, plain, in an SNS envelope or by EventBridge; only created objects that are catalogs.
+    """An S3-compatible store's notice, plain, in an SNS envelope or by EventBridge; only created objects that are catalogs.
 
-    Raises InputError for what is none of these.
+    Raises InputError for anything else.
     """
     return _opened(body, 0)
 

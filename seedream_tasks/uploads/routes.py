@@ -1,4 +1,4 @@
-"""The endpoints that take upload notices, and the loop that announces them: stored first, so that no restart loses one."""
+"""The endpoints for upload notices, and the loop that announces them: stored first, so that no restart loses one."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ from .notices import Confirmation, plain_notice, store_notice
 logger = logging.getLogger("seedream_tasks.uploads")
 
 _SECRET = variable("upload_secret")
-# An upload that could not be announced is tried again after this long.
+# Retry interval for uploads that could not be announced.
 _AGAIN_AFTER_S = 15.0
 _STORE_WITHIN_S = 10.0
 
@@ -32,7 +32,7 @@ _STORE_WITHIN_S = 10.0
 class UploadRoutes:
     """The routes, on an open ledger.
 
-    `secret` None: nobody is let in. `prefect` None: what is kept here is announced by whoever can.
+    `secret` None: all requests are refused. `prefect` None: stored uploads are announced by another process.
     """
 
     def __init__(self, ledger: Ledger, secret: str | None, prefect: PrefectApi | None) -> None:
@@ -48,11 +48,11 @@ class UploadRoutes:
         app.cleanup_ctx.append(self._announcing)
 
     async def plain(self, request: web.Request) -> web.Response:
-        """Our own JSON, for whatever puts a catalog somewhere."""
+        """Our own JSON, for any program that uploads catalogs."""
         return await self._take(request, lambda body: [plain_notice(body)])
 
     async def store(self, request: web.Request) -> web.Response:
-        """What an S3-compatible store sends, however it is wrapped."""
+        """A notice of an S3-compatible store, in any envelope."""
         return await self._take(request, store_notice)
 
     async def _take(
@@ -84,7 +84,7 @@ class UploadRoutes:
             async with asyncio.timeout(_STORE_WITHIN_S):
                 new = await asyncio.shield(self._ledger.write(keep))
         except (LedgerFault, TimeoutError) as fault:
-            logger.warning("an upload could not be stored, and is to be sent again: %s", fault)
+            logger.warning("an upload could not be stored and must be sent again: %s", fault)
             return _answer(503, "the ledger is busy", headers={"Retry-After": "5"})
         if new:
             self._came.set()
@@ -114,7 +114,7 @@ class UploadRoutes:
             await loop
 
     async def _announce(self, prefect: PrefectApi) -> None:
-        """Announce whatever waits, at once when something comes and every now and then: others keep uploads here too."""
+        """Announce waiting uploads, at once on arrival and periodically: other processes store uploads here too."""
         failing = False
         while True:
             self._came.clear()

@@ -1,4 +1,4 @@
-"""Catalog files as they lie in a store: which are there, whether one is whole, what is in it."""
+"""Catalog files in a store: list them, tell whether one is complete, read its digest."""
 
 import hashlib
 import posixpath
@@ -19,15 +19,15 @@ from ..core.store_schemes import driver_hint
 from ..storage.regular_files import check_regular, is_special
 
 _LOCAL = ("file://", "local://")
-# How stores call what changes whenever an object's content does.
+# Stores' names for the value that changes whenever an object's content does.
 _ETAGS = ("ETag", "etag", "e_tag")
 _MODIFIED = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 
 
 def settled_uri(uri: str) -> str:
-    """One spelling for one file: a local one is its absolute path.
+    """The canonical URI of a file; for a local one its absolute path.
 
-    Raises InputError for none, for a relative path, and for an address that holds a secret.
+    Raises InputError for an empty or relative path, and for an address that holds a secret.
     """
     if "://" in uri and holds_secret(uri):
         raise InputError(
@@ -64,14 +64,14 @@ class FoundCatalog:
 
     @property
     def whole(self) -> bool:
-        """An object appears under its name when it is complete; a file may still be written."""
+        """Whether it is complete: an object appears only when complete, a file may still be being written."""
         return self.etag is not None
 
 
 def find_files(prefix: str, pattern: str) -> list[FoundCatalog]:
-    """Every catalog file below a prefix whose path below it fits the pattern, by name; none where there is nothing.
+    """Every catalog file below a prefix whose relative path matches the pattern, by name; empty if there is none.
 
-    Hidden files and those whose ending is no catalog's are passed over. Raises InputError.
+    Hidden files and those without a catalog's extension are skipped. Raises InputError.
     """
     try:
         store, path = url_to_fs(prefix)
@@ -97,7 +97,7 @@ def find_files(prefix: str, pattern: str) -> list[FoundCatalog]:
 
 
 def look_again(uri: str) -> FoundCatalog:
-    """A file as it is now. Raises whatever its store raises when it is gone."""
+    """A file's current state. Raises whatever its store raises if it no longer exists."""
     store, path = url_to_fs(uri)
     store.invalidate_cache()
     return _found(store, str(path), store.info(path))
@@ -112,7 +112,7 @@ def _found(store: Any, path: str, info: Mapping[str, Any]) -> FoundCatalog:
 
 
 def read_digest(uri: str) -> tuple[str, int]:
-    """sha256 (hex) and size (bytes) of a file as it is stored. Raises whatever its store raises."""
+    """sha256 (hex) and size (bytes) of a stored file. Raises whatever its store raises."""
     store, path = url_to_fs(uri)
     digest, size = hashlib.sha256(), 0
     check_regular(store, path)

@@ -1,4 +1,4 @@
-"""One look at a place where catalogs are put: what is new there is kept in the ledger, and waits to be announced."""
+"""One check of a folder or bucket for catalogs: new ones are stored in the ledger, to be announced."""
 
 import asyncio
 import logging
@@ -15,18 +15,18 @@ logger = logging.getLogger("seedream_tasks.uploads")
 
 @dataclass
 class Watched:
-    """What one look found, as file names."""
+    """What one check found, as file names."""
 
     new: list[str] = field(default_factory=list)
     known: int = 0
-    unsettled: list[str] = field(default_factory=list)  # changed since the last look: perhaps still being written
+    unsettled: list[str] = field(default_factory=list)  # changed since the last check: perhaps still being written
     unreadable: dict[str, str] = field(default_factory=dict)  # URI -> why
 
 
 async def look_at(ledger: Ledger, prefix: str, pattern: str) -> Watched:
-    """Take every catalog file below the prefix that is whole and not known yet.
+    """Store every catalog file below the prefix that is complete and not known yet.
 
-    A file is whole when size and modification are what they were at the look before; an object of a store always is.
+    A file is complete when size and modification time are unchanged since the last check; a store's object always is.
     Raises InputError, LedgerFault.
     """
     found = await asyncio.to_thread(find_files, prefix, pattern)
