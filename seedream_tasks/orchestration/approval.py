@@ -1,7 +1,7 @@
-"""Waiting for a person's word before a large purchase: a canary is bought, the run suspends, and goes on where it stopped.
+"""Approval of a large purchase: a canary is bought, the run suspends, and resumes where it stopped.
 
-Resuming runs the flow again from its top. That is safe because the run is frozen and the ledger knows what is bought: planning
-and canary are there already and cost nothing the second time.
+Resuming runs the flow again from the start. That is safe because the run is frozen and the ledger knows what is bought: planning
+and canary are already done and cost nothing the second time.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from ..runs.contact_sheet import MOST_TILES, Tile, tiles_of
 from .artifacts import table, tiles_table
 from .session import Session
 
-# Whoever has not answered by then has answered: the run ends as failed, and nothing more is bought.
+# Without an answer by then the run fails, and nothing more is bought.
 WAIT_S = 7 * 24 * 3600
 _KEY = "approval"
 
 
 class Approval(RunInput):
-    """What the person who was asked says."""
+    """The approver's answer."""
 
     decision: Literal["approve", "reduce", "reject"] = Field(
         default="approve", description="Approve the forecast, reduce what the run may spend, or reject the rest."
@@ -67,12 +67,12 @@ async def abide(run: Session, answer: Approval) -> None:
             raise ConfigurationError("reduce needs max_usd", field="max_usd", hint="start the run again")
         allowed = asked if allowed is None else min(asked, allowed)
     elif answer.decision == "reject":
-        allowed = ZERO  # what is bought stays; there is room for nothing more
+        allowed = ZERO  # what is bought is kept; nothing more may be spent
     await lift(run, allowed, f"{answer.decision}: {answer.note}")
 
 
 async def lift(run: Session, allowed: Decimal | None, why: str) -> None:
-    """Let the run spend what it may, now that nobody needs to be asked."""
+    """Raise the run's cap to `allowed`, now that no approval is pending."""
 
     def write(connection: Connection) -> None:
         known_runs.change_cap(connection, run.run_id, allowed)

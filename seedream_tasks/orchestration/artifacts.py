@@ -1,4 +1,4 @@
-"""What the Prefect UI shows of a run, as pure functions: figures in, Markdown out."""
+"""A run's artifacts in the Prefect UI, as pure functions: figures in, Markdown out."""
 
 import textwrap
 from collections import Counter
@@ -21,7 +21,7 @@ from .charts import data_uri, spend_chart
 
 _UNKNOWN_SHOWN = 200
 _WHY = 120  # characters of a reason in a line
-_TILES_A_ROW = 5  # more are cut off at the side of the first UI
+_TILES_A_ROW = 5  # more are cut off at the edge of the first UI
 _MARKS = frozenset("[]()*_`~\\!#<>&|")
 WHAT_TO_DO = (
     "Look the time up in the gateway's own console, then say what became of it with `seedream resolve`;"
@@ -31,7 +31,7 @@ WHAT_TO_DO = (
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """One payment of unknown fate."""
+    """One unknown payment."""
 
     attempt_id: str
     run_id: str  # that reserved it
@@ -58,7 +58,7 @@ class Unknown:
 
 
 class _Ours(str):
-    """Markdown of ours in a cell: it keeps its marks."""
+    """Our own Markdown in a cell: not escaped."""
 
 
 def _cell(value: Any) -> str:
@@ -68,8 +68,8 @@ def _cell(value: Any) -> str:
 
 
 def _words(text: str) -> str:
-    """A catalog's text inside Markdown, as text: no link, image or emphasis can be made of it."""
-    # The first UI shows entities as they are written, so marks are escaped by backslashes, which both UIs read.
+    """A catalog's text escaped for Markdown: it cannot become a link, image or emphasis."""
+    # The first UI shows entities literally, so marks are escaped by backslashes, which both UIs understand.
     return "".join(f"\\{each}" if each in _MARKS else each for each in text.replace("\n", " "))
 
 
@@ -86,7 +86,7 @@ def table(header: list[str], rows: list[list[Any]]) -> str:
 
 
 def forecast_markdown(figures: Forecast, simulated: bool, funds: Mapping[str, Funds], notes: Sequence[str] = ()) -> str:
-    """What the run is going to buy."""
+    """What the run will buy."""
     kind = "simulated, nothing is charged" if simulated else "real money"
     parts = [
         f"# Forecast: {dollars(figures.usd)}",
@@ -116,7 +116,7 @@ def forecast_markdown(figures: Forecast, simulated: bool, funds: Mapping[str, Fu
 
 
 def unknown_markdown(found: Sequence[Unknown], ledger: str) -> str:
-    """Every payment of unknown fate: where, when, how much, and what to do."""
+    """Every unknown payment: where, when, how much, and what to do."""
     shown = found[:_UNKNOWN_SHOWN]
     rows = [
         [
@@ -143,7 +143,7 @@ def unknown_markdown(found: Sequence[Unknown], ledger: str) -> str:
 
 
 def result_markdown(summary: Summary, manifest_uri: str) -> str:
-    """What became of the run: totals by status and gateway, the failures, where the manifest is."""
+    """The run's result: totals by status and gateway, the failures, where the manifest is."""
     word = "complete" if summary.complete else "incomplete"
     parts = [
         f"# {word.capitalize()}: {in_a_line(summary)}",
@@ -249,7 +249,7 @@ def in_a_line(summary: Summary) -> str:
     """The run in one line, for states and terminals: what is missing and why, what is there, what this run was billed for."""
     counts = sorted(summary.by_status.items(), key=lambda each: (RecordStatus(each[0]) in COMPLETE, -each[1], each[0]))
     text = ", ".join(f"{count} {status.replace('_', ' ')}{_why(summary, status)}" for status, count in counts)
-    # What a gateway's total says is of a whole run only; a part of one knows its money.
+    # Totals by gateway exist only for a whole run; a part of a run knows only its amounts.
     bought = sum(each.images for each in summary.by_gateway.values())
     images = f"{bought} {'image' if bought == 1 else 'images'} bought, " if summary.by_gateway else ""
     text += f"; {images}{dollars(summary.billed_usd)} billed"
@@ -260,7 +260,7 @@ def in_a_line(summary: Summary) -> str:
 
 
 def _why(summary: Summary, status: str) -> str:
-    """Why most of the records that are missing in this way are; empty for those that are not missing."""
+    """The most common reason for a status of missing records; empty for other statuses."""
     missing = [each for each in summary.failures if each["status"] == status]
     kinds = Counter(each["error_code"] or each["reason"] for each in missing)
     if not kinds:
@@ -274,7 +274,7 @@ def _why(summary: Summary, status: str) -> str:
 def stopped_markdown(
     live: Sequence[tuple[values.Attempt, str, str]], reserved_usd: Decimal, at_risk_usd: Decimal
 ) -> str:
-    """What a run that was stopped leaves at the gateways, in money: attempts with row key and shot."""
+    """What a stopped run leaves in flight, in money: attempts with row key and shot."""
     rows = [
         [each.attempt_id, key, shot, each.gateway, each.task_id, each.state, dollars(each.quoted_usd)]
         for each, key, shot in live[:_UNKNOWN_SHOWN]

@@ -89,7 +89,7 @@ uris = await run.fetch_result()
 ```"""
     _logo_url: ClassVar[Any] = _ICON
     _documentation_url: ClassVar[Any] = _DOCUMENTATION
-    # What a mistyped key or URL was is in no error message.
+    # Error messages do not show a mistyped key or URL.
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
 
     gateway: str = Field(
@@ -133,7 +133,7 @@ uris = await run.fetch_result()
         return self
 
     def account(self, name: str = "base_url") -> Account:
-        """Who is billed; `name` is what an error calls this block. Raises ConfigurationError."""
+        """The account that is billed; `name` is this block's name in errors. Raises ConfigurationError."""
         base = base_url_of(self.gateway, self.base_url.strip().rstrip("/"), name)
         return Account(self.gateway, base, self.api_key.get_secret_value())
 
@@ -152,7 +152,7 @@ uris = await run.fetch_result()
 
     @asynccontextmanager
     async def get_client(self) -> AsyncIterator[GatewayClient]:
-        """The account's HTTP client, for questions that cost nothing: `async with block.get_client() as client`.
+        """The account's HTTP client, for free requests: `async with block.get_client() as client`.
 
         To buy, use `trigger`: the client's own `submit` pays without the ledger's knowledge.
         """
@@ -168,7 +168,7 @@ uris = await run.fetch_result()
         max_usd: Decimal | float | str | None = None,
         wait_s: float = 1800.0,
     ) -> "SeedreamImages":
-        """Buy at this account what is not bought yet of one job; the ledger sees to it that a retry buys nothing twice.
+        """Buy what is missing of one job at this account; the ledger ensures that a retry buys nothing twice.
 
         `archive`, `ledger`, `prices` and `max_usd` (USD, for the whole flow run) as for `catalog_images`; `wait_s` is how long
         `wait_for_completion` waits (s). Raises SeedreamError when nothing could be bought, saying why.

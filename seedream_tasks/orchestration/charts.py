@@ -13,8 +13,8 @@ _QUOTED, _BILLED = "#9db4d0", "#2f6fb3"
 
 
 def spend_chart(by_gateway: Mapping[str, GatewayTotals]) -> str:
-    """Per gateway what was quoted and billed, in USD on one scale, as SVG. What is at risk is said beside it: it may never be
-    spent, and a bar of it would outshine all that was.
+    """Quoted and billed amounts per gateway, in USD on one scale, as SVG. The amount at risk is given as text: it may never be
+    spent, and its bar would dwarf the others.
     """
     most = max((max(each.quoted_usd, each.billed_usd) for each in by_gateway.values()), default=None)
     scale = Decimal(_WIDTH - _LABEL - _AMOUNT) / most if most else Decimal(0)
@@ -28,7 +28,7 @@ def spend_chart(by_gateway: Mapping[str, GatewayTotals]) -> str:
         )
         parts += _bar(y + _BAR + 2, scale, [(each.billed_usd, _BILLED)], told)
         y += 2 * _BAR + _GAP
-    # Prefect's pages are light or dark: a plate of its own keeps the words readable on both.
+    # Prefect's pages are light or dark: a background keeps the text readable on both.
     plate = f'<rect width="{_WIDTH + 120}" height="{y}" rx="8" fill="#ffffff"/>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH + 120}" height="{y}" viewBox="-12 0 {_WIDTH + 120} {y}"'

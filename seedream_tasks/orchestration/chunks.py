@@ -1,4 +1,4 @@
-"""A run in chunks: which records make one task run, and where they are worked on."""
+"""A run in chunks: which records make up one task run, and where they run."""
 
 import asyncio
 from collections.abc import Iterable
@@ -16,9 +16,9 @@ from .session import Session
 from .task_runners import other_task_runner, run_elsewhere
 from .tasks import process_chunk
 
-# Up to this many jobs are task runs of their own; beyond, Prefect's server could not keep up with the engine.
+# Up to this many jobs get their own task runs; beyond, Prefect's server could not keep up with the engine.
 MOST_ROW_TASKS = 300
-# The first chunk is small, as proof of life; the others are few, since each costs the server some writes.
+# The first chunk is small, to show progress early; the others are few, since each costs the server some writes.
 FIRST_CHUNK, CHUNK = 100, 1000
 Range = tuple[int, int]  # of records: the first, and the one after the last
 
@@ -26,9 +26,9 @@ Range = tuple[int, int]  # of records: the first, and the one after the last
 async def run_chunks(
     run: Session, options: RunOptions, granularity: str, start: int = 0, stop: int | None = None
 ) -> list[Range]:
-    """Take the records from `start` to before `stop` as far as they go: in this event loop, or on the flow's task runner.
+    """Process the records from `start` to before `stop`: in this event loop, or on the flow's task runner.
 
-    No parts of the manifest are written, so the list is empty. Raises what stopped the run or a chunk of it.
+    Writes no parts of the manifest, so the list is empty. Raises whatever stopped the run or a chunk of it.
     """
     runner = await run.runner()
     stop = len(runner.frozen) if stop is None else stop
@@ -47,7 +47,7 @@ async def run_chunks(
         raise runner.engine.fault
     for state in states:
         if state.is_failed() or state.is_crashed():
-            # A row whose record failed returns a Failed state without an exception; what was raised stopped its chunk.
+            # A failed record returns a Failed state without an exception; an exception stopped its chunk.
             error = await state.aresult(raise_on_failure=False)
             if isinstance(error, BaseException) and not isinstance(error, FailedRun):
                 raise error
@@ -67,7 +67,7 @@ def _named(label: str) -> Any:
 
 
 def _ranges(frozen: FrozenRun, granularity: str, start: int, stop: int) -> list[tuple[int, int, str]]:
-    """Which records become one task run: start, stop, name. What was at rest when the run was frozen becomes none."""
+    """The records of each task run: start, stop, name. Records with nothing to do when frozen get none."""
     busy = [int(each) for each in frozen.busy() if start <= each < stop]
     if granularity == "row" or (granularity == "auto" and len(busy) <= MOST_ROW_TASKS):
         return _row_ranges(frozen.busy_rows(start, stop))
@@ -77,9 +77,7 @@ def _ranges(frozen: FrozenRun, granularity: str, start: int, stop: int) -> list[
 
 
 def _row_ranges(rows: Iterable[tuple[int, dict[str, Any]]]) -> list[tuple[int, int, str]]:
-    """A task run for each record that is to be bought; those unchanged that follow each other, which may still be in flight,
-    share one.
-    """
+    """A task run for each record to be bought; consecutive unchanged records, which may still be in flight, share one."""
     ranges: list[tuple[int, int, str]] = []
     jobs = ((position, row) for position, row in rows if row["_settled"] is None)
     for unchanged, several in groupby(jobs, lambda each: each[1]["reason"] == Reason.UNCHANGED):

@@ -1,4 +1,4 @@
-"""The flow that finishes what runs left: one pass over everything in flight, as often as it is scheduled."""
+"""The flow that finishes what runs left in flight: one pass per scheduled run."""
 
 import asyncio
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ _SHOWN = 200
 async def collect_images(
     archive: str | None = None, ledger: str | None = None, gateways: list[str] | None = None
 ) -> Any:
-    """Finish what runs have left in flight: ask, archive what is done, write the manifests this changes. Buys nothing.
+    """Finish what runs have left in flight: poll, archive what is done, rewrite the manifests that change. Buys nothing.
 
     Args:
         archive: Where the images of the runs go; default: ./seedream-out.
@@ -81,7 +81,7 @@ async def collect_images(
 
 
 def _untouched(place: Locations) -> bool:
-    """Whether neither ledger nor archive has been used; an archive whose ledger is gone is a fault, and told as one."""
+    """Whether neither ledger nor archive has been used; an archive with a missing ledger is reported as an error."""
     return not exists(place.ledger_url) and place.archive.marker() is None and not place.archive.list_runs()
 
 

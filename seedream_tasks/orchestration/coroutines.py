@@ -1,8 +1,8 @@
-"""Flows and tasks that are coroutines, and sync code that calls them as if they were not.
+"""Detects sync code that calls flows and tasks, which are coroutines, without awaiting them.
 
-What such a call returns is a coroutine; who drops it has bought nothing, and Prefect calls his run Completed. A run that cannot
-await, since no event loop runs where it calls, is therefore told so at once, as an error. Elsewhere (`asyncio.run(...)` is called
-with the coroutine before its loop runs) the coroutine itself complains when nobody has awaited it.
+Such a call returns a coroutine; dropping it buys nothing, and Prefect reports the run as Completed. So a flow or task run
+without an event loop, which cannot await, gets an error at once. Elsewhere (`asyncio.run(...)` is called with the coroutine
+before its loop runs) the coroutine itself logs an error if it is never awaited.
 """
 
 import asyncio
@@ -36,14 +36,14 @@ class _AwaitedTask(Task[Any, Any]):
 
 
 def awaited(work: Task[P, R]) -> Task[P, R]:
-    """A task that does not let itself be called in vain."""
-    # Prefect makes its tasks in its own decorator and methods, and always of its own class.
+    """A task that raises if its coroutine could not be awaited."""
+    # Prefect creates tasks in its own decorator and methods, and always of its own class.
     work.__class__ = _AwaitedTask
     return work
 
 
 def check_that_it_can_be_awaited(name: str) -> None:
-    """Raises NotAwaited in a flow or task run where no event loop runs."""
+    """Raises NotAwaited in a flow or task run without an event loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -57,12 +57,12 @@ def check_that_it_can_be_awaited(name: str) -> None:
 
 
 def in_hand(name: str, made: Any) -> Any:
-    """A call's coroutine, which complains when it is dropped."""
+    """A call's coroutine, which logs an error if it is dropped."""
     return _Coroutine(name, made) if asyncio.iscoroutine(made) else made
 
 
 class _Coroutine(Coroutine[Any, Any, Any]):
-    """A coroutine that says so when it is dropped before it was awaited."""
+    """A coroutine that logs an error if it is dropped before being awaited."""
 
     def __init__(self, name: str, inner: Coroutine[Any, Any, Any]) -> None:
         self._name = name

@@ -1,8 +1,8 @@
-"""What automations are told of a run: events with the figures and what to do. Read from the ledger, so it is the same whoever
-did the work, in this process or another.
+"""Events of a run for automations, with the figures and what to do. Read from the ledger, so they are the same whichever
+process did the work.
 
-Prefect's own `emit_event` sends in the background and drops what it cannot send. What the ledger says was told once is an `Alert`
-instead: it is told when Prefect's server has answered that it took it, and until then each run and pass tries again.
+Prefect's own `emit_event` sends in the background and drops what it cannot send. An event that must be sent exactly once is an
+`Alert` instead: it counts as sent when Prefect's server has accepted it, and until then each run and pass tries again.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ _AT_ONCE = 50
 
 @dataclass(frozen=True)
 class Alert:
-    """An event that is told once. `key`: what tells it from others of its name."""
+    """An event that is sent once. `key`: distinguishes it from others of its name."""
 
     event: str
     key: str
@@ -52,7 +52,7 @@ class Alert:
     payload: dict[str, Any]
 
     def as_event(self) -> Event:
-        """As Prefect's server takes it: a repeated one has the same id, and counts once."""
+        """As a Prefect event: a repeat has the same id and counts once."""
         return Event(
             id=uuid.uuid5(_NAMESPACE, f"{self.event}\n{self.key}"),
             event=self.event,
@@ -62,7 +62,7 @@ class Alert:
 
 
 async def are_told(alerts: Sequence[Alert]) -> bool:
-    """Have Prefect's server take these, as events of the flow run that tells. Whether it has answered that it did."""
+    """Post these to Prefect's server as events of the current flow run; returns whether it confirmed them."""
     try:
         async with asyncio.timeout(_TAKEN_WITHIN_S), get_client() as client:
             related = await related_resources_from_run_context(client)
@@ -85,7 +85,7 @@ def run_resource(run_id: str) -> dict[str, str]:
 
 
 def tell_shrunk(run_id: str, shrunk: Shrunk) -> None:
-    """The catalog lost most of the last run's products: told before anything is bought."""
+    """The catalog lost most of the last run's products: sent before anything is bought."""
     payload = {
         "run_id": run_id,
         "products_before": shrunk.before,
@@ -97,7 +97,7 @@ def tell_shrunk(run_id: str, shrunk: Shrunk) -> None:
 
 
 async def tell_end(ledger: Ledger, summary: Summary, manifest: str) -> None:
-    """A run has ended: its figures; where a cap held it back, by how much; what gateways charged above the reservation."""
+    """A run has ended: its figures; if a cap limited it, by how much; what gateways charged above the reservation."""
     run_id = summary.run_id
     held = await ledger.read(lambda connection: alerts.held_back(connection, run_id))
     if held is not None:

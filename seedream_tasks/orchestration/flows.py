@@ -70,7 +70,7 @@ _PROGRESS_EVERY_S = 2.0
 
 
 def _name_of_run() -> str:
-    """Until it is known what the run is about to do: `telling.name_run`."""
+    """The run's name until its forecast is known, see `notifications.name_run`."""
     parameters = flow_run.parameters or {}
     return f"{_file_name(str(parameters.get('catalog', 'catalog')))} {datetime.now(UTC):%Y-%m-%d}"
 
@@ -113,8 +113,8 @@ async def catalog_images(
     Args:
         catalog: The table: CSV, TSV, JSONL, Parquet, XLSX or a product feed in XML; a file, a folder of parts or a pattern;
             any fsspec URI.
-        shots: The shot list (YAML); without one the catalog's own columns say what is wanted of each row.
-        preset: How an export is to be read: shopify, woocommerce, merchant, amazon, magento, prestashop, wix, squarespace or
+        shots: The shot list (YAML); without one the catalog's own columns define the images of each row.
+        preset: The export's format: shopify, woocommerce, merchant, amazon, magento, prestashop, wix, squarespace or
             bigcommerce; with ",all" also what is not for sale.
         key: The column that identifies a row; default: sku, id or handle.
         archive: Where the images go, any fsspec URI; default: ./seedream-out.
@@ -123,20 +123,20 @@ async def catalog_images(
         gateways: Buy only at these: names, with keys from the environment, or blocks: seedream-gateway/NAME; default: all that
             the environment configures.
         model: as in shot lists, where the shot does not say.
-        max_usd: Most that this run may spend, reservations included.
-        max_premium: Most that a gateway may cost above the cheapest, as a fraction.
+        max_usd: The most this run may spend, including reservations.
+        max_premium: The most a gateway may cost above the cheapest, as a fraction.
         prices: A price file (YAML) above the built-in prices.
-        only: Buy only for these row keys; all records are written all the same.
+        only: Buy only for these row keys; all records are still written.
         retry: What to buy again: failed, expired, lost.
-        edition: A word; another one asks for new images of unchanged rows.
+        edition: A word; changing it requests new images of unchanged rows.
         wait_s: How long to wait for an accepted job, in seconds.
         catalog_digest: sha256 of the catalog; another content is refused.
         granularity: Task runs by row or by chunk; auto decides by size.
         sandbox: Simulate with the embedded sandbox.
         approve_above_usd: Above this forecast a few records of each category are bought, then the run waits for approval.
         fail_on_incomplete: Raise IncompleteRun, which carries the result, when a record is neither archived nor skipped.
-        limit: Buy for so many products only, the first that still want something; the next run goes on with the next.
-        shards: Into how many parts to divide the run, each a run of the deployment process-shard on whichever worker takes it.
+        limit: Buy only for the first so many products that still need images; the next run continues with the next ones.
+        shards: Number of parts of the run, each a run of the deployment process-shard on any worker.
     """
     check_addresses(catalog=catalog, shots=shots, prices=prices)
     await check_shards(shards)
@@ -203,7 +203,7 @@ async def _run(run: Session, options: RunOptions, granularity: str, shards: int)
 
 
 async def _ask_for_approval(run: Session, options: RunOptions, runner: Runner, figures: Forecast) -> None:
-    """Where the forecast is above what needs nobody's word: buy a canary and ask, which ends this process for now."""
+    """If the forecast is above the approval limit, buy a canary and ask, which ends this process for now."""
     limit = options.approve_above_usd
     if limit is None:
         return
@@ -225,7 +225,7 @@ async def _ask_for_approval(run: Session, options: RunOptions, runner: Runner, f
     for position in positions:
         _, found = await asyncio.to_thread(summarize, run.around.ledger, runner.frozen, told, position, position + 1)
         rows += found
-    runner.engine.progress.done -= len(rows)  # they are counted when the whole run goes over them
+    runner.engine.progress.done -= len(rows)  # they are counted when the whole run reaches them
     await abide(run, await approved(run, figures, limit, rows))
 
 
@@ -241,7 +241,7 @@ async def _show_forecast(run: Session, figures: Forecast, funds: Mapping[str, Fu
 
 
 def _where_it_is_kept(archive: Archive) -> list[str]:
-    """What is to be said before anything is bought about where it will be."""
+    """Notes about the archive, shown before anything is bought."""
     if not (archive.is_local and outside_of_volumes(archive.local_path())):
         return []
     return [
@@ -269,7 +269,7 @@ async def _show_progress(progress: Progress) -> None:
 
 async def _show_last_progress(artifact: UUID | None, now: float) -> None:
     async with for_show():
-        if artifact is None:  # the run was over before the server had answered
+        if artifact is None:  # the run ended before the server answered
             await acreate_progress_artifact(now, key="seedream-progress", description="Jobs done")
         else:
             await aupdate_progress_artifact(artifact, now)

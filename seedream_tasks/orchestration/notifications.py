@@ -1,4 +1,4 @@
-"""What whoever listens must be told once: payments of unknown fate, and images whose links die. Artifact and events."""
+"""Notifications sent once: unknown payments, and images whose links expire. Artifact and events."""
 
 import asyncio
 import logging
@@ -32,9 +32,9 @@ from .events import Alert, are_told
 
 logger = logging.getLogger("seedream_tasks.orchestration")
 
-# Prefect tries again by itself for more than a minute each time.
+# Prefect itself retries for more than a minute each time.
 _SHOWN_WITHIN_S = 10.0
-# A link that dies sooner than this, with no copy made, is told.
+# A link that expires sooner than this, without a copy, is reported.
 EXPIRES_WITHIN = timedelta(hours=6)
 # A stopped run leaves within ten seconds.
 _STOPPED_WITHIN_S = 4.0
@@ -52,7 +52,7 @@ _UNREADABLE_TODO = (
 
 @asynccontextmanager
 async def for_show() -> AsyncIterator[None]:
-    """What Prefect's server shows is no condition of the run: what is paid is followed and archived without it too."""
+    """For display only: a failing Prefect server does not stop a run, which follows and archives what is paid without it."""
     try:
         async with asyncio.timeout(_SHOWN_WITHIN_S):
             yield
@@ -61,7 +61,7 @@ async def for_show() -> AsyncIterator[None]:
 
 
 async def name_run(catalog: str, figures: Forecast) -> None:
-    """Name this flow run for what it is about to do, and tag it with where; a name that somebody has given it stays."""
+    """Name this flow run after what it will buy, and tag it with the gateways; a user-given name is kept."""
     context = FlowRunContext.get()
     run = context.flow_run if context else None
     if run is None:
@@ -76,7 +76,7 @@ async def name_run(catalog: str, figures: Forecast) -> None:
 
 
 async def show_stopped(place: Locations, run_id: str) -> None:
-    """An artifact of a run that was stopped: what it leaves in flight, in money."""
+    """An artifact of a stopped run: what it leaves in flight, in money."""
 
     def look(connection: Connection) -> tuple[list[tuple[Attempt, str, str]], dict[str, Decimal]]:
         live = [each for state in _LIVE for each in queries.list_attempts(connection, state, run_id)]
@@ -100,9 +100,9 @@ async def show_stopped(place: Locations, run_id: str) -> None:
 
 
 async def show_unknown(ledger: Ledger, by: str) -> int:
-    """Payments of unknown fate: an artifact with all of them, and an event for each that nobody was told of.
+    """Unknown payments: an artifact with all of them, and an event for each not yet reported.
 
-    `by`: the run that looks. Returns how many there are.
+    `by`: the reporting run. Returns their number.
     """
 
     def look(connection: Connection) -> tuple[list[Unknown], set[str]]:
@@ -142,7 +142,7 @@ async def show_unknown(ledger: Ledger, by: str) -> int:
 
 
 async def tell_unreadable(ledger: Ledger, by: str) -> None:
-    """Tasks whose gateway answers what cannot be read: an event for each that nobody was told of. `by`: the run that looks."""
+    """Tasks with unreadable gateway answers: an event for each not yet reported. `by`: the reporting run."""
     found = await ledger.read(unread_answers.untold)
 
     def told(connection: Connection) -> None:
@@ -163,7 +163,7 @@ async def tell_unreadable(ledger: Ledger, by: str) -> None:
 
 
 async def tell_expiring(ledger: Ledger) -> list[Expiring]:
-    """Images whose links die soon: an event for each that nobody was told of. Returns all of them."""
+    """Images whose links expire soon: an event for each not yet reported. Returns all of them."""
     until = datetime.now(UTC) + EXPIRES_WITHIN
     found = await ledger.read(lambda connection: expiring(connection, until, _link_lives()))
     untold = [each for each in found if not each.told]
@@ -201,7 +201,7 @@ def _payload(each: Expiring) -> dict[str, object]:
 
 
 def expiring_rows(found: Sequence[Expiring]) -> list[list[object]]:
-    """As table rows: key, shot, gateway, task, when its link dies."""
+    """As table rows: key, shot, gateway, task, when its link expires."""
     return [
         [each.row_key, each.shot, each.gateway, each.task_id, f"{each.expires_at:%Y-%m-%d %H:%M} UTC"] for each in found
     ]

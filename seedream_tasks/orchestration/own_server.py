@@ -1,9 +1,9 @@
-"""Prefect's server for one command, where no other is configured: it ends with the command, and never before it.
+"""A Prefect server for one command, if no other is configured: it ends with the command, and never before it.
 
-Prefect starts such a server by itself, in the terminal's process group: Ctrl-C ends it together with the run, which then asks a
-server that is gone how to go on, and a command that is killed leaves it behind for ever. Ours has a session of its own, so no
-terminal reaches it, and holds the other end of a pipe: when its command ends, however that ends, the pipe does too, and the
-server leaves. Its socket is bound before it starts, so that nobody else can be at its address and whoever is early waits.
+Prefect's own temporary server is in the terminal's process group: Ctrl-C ends it together with the run, which then calls a
+stopped server, and a killed command leaves it running forever. Ours has its own session, out of the terminal's reach, and holds
+the other end of a pipe: when the command ends in any way, the pipe closes and the server exits. Its socket is bound before it
+starts, so that no other process can take its address and early clients wait.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from ..core.market import market
 READY = b"ready\n"
 _READY_WITHIN_S = 90.0  # it may have a database to make, on a busy machine
 _END_WITHIN_S = 4.0
-# What of its errors is shown when it does not start, in characters.
+# How much of its errors is shown when it does not start, in characters.
 _SHOWN = 600
 # It needs no gateway's key and no ledger.
 _KEPT_FROM_IT = ("SEEDREAM_",)
@@ -50,7 +50,7 @@ class OwnServer:
                 stderr=self._errors,
                 start_new_session=True,
             )
-        # Before Prefect registers what it sends at the end: what is registered first is called last.
+        # Before Prefect registers its exit handlers, which send the last data: handlers registered first run last.
         atexit.register(self.stop)
 
     @property
@@ -78,7 +78,7 @@ class OwnServer:
             raise ServerDidNotStart(f"Prefect's server did not start: {why or 'it said nothing'}")
 
     def stop(self) -> None:
-        """End it: it is asked by the end of the pipe, and after some seconds it is not asked any more."""
+        """Stop it by closing the pipe; after some seconds, kill it."""
         atexit.unregister(self.stop)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -93,7 +93,7 @@ class OwnServer:
 
 
 def own_server() -> OwnServer | None:
-    """Start one, and let Prefect use it in this process; None where a server is configured, or none may be started."""
+    """Start one and make Prefect use it in this process; None if a server is configured, or none may be started."""
     import prefect.context
     from prefect.settings import get_current_settings
 
@@ -112,7 +112,7 @@ def _environment() -> dict[str, str]:
     kept = (*_KEPT_FROM_IT, *(start for each in market().offers for start in each.foreign_variables))
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(kept)},
-        # What a profile says counts for the server too.
+        # Profile settings apply to the server too.
         **get_current_settings().to_environment_variables(exclude_unset=True),
         "PREFECT_UI_ENABLED": "0",
         "PREFECT__SERVER_EPHEMERAL": "1",

@@ -1,7 +1,7 @@
-"""Flows whose parameters Prefect stores without passwords and signatures, and what a flow may be given at all.
+"""Flows whose parameters Prefect stores without passwords and signatures, and checks of parameters.
 
-Prefect keeps a flow run's parameters in its database, in plain text, and shows them. A flow that is called gets them whole all
-the same, in this process. What a deployment was given is stored before any code of ours runs: there only refusing helps.
+Prefect stores a flow run's parameters in its database in plain text, and shows them. A flow called in this process still gets
+them in full. A deployment's parameters are stored before any of our code runs, so secrets there must be refused.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class DiscreetFlow(Flow[P, R]):
             return in_hand(self.name, super().__call__(*args, **kwargs))
 
     def with_options(self, **options: Any) -> "DiscreetFlow[P, R]":
-        """The same flow with other options, as discreet."""
+        """The same flow with other options, still redacting."""
         other = super().with_options(**options)
         other.__class__ = type(self)
         return other  # type: ignore[return-value]
@@ -51,7 +51,7 @@ def _shown(value: Any) -> Any:
 
 
 def discreet_flow(**options: Any) -> Callable[[Callable[P, R]], DiscreetFlow[P, R]]:
-    """Like `prefect.flow`, for a flow that is given addresses."""
+    """Like `prefect.flow`, for a flow with addresses as parameters."""
     return lambda function: DiscreetFlow(function, **options)
 
 

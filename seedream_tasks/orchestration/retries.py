@@ -1,7 +1,7 @@
-"""What Prefect's retries are for: a run that may go better, and no other.
+"""Limits Prefect's retries to runs that may succeed the next time.
 
 Prefect retries whatever is raised, and never what is returned as Failed: such a run ends as AwaitingRetry and is not run again.
-So a run that is to fail raises. What is wrong with the input stays wrong however often it is tried.
+So a run that should fail raises. Wrong input stays wrong on every retry.
 """
 
 import logging
@@ -23,7 +23,7 @@ logger = logging.getLogger("seedream_tasks.orchestration")
 
 
 def may_help(error: object) -> bool:
-    """Whether a run that ended so may end otherwise when it is tried again."""
+    """Whether a run that failed with this error may succeed when retried."""
     if isinstance(error, IncompleteRun):
         return error.may_be_mended_by_a_retry
     return not isinstance(error, InputError)
@@ -35,7 +35,7 @@ def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> boo
 
 
 def retried_if_it_may_help(work: Callable[P, Coroutine[Any, Any, Any]]) -> Callable[P, Coroutine[Any, Any, Any]]:
-    """A flow whose retries are for what a retry may mend; Prefect knows such a condition for tasks only."""
+    """A flow that is retried only if that may help; Prefect has such a condition only for tasks."""
 
     @wraps(work)
     async def as_often_as_it_may_help(*args: P.args, **kwargs: P.kwargs) -> Any:

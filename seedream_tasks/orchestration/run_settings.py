@@ -1,6 +1,6 @@
-"""What a process needs before it may spend: keys, limits and prices of its accounts, from the environment or from Prefect blocks.
+"""Keys, limits and prices of accounts, from the environment or from Prefect blocks.
 
-Whoever plans work hands on names; keys and passwords are looked up here, in the process that needs them, and go nowhere else.
+Processes pass on names only; keys and passwords are looked up here, in the process that needs them, and go nowhere else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,10 +29,10 @@ from .blocks import SeedreamGateway, SeedreamLedger
 
 @dataclass(frozen=True)
 class Access:
-    """The accounts a run may use. No text form of it shows a key."""
+    """The accounts a run may use. Its text forms never show a key."""
 
     accounts: Mapping[str, Account]  # by gateway
-    limits: Mapping[str, Limits] = field(default_factory=dict)  # by gateway, where a block narrows them
+    limits: Mapping[str, Limits] = field(default_factory=dict)  # by gateway, if a block lowers them
     prices: tuple[PriceRow, ...] = ()  # of the blocks, then of the price file: the later row counts
     prices_text: str = ""
 
@@ -54,15 +54,15 @@ async def _load(word: str, field_name: str) -> Block:
 
 
 async def gateway_block(word: str) -> SeedreamGateway:
-    """The block of that name, key and all. Raises ConfigurationError."""
+    """The block of that name, including its key. Raises ConfigurationError."""
     block = await _load(word, "gateways")
     if not isinstance(block, SeedreamGateway):
-        raise ConfigurationError(f"{word} is no SeedreamGateway", field="gateways")
+        raise ConfigurationError(f"{word} is not a SeedreamGateway", field="gateways")
     return block
 
 
 async def gateway_names(words: Sequence[str]) -> tuple[str, ...]:
-    """Which gateways these words mean, in our order. Raises ConfigurationError for one that is named twice."""
+    """The gateways these words name, in our order. Raises ConfigurationError if one is named twice."""
     names = [(await gateway_block(word)).gateway if is_block(word, SeedreamGateway) else word for word in words]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -77,7 +77,7 @@ async def gateway_names(words: Sequence[str]) -> tuple[str, ...]:
 
 async def access_to(words: Sequence[str], prices: str | None = None, needed: bool = True) -> Access:
     """The accounts that these words name: a gateway's name means the environment's key, a block's name that block; no words:
-    all that the environment configures. `prices` is a price file; with `needed` False there may be no account at all.
+    all that the environment configures. `prices` is a price file; with `needed` False the result may be empty.
 
     Raises ConfigurationError, InputError.
     """
@@ -90,7 +90,7 @@ async def access_to(words: Sequence[str], prices: str | None = None, needed: boo
 
 
 def access_by(blocks: Mapping[str, SeedreamGateway], prices: str | None) -> Access:
-    """The accounts of blocks at hand, by what errors and prices call them. Raises ConfigurationError, InputError."""
+    """The accounts of loaded blocks, by their names in errors and prices. Raises ConfigurationError, InputError."""
     rows, text = read_prices(prices)
     usual = limits_from_environment()
     stated = "".join(f"{name}: {block.prices}\n" for name, block in blocks.items() if block.prices)
@@ -103,19 +103,19 @@ def access_by(blocks: Mapping[str, SeedreamGateway], prices: str | None) -> Acce
 
 
 async def place_of(archive: str | None, ledger: str | None, simulated: bool) -> Locations:
-    """Archive and ledger as they are given: the ledger by URL or by block. Raises ConfigurationError."""
+    """Archive and ledger as given: the ledger by URL or by block. Raises ConfigurationError."""
     return locations(archive, await ledger_url(ledger), simulated)
 
 
 async def lasting_place_of(archive: str | None, ledger: str | None, simulated: bool) -> Locations:
-    """Like `place_of`, for whoever begins to buy: only what will still be there afterwards. Raises ConfigurationError."""
+    """Like `place_of`, for runs that buy: accepts only durable places. Raises ConfigurationError."""
     url = await ledger_url(ledger)
     check_it_lasts(archive, url, simulated, of_deployment=bool(deployment.id))
     return locations(archive, url, simulated)
 
 
 async def known_place_of(archive: str | None, ledger: str | None) -> Locations:
-    """Like `lasting_place_of`, for flows that look after what runs have left. Raises ConfigurationError."""
+    """Like `lasting_place_of`, for maintenance flows. Raises ConfigurationError."""
     url = await ledger_url(ledger)
     check_it_lasts(archive, url, simulated=False, of_deployment=bool(deployment.id))
     return known_locations(archive, url)
@@ -126,7 +126,7 @@ async def ledger_url(ledger: str | None) -> str | None:
     if ledger is not None and is_block(ledger, SeedreamLedger):
         block = await _load(ledger, "ledger")
         if not isinstance(block, SeedreamLedger):
-            raise ConfigurationError(f"{ledger} is no SeedreamLedger", field="ledger")
+            raise ConfigurationError(f"{ledger} is not a SeedreamLedger", field="ledger")
         return block.url.get_secret_value()
     if ledger is not None and holds_password(ledger):
         raise ConfigurationError(
@@ -138,6 +138,6 @@ async def ledger_url(ledger: str | None) -> str | None:
 
 
 def to_hand_on(ledger: str | None, place: Locations) -> str | None:
-    """What other processes are told of the ledger: its URL, but where that holds a password only what was given."""
+    """The ledger as passed to other processes: its URL, or if that holds a password, the value as given."""
     hidden = holds_password(place.ledger_url) or (ledger is not None and is_block(ledger, SeedreamLedger))
     return ledger if hidden else place.ledger_url

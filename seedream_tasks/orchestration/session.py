@@ -1,7 +1,7 @@
 """What the tasks of one flow run share inside an event loop: one engine, its connections, its ledger.
 
-Tasks get ids and options, never tables, results or keys. A task that runs elsewhere, in another process (a Dask worker) or in a
-thread with a loop of its own (`.submit`, `.map`), finds no open session there and opens one; the ledger makes them agree.
+Tasks get ids and options, never tables, results or keys. A task that runs in another process (a Dask worker) or in a thread with
+its own loop (`.submit`, `.map`) finds no open session there and opens one; the ledger keeps them consistent.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ async def place_for(options: RunOptions) -> Locations:
 
 
 async def access_for(options: RunOptions) -> Access:
-    """The accounts a run may use, looked up here and now. Raises ConfigurationError, InputError."""
+    """The accounts a run may use, looked up in this process. Raises ConfigurationError, InputError."""
     if not options.bases:
         return await access_to(options.gateways, options.prices)
     rows, text = read_prices(options.prices)
@@ -87,7 +87,7 @@ class Session:
             )
         )
         if around.archive.exists(manifest_path(self.run_id)):
-            # It goes on: what stands there does not know what is bought from now on.
+            # The run continues: its manifest does not contain what is bought from now on.
             await asyncio.to_thread(write_manifest, around.ledger, around.archive, self.run_id, provisional=True)
 
     async def engine(self) -> Engine:
@@ -118,7 +118,7 @@ class Session:
             references=self.references,
             simulated=around.simulated,
             rescue_folder=around.rescue_folder,
-            # The cap a run began with stays its cap, whatever a later resume is told.
+            # A run keeps the cap it started with, whatever a later resume is given.
             max_usd=run.max_usd if run else options.max_usd,
             max_premium=options.max_premium,
             retry=options.retry,
@@ -151,14 +151,14 @@ class Session:
             self.around.archive.publish(f"runs/{self.run_id}/sandbox-bill.json", target)
 
     async def close(self) -> None:
-        """Wait for what must not be left, then let go of everything."""
+        """Wait for what must not be abandoned, then close everything."""
         await self._stack.aclose()
         self.references.close()
 
 
 @dataclass(eq=False)
 class _Shared:
-    """An open session and how many hold it. It belongs to one event loop: its connections and locks do."""
+    """An open session and its number of holders. It belongs to one event loop, like its connections and locks."""
 
     run_id: str
     options: RunOptions
@@ -170,12 +170,12 @@ class _Shared:
     session: Session | None = None
 
     def serves(self, run_id: str, options: RunOptions, access: Access | None) -> bool:
-        """Whether it is what somebody in this loop asks for. Another archive, gateway or wait is another session."""
+        """Whether it matches what is requested in this loop. A different archive, gateway or wait needs another session."""
         same = (self.run_id, self.options, self.access) == (run_id, options, access)
         return same and self.loop is asyncio.get_running_loop()
 
     async def opened(self) -> Session:
-        """The session, opened by whoever comes first; should that fail, the next one tries."""
+        """The session, opened by the first caller; if that fails, the next one tries."""
         async with self.opening:
             if self.session is None:
                 access = self.access or await access_for(self.options)
@@ -195,9 +195,9 @@ _registry = threading.Lock()  # loops run in threads; never held across an await
 
 @asynccontextmanager
 async def session(run_id: str, options: RunOptions, access: Access | None = None) -> AsyncIterator[Session]:
-    """The session of a run: the one open in this event loop, or a new one. Whoever leaves it last closes it.
+    """The session of a run: the one open in this event loop, or a new one. The last holder closes it.
 
-    `access` is what a block at hand gives; without it, keys are looked up as `options` says.
+    `access` comes from a loaded block; without it, keys are looked up according to `options`.
     """
     mine = _enter(run_id, options, access)
     try:
@@ -218,7 +218,7 @@ def _enter(run_id: str, options: RunOptions, access: Access | None) -> _Shared:
 
 
 def _leave(shared: _Shared) -> bool:
-    """Whether that was the last holder, who is to close it; nobody finds it any more."""
+    """Whether that was the last holder, who must close it; it is no longer shared."""
     with _registry:
         shared.holders -= 1
         if shared.holders == 0:

@@ -1,8 +1,8 @@
 """A run in shards: runs of the deployment process-shard, on whichever workers take them, followed until each is done.
 
-A shard is a range of the frozen records. It writes its part of the manifest, which the parent joins. A shard that is lost, since
-its worker died, is begun again elsewhere; what nobody takes or can do, the parent does. Two workers at one shard buy nothing
-twice: the ledger's claims decide.
+A shard is a range of the frozen records. It writes its part of the manifest, which the parent joins. A shard lost with its
+worker is restarted elsewhere; shards that no worker takes or can do are done by the parent. Two workers on one shard buy
+nothing twice: the ledger's claims decide.
 """
 
 import asyncio
@@ -44,20 +44,20 @@ from .shutdown import cancelled_by_a_person, in_order
 logger = logging.getLogger("seedream_tasks.orchestration")
 
 DEPLOYMENT = "process_shard/process-shard"
-# How often one shard is begun, and for how long nobody may take it (s), before the parent does it.
+# Max starts of one shard, and max wait for a worker (s), before the parent does it.
 MOST_STARTS = 3
 NOBODY_CAME_S = 600.0
-# A shard that is running has to say so within this, in seconds.
+# Max time between heartbeats of a running shard (s).
 _BEGINS_WITHIN_S = 180.0
 _LOOK_EVERY_S = 2.0
 _CANCEL_WITHIN_S = 8.0
-# For so long the parent waits for Prefect's server; the shards go on without it.
+# How long the parent waits for Prefect's server; the shards continue without it.
 _SERVER_AWAY_S = 300.0
-_KEYS = 100  # idempotency keys that are tried: a parent that is run again finds those of its earlier runs
+_KEYS = 100  # idempotency keys to try: a rerun parent finds those of its earlier runs
 
 
 async def check_shards(count: int) -> None:
-    """Raises ConfigurationError for a number of shards that cannot be, or a server that has no deployment for them."""
+    """Raises ConfigurationError for an invalid number of shards, or a server without a deployment for them."""
     if count < 1:
         raise ConfigurationError(f"a run has at least one shard, not {count}", field="shards")
     if count == 1:
@@ -85,9 +85,9 @@ def ranges_of(records: int, count: int) -> list[Range]:
 @cancelled_by_a_person
 @retried_if_it_may_help
 async def process_shard(run_id: str, options: RunOptions, start: int, stop: int) -> Any:
-    """Take a range of a run's frozen records as far as they go, and write their part of the manifest.
+    """Process a range of a run's frozen records, and write their part of the manifest.
 
-    `catalog_images` with `shards` starts it; nobody else needs to. Running it twice, even at the same time, buys nothing twice.
+    Started by `catalog_images` with `shards`, not by users. Running it twice, even concurrently, buys nothing twice.
 
     Args:
         run_id: The run, frozen already.
@@ -109,7 +109,7 @@ async def process_shard(run_id: str, options: RunOptions, start: int, stop: int)
 
 
 async def _reach_all(options: RunOptions) -> None:
-    """Raises ConfigurationError where this worker lacks what the run was started with: its ledger, or its sandbox."""
+    """Raises ConfigurationError if this worker cannot reach the run's ledger or its sandbox."""
     place = await place_for(options)
     if not await asyncio.to_thread(exists, place.ledger_url):
         raise ConfigurationError(
@@ -132,7 +132,7 @@ async def _reach_all(options: RunOptions) -> None:
 
 @asynccontextmanager
 async def _at_work(ledger: Ledger, run_id: str, of: Range, done: Callable[[], int]) -> AsyncIterator[None]:
-    """While inside, the ledger hears four times in a shard's lifetime that it is being worked on, and how far it is."""
+    """Within the context, send heartbeats and progress of a shard to the ledger, four per lifetime of a heartbeat."""
 
     async def tell() -> None:
         try:
@@ -158,9 +158,9 @@ async def _at_work(ledger: Ledger, run_id: str, of: Range, done: Callable[[], in
 class _Next(Enum):
     WAIT = auto()
     DONE = auto()  # it wrote its part
-    LEFT = auto()  # somebody cancelled it: nobody is to go on with it
-    AGAIN = auto()  # lost: somebody else is to begin it
-    OURS = auto()  # the parent is to do it
+    LEFT = auto()  # cancelled by a user: not to be continued
+    AGAIN = auto()  # lost: to be restarted on another worker
+    OURS = auto()  # to be done by the parent
 
 
 @dataclass
@@ -174,7 +174,7 @@ class _Shard:
 
 
 def _next(state: State[Any] | None, view: ShardView | None, starts: int, waited_s: float) -> _Next:
-    """What is to be done about a shard in this state, begun so many seconds ago."""
+    """What to do about a shard in this state, started `waited_s` seconds ago."""
     kind = state.type if state else StateType.SCHEDULED
     lost = _Next.AGAIN if starts < MOST_STARTS else _Next.OURS
     match kind:
@@ -194,12 +194,12 @@ def _next(state: State[Any] | None, view: ShardView | None, starts: int, waited_
 
 
 async def run_shards(run: Session, options: RunOptions, count: int) -> list[Range]:
-    """Take all records of a run as far as they go, in `count` shards; returns the ranges that left their part of the manifest.
+    """Process all records of a run in `count` shards; returns the ranges that wrote their part of the manifest.
 
-    Raises what stopped those shards that this process had to do itself.
+    Raises whatever stopped the shards that this process had to do itself.
     """
     runner = await run.runner()
-    # Who was chosen stands in the frozen file; the keys may be more than a parameter may hold.
+    # The chosen row keys are in the frozen file; they may be too many for a parameter.
     # The catalog and its shots have been read: their links go nowhere, and need no signature any more.
     handed_on = replace(
         options,
@@ -242,7 +242,7 @@ async def run_shards(run: Session, options: RunOptions, count: int) -> list[Rang
 
 
 class _Followed:
-    """The shards of a run, each followed through as many flow runs as it takes."""
+    """The shards of a run, each followed through its flow runs."""
 
     def __init__(self, run: Session, client: PrefectClient, parameters: dict[str, Any]) -> None:
         self._run = run
@@ -251,10 +251,10 @@ class _Followed:
         self.open: list[_Shard] = []
         self.done: list[Range] = []
         self.ours: list[Range] = []  # for the parent to do
-        self._answered = asyncio.get_running_loop().time()  # when Prefect's server did last
+        self._answered = asyncio.get_running_loop().time()  # time of the last answer of Prefect's server
 
     async def begin(self, of: Range, starts: int = 1) -> None:
-        """Start a flow run for a shard, or find the one that an earlier run of this parent has left going."""
+        """Start a flow run for a shard, or find the one that an earlier run of this parent left running."""
         for number in range(_KEYS):
             suffix = f":{number}" if number else ""
             flow_run: FlowRun = await arun_deployment(
@@ -271,7 +271,7 @@ class _Followed:
         raise ConfigurationError(f"records {of[0] + 1} to {of[1]} were begun {_KEYS} times", field="shards")
 
     async def look_if_answered(self) -> None:
-        """`look`, where a Prefect server that does not answer is waited for. Raises what it raises once that takes too long."""
+        """Check the shards, tolerating a Prefect server that does not answer; raises its error once that takes too long."""
         now = asyncio.get_running_loop().time
         try:
             await self._look()
@@ -282,7 +282,7 @@ class _Followed:
             logger.warning("Prefect's server does not say how the shards are: %s", error or type(error).__name__)
 
     async def _look(self) -> None:
-        """See how all are and begin the lost ones again."""
+        """Check all shards and restart the lost ones."""
         wanted = FlowRunFilter(id=FlowRunFilterId(any_=[each.flow_run_id for each in self.open]))
         states = {each.id: each.state for each in await self._client.read_flow_runs(flow_run_filter=wanted)}
         run_id, ledger = self._run.run_id, self._run.around.ledger
@@ -311,7 +311,7 @@ class _Followed:
             self.open.remove(shard)  # last: should Prefect's server go away before, it is looked at again
 
     async def _end(self, shard: _Shard, state: State[Any] | None) -> None:
-        """Let Prefect know that nobody follows this flow run any more."""
+        """Tell Prefect that this flow run is not followed any more."""
         if state is None or state.is_final():
             return
         message = "nobody works on it"
@@ -319,7 +319,7 @@ class _Followed:
         await self._client.set_flow_run_state(shard.flow_run_id, end, force=True)
 
     async def cancel(self) -> None:
-        """The parent stops, so its shards stop in order too."""
+        """The parent stops, so stop its shards cleanly too."""
         try:
             async with asyncio.timeout(_CANCEL_WITHIN_S):
                 await asyncio.gather(

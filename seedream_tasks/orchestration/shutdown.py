@@ -1,8 +1,8 @@
-"""Stopping in order when a worker ends the process.
+"""Clean shutdown when a worker ends the process.
 
-Prefect answers SIGTERM by raising in the main thread, in the middle of whatever stands there: an answer to a paid request that
-is about to be recorded, for one. While a run is at work the signal cancels it instead, so that it buys nothing more, records
-what is open, and leaves.
+Prefect answers SIGTERM by raising in the main thread, in the middle of whatever runs there: recording the answer to a paid
+request, for example. During a run the signal cancels the run instead, so that it buys nothing more, records open calls, and
+exits.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ _before: list[Any] = []
 
 @contextmanager
 def in_order() -> Iterator[None]:
-    """While inside, SIGTERM cancels the task that entered. Elsewhere than in the main thread signals are not ours."""
+    """Within the context, SIGTERM cancels the task that entered. Outside the main thread signals are left alone."""
     task = asyncio.current_task()
     if threading.current_thread() is not threading.main_thread() or task is None:
         yield
@@ -74,9 +74,9 @@ def _stop() -> None:
 
 
 def cancelled_by_a_person(work: Callable[P, Coroutine[Any, Any, Any]]) -> Callable[P, Coroutine[Any, Any, Any]]:
-    """A flow that ends as Cancelled when somebody has cancelled its run in Prefect.
+    """A flow that ends as Cancelled if a user cancelled its run in Prefect.
 
-    Prefect tells that from a crash only while SIGTERM is its own. A run that was stopped otherwise ends as Crashed.
+    Prefect distinguishes that from a crash only while it handles SIGTERM itself. A run stopped otherwise ends as Crashed.
     """
 
     @wraps(work)

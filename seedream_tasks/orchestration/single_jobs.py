@@ -1,4 +1,4 @@
-"""Single jobs in anyone's flow: submit, wait, archive. One path, whether it is called as tasks or through a gateway's block."""
+"""Single jobs in a user's own flow: submit, wait, archive. One path for the tasks and for a gateway's block."""
 
 import asyncio
 import uuid
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def own_run_id() -> str:
-    """The flow run is the run, so its retries share one cap; outside of one, every call is a run of its own."""
+    """The flow run is the run, so its retries share one cap; outside of a flow run, every call is its own run."""
     return str(flow_run.id or uuid.uuid4())
 
 
@@ -65,9 +65,9 @@ async def settings_for(
 
 
 async def submit(job: Job, run_id: str, options: RunOptions, access: Access | None = None) -> list[str]:
-    """Buy what is not bought yet of a job; returns the ids of its attempts that are live or hold its images.
+    """Buy what is missing of a job; returns the ids of its attempts that are live or hold its images.
 
-    Raises OverCap, NoGateway, NoPrice, GatewayRefused or NotBought where there are none, and ReferenceFault.
+    Raises OverCap, NoGateway, NoPrice, GatewayRefused or NotBought if there are none, and ReferenceFault.
     """
     async with session(run_id, options, access) as run:
         job = await _with_references(run, job)
@@ -80,7 +80,7 @@ async def submit(job: Job, run_id: str, options: RunOptions, access: Access | No
 
 
 async def _with_references(run: Session, job: Job) -> Job:
-    """The job with its references looked at, as far as nobody has: their bytes are part of what is bought."""
+    """The job with its references checked if they were not: their bytes are part of the fingerprint."""
     if all(each.sha256 for each in job.references):
         return job
 
@@ -91,14 +91,14 @@ async def _with_references(run: Session, job: Job) -> Job:
 
 
 def _located(reference: Reference) -> Reference:
-    """A relative path is one below the working folder."""
+    """Resolve a relative path against the working folder."""
     if scheme(reference.uri) or reference.uri.startswith("data:"):
         return reference
     return replace(reference, uri=str(Path(reference.uri).absolute()))
 
 
 def _check_gateways(run: Session, job: Job) -> None:
-    """Raises NoGateway, with each gateway's limit, where none of this run can do the job."""
+    """Raises NoGateway, with each gateway's limit, if no gateway of this run can do the job."""
     against = {name: obstacles(job, rows[job.model]) for name, rows in run.capabilities.items() if job.model in rows}
     if all(against.values()):
         names = ", ".join(run.capabilities)
@@ -137,7 +137,7 @@ async def archive_images(
 
 
 async def _ends(run: Session, attempt_ids: Sequence[str]) -> str:
-    """How these attempts stand, and what to do about it."""
+    """The states of these attempts, and what to do about them."""
     if not attempt_ids:
         return "there are none"
     found = await run.around.ledger.read(lambda connection: queries.attempts_by_id(connection, attempt_ids))

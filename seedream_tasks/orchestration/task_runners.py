@@ -1,7 +1,7 @@
-"""Chunks of a run on the flow's task runner: Dask, Ray, whatever runs Prefect tasks in other processes.
+"""Run chunks on a distributed task runner: Dask, Ray, or any other that runs Prefect tasks in other processes.
 
-By default a flow's chunks run in its own event loop, where they share one engine. A task runner other than Prefect's threads is
-somebody's wish for more processes: they are submitted to it, and each opens a session of its own where it runs.
+By default a flow's chunks run in its own event loop, where they share one engine. With a task runner other than Prefect's
+threads, the user wants more processes: chunks are submitted to it, and each opens its own session where it runs.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from ..core.errors import SeedreamError
 
 logger = logging.getLogger("seedream_tasks.orchestration")
 
-# How long one look at a future takes at most; a flow that is cancelled waits for that.
+# Max time of one check of a future; a cancelled flow waits for that.
 _LOOK_S = 1.0
 
 
 def other_task_runner() -> TaskRunner[Any] | None:
-    """The flow's task runner, where it is another than Prefect's threads."""
+    """The flow's task runner, if it is not Prefect's threads."""
     context = FlowRunContext.get()
     runner = context.task_runner if context else None
     return None if runner is None or isinstance(runner, ThreadPoolTaskRunner) else runner
@@ -32,9 +32,9 @@ def other_task_runner() -> TaskRunner[Any] | None:
 async def run_elsewhere(
     submits: Sequence[Callable[[], PrefectFuture[Any]]], ended: Callable[[int], None]
 ) -> list[State[Any]]:
-    """Submit all, wait for all; `ended` is told the number of each that has ended. Raises SeedreamError for one that got lost.
+    """Submit all, wait for all; `ended` is called with the number of each that has ended. Raises SeedreamError for a lost one.
 
-    On cancelling, what has not begun is not begun.
+    On cancellation, chunks that have not started are not started.
     """
     # In a thread: the first one may start a cluster.
     futures = [await asyncio.to_thread(submit) for submit in submits]

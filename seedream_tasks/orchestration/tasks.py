@@ -29,7 +29,7 @@ from .session import session
 from .shutdown import STOPPED
 from .single_jobs import archive_images, own_run_id, settings_for, submit, wait
 
-# Records that need somebody's eye; a deferred one only waits for its next run.
+# Records that need attention; a deferred one only waits for the next run.
 _RED = frozenset({RecordStatus.FAILED, RecordStatus.UNKNOWN, RecordStatus.EXPIRED, RecordStatus.LOST})
 
 
@@ -60,13 +60,13 @@ async def plan_jobs(run_id: str, options: RunOptions) -> Forecast:
 
 @task(name="process_chunk", cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=worth_retrying)
 async def process_chunk(run_id: str, options: RunOptions, start: int, stop: int) -> State[Any]:
-    """Take the frozen records from `start` to before `stop` as far as they go; the state's message says what it cost."""
+    """Process the frozen records from `start` to before `stop`; the state's message says what it cost."""
     async with session(run_id, options) as run:
         runner = await run.runner()
         try:
             await runner.run(start, stop)
         except asyncio.CancelledError:
-            # The flow knows that it is stopped; Prefect would call each of its tasks crashed.
+            # The flow knows that it is stopping; Prefect would report each of its tasks as crashed.
             return Cancelled(name=STOPPED, message="what is in flight stands in the ledger")
         told = await asyncio.to_thread(RunFacts.of, run.around.ledger, run.around.archive, run_id, run.around.simulated)
         summary, records = await asyncio.to_thread(
@@ -118,7 +118,7 @@ async def submit_job(
     prices: str | None = None,
     max_usd: float | str | None = None,
 ) -> list[str]:
-    """Buy what is not bought yet of one job; returns the ids of its attempts that are live or hold its images.
+    """Buy what is missing of one job; returns the ids of its attempts that are live or hold its images.
 
     Ledger, gateways, caps and prices as for `catalog_images`. Raises OverCap, NoGateway, NoPrice, GatewayRefused or NotBought
     when nothing could be bought.
