@@ -17,7 +17,7 @@ from ..ledger.unread_answers import KeptAnswer
 from . import options
 from .terminal import print_json, say
 
-# What became of these is open, so what their gateways answered is of interest.
+# Their outcome is open, so their gateways' answers matter.
 _UNSETTLED = frozenset({AttemptState.ACCEPTED, AttemptState.UNKNOWN, AttemptState.LOST})
 
 

@@ -1,4 +1,4 @@
-"""Prefect blocks by name, as flows take them. Prefect, which takes seconds to load, is loaded only for who names one."""
+"""Prefect blocks by name, as flows take them. Prefect takes seconds to import, so only if a block is named."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Output that nobody can take: a closed stdout, a full disk, a pipe whose reader has left.
+"""Output that cannot be written: a closed stdout, a full disk, a pipe whose reader has exited.
 
 What a command did, it did, and its exit status says so; that its words were lost is one line on stderr. So a write that fails
 is remembered, not raised: raised in the middle of a run it would end what has been paid for.
@@ -35,7 +35,7 @@ class _Tolerant(io.RawIOBase):
             try:
                 return os.write(self._number, view)
             except BlockingIOError:
-                select.select((), (self._number,), ())  # whoever started us reads slowly, and has made it non-blocking
+                select.select((), (self._number,), ())  # the reader is slow and made the pipe non-blocking
                 return self.write(view)
             except OSError as error:
                 self.why = error
@@ -48,7 +48,7 @@ class GuardedOutput:
     def __init__(self) -> None:
         closed = {number for number in (0, 1, 2) if not _is_open(number)}
         for _ in closed:
-            # Else the next file that is opened, a ledger for one, would get this number and whatever is printed.
+            # Otherwise the next file opened (a ledger, say) would get this number and all printed output.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         missing = {number: OSError(errno.EBADF, os.strerror(errno.EBADF)) for number in closed}
         self._stdout, self._stderr = _Tolerant(1, missing.get(1)), _Tolerant(2, missing.get(2))
@@ -56,7 +56,7 @@ class GuardedOutput:
         sys.stdout, sys.stderr = _text(self._stdout, sys.stdout), _text(self._stderr, sys.stderr)
 
     def finish(self) -> None:
-        """Write what is left; say in one line when stdout has not taken all of it."""
+        """Write what is left; report in one line if stdout did not take all of it."""
         sys.stdout.flush()
         if self._stdout.why is not None:
             reason = self._stdout.why.strerror or self._stdout.why

@@ -1,4 +1,4 @@
-"""`seedream cap`: standing caps, per day, over all runs of a ledger."""
+"""`seedream cap`: standing daily caps over all runs of a ledger."""
 
 from zoneinfo import ZoneInfo, available_timezones
 

@@ -1,4 +1,4 @@
-"""`seedream check`: whether everything is there that a run needs, in one screen."""
+"""`seedream check`: checks everything a run needs, on one screen."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""`seedream gateways`: what each gateway takes and costs, each limit with its source."""
+"""`seedream gateways`: each gateway's capabilities and prices, each limit with its source."""
 
 from dataclasses import fields
 from datetime import date

@@ -1,4 +1,4 @@
-"""`seedream ledger`: looking after the durable record itself."""
+"""`seedream ledger`: maintains the durable record itself."""
 
 import click
 

@@ -13,7 +13,7 @@ from ..version import __version__
 from .broken_output import GuardedOutput
 from .terminal import print_json, say
 
-# Command -> module that holds it. Loaded when it is called: only `run` needs Prefect, which takes seconds to import.
+# Command -> its module, imported when called: only `run` needs Prefect, which takes seconds to import.
 _COMMANDS = {
     "new": "seedream_tasks.cli.new",
     "check": "seedream_tasks.cli.check",
@@ -57,7 +57,7 @@ def seedream() -> None:
 def main() -> NoReturn:
     """Run the command line. Errors become one line (with --json one object) and an exit code."""
     if sys.stdout is not sys.__stdout__:
-        _run()  # somebody collects what is printed
+        _run()  # the caller captures the output
     output = GuardedOutput()
     try:
         _run()
@@ -84,7 +84,7 @@ def _run() -> NoReturn:
         sys.exit(2 if isinstance(error, InputError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:  # nobody expected it: said in one line all the same, in full with SEEDREAM_DEBUG
+    except Exception as error:  # unexpected: still reported in one line, in full with SEEDREAM_DEBUG
         if _is_debugging():
             raise
         tell(
@@ -99,7 +99,7 @@ def _is_debugging() -> bool:
 
     try:
         return Environment().debug
-    except SeedreamError:  # of another variable, which is not what went wrong
+    except SeedreamError:  # about another variable, which is not what went wrong
         return False
 
 

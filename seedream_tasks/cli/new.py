@@ -1,4 +1,4 @@
-"""`seedream new`: a first shot list for a catalog."""
+"""`seedream new`: a starter shot list for a catalog."""
 
 import shlex
 from pathlib import Path

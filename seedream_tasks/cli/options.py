@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options shared by several commands."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _ledger_url(context: click.Context, parameter: click.Parameter, word: str | None) -> str | None:
     if word is None:
         return None
-    from .block_names import ledger_url  # what it needs takes a second to import, and a command speaks before that
+    from .block_names import ledger_url  # takes a second to import, and commands print something before that
 
     return ledger_url(word)
 

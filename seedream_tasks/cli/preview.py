@@ -1,4 +1,4 @@
-"""The forecast of what a command line asks for: for `plan`, and for the question before a run that nothing bounds."""
+"""The forecast for a command line: for `plan`, and for the confirmation before a run without a cap."""
 
 import asyncio
 import sys
@@ -52,7 +52,7 @@ class PreviewRequest:
 def confirm(wanted: PreviewRequest) -> None:
     """Say what a real run would buy that nothing bounds, and ask. Without a terminal it is only said that nobody was asked.
 
-    Raises InputError for any answer but yes: nothing is spent.
+    Raises InputError for any answer but yes; nothing is spent.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         say("no --max-usd is given and there is no terminal to ask: all that the forecast says is bought", err=True)

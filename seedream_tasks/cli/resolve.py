@@ -1,4 +1,4 @@
-"""`seedream resolve`: a person's word on an attempt whose fate nobody knows."""
+"""`seedream resolve`: settles an unknown attempt by a user's decision."""
 
 import asyncio
 import getpass
@@ -31,7 +31,7 @@ from ..maintenance.evidence import confirmed, evidence
 from . import options
 from .terminal import print_json, say
 
-# Nothing of a request can arrive at the gateway later than this after its intent.
+# A request cannot reach the gateway later than this after its intent.
 _UNDER_WAY = timedelta(seconds=LEASE_S + SYNCHRONOUS_TIMEOUT_S)
 
 
@@ -125,7 +125,7 @@ def _check(asked: tuple[str, ...], found: list[Attempt], word: str) -> None:
     missing = sorted(set(asked) - {each.attempt_id for each in found})
     if missing:
         raise InputError(f"the ledger knows no attempt {missing[0]}", field="attempt_id")
-    # A task id may also be found for what was given up, or was taken for not sent.
+    # A task id may also turn up for an attempt that was given up or resolved as not sent.
     allowed = {AttemptState.UNKNOWN}
     if word == "paid":
         allowed |= {AttemptState.LOST, AttemptState.NOT_SENT}
@@ -179,7 +179,7 @@ def _record(attempt: Attempt, word: str, task_id: str | None, says: str) -> Call
             transitions.lost(connection, attempt.attempt_id, f"given up by {who}")
         else:
             transitions.not_sent(connection, attempt.attempt_id, said)
-        known_runs.reopen_run(connection, attempt.run_id)  # its manifest says otherwise
+        known_runs.reopen_run(connection, attempt.run_id)  # its manifest is out of date
         detail = f"{word} by {who}" + (f"; {says}" if says else "")
         attempt_rows.note(connection, "resolved", detail, attempt.attempt_id, attempt.run_id)
 

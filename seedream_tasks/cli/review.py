@@ -1,4 +1,4 @@
-"""`seedream review`: what people said on a contact sheet, taken back."""
+"""`seedream review`: applies the verdicts of a contact sheet."""
 
 import getpass
 

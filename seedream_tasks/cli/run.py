@@ -37,7 +37,7 @@ from .preview import PreviewRequest, confirm
 from .terminal import QUIET, Stages, in_a_line, in_lines, print_json, say
 
 _LOOK_EVERY_S = 0.5
-# A stopped run is gone within ten seconds, unless a call that is paid for is still open.
+# A stopped run exits within ten seconds, unless a paid call is still open.
 _LEAVE_WITHIN_S = 9.0
 
 
@@ -66,7 +66,7 @@ def run_catalog(
 ) -> int:
     """Buy what is new or changed, archive it, and write the manifest."""
     prepare_command()
-    # What can be wrong with the options is said before Prefect is started for them.
+    # Report wrong options before starting Prefect.
     catalog = stating(catalog, header=header_row)
     chosen, rows = access(gateway, sandbox, prices)
     check_it_lasts(archive, ledger, chosen.embedded)
@@ -150,7 +150,7 @@ def _started(as_json: bool, rows: int | None, **parameters: Any) -> dict[str, An
         raise SystemExit(stopping.status) from None
     except PrefectGone as gone:
         tell(gone, as_json)
-        # Everything of ours is closed; Prefect would stay to send each of its events, seconds each, to nobody.
+        # Everything of ours is closed; Prefect would go on sending its events, seconds each, to a stopped server.
         leave_at_once(1)
     finally:
         for number, handler in before.items():
@@ -179,11 +179,11 @@ class _Stopping:
 
     @property
     def status(self) -> int:
-        """How a run that is stopped ends."""
+        """End a stopped run."""
         return 128 + (self.signals[0] if self.signals else signal.SIGINT)
 
     def is_late(self) -> bool:
-        """Whether a stopped run should have left by now; what it may still do (read a catalog, say) is not worth waiting for."""
+        """Whether a stopped run should have exited by now; anything left (reading a catalog, say) is not worth waiting for."""
         return bool(self.signals) and time.monotonic() - self._since > _LEAVE_WITHIN_S
 
     def asked(self, number: int, _: Any) -> None:
@@ -209,10 +209,10 @@ async def _flow(stopping: _Stopping, parameters: dict[str, Any]) -> dict[str, An
     server = own_server()
     from ..orchestration.flows import catalog_images
 
-    # Prefect's own lines stand in its UI; the terminal gets ours. What goes wrong is raised, and told below in one line.
+    # Prefect's own log lines are in its UI; the terminal gets ours. Errors are raised, and reported below in one line.
     logging.getLogger("prefect").propagate = False
     logging.getLogger("prefect.events.clients").setLevel(logging.CRITICAL)
-    logging.raiseExceptions = False  # the server's absence, again, with each line that it does not get
+    logging.raiseExceptions = False  # else each log line that the server does not get reports its absence again
     if server is not None:
         await server.ready()
     try:

@@ -1,4 +1,4 @@
-"""`seedream run`: its options, and its first words, before anything that takes seconds to import."""
+"""`seedream run`: its options and first output, before slow imports."""
 
 from typing import Any
 

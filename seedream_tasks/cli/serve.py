@@ -45,7 +45,7 @@ async def _serve(service: Service, host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    # Tokens stand in the paths: no access log.
+    # No access log: paths contain tokens.
     runner = web.AppRunner(service.app, access_log=None)
     await runner.setup()
     try:

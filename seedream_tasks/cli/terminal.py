@@ -1,4 +1,4 @@
-"""What the command line says, in lines that act on no terminal and hold no secret of an address."""
+"""Terminal output, without control characters and without the secrets of addresses."""
 
 import json
 import time
@@ -38,7 +38,7 @@ class Stages:
         self._told_at = 0.0
 
     def tell(self, stage: Stage) -> None:
-        """One line, or none."""
+        """One line, or nothing."""
         if stage.kind != "planning":
             say(_STAGES.get(stage.kind, f"{stage.kind}: {stage.text}"), err=True)
         elif time.monotonic() - self._told_at >= _AGAIN_AFTER_S:

@@ -48,11 +48,11 @@ class Sandbox:
 
     @property
     def callers_back(self) -> dict[str, AsyncStandIn]:
-        """The gateways that have tasks to tell about."""
+        """The gateways that have tasks."""
         return {name: stand_in for name, stand_in in self._stand_ins.items() if isinstance(stand_in, AsyncStandIn)}
 
     def rules_of(self, order: Order) -> ReferenceRules:
-        """What a reference of an order may be."""
+        """The limits on an order's references."""
         return self._stand_ins[order.gateway].reference_rules(order)
 
     def _add(self, route: ServedRoute, gateway: str | None) -> None:
@@ -74,7 +74,7 @@ class Sandbox:
         return answer
 
     async def _handled(self, handler: Handler, gateway: str | None, request: web.Request) -> web.Response | None:
-        """The answer, once the state file knows what it says; None: the connection is to be cut."""
+        """The answer, once its content is in the state file; None: cut the connection."""
         response: web.Response | None
         try:
             try:
@@ -94,7 +94,7 @@ class Sandbox:
             return reply({"error": {"code": "sandbox_error", "message": f"{type(error).__name__}: {error}"}}, 500)
 
     async def _elsewhere(self, request: web.Request) -> web.Response:
-        """Any path that nobody serves: the 404 of the gateway it lies below."""
+        """Any unknown path: the 404 of the gateway that it belongs to."""
         gateway = request.path.split("/")[1]
         known = gateway if gateway in self._stand_ins else None
         if gateway != "sandbox":

@@ -1,4 +1,4 @@
-"""The bill: what was asked for, what was accepted, what it costs. The independent witness in every test about money."""
+"""The bill: what was requested, what was accepted, what it costs. The independent witness in every test about money."""
 
 from decimal import Decimal
 from typing import Any

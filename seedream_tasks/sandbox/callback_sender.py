@@ -28,13 +28,13 @@ class Callbacks:
         self._session: aiohttp.ClientSession | None = None
 
     def announce(self, task: Task) -> None:
-        """Plan what a task's callback faults leave to be sent. Called when it ends, and for a forgery when it begins.
+        """Plan the callbacks that a task's faults leave to send. Called when it ends, and for a forgery when it begins.
 
-        Deliveries that a restart finds on a task are sent as planned.
+        Deliveries found on a task after a restart are sent as planned.
         """
         kind = None if task.callback_trouble is None else task.callback_trouble.kind
         if task.status == "running":
-            # The forgery comes while the truth is still open.
+            # The forgery is sent while the task is still running.
             end = task.due_at if task.due_at is not None else task.accepted_at
             self._plan(task, CallbackDelivery((task.accepted_at + end) / 2, forged=True))
             return
@@ -53,7 +53,7 @@ class Callbacks:
             self._plan(task, CallbackDelivery(finished))
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()
 

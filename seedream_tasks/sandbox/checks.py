@@ -1,4 +1,4 @@
-"""Checking a submitted body: fields, types, ranges, callback addresses. What is wrong is raised as `Refused`.
+"""Checks a submitted body: fields, types, ranges, callback addresses. Errors are raised as `Refused`.
 
 A reason says what is wrong; how a gateway words it (status, type, code) is its stand-in's business.
 """
@@ -49,7 +49,7 @@ class Body:
 
     @classmethod
     def parse(cls, raw: bytes) -> "Body":
-        """The request body; refuses what is not a JSON object."""
+        """The request body; refuses anything but a JSON object."""
         try:
             data = json.loads(raw)
         except ValueError:
@@ -59,11 +59,11 @@ class Body:
         return cls(data)
 
     def has(self, name: str) -> bool:
-        """Whether the field is there and not null."""
+        """Whether the field is present and not null."""
         return self.data.get(name) is not None
 
     def required_text(self, name: str, *, longest: int | None = None) -> str:
-        """A text that must be there and say something; at most `longest` characters."""
+        """A required, non-empty text; at most `longest` characters."""
         value = self.data.get(name)
         if value is None:
             raise Refused("missing", f"{self._path}{name} is required", self._path + name)
@@ -85,7 +85,7 @@ class Body:
         return value
 
     def text(self, name: str) -> str | None:
-        """A text, or None where there is none."""
+        """A text, or None if absent."""
         value = self.data.get(name)
         if value is not None and not isinstance(value, str):
             raise self.wrong(name, "must be a string")
@@ -103,14 +103,14 @@ class Body:
         return value
 
     def flag(self, name: str) -> bool:
-        """true or false; left out: false."""
+        """true or false; default: false."""
         value = self.data.get(name)
         if value is not None and not isinstance(value, bool):
             raise self.wrong(name, "must be true or false")
         return bool(value)
 
     def texts(self, name: str, most: int | None) -> list[str]:
-        """A list of texts, at most `most`; left out: none."""
+        """A list of at most `most` texts; default: empty."""
         value = self.data.get(name)
         if value is None:
             return []
@@ -121,7 +121,7 @@ class Body:
         return value
 
     def inner(self, name: str) -> "Body":
-        """A nested object; left out: an empty one."""
+        """A nested object; default: empty."""
         value = self.data.get(name)
         if value is None:
             return Body({}, f"{self._path}{name}.")

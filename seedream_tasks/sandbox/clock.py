@@ -1,4 +1,4 @@
-"""The sandbox's clock: real time plus what `POST /sandbox/clock` added. Everything that ages here ages by it."""
+"""The sandbox's clock: real time plus what `POST /sandbox/clock` added. All aging in the sandbox uses it."""
 
 import asyncio
 import heapq
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-# Timers further away than this are looked at again in between: a loop timer must stay below the platform's limit.
+# Timers further away than this are set in steps: a loop timer must stay below the platform's limit.
 _LONGEST_NAP_S = 3600.0
 
 
@@ -15,7 +15,7 @@ class SandboxClock:
     """Seconds since the epoch that tests can move forward, and actions that are due by it."""
 
     def __init__(self, offset: float = 0.0) -> None:
-        # Monotonic underneath: a correction of the system's time must not finish or expire anything.
+        # Based on the monotonic clock: a correction of the system time must not finish or expire anything.
         self._origin = time.time() - time.monotonic()
         self.offset = offset
         self._due: list[tuple[float, int, Callable[[], None]]] = []
@@ -23,7 +23,7 @@ class SandboxClock:
         self._timer: asyncio.TimerHandle | None = None
 
     def now(self) -> float:
-        """The time here, in seconds since the epoch."""
+        """The sandbox's time, in seconds since the epoch."""
         return self._origin + time.monotonic() + self.offset
 
     def call_at(self, when: float, action: Callable[[], None]) -> None:
@@ -38,7 +38,7 @@ class SandboxClock:
         self.run_due()
 
     def run_due(self) -> None:
-        """Run everything that is due. Answers call this first, so that they never report the time before now."""
+        """Run everything that is due. Called before each answer, so that it never reports an outdated state."""
         if not self._due:
             return
         now = self.now()
@@ -50,7 +50,7 @@ class SandboxClock:
             self._arm()
 
     def reset(self) -> None:
-        """Forget what was due and go back to real time."""
+        """Discard all timers and return to real time."""
         self.offset = 0.0
         self._due.clear()
         self._arm()

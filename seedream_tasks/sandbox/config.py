@@ -1,4 +1,4 @@
-"""What one sandbox process is started with."""
+"""The configuration of a sandbox process."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The control routes below `/sandbox`: bill, prices, faults, clock, reset. No gateway has them, nothing counts them."""
+"""The control routes below `/sandbox`: bill, prices, faults, clock, reset. Not part of any gateway, and not counted."""
 
 import json
 import math

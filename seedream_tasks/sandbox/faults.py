@@ -1,4 +1,4 @@
-"""Faults: what the sandbox is told to do wrong, where, to whom and how often.
+"""Faults: what the sandbox should do wrong, where, at which gateway and how often.
 
 A list of entries, tried in order. An entry fits by gateway, by a text in the prompt and by place; each that fits
 draws its own rate, the first that wins fires. Draws depend on nothing but the seed, the entry's place in the list and
@@ -84,7 +84,7 @@ class Fault:
         return {name: getattr(self, name) for name in ("gateway", "kind", "match", "rate", "count", "value")}
 
     def fits(self, place: str, gateway: str, prompt: str) -> bool:
-        """Whether the entry speaks about this place, gateway and prompt, and has not fired often enough."""
+        """Whether the entry matches this place, gateway and prompt, and has firings left."""
         return (
             PLACES[self.kind] == place
             and self.gateway in ("*", gateway)
@@ -100,13 +100,13 @@ class FaultBook:
         self._seed = seed
         self._faults: list[Fault] = []
         self.generation = 0
-        """Counts the lists, so that "drawn once" can tell an entry from one at the same place of the next list."""
+        """Counts the lists, so that "drawn once" distinguishes entries at the same place of different lists."""
 
     def __bool__(self) -> bool:
         return bool(self._faults)
 
     def replace(self, entries: object) -> None:
-        """Put a new list in place of the old one; raises FaultError and changes nothing when it is wrong."""
+        """Replace the list; raises FaultError and changes nothing if the new one is invalid."""
         self._faults = parse_faults(entries)
         self.generation += 1
 
@@ -132,7 +132,7 @@ class FaultBook:
         return self.draw(place, gateway, prompt)[0]
 
     def positions(self, kinds: Collection[str]) -> set[int]:
-        """Where in the list entries of these kinds stand."""
+        """The positions of entries of these kinds in the list."""
         return {fault.position for fault in self._faults if fault.kind in kinds}
 
     def as_given(self) -> list[dict[str, object]]:
@@ -140,7 +140,7 @@ class FaultBook:
         return [fault.as_given() for fault in self._faults]
 
     def snapshot(self) -> dict[str, object]:
-        """Everything that a restart needs."""
+        """A snapshot for a restart."""
         return {
             "generation": self.generation,
             "entries": self.as_given(),
@@ -148,7 +148,7 @@ class FaultBook:
         }
 
     def restore(self, snapshot: Mapping[str, object]) -> None:
-        """Go on from a snapshot."""
+        """Continue from a snapshot."""
         self._faults = parse_faults(snapshot["entries"])
         counters = snapshot["counters"]
         assert isinstance(counters, list)  # noqa: S101 - written by snapshot()

@@ -1,4 +1,4 @@
-"""The gallery: the image behind every link. Drawn at the first download, in threads; the last few are remembered."""
+"""The gallery: the image behind every link. Drawn on first download, in threads; the last few are cached."""
 
 import asyncio
 from collections import OrderedDict
@@ -56,7 +56,7 @@ class Gallery:
         return data
 
     def reset(self) -> None:
-        """Forget what was drawn."""
+        """Clear the cache."""
         self._recent.clear()
         self._recent_bytes = 0
 

@@ -1,4 +1,4 @@
-"""Download links: built at answer time, dead (410) after their life, and struck by the download faults.
+"""Download links: built when answering, expired (410) after their lifetime, and subject to the download faults.
 
 Damage is drawn once per image and kept with the task, so that the same link gives the same bytes again.
 """
@@ -39,11 +39,11 @@ class Links:
         return self._gallery.size_of(task)
 
     def dies_at(self, task: Task) -> float:
-        """When a finished task's links die, in seconds since the epoch."""
+        """When a finished task's links expire, in seconds since the epoch."""
         return (task.finished_at or task.accepted_at) + stand_ins()[task.gateway].link_life_s
 
     def routes(self) -> list[ServedRoute]:
-        """Downloads need no key: who has the link has the image."""
+        """Downloads need no key: the link is enough."""
         return [self._route(name, kind) for name, kind in stand_ins().items()]
 
     def _route(self, gateway: str, kind: "type[StandIn]") -> ServedRoute:

@@ -1,4 +1,4 @@
-"""What was ordered and what became of it: the values that the bill, the status replies and the images are made of."""
+"""Orders and their outcomes: the values behind the bill, the status replies and the images."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -107,16 +107,16 @@ class Task:
 
     @property
     def gateway(self) -> str:
-        """Whose task it is."""
+        """The gateway of the task."""
         return self.order.gateway
 
     @property
     def fetching(self) -> bool:
-        """Whether a reference is still on its way."""
+        """Whether a reference is still being fetched."""
         return any(reference.fetch for reference in self.order.references)
 
     def fixed(self) -> dict[str, Any]:
-        """What never changes, as JSON."""
+        """The immutable part, as JSON."""
         body = {name: getattr(self.order, name) for name in _ORDER_FIELDS}
         return {
             "order": body,
@@ -129,7 +129,7 @@ class Task:
         }
 
     def changing(self) -> dict[str, Any]:
-        """What does change, as JSON."""
+        """The mutable part, as JSON."""
         return {
             "status": self.status,
             "images": self.images,

@@ -72,7 +72,7 @@ class ReferenceIntake:
         self._known: OrderedDict[tuple[str, ReferenceRules], _Image] = OrderedDict()
 
     async def read(self, url: str, rules: ReferenceRules, param: str) -> SentReference:
-        """A reference as it stands in the request; refuses what cannot be used."""
+        """A reference from the request; refuses an unusable one."""
         try:
             data = _decode(url, rules) if url[:5].lower() == "data:" else self._own_file(url)
             if data is not None:
@@ -106,7 +106,7 @@ class ReferenceIntake:
             raise BadImageError(f"could not be fetched: {type(error).__name__}") from error
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()
 

@@ -50,7 +50,7 @@ class Door:
 
     @property
     def url(self) -> str:
-        """The address to reach it by."""
+        """Its base URL."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._host, self._host)  # noqa: S104 - compared, not bound
         if ":" in host and not host.startswith("["):
             host = f"[{host}]"
@@ -83,7 +83,7 @@ class Door:
             self._open = None
 
     def _welcome(self) -> None:
-        """Take the connections that stand already: closing would reset them, and theirs would not be a refusal."""
+        """Accept pending connections first: closing would reset them instead of refusing them."""
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -102,7 +102,7 @@ class Door:
                 await self.open()
                 return
             except OSError:
-                # Somebody holds the port for the moment, as an outgoing connection for example.
+                # The port is in use for the moment, by an outgoing connection for example.
                 await asyncio.sleep(_REOPEN_EVERY_S)
 
 
@@ -155,7 +155,7 @@ async def _serve(config: SandboxConfig) -> int:
     try:
         os.write(1, json.dumps({"url": door.url, "gateways": bases}).encode() + b"\n")
     except OSError as error:
-        # A full disk, or a reader who is gone already: stdin or a signal ends us all the same.
+        # A full disk, or a reader that has exited: stdin or a signal still ends the process.
         _complain(f"stdout takes no first line ({error.strerror}); it serves at {door.url}", 0)
     await ended.wait()
     door.close()
@@ -191,7 +191,7 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event, users: s
             while os.read(0, 4096):
                 pass
         if users is not None:
-            # Every run that uses this sandbox holds a shared lock; the system lets go of a dead one's.
+            # Every run that uses this sandbox holds a shared lock; the system releases those of dead processes.
             with open(users, "ab") as file:  # noqa: PTH123 - a lock needs the file itself
                 fcntl.flock(file, fcntl.LOCK_EX)
         with contextlib.suppress(RuntimeError):  # the loop has ended by itself

@@ -1,4 +1,4 @@
-"""What all stand-ins share: the key, the way of a submit through the faults, the status route."""
+"""The base of all stand-ins: the key check, a submit with its faults, the status route."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -57,11 +57,11 @@ class StandIn(ABC):
 
     @abstractmethod
     async def read_order(self, body: Body) -> Order:
-        """The order that a body describes; refuses what the documents refuse."""
+        """The order in a body; refuses what the gateway's documentation refuses."""
 
     @abstractmethod
     def reference_rules(self, order: Order) -> ReferenceRules:
-        """What a reference of this order may be."""
+        """The limits on this order's references."""
 
     @abstractmethod
     def new_id(self) -> str:
@@ -87,7 +87,7 @@ class StandIn(ABC):
         return web.Response(body=self.world.uploads.data(file), headers={"Content-Type": file.mime_type})
 
     def refusal(self, refused: Refused) -> web.Response:
-        """The gateway's answer to a request that it does not take."""
+        """The gateway's answer to a refused request."""
         status, word = self.errors[refused.reason]
         response = reply(self.error_body(status, word, refused), status)
         if refused.retry_after is not None:
@@ -102,7 +102,7 @@ class StandIn(ABC):
             raise Refused("key", "Invalid API key")
 
     async def submit(self, request: web.Request) -> web.Response:
-        """A generation request: check it, let the faults have their say, make it a task, answer."""
+        """A generation request: check it, apply faults, create a task, answer."""
         raw = await request.read()
         self.world.count_submission(self.name)
         self.authorize(request)
@@ -131,7 +131,7 @@ class StandIn(ABC):
         return Body.parse(raw)
 
     async def references(self, urls: list[str], rules: ReferenceRules, param: str) -> list[SentReference]:
-        """The references of a request, read as far as they can be at once."""
+        """The references of a request, read now where possible."""
         return [await self.world.references.read(url, rules, param) for url in urls]
 
     def _reject(self, fault: Fault) -> web.Response:
@@ -160,7 +160,7 @@ class AsyncStandIn(StandIn):
         """The answer to a status request; callbacks carry the same."""
 
     def forged_status(self, task: Task, base: str) -> dict[str, Any]:
-        """A finished-looking status that the gateway never gave: links that lead nowhere."""
+        """A forged success status: its links lead nowhere."""
         seen = Task.restore(task.seq, task.task_id, task.fixed(), task.changing())
         seen.status, seen.images, seen.finished_at = "completed", 1, task.accepted_at
         return self.status(seen, f"{base}/forged")

@@ -1,4 +1,4 @@
-"""Where the stand-ins are: each in the folder of the gateway that it stands in for, or in the package that brings the gateway.
+"""Finds the stand-ins: each is in the folder of its gateway, or in the package that provides the gateway.
 
 The sandbox knows none of them by name. It takes what lies there as `stand_in.STAND_IN`, and nothing else of those folders.
 """

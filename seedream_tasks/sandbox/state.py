@@ -22,7 +22,7 @@ create table if not exists thumbnails (sha256 text primary key, data blob not nu
 """
 
 
-# How long a predecessor that is just ending may hold the file.
+# How long to wait for a predecessor that is just exiting and still holds the file.
 _WAIT_S = 2.0
 
 
@@ -118,7 +118,7 @@ class State:
         self._db.execute("commit")
 
     def close(self) -> None:
-        """Write what is left and let go of the file."""
+        """Write what is left and close the file."""
         self._commit()
         self._db.close()
 

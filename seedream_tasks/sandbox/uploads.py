@@ -33,7 +33,7 @@ class Upload:
 
     @property
     def expires_at(self) -> float:
-        """When its URL dies, in seconds since the epoch."""
+        """When its URL expires, in seconds since the epoch."""
         return self.uploaded_at + LIFE_S
 
     @property
@@ -90,7 +90,7 @@ class Uploads:
         return self._state.upload(upload.upload_id) or b""
 
     def bytes_at(self, url: str) -> bytes | None:
-        """The bytes behind a file's URL, whatever the port was when it was handed out; None for any other URL."""
+        """The bytes behind a file's URL, on any port the sandbox has had; None for any other URL."""
         try:
             parts = urlsplit(url).path.split("/")
         except ValueError:

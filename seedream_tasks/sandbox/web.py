@@ -1,4 +1,4 @@
-"""Small things that all routes share: answers as JSON, answers that are none, and where the sandbox is reached."""
+"""Helpers shared by all routes: JSON answers, unusable answers, and the sandbox's address."""
 
 import json
 from collections.abc import Awaitable, Callable

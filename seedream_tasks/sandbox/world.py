@@ -49,7 +49,7 @@ class World:
         self._jobs: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Take up what the state file holds; tasks that ran when the process ended go on."""
+        """Load the state file; tasks that were running when the process ended continue."""
         snapshot = self.state.fact("faults")
         if snapshot is not None:
             self.faults.restore(snapshot)
@@ -73,7 +73,7 @@ class World:
                 self.announce(task)
 
     async def close(self) -> None:
-        """Stop everything that is under way."""
+        """Stop everything in progress."""
         for job in list(self._jobs):
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -96,7 +96,7 @@ class World:
         return fault
 
     def accept(self, order: Order, task_id: str, trouble: Fault | None) -> Task:
-        """Make a task of an order and charge for it in advance."""
+        """Create a task for an order and charge for it in advance."""
         price = unit_price(order.gateway, order.priced_as)
         now = self.clock.now()
         seconds = self.config.seconds
@@ -138,7 +138,7 @@ class World:
             await asyncio.shield(waiting)
 
     def find(self, gateway: str, task_id: str) -> Task | None:
-        """A gateway's task, as it stands now."""
+        """A gateway's task in its current state."""
         self.clock.run_due()
         task = self.tasks.get(task_id)
         return task if task is not None and task.gateway == gateway else None
@@ -151,7 +151,7 @@ class World:
         self.save_faults()
 
     def save_faults(self) -> None:
-        """Keep the fault list and how far its draws are."""
+        """Store the fault list and the state of its draws."""
         self.state.save_fact("faults", self.faults.snapshot())
 
     def advance(self, seconds: float) -> None:
@@ -172,13 +172,13 @@ class World:
             self.usd[gateway] = self.credits[gateway] = Decimal(0)
         self.state.reset()
         self.uploads.reset()
-        # Their tasks are gone: who waits for one is told that it never ended.
+        # Their tasks no longer exist: waiters are told that they never ended.
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
             future.set_result(None)
 
     def spawn(self, job: Coroutine[Any, Any, None]) -> None:
-        """Run something beside the requests until the sandbox ends or is reset."""
+        """Run a background task until the sandbox ends or is reset."""
         task = asyncio.get_running_loop().create_task(job)
         self._jobs.add(task)
         task.add_done_callback(self._jobs.discard)
@@ -210,7 +210,7 @@ class World:
             self._settle(task)
 
     def _settle(self, task: Task) -> None:
-        """End a task: what was made, what it costs. While a reference is under way, that ends it instead."""
+        """End a task: its images and its cost. While a reference is being fetched, that fetch ends it instead."""
         if task.fetching or task.status != "running" or self.tasks.get(task.task_id) is not task:
             return
         assert task.due_at is not None  # noqa: S101 - stuck tasks are never scheduled
