@@ -1,4 +1,4 @@
-"""Rows that stand in a table and are not products: the header once more, where files were put together, and lines of totals."""
+"""Rows of a table that are not products: repeated headers, where files were concatenated, and lines of totals."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ def stray(columns: Sequence[str], cells: Sequence[str], key: str) -> str | None:
 
 
 def repeats_header(columns: Sequence[str], cells: Sequence[str]) -> bool:
-    """Whether every cell that holds something, and at least two do, is the name of its column."""
+    """Whether every non-empty cell (at least two) is the name of its column."""
     filled = 0
     for column, cell in zip(columns, cells, strict=True):
         if cell and cell != column and folded(cell) not in ("", folded(column)):

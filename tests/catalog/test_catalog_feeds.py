@@ -104,7 +104,7 @@ DOCTYPE = '<!DOCTYPE rss [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;"><!ENTITY c SYS
         (RSS[:500], 12, "not XML"),
         (RSS.replace("</item>", "", 1), 19, "not XML"),
         ("<item>" * 100, 1, "deep"),
-        ("<rss><channel/></rss>", None, "no product feed"),
+        ("<rss><channel/></rss>", None, "not a product feed"),
         ("sku,title\n", 1, "not XML"),
         ('<?xml version="1.0" encoding="klingon"?><rss/>', 1, "not XML"),
         (RSS.replace("Kettle", "x" * 1_000_001), None, "more than 1,000,000 characters"),

@@ -100,7 +100,7 @@ def test_references_are_relative_to_the_folder_of_the_parts(name: str, base: str
     [
         ("sku\na\n", "lacks the column 'prompt' of b/part-0.csv"),
         ("sku,prompt,price\na,b,c\n", "has the column 'price', unlike b/part-0.csv"),
-        ("sku,prompt,sku\n", "'sku' stands twice"),
+        ("sku,prompt,sku\n", "duplicate column 'sku'"),
         ("", "empty"),
         ("\u0416\u0438\u0437,prompt\n".encode("cp1251"), "#encoding="),
     ],

@@ -300,7 +300,7 @@ def test_a_variant_of_no_product_is_said_so(tmp_path: Path) -> None:
     records = plan(path, shot("{{ title }}"), preset="bigcommerce")
     assert told(records) == [("M-L", "invalid", "invalid"), ("M", None, "new")]
     assert records[0].error_code == "no_parent"
-    assert "line 2: it is a variant of no product" in (records[0].error_message or "")
+    assert "line 2: it is a variant without a product" in (records[0].error_message or "")
 
 
 def test_prestashops_list_is_read_too(tmp_path: Path) -> None:

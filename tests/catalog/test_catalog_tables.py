@@ -141,8 +141,8 @@ def test_a_quote_that_another_row_closes_is_never_silent(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("header", "says"),
     [
-        ("sku,title,sku\n", "'sku' stands twice"),
-        ("sku, sku \n", "'sku' stands twice"),
+        ("sku,title,sku\n", "duplicate column 'sku'"),
+        ("sku, sku \n", "duplicate column 'sku'"),
         ("", "empty"),
         ("\n\n", "empty"),
     ],

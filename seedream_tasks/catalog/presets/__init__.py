@@ -1,4 +1,4 @@
-"""Presets: what a shop's export calls its columns, and which of its lines make one product.
+"""Presets: the column names of a shop's export, and which of its lines form one product.
 
 A preset adds key, title, description, brand, category, price, tags, image_url, image_urls and variants to what a template sees.
 """
@@ -33,11 +33,11 @@ class Export:
     title: str
     preset: Preset
     names: Callable[[list[str]], Names]
-    # Of each group of meanings one must be there; beside each how the shop spells it. The first group is the key's.
+    # One meaning of each group is required, given with the shop's spelling. The first group is the key's.
     needs: tuple[Mapping[str, str], ...]
-    marks: frozenset[str]  # names that no other shop's export has: one of them says whose it is
-    check: Callable[[Table], None] = lambda table: None  # raises InputError for a file that it cannot read rightly
-    way_out: str = "leave --preset out, or export the products again"  # where its columns are not there
+    marks: frozenset[str]  # names unique to this shop's export: one of them identifies it
+    check: Callable[[Table], None] = lambda table: None  # raises InputError for a file that it cannot read correctly
+    way_out: str = "leave --preset out, or export the products again"  # hint when its columns are missing
 
 
 def _known(
@@ -147,7 +147,7 @@ PRESETS = {
 
 
 def find_preset(name: str | None, table: Table, keyed: bool = False) -> Preset:
-    """The preset of that name (`shopify`, or `shopify,all`) for a table; None is no preset. Raises InputError.
+    """The preset of that name (`shopify`, or `shopify,all`) for a table; None: none. Raises InputError.
 
     `keyed`: another column gives the key, so the preset can do without its own.
     """
@@ -164,7 +164,7 @@ def find_preset(name: str | None, table: Table, keyed: bool = False) -> Preset:
     columns = table.columns
     fits = fitting_preset(columns)
     missing = _missing(bare, columns, keyed)
-    # The columns that a preset needs may be there by chance: `sku` and `name` are everybody's.
+    # The required columns may be there by chance: `sku` and `name` are common.
     another = fits is not None and fits != bare and not _marks_of(bare, columns) and _marks_of(fits, columns) > 1
     if missing is not None or another:
         if fits is None or fits == bare:
@@ -187,7 +187,7 @@ def fitting_preset(columns: Sequence[str]) -> str | None:
 
 
 def known_columns(name: str, columns: Sequence[str]) -> Names:
-    """Those of these columns that a preset reads."""
+    """The columns that a preset reads."""
     return PRESETS[_words(name)[0]].names(list(columns))
 
 
@@ -202,7 +202,7 @@ def listed(columns: Sequence[str]) -> str:
 
 
 def _words(name: str) -> tuple[str, str]:
-    """A preset's name without what is said beside it, and that."""
+    """A preset's name, and the words after it."""
     bare, _, words = name.partition(",")
     return bare.strip(), words.strip()
 

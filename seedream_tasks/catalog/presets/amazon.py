@@ -1,8 +1,8 @@
 """Amazon's flat files (inventory file templates, https://sellercentral.amazon.com/gp/help/1641) and listings reports.
 
-Above the row of field names stand the template's own rows: settings, and the fields' labels in the seller's language. Older
-templates call a field `item_sku`, newer ones `contribution_sku#1.value`, with marketplace and language in brackets, which decide
-nothing here.
+The template's own rows are above the row of field names: settings, and the fields' labels in the seller's language. Older
+templates call a field `item_sku`, newer ones `contribution_sku#1.value`, with marketplace and language in brackets, which are
+ignored here.
 """
 
 import re
@@ -45,7 +45,7 @@ _OPTIONS = ("color", "size", "style")
 
 
 def amazon(table: Table) -> Iterator[Product]:
-    """A line is a product; a child takes what it lacks from its parent."""
+    """A line is a product; a child inherits missing values from its parent."""
     names = Names(bare(table.columns), COLUMNS)
     yield from families(table, partial(_member, names))
 

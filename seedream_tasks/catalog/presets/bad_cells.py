@@ -1,6 +1,6 @@
-"""Cells without a usable value, and presets: what a preset is made of cannot be told from the cell any more.
+"""Cells without a usable value, with presets: a preset's values no longer show which cell they come from.
 
-So a row with such a cell in one of the shop's own columns is invalid; in any other column it harms only a shot that reads it.
+So a row with such a cell in one of the shop's own columns is invalid; in any other column it affects only a shot that reads it.
 """
 
 from collections.abc import Iterator, Sequence

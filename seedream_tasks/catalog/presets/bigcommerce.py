@@ -87,14 +87,14 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
 
 
 def _no_product(lead: Row, names: Names) -> ProductFault | None:
-    """A variant or an image that stands above every product: the file was sorted, or cut."""
+    """A variant or image above every product: the file was sorted, or truncated."""
     kind = _kind(lead, names)
     at = f"line {lead.line}: " if lead.line else ""
-    return None if kind == "product" else ProductFault("no_parent", f"{at}it is a {kind or 'line'} of no product")
+    return None if kind == "product" else ProductFault("no_parent", f"{at}it is a {kind or 'line'} without a product")
 
 
 def _category(text: str) -> str:
-    """The last part of the first path (`Shop/Mugs;Sale`); the modern export has only numbers, which say nothing."""
+    """The last part of the first path (`Shop/Mugs;Sale`); the modern export has only numbers, which are useless."""
     paths = [path.strip() for path in re.split(r"(?<!\\);", text) if path.strip()]
     parts = [deepest(path.replace("\\/", "\0"), "/").replace("\0", "/") for path in paths]
     return next((part for part in parts if not part.isdecimal()), "")

@@ -1,4 +1,4 @@
-"""What exporters put into cells so that a spreadsheet or an importer reads them well, and how it is undone.
+"""Undoing the escapes that exporters add to cells for spreadsheets and importers.
 
 WooCommerce's is `WC_CSV_Exporter::escape_data`, `implode_values` and `WC_Product_CSV_Exporter::filter_description_field`
 (plugins/woocommerce/includes/export).
@@ -12,7 +12,7 @@ from ..tables import Row
 
 # Such a cell would be a formula in a spreadsheet.
 _GUARDED = re.compile(r"'(?=[=+\-@\t\r])")
-# A code is guarded too, so that a spreadsheet keeps its zeros.
+# Codes are guarded too, so that a spreadsheet keeps leading zeros.
 _GUARDED_CODE = re.compile(r"'(?=[=+\-@\t\r0-9])")
 _BREAKS = re.compile(r"\\\\n|\\n")
 
@@ -38,7 +38,7 @@ def with_commas(text: str) -> str:
 
 
 def undone(row: Row, undo: Callable[[str], str], places: Collection[int]) -> Row:
-    """The row with these columns as they were before their export."""
+    """The row with the original text of these columns."""
     changed = {place: text for place in places if (text := undo(row.cells[place])) != row.cells[place]}
     if not changed:
         return row

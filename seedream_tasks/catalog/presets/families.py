@@ -1,4 +1,4 @@
-"""Exports in which a variation stands on a line of its own, names its parent, and takes from it what it lacks."""
+"""Exports in which each variation has its own line, names its parent, and inherits missing values from it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ class Member:
 
     row: Row
     extra: dict[str, Any]
-    names: Sequence[str] = ()  # under which variations name it as their parent; none: it cannot be one
+    names: Sequence[str] = ()  # names by which variations refer to it as their parent; none: it cannot be one
     parent: str = ""
-    variant: Mapping[str, Any] = field(default_factory=dict)  # what a parent says of it
+    variant: Mapping[str, Any] = field(default_factory=dict)  # its data for a parent
     not_for_sale: str | None = None
 
 
 @dataclass(slots=True)
 class _Parent:
-    """What variations take from the product they belong to."""
+    """The values that variations inherit from their product."""
 
     extra: dict[str, Any]
     not_for_sale: str | None
@@ -32,7 +32,7 @@ class _Parent:
 
 
 def families(table: Table, read: Callable[[Row], Member]) -> Iterator[Product]:
-    """A line is a product. A parent may stand behind its variations, so a first pass takes in the parents, and nothing else."""
+    """A line is a product. A parent may follow its variations, so a first pass reads only the parents."""
     parents = _parents(table, read)
     for number, row in enumerate(table.rows, 1):
         member = read(row)

@@ -1,7 +1,7 @@
-"""The lines of one product, brought together wherever they stand: a spreadsheet may have sorted them apart.
+"""Grouping the lines of one product, wherever they are: sorting in a spreadsheet may have separated them.
 
-A first reading finds the keys whose lines are not all next to each other. Only the lines of these are kept, on disk, until their
-product is due; in memory is a number for each key.
+A first pass finds the keys whose lines are not adjacent. Only their lines are kept, on disk, until their product is due; memory
+holds one number per key.
 """
 
 import pickle
@@ -15,7 +15,7 @@ KeyOf = Callable[[Row], str]
 
 
 def together(table: Table, key_of: KeyOf) -> Iterator[list[Row]]:
-    """The lines of each key, in the order of the keys' first lines. A line without a key stands alone."""
+    """The lines of each key, in the order of the keys' first lines. A line without a key is a group of its own."""
     apart = _apart(table.rows, key_of)
     if not apart:
         yield from (lines for _, lines in _runs(table.rows, key_of))
@@ -32,7 +32,7 @@ def together(table: Table, key_of: KeyOf) -> Iterator[list[Row]]:
 
 
 def _runs(rows: Iterable[Row], key_of: KeyOf) -> Iterator[tuple[str, list[Row]]]:
-    """Lines that follow each other with one key."""
+    """Adjacent lines with the same key."""
     lines: list[Row] = []
     before = ""
     for row in rows:
@@ -47,8 +47,8 @@ def _runs(rows: Iterable[Row], key_of: KeyOf) -> Iterator[tuple[str, list[Row]]]
 
 
 def _apart(rows: Iterable[Row], key_of: KeyOf) -> set[str]:
-    """The keys that come back after another key's line."""
-    # Two keys of one hash are at worst kept on disk for nothing.
+    """The keys that reappear after another key's line."""
+    # At worst, two keys with the same hash are kept on disk needlessly.
     seen: set[int] = set()
     found: set[str] = set()
     before = ""
@@ -65,10 +65,10 @@ def _apart(rows: Iterable[Row], key_of: KeyOf) -> set[str]:
 
 
 class _Spool:
-    """Lines on disk, by key, in their order; gone when it is closed."""
+    """Lines on disk, by key, in order; deleted on close."""
 
     def __init__(self) -> None:
-        self._file = sqlite3.connect("")  # a file of its own that SQLite removes
+        self._file = sqlite3.connect("")  # a temporary file that SQLite removes
         self._file.execute("CREATE TABLE lines (key TEXT, line BLOB)")
 
     def keep(self, lines: Iterable[tuple[str, Row]]) -> None:

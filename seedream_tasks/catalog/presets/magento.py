@@ -1,7 +1,7 @@
 """Magento 2's (Adobe Commerce's) product export.
 
 The columns are those of https://experienceleague.adobe.com/docs/commerce-admin/systems/data-transfer/data-attributes-product.html.
-Images stand there as paths below the shop's `media/catalog/product`, such as `/m/b/mb01-blue-0.jpg`.
+Images are paths below the shop's `media/catalog/product`, such as `/m/b/mb01-blue-0.jpg`.
 """
 
 import re
@@ -70,7 +70,7 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
 
 
 def _two_rows(lines: list[Row], names: Names) -> ProductFault | None:
-    """Two products with one SKU: lines of different store views are one, lines of the same are not."""
+    """Two products with one SKU: lines of different store views are one product, lines of the same view are not."""
     seen: dict[str, Row] = {}
     for row in lines:
         first = seen.setdefault(names.cell(row, "view"), row)
@@ -81,13 +81,13 @@ def _two_rows(lines: list[Row], names: Names) -> ProductFault | None:
 
 
 def _path(text: str) -> str:
-    """A path below `media/catalog/product`, or a link as it stands; Magento writes `no_selection` for none."""
+    """A path below `media/catalog/product`, or a link unchanged; Magento writes `no_selection` for none."""
     path = text.strip()
     return "" if path == "no_selection" else path if "://" in path else path.lstrip("/")
 
 
 def _pairs(text: str, between: str) -> dict[str, str]:
-    """`name=value` parted by a comma; a comma that belongs to a value is followed by no name."""
+    """`name=value` separated by commas; a comma inside a value is not followed by a name."""
     found: dict[str, str] = {}
     last = ""
     for part in text.split(between):

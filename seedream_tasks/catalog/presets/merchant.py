@@ -31,7 +31,7 @@ def merchant(table: Table) -> Iterator[Product]:
             brand=cell(row, "brand"),
             category=next(iter(_first(cell(row, "category"))), ""),
             price=cell(row, "price"),
-            # The feed has no tags; custom labels are what shops use instead.
+            # The feed has no tags; shops use custom labels instead.
             tags=", ".join(text for n in labels if (text := cell(row, "label", n))),
             links=[*split_links(cell(row, "image")), *split_links(cell(row, "images"))],
         )
@@ -39,6 +39,6 @@ def merchant(table: Table) -> Iterator[Product]:
 
 
 def _first(category: str) -> list[str]:
-    """In XML a category may stand several times, which reads as a JSON list. Google's number of one says nothing to a model."""
+    """In XML a category may occur several times, read as a JSON list. Google's numeric ids mean nothing to a model."""
     found = split_links(category) if category.startswith("[") else [category]
     return [each for each in found if not each.isdecimal()]

@@ -1,7 +1,7 @@
 """PrestaShop's products: the file of its importer (Advanced Parameters > Import), and the list that the catalog page exports.
 
 The columns are those of `AdminImportController` (controllers/admin of PrestaShop) and of the sample files beside it; their
-headers carry hints such as `Categories (x,y,z...)`, which decide nothing here.
+headers carry hints such as `Categories (x,y,z...)`, which are ignored here.
 """
 
 import re
@@ -68,6 +68,6 @@ def _named(categories: list[str]) -> str:
 
 
 def _links(text: str) -> list[str]:
-    """Links parted by commas; a comma within one is followed by none."""
+    """Links separated by commas; a comma inside a link is not followed by another link."""
     between = r"\s*[,|]\s*(?=https?://)|\s*\|\s*" if "://" in text else r"\s*[,|]\s*"
     return [part for part in re.split(between, text.strip(" ,")) if part]

@@ -1,4 +1,4 @@
-"""A product: one row of the catalog after a preset's grouping, with what the preset adds to it."""
+"""A product: one row of the catalog after a preset's grouping, with the preset's values."""
 
 import json
 import re
@@ -9,12 +9,12 @@ from typing import Any
 
 from ..tables import Row, Table
 
-# A link may hold commas of its own, so a comma alone parts only where another link begins.
+# A link may contain commas, so a comma separates links only where another link begins.
 _BETWEEN_LINKS = re.compile(r"\s*,\s+|\s*,(?=https?://)|\s*[|\n]\s*")
 _NO = frozenset({"0", "0.0", "false", "no", "n", "off", "disabled", "inactive"})
 
 
-# What every preset gives to templates.
+# The template values of every preset.
 GIVEN = (
     *("key", "title", "description", "brand", "category", "price", "tags"),
     *("image_url", "image_urls", "variants"),
@@ -22,7 +22,7 @@ GIVEN = (
 
 
 class JsonList(list[Any]):
-    """A list that a template can index, and that reads as a JSON list where it is put into text."""
+    """A list that a template can index, and that renders as a JSON list."""
 
     def __str__(self) -> str:
         return json.dumps(self, ensure_ascii=False)
@@ -40,7 +40,7 @@ class Product:
     extra: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
     file: str | None = None  # which part, where the catalog has several
-    not_for_sale: str | None = None  # what the export states that keeps it out of the shop
+    not_for_sale: str | None = None  # why it is not for sale, according to the export
     error_code: str = "ragged_row"  # of `error`
 
 
@@ -53,9 +53,9 @@ class ProductFault:
 
 
 class Names:
-    """A shop's columns by the names that its exports have had, case and accents ignored.
+    """A shop's columns by their names in all versions of its export, ignoring case and accents.
 
-    `{n}` in a spelling stands for a number: `attribute {n} name` is found by `cell(row, "attribute", n)`.
+    `{n}` in a spelling is a number: `attribute {n} name` is found by `cell(row, "attribute", n)`.
     """
 
     def __init__(self, columns: Sequence[str], known: Mapping[str, Sequence[str]]) -> None:
@@ -99,7 +99,7 @@ def tidy(column: str) -> str:
 
 
 def _places(spelling: str, at: Mapping[str, int]) -> Iterator[tuple[int, int]]:
-    """Where a spelling's column stands, with its number (0 where it has none)."""
+    """The index of a spelling's column, with its number (0 if none)."""
     if "{n}" not in spelling:
         if spelling in at:
             yield 0, at[spelling]
@@ -125,7 +125,7 @@ def grouped(
     not_for_sale: str | None,
     fault: ProductFault | None,
 ) -> Product:
-    """The product that several lines are, under the columns of the one that leads. `fault`: where each line can be read."""
+    """The product of several lines, with the columns of the leading one. `fault`: used when each line can be read."""
     error = next((row.error for row in lines if row.error), None)
     product = Product(number, lead.line, lead.cells, lead.values, extra["key"], extra, error, lead.file, not_for_sale)
     if error is None and fault is not None:
@@ -137,7 +137,7 @@ def describe(
     key: str, title: str, description: str, brand: str, category: str, price: str, tags: str,
     links: Sequence[str], variants: Sequence[Any] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """What every preset adds to a row."""
+    """The values that every preset adds to a row."""
     urls = JsonList(dict.fromkeys(links))
     return {
         "key": key,
@@ -154,7 +154,7 @@ def describe(
 
 
 def split_links(text: str) -> list[str]:
-    """Several links in one cell: a JSON list, or parted by comma and blank, |, or newline."""
+    """Several links in one cell: a JSON list, or separated by comma and space, |, or newline."""
     if text.startswith("["):
         try:
             items = json.loads(text)

@@ -33,7 +33,7 @@ _WHOLE = re.compile(r"([0-9]+)(?:\.0*)?")
 
 
 def shopify(table: Table) -> Iterator[Product]:
-    """The lines with one handle are one product, wherever they stand; the one with a title leads."""
+    """Lines with the same handle are one product, wherever they are; the one with a title leads."""
     names = Names(table.columns, COLUMNS)
     codes, options = names.places("sku", "barcode"), names.places("option", "value")
     for number, lines in enumerate(together(table, lambda row: names.cell(row, "handle")), 1):
@@ -66,7 +66,7 @@ def _product(number: int, lines: list[Row], names: Names) -> Product:
 
 
 def _two_titles(lead: Row, lines: list[Row], names: Names) -> ProductFault | None:
-    """Two products with one handle, as in files that were put together: nobody can say whose images these are."""
+    """Two products with one handle, as in concatenated files: the owner of the images is ambiguous."""
     title = names.cell(lead, "title")
     other = next((row for row in lines if names.cell(row, "title") not in ("", title)), None)
     if other is None:
@@ -97,7 +97,7 @@ def _position(text: str, order: int) -> tuple[int, int]:
 def _variants(lead: Row, lines: list[Row], names: Names) -> list[dict[str, object]]:
     cell = names.cell
     numbers = names.numbers("value")
-    # Their names stand on the first line; a product that was put together by hand may have them elsewhere.
+    # Their names are on the first line; in a hand-made file they may be elsewhere.
     options = {n: cell(lead, "option", n) or _first(lines, names, n) for n in numbers}
     return [
         {

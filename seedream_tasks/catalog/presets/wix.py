@@ -28,13 +28,13 @@ COLUMNS = {
     "option": ("productOptionName{n}", "productOptionName[{n}]"),
     "value": ("productOptionDescription{n}", "productOptionChoices{n}", "productOptionChoices[{n}]"),
 }
-# An image that lies at Wix stands there by the name of its file.
+# Images hosted at Wix are given by file name.
 _AT_WIX = "https://static.wixstatic.com/media/"
 _WIX_FILE = re.compile(r"[0-9a-z_]+[^\s/]*~mv2[^\s/]*\.[a-z]{3,4}", re.IGNORECASE)
 
 
 def wix(table: Table) -> Iterator[Product]:
-    """The lines with one handle are one product: Product, then Variant and Media, wherever they stand."""
+    """Lines with the same handle are one product: Product, then Variant and Media, wherever they are."""
     names = Names(table.columns, COLUMNS)
     for number, lines in enumerate(together(table, lambda row: names.cell(row, "handle")), 1):
         yield _product(number, lines, names)

@@ -1,4 +1,4 @@
-"""WooCommerce's product export: each line is a product of its own, a variation takes what it lacks from its parent."""
+"""WooCommerce's product export: each line is a product, a variation inherits missing values from its parent."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -14,9 +14,9 @@ from .woocommerce_languages import columns_of
 _LISTS = ("categories", "tags", "images", "value", "brand")
 _BETWEEN = re.compile(r"(?<!\\),")
 _ESCAPED_COMMA = "\\,"
-_HELD = "\0"  # stands for an escaped comma while a list is parted; no cell holds one
+_HELD = "\0"  # replaces an escaped comma while a list is split; no cell contains it
 _NOT_PUBLISHED = {"0": "it is private", "-1": "it is a draft", "2": "it is pending review"}
-# How shops call the attribute that says the brand, where they have no column for it.
+# Names of the brand attribute in shops without a brand column.
 _BRAND = frozenset({"brand", "marke", "marque", "marca", "merk", "marka"})
 
 
@@ -55,7 +55,7 @@ def _member(names: Names, texts: Collection[int], lists: Collection[int], row: R
 
 
 def _links(text: str) -> list[str]:
-    """Links are parted by comma and blank, file names also by a comma alone."""
+    """Links are separated by comma and space, file names also by a comma alone."""
     held = text.replace(_ESCAPED_COMMA, _HELD)
     parts = split_links(held) if "://" in held else re.split(r"\s*[,|\n]\s*", held)
     return [part.replace(_HELD, ",") for part in parts if part]

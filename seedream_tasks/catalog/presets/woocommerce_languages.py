@@ -1,9 +1,9 @@
-"""What WooCommerce calls the columns of its export: it translates them into the language of whoever exports.
+"""The column names of WooCommerce's export: they are translated into the exporting user's language.
 
 English is `WC_Product_CSV_Exporter::get_default_column_names` (plugins/woocommerce/includes/export); the others are its
 translations (https://translate.wordpress.org/projects/wp-plugins/woocommerce) as language packs and shops' exports have them,
-older ones too. What stands in the cells (`simple`, `variation`, 1, 0) is not translated. A language that is not here is refused,
-never guessed at: keys, prices or images would be missing without a word.
+older ones too. Cell values (`simple`, `variation`, 1, 0) are not translated. An unknown language is refused, never
+guessed: keys, prices or images would be missing silently.
 """
 
 import re
@@ -141,7 +141,7 @@ _LANGUAGES = {
         "value": "Wartości atrybutu {n}",
     },
 }
-# Where one of these is missing from a translated export, it may stand there under a name that is not known.
+# If one of these is missing from a translated export, it may be there under an unknown name.
 _DECIDING = {
     "sku": "its SKU",
     "type": "whether it is a variation",
@@ -180,7 +180,7 @@ def check_language(table: Table) -> None:
     ):
         refused = False
     else:
-        # `Type` is the same word in several languages; a name that is missing stands there under another one.
+        # `Type` is the same word in several languages; a missing column may have another name.
         alike = names.places("type") if unknown and not names.has("name") else ()
         refused = _is_translated(table, unknown, [*unknown, *(table.columns[place] for place in alike)])
     if not refused:
@@ -205,7 +205,7 @@ def marks() -> tuple[str, ...]:
         if language is not _ENGLISH
         for meaning in ("published", "regular price", "attribute")
         for spelling in language.get(meaning, "").split("|")
-        if meaning != "regular price" or " " in spelling  # one word for a price is everybody's
+        if meaning != "regular price" or " " in spelling  # a single word for a price is not specific
     ]
     english = (
         *("regular price", "visibility in catalog", "is featured", "in stock", "attribute {n} name"),
@@ -230,7 +230,7 @@ def _language(columns: Sequence[str]) -> str:
 
 
 def _is_translated(table: Table, unknown: Sequence[str], able: Sequence[str]) -> bool:
-    """Whether one of these columns holds what only this export holds, kinds of product, or units stand in unknown names."""
+    """Whether one of these columns holds this export's product types, or unknown names contain its units."""
     if any(_UNIT.search(column.strip()) for column in unknown):
         return True
     places = [table.columns.index(column) for column in able]

@@ -74,10 +74,10 @@ def _open(source: CatalogSource) -> Table:
 
 
 def _watched(source: CatalogSource, stamp: str, table: Table) -> Iterator[Row]:
-    """The rows of a file that stays what it was; whatever goes wrong while it is being written has that as its reason.
+    """The rows of an unchanged file; any error while the file is being written is reported as that.
 
-    Raises InputError, also for a file that is another one at its end: formats that are read from their end, in pieces, would not
-    notice by themselves.
+    Raises InputError, also for a file that has changed when its end is reached: formats read in pieces from their end would not
+    notice it.
     """
     try:
         yield from table.rows

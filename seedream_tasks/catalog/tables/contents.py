@@ -1,4 +1,4 @@
-"""A file that is something else than its name says is told as such, before anything is made of it."""
+"""Refuses a file whose content does not match its name, before it is parsed."""
 
 import re
 import zipfile
@@ -19,7 +19,7 @@ _MAGIC = {
     b"%PDF": ("a PDF", _SAVE),
     b"SQLite format 3": ("an SQLite database", "export the table of products from it as .csv"),
 }
-# What text begins with that is no delimited table.
+# First characters of text that is not a delimited table.
 _TEXTS = (
     (re.compile(rb"<!doctype html|<html|<head|<body|<table|<div|<meta", re.IGNORECASE), "a web page (HTML)",
      "a page that asks to log in, or a table under another name: open it in a spreadsheet and save it as .xlsx or .csv"),
@@ -32,12 +32,12 @@ _HEAD = 4096
 
 
 def check_content(source: CatalogSource) -> None:
-    """Look at a file's first bytes. Raises InputError for an empty one, and for one that its name does not fit."""
+    """Check a file's first bytes. Raises InputError for an empty file, and for content that does not match the name."""
     stored = source.kind in READ_FROM_THE_END
     with source.open_stored() if stored else source.open() as file:
         head = file.read(_HEAD)
     if not head:
-        what = ", so it is no XLSX" if source.kind == "xlsx" else ""
+        what = ", so it is not an XLSX" if source.kind == "xlsx" else ""
         raise InputError(
             f"{source.uri}: the file is empty (0 bytes){what}",
             field="catalog",

@@ -1,7 +1,7 @@
 """Product feeds in XML: RSS 2.0 and Atom with Google's `g:` elements, read as a stream.
 
-Each item (or entry) is a row; its elements are the columns, without their prefix. An element that stands several times is a
-JSON list, one with elements inside a JSON object.
+Each item (or entry) is a row; its elements are the columns, without their prefix. A repeated element is a
+JSON list, one with child elements a JSON object.
 """
 
 import hashlib
@@ -34,7 +34,8 @@ def open_feed(source: CatalogSource) -> Table:
         keys.update(dict.fromkeys(values))
     if not keys:
         raise InputError(
-            f"{source.uri}: no <item> and no <entry> with anything in it: this XML is no product feed", field="catalog"
+            f"{source.uri}: no <item> and no <entry> with anything in it: this XML is not a product feed",
+            field="catalog",
         )
     names = named(list(keys), source.uri)
     stored = source.stored_sha256() if source.packing else first.hexdigest()
@@ -119,7 +120,7 @@ class _Element:
         return self.fields() if self.children else "".join(self._parts).strip()
 
     def fields(self) -> dict[str, Any]:
-        """Children by name; where both `title` and `g:title` stand, Google's counts."""
+        """Children by name; if both `title` and `g:title` are present, Google's counts."""
         by_name: dict[str, list[_Element]] = {}
         for child in self.children:
             by_name.setdefault(child.name, []).append(child)

@@ -1,7 +1,7 @@
-"""Which row of a table holds its columns' names.
+"""Finding the header row of a table.
 
-The first, unless it cannot be and another one clearly is: a title, an export's preamble or a template's own rows stand above it.
-A table whose first row names its columns is never read otherwise, and where nothing is clear the first row counts.
+It is the first row, unless that cannot be and another clearly is: a title, an export's preamble or a template's own rows may be
+above it. A first row that names columns is always the header, and in doubt the first row counts.
 """
 
 import re
@@ -62,7 +62,7 @@ def stated_header(source: CatalogSource) -> int | None:
 
 
 def find_header(lines: Sequence[Line]) -> int:
-    """The place (from 0) of the header among a table's first lines that hold something."""
+    """The index (from 0) of the header among a table's first non-empty lines."""
     rows = [_trimmed(cells) for _, cells in lines]
     if len(rows) < 3 or names_a_key(rows[0]) or (_known(rows[0]) > 1 and all(rows[0])):
         return 0
@@ -97,7 +97,7 @@ def is_table(lines: Sequence[Line]) -> bool:
 
 
 def looks_like_data(cells: Sequence[str]) -> bool:
-    """Whether what was taken for names is none: numbers, links, a title, or nothing."""
+    """Whether the assumed column names are not names: numbers, links, a title, or nothing."""
     return not _could_be_names(["" if cell == f"column_{number}" else cell for number, cell in enumerate(cells, 1)])
 
 
@@ -105,8 +105,7 @@ def told(uri: str, at: str, first: Line, how: str) -> str:
     """The warning about a header that is not the first row."""
     shown = " | ".join(cell.strip() for cell in _trimmed(first[1]) if cell.strip())
     return (
-        f"{uri}: {at} was taken for the header; what stands above it was left out ({shown[:60]!r});"
-        f" {how} says otherwise"
+        f"{uri}: {at} was taken for the header; the rows above it were skipped ({shown[:60]!r}); {how} says otherwise"
     )
 
 

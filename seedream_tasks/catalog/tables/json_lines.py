@@ -59,7 +59,7 @@ def open_json(source: CatalogSource) -> Table:
 
 
 def _check_wrapped(source: CatalogSource, value: dict[str, Any]) -> None:
-    """A service's answer holds its products in a list of its own. Raises InputError."""
+    """Refuse an API response whose products are in a nested list. Raises InputError."""
     lists = [key for key, each in value.items() if isinstance(each, list) and each and isinstance(each[0], dict)]
     if len(lists) == 1 and not {"sku", "id", "handle"} & {key.lower() for key in value}:
         count = len(value[lists[0]])
@@ -78,16 +78,14 @@ def _first_sign(file: io.TextIOWrapper) -> str:
 
 
 class _TwiceError(Exception):
-    """An object has two values under one key: nobody can say which is meant, and JSON readers take either."""
+    """A duplicate key in an object: it is ambiguous, and JSON readers take either value."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise _TwiceError(
-            f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice in one object"
-        )
+        raise _TwiceError(f"duplicate key {next(name for name in names if names.count(name) > 1)!r} in one object")
     return found
 
 
@@ -136,7 +134,7 @@ class _Array:
                     break
                 self._expect(",")
         if self._sign():
-            raise self._refused("more stands behind the array's end")
+            raise self._refused("there is more after the array's end")
 
     def _sign(self) -> str:
         """The next character that is not blank; empty at the end."""
@@ -161,7 +159,7 @@ class _Array:
             except _TwiceError as error:
                 raise self._refused(str(error)) from None
             except (ValueError, RecursionError) as error:
-                # It may only be cut off.
+                # It may just be incomplete.
                 if self._ended or len(self._text) - self._at > MOST_LINE_CHARACTERS:
                     if isinstance(error, json.JSONDecodeError):
                         self._at = error.pos

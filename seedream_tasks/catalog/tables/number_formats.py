@@ -1,4 +1,4 @@
-"""What a cell's number format says of its number: a point in time, or digits that are filled up with zeros.
+"""A cell's number format: a date or time, or digits padded with zeros.
 
 Other formats (`0.00`, `#,##0 "€"`) decide how a number looks, not what it is: such a number stays a number.
 """
@@ -15,11 +15,11 @@ _BUILT_IN = {**dict.fromkeys(_DATES, "date"), **dict.fromkeys(_TIMES, "time"), 2
 _SHORTENED = {0, 11, 48}
 # A format's pieces: quoted text, an escaped character, the width of one, one to fill with, a colour, place or condition.
 _PIECE = re.compile(r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|_.|\*.|\[(?P<bracket>[^\]]*)\]|(?P<other>.)', re.DOTALL)
-# What a format shows as it stands without quotes.
+# Characters that a format shows literally without quotes.
 _LITERAL = "-+()$:!^&'~{}<>= "
 _COLOUR = re.compile(r"[a-z]+|color ?\d+", re.IGNORECASE)
 _CURRENCY = re.compile(r"\$([^-]*)")
-Section = Sequence[tuple[str, bool]]  # text as it stands, or (a place for a digit, True)
+Section = Sequence[tuple[str, bool]]  # literal text, or (a place for a digit, True)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Zeros:
     sections: tuple[Section | None, ...]  # for numbers above, below and at zero; None: one that is not understood
 
     def text(self, number: Decimal) -> str | None:
-        """What is shown; None where it cannot be told."""
+        """The displayed text; None when unknown."""
         whole = number.to_integral_value(ROUND_HALF_UP)
         which = 2 if not whole else 1 if whole < 0 else 0
         section = self.sections[which] if which < len(self.sections) else self.sections[0]
@@ -57,7 +57,7 @@ def is_shortened(number: int, codes: dict[int, str]) -> bool:
 
 
 def zeros_of(code: str) -> Zeros | None:
-    """A format of at least two zeros and nothing else but text; None for any other."""
+    """A format of at least two zeros and literal text only; None for any other."""
     sections = [_section(part) for part in _sections(code)]
     first = sections[0]
     if first is None or sum(is_place and piece == "0" for piece, is_place in first) < 2:
@@ -107,7 +107,7 @@ def _section(code: str) -> Section | None:
 
 
 def _filled(section: Section, digits: str) -> str:
-    """The digits from the right, one for each place; what is left of them stands at the first place."""
+    """Fill the places with digits from the right; excess digits go to the first place."""
     shown: list[str] = []
     places = sum(is_place for _, is_place in section)
     rest = digits.lstrip("0")

@@ -8,7 +8,7 @@ from ...core.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """How the quotes of a record stand."""
+    """The state of a record's quotes."""
 
     open_on: int | None  # the line (from 0) on which the quote opened that the record ends inside of
     text_after: int | None  # the first line on which text follows a closing quote

@@ -1,7 +1,7 @@
 """What bytes that are not UTF-8 may say: how they read in each encoding that tables come in, and which readings are text.
 
-Nothing in a file of plain text names its encoding, and every byte is a letter in most of them. What tells a right reading from a
-wrong one is which letters stand beside each other: `erős` is Hungarian, `erõs` is nothing. Each word is as plausible as in the
+A plain text file does not name its encoding, and in most encodings every byte is a letter. The right reading is recognized by
+its letter pairs: `erős` is Hungarian, `erõs` is nothing. Each word is as plausible as in the
 language it fits best; a reading is ruled out by another one that is far better in the words in which the two differ.
 """
 
@@ -38,7 +38,7 @@ _BY_SIGNS = (
 _WESTERN = ("cp1252", "iso8859-15")
 # log10 of a pair that was never seen, of a sign that may stand anywhere, of an apostrophe where one belongs.
 _NEVER, _SIGN, _APOSTROPHE = -8.0, -3.0, -1.0
-# A reading below this is no text, or hardly text.
+# A reading below this is hardly text.
 _TEXT, _HARDLY_TEXT = -5.2, -4.8
 # Of two, the one that is better by this much in so many words that differ rules the other out; by less, where that one is hardly
 # text.

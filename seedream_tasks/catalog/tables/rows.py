@@ -13,7 +13,7 @@ from ...core.errors import InputError
 _MEANINGLESS = re.compile("[\ufeff\u200b\u2060]")
 # A cell longer than this is a quote that was never closed; product descriptions stay far below.
 MOST_CELL_CHARACTERS = 1_000_000
-# A line longer than this is no row: it is told before it fills the memory.
+# A line longer than this is not a row: it is refused before it fills the memory.
 MOST_LINE_CHARACTERS = 16_000_000
 
 
@@ -30,15 +30,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """How a catalog was understood, in words for people."""
+    """How a catalog was read, in readable form."""
 
     format: str  # "CSV", "Parquet", ...
     details: tuple[str, ...] = ()  # "UTF-8", "delimiter ;", "gzip", "sheet 'Products'"
     warnings: tuple[str, ...] = ()  # what was guessed
-    header: str = ""  # where the columns' names stand: "line 1", "row 4 of the sheet 'Products'"
+    header: str = ""  # location of the column names: "line 1", "row 4 of the sheet 'Products'"
     others: tuple[str, ...] = ()  # a workbook's other sheets
-    names_no_columns: bool = False  # what was taken for the columns' names is none
-    of_keys: Mapping[str, str] = field(default_factory=dict)  # what is to be said of a column that identifies the rows
+    names_no_columns: bool = False  # the assumed header does not hold column names
+    of_keys: Mapping[str, str] = field(default_factory=dict)  # warnings about a key column
 
     def where_columns_are(self) -> str:
         """For every error about columns: which row was taken for the header, and which other sheets there are."""
@@ -65,7 +65,7 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """The column names as they stand."""
+        """The column names, unchanged."""
         return list(self.schema.names)
 
     @property
@@ -83,21 +83,21 @@ class Table:
 
 
 def named(header: Sequence[str], uri: str, line: int | None = None) -> list[str]:
-    """Column names: an empty one gets its number, one that stands twice is an error."""
+    """Column names: an empty one gets its number, a duplicate is an error."""
     at = f"line {line}: " if line else ""
     names = [_bare(name) or f"column_{number}" for number, name in enumerate(header, 1)]
     for name in names:
         if names.count(name) > 1:
             raise InputError(
-                f"{uri}: {at}the column {name!r} stands twice",
+                f"{uri}: {at}duplicate column {name!r}",
                 line=line,
                 field=name,
-                hint="rename one of the two: nobody can say which is meant; where this row is not the header, name it:"
+                hint="rename one of the two: it is ambiguous; where this row is not the header, name it:"
                 " --header-row N",
             )
         if "\0" in name:
             raise InputError(
-                f"{uri}: {at}a column's name holds a NUL byte: this is no text",
+                f"{uri}: {at}a column's name holds a NUL byte: this is not text",
                 line=line,
                 field="catalog",
                 code="encoding",
@@ -124,7 +124,7 @@ def text_schema(names: Sequence[str]) -> pa.Schema:
 
 
 def unfit(names: Sequence[str], cells: Sequence[str]) -> tuple[Sequence[str], str | None]:
-    """The cells without what no file or gateway can take, and what that was: NUL, or half of a character pair.
+    """The cells without NUL and lone surrogates, which files and gateways reject, and the name of what was removed.
 
     JSON can hold the latter: a text cut inside an emoji.
     """

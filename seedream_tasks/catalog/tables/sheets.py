@@ -1,10 +1,10 @@
 """XLSX: one sheet, its cells as the text that CSV has for the same table.
 
 A sheet knows only one kind of number. As in pandas, a column of numbers that are all whole reads as whole numbers (5, however
-the file spells it), one with a fraction among them as floats (19.9, 10.0); beside text, each number stands for itself. Whole
-numbers too long for a float to hold are the digits that stand in the file. What a number's format shows counts where it is a
-date or time, or digits filled up with zeros. A formula is the value that was last computed for it; nothing is computed here, and
-one that was never computed makes its row invalid. An error (#N/A) or an image is a `BadCell`.
+the file spells it), one with a fraction among them as floats (19.9, 10.0); beside text, each number is read by itself. Whole
+numbers too long for a float are the digits in the file. A number's format counts if it is a date or time, or digits padded with
+zeros. A formula is its last computed value; nothing is computed here, and one that was never computed makes its row invalid. An
+error (#N/A) or an image is a `BadCell`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -118,7 +118,7 @@ class _Sheet:
         self._floats: frozenset[int] = frozenset()
 
     def sample(self) -> list[Line]:
-        """The first rows that hold something."""
+        """The first non-empty rows."""
         found: list[Line] = []
         for number, cells in self._workbook.rows(self._entry):
             texts = self._texts(cells, number)
@@ -179,7 +179,7 @@ class _Sheet:
         return named(texts, self._source.uri, self.start)
 
     def rows(self, names: Sequence[str]) -> Iterator[Row]:
-        """Every row that holds something; a merged cell's text stands in the first of them."""
+        """Every non-empty row; a merged cell's text is in its first cell."""
         width = len(names)
         for number, cells in self._workbook.rows(self._entry):
             if number <= self.start:
@@ -281,17 +281,17 @@ class _Sheet:
 
 
 def _digits(cell: Cell) -> str:
-    """A whole number: beyond what a float can tell, the digits that stand in the file."""
+    """A whole number: beyond a float's precision, the digits in the file."""
     value = float(cell.text or "nan")
     return cell_text(int(value)) if abs(value) < _EXACT else cell_text(int(Decimal(cell.text or "")))
 
 
 def _moment(days: float, form: str, from_1904: bool) -> date | time | datetime | timedelta:
-    """A number of days as the point in time it stands for."""
+    """A number of days as a date and time."""
     since = timedelta(milliseconds=round(days * 86_400_000))
     if form == "duration":
         return since
-    # Excel counts a 29 February 1900 that never was.
+    # Excel counts a nonexistent 29 February 1900.
     begin = date(1904, 1, 1) if from_1904 else date(1899, 12, 30 if days >= 60 else 31)
     moment = datetime.combine(begin, time()) + since
     if form == "time" and days < 1:
