@@ -1,7 +1,7 @@
-"""What an answer to a paid request means, by the table in core.outcomes, and what is kept of one that does not tell.
+"""What an answer to a paid request means, by the table in core.outcomes, and what is kept of an inconclusive one.
 
 Read tolerantly where one reading is possible. A task id beside an error, or one of several, does not count before a status
-request knows it (`SubmitOutcome.ask_for`); what can still be read of an answer that was cut short is kept for a person.
+request knows it (`SubmitOutcome.ask_for`); the readable part of a truncated answer is kept for a person.
 """
 
 from dataclasses import replace
@@ -42,7 +42,7 @@ def read_submit(dialect: Dialect, answer: Answer) -> SubmitOutcome:
 
 
 def unknown(why: str, status: int | None = None, content: bytes = b"") -> SubmitOutcome:
-    """Sent, and no proof either way; `content` is what came back all the same."""
+    """Sent, without proof either way; `content` is the answer, if any."""
     kept = None
     if content.strip():
         kept = keep(content)
@@ -50,7 +50,7 @@ def unknown(why: str, status: int | None = None, content: bytes = b"") -> Submit
 
 
 def keep(content: bytes) -> AnswerExcerpt:
-    """What is kept of an answer that cannot be read."""
+    """The excerpt kept of an unreadable answer."""
     text = content[:KEEPS_BYTES].decode("utf-8", "replace")
     return AnswerExcerpt(storable(text), ids_in_text(content.decode("utf-8", "replace")))
 
@@ -61,7 +61,7 @@ def _of_success(dialect: Dialect, answer: Answer) -> SubmitOutcome:
         return unknown(f"HTTP {answer.status}: {_excerpt(answer)}", answer.status, answer.content)
     named = task_ids_in(body)
     if has_error(body) and not _is_fine(body):
-        # An error inside a success counts as what its code names; a code that names nothing proves nothing.
+        # An error inside a success counts as its code says; an unknown code proves nothing.
         refusal = _of_refusal(dialect, answer, body, named_status(body) or 0, True)
         if refusal.fate is not Fate.UNKNOWN and names_a_task(body):
             refusal = unknown(f"a task id beside an error: {_excerpt(answer)}", answer.status, answer.content)

@@ -41,17 +41,17 @@ from .registry import dialect
 logger = logging.getLogger("seedream_tasks.gateways")
 
 SUBMIT_TIMEOUT_S = 60.0
-# A synchronous gateway draws the image before it answers.
+# A synchronous gateway generates the image before it answers.
 SYNCHRONOUS_TIMEOUT_S = 300.0
-# A connection that could not be made is tried again after this.
+# Delay before retrying a connection that could not be made.
 RECONNECT_S = 2.0
-# Between the questions whether the gateway knows a task that an odd answer names.
+# Between checks whether the gateway knows a task named by an unclear answer.
 KNOWN_AFTER_S = (0.5, 1.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who is billed: a gateway, where it is, and whose key. The key itself is in no text form of this."""
+    """Who is billed: a gateway, its base URL, and a key. The key never appears in its text forms."""
 
     gateway: str
     base_url: str
@@ -71,7 +71,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """An answer to a status request that cannot be read: why not, and what came."""
+    """An unreadable answer to a status request: the reason and the content."""
 
     why: str
     kept: AnswerExcerpt
@@ -79,7 +79,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a free request said about an account."""
+    """The result of a free request about an account."""
 
     simulated: bool
     balance: Balance | None
@@ -100,28 +100,28 @@ class GatewayClient:
 
     @property
     def submit_timeout_s(self) -> float:
-        """How long a submit may stay open."""
+        """How long a submit may take."""
         return SYNCHRONOUS_TIMEOUT_S if self.dialect.synchronous else SUBMIT_TIMEOUT_S
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.account.key}", "Accept": "application/json"}
 
     async def submit(self, body: dict[str, Any]) -> SubmitOutcome:
-        """Send one paid request, once. Always an outcome; the only exception is cancellation (then its fate is unknown)."""
+        """Send one paid request, once. Always returns an outcome; only cancellation raises (then the outcome is unknown)."""
         return fitted_outcome(await self._submit(body))
 
     async def _submit(self, body: dict[str, Any]) -> SubmitOutcome:
         witness = SendWitness()
         try:
             content = json.dumps(body, ensure_ascii=False).encode()
-        except ValueError as error:  # half of a character pair: no gateway could be sent it, and nothing was
+        except ValueError as error:  # a lone surrogate: it cannot be sent to any gateway, and was not
             return SubmitOutcome(Fate.REFUSED, error=ErrorInfo("not_sendable", str(error), ErrorClass.PARAMETERS))
         headers = {**self._headers(), "Content-Type": "application/json"}
         url = self.account.base_url + self.dialect.submit_path
         try:
             answer = await within(self.submit_timeout_s, self._http.send_paid(url, content, headers, witness))
         except Exception as error:  # noqa: BLE001 - whatever it is, the request may have left
-            # The kind of exception is no proof (see gateways.http); whether there was a connection is.
+            # The exception type is not proof (see gateways.http); whether there was a connection is.
             why = f"{type(error).__name__}: {error}"
             if witness.connected:
                 what = f"the connection broke after sending: {why}"
@@ -136,7 +136,7 @@ class GatewayClient:
         return await self._settled(outcome)
 
     async def _settled(self, outcome: SubmitOutcome) -> SubmitOutcome:
-        """An outcome without our key in it, and accepted where a status request knows one of the ids that it hangs on."""
+        """The outcome with our key masked; accepted if a status request finds one of its pending ids."""
         if not self.dialect.synchronous:
             for task_id in outcome.ask_for:
                 if await self.knows(task_id):
@@ -148,7 +148,7 @@ class GatewayClient:
         return outcome
 
     async def knows(self, task_id: str) -> bool:
-        """Whether the gateway knows this task: a readable status says so. Asked a few times, as a new task may take a moment
+        """Whether the gateway knows this task: a readable status proves it. Asked a few times, since a new task may take a moment
         to reach every server of the gateway.
         """
         for wait_s in (*KNOWN_AFTER_S, None):
@@ -163,11 +163,11 @@ class GatewayClient:
         return False
 
     def _masked(self, text: str) -> str:
-        """A gateway's words without our key, should it repeat it."""
+        """A gateway's text with our key masked, in case it repeats it."""
         return text.replace(self.account.key, "***") if len(self.account.key) >= 8 else text
 
     async def fetch(self, task_id: str) -> TaskStatus:
-        """Where a task stands. Raises GatewayFault with `status` and `own_body` for anything but a readable answer."""
+        """A task's status. Raises GatewayFault with `status` and `own_body` for anything but a readable answer."""
         answer = await self._get(self.dialect.status_path(task_id))
         body = answer.json_object()
         if 200 <= answer.status < 300 and body is not None and not self._is_refusal(body):
@@ -202,7 +202,7 @@ class GatewayClient:
             status = named_status(body) or status
         if status in (401, 403, 429) or status >= 500:
             fault = self._fault("the check of the account failed", answer, status)
-            # A page of a CDN or a firewall in between has not looked at the key.
+            # A page of an intermediate CDN or firewall has not checked the key.
             fault.facts["key_refused"] = status in (401, 403) and body is not None
             raise fault
         if body is None or not self.dialect.read_probe(status, body):
@@ -230,7 +230,7 @@ class GatewayClient:
         return self.dialect.read_model(body)
 
     async def costs(self, start: datetime, end: datetime) -> dict[date, Decimal] | None:
-        """USD by day (UTC) in the gateway's own books; None where it shows none. Raises GatewayFault."""
+        """USD by day (UTC) as reported by the gateway; None when it reports none. Raises GatewayFault."""
         path = self.dialect.costs_path(start, end)
         if path is None:
             return None
@@ -244,7 +244,7 @@ class GatewayClient:
             raise self._fault(f"unreadable costs: {error}", answer) from None
 
     async def upload(self, content: bytes, name: str, mime_type: str) -> Uploaded:
-        """Put a reference into the gateway's file service. Raises GatewayFault; `full` among its facts: no room for it."""
+        """Upload a reference to the gateway's file service. Raises GatewayFault; its fact `full`: the service is full."""
         url = self.dialect.upload_url(self.account.base_url)
         if url is None:
             raise GatewayFault(f"{self.gateway} has no file service", gateway=self.gateway)
@@ -260,7 +260,7 @@ class GatewayClient:
             raise self._fault(f"an unreadable answer to an upload: {error}", answer) from None
 
     async def delete_upload(self, file_id: str) -> None:
-        """Delete an uploaded file; one that is gone already is deleted. Raises GatewayFault."""
+        """Delete an uploaded file; a missing one counts as deleted. Raises GatewayFault."""
         url = self.dialect.delete_url(self.account.base_url, file_id)
         if url is None:
             raise GatewayFault(f"{self.gateway} deletes no files", gateway=self.gateway)

@@ -1,4 +1,4 @@
-"""What every dialect offers, and what those have that offer more."""
+"""The interface of every dialect, with its optional parts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from .reading import JSON, Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What an account has left, in the units its gateway counts in."""
+    """An account's balance, in its gateway's units."""
 
     usd: Decimal | None = None
     credits: Decimal | None = None
-    used_credits: Decimal | None = None  # by this key or account since it was made
+    used_credits: Decimal | None = None  # by this key or account since its creation
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class Uploaded:
 
     url: str
     expires_at: datetime | None
-    file_id: str | None = None  # what it is deleted by, where it can be
+    file_id: str | None = None  # its id for deletion, if it can be deleted
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInForce:
-    """What a gateway itself says of a model right now: its own word above any document. None: it does not say."""
+    """A model's current facts from the gateway itself: they override any document. None: not stated."""
 
     source: str
     ratios: frozenset[str] | None
@@ -44,12 +44,12 @@ class ModelInForce:
 class Dialect(Protocol):
     """One gateway's HTTP API. Paths are below the base URL; `read_*` raise Unreadable for what they cannot read.
 
-    A dialect is a class of its own below this one: what not every gateway has is here as having it not.
+    A dialect is a subclass: the defaults here mean that a gateway lacks the optional part.
     """
 
     name: str
     default_base_url: str | None  # None: must be configured
-    synchronous: bool  # the answer to a submit holds the images, and nothing can be asked for again
+    synchronous: bool  # the answer to a submit holds the images, and cannot be fetched again
     submit_path: str
     error_codes: Mapping[str, ErrorClass]  # as its offers state them
 
@@ -58,7 +58,7 @@ class Dialect(Protocol):
     def encode(
         self, job: Job, row: Capability, images: int, references: Sequence[str], callback_url: str | None
     ) -> JSON:
-        """The submit body for a call of `images`; `references` as the gateway is to see them (links or data URIs)."""
+        """The submit body for a call of `images`; `references` as sent (links or data URIs)."""
         ...
 
     def read_accepted(self, body: JSON) -> SubmitOutcome:
@@ -66,7 +66,7 @@ class Dialect(Protocol):
         ...
 
     def status_path(self, task_id: str) -> str:
-        """Where a task is asked for."""
+        """The path of a task's status."""
         raise Unreadable(f"{self.name} keeps no finished images to ask for")
 
     def read_status(self, body: JSON) -> TaskStatus:
@@ -76,7 +76,7 @@ class Dialect(Protocol):
     # The account
 
     def probe_path(self) -> str:
-        """A free request that tells whether key and base URL are right."""
+        """A free request that shows whether key and base URL are right."""
         ...
 
     def read_probe(self, status: int, body: JSON) -> bool:
@@ -88,7 +88,7 @@ class Dialect(Protocol):
         return None
 
     def costs_path(self, start: datetime, end: datetime) -> str | None:
-        """Where the account's costs by day are read; None where its books are not shown."""
+        """The path of the account's costs by day; None when there is no such endpoint."""
         return None
 
     def read_costs(self, body: JSON) -> dict[date, Decimal]:
@@ -96,11 +96,11 @@ class Dialect(Protocol):
         raise Unreadable(f"{self.name} shows no costs")
 
     def model_path(self, row: Capability) -> str | None:
-        """Where a model's limits and prices in force are read; None where they are not."""
+        """The path of a model's current limits and prices; None when there is no such endpoint."""
         return None
 
     def read_model(self, body: JSON) -> ModelInForce:
-        """A model's limits and prices in force."""
+        """A model's current limits and prices."""
         raise Unreadable(f"{self.name} describes no model")
 
     # Its file service
@@ -114,9 +114,9 @@ class Dialect(Protocol):
         raise Unreadable(f"{self.name} has no file service")
 
     def delete_url(self, base_url: str, file_id: str) -> str | None:
-        """Where an uploaded file is deleted; None where it cannot be."""
+        """The path for deleting an uploaded file; None when it cannot be deleted."""
         return None
 
     def is_full(self, body: JSON) -> bool:
-        """Whether an upload was refused because the account holds as many files as it may."""
+        """Whether an upload was refused because the account's file limit is reached."""
         return False

@@ -1,7 +1,7 @@
-"""What answers hold, made to fit where it is kept: the last thing that happens to a gateway's words before anybody uses them.
+"""Truncates and cleans the contents of answers for storage: the last step before a gateway's text is used.
 
-Bodies are made storable where they are parsed (core/storable.py); texts within texts, and what our own libraries say of an answer
-that they cannot read, are made so here. Beyond what anybody reads, or an index takes, they are cut off.
+Bodies are made storable where they are parsed (core/storable.py); nested texts, and our own libraries' messages about unreadable
+answers, are made storable here. They are truncated to a readable length that fits an index.
 """
 
 from dataclasses import replace
@@ -11,7 +11,7 @@ from ..core.storable import MOST_LINK, MOST_WORD, short, storable
 
 
 def fitted_outcome(outcome: SubmitOutcome) -> SubmitOutcome:
-    """What a paid request led to. The forms of its ids have been looked at (gateways/ids.py)."""
+    """What a paid request led to. The format of its ids is already checked (gateways/ids.py)."""
     kept = outcome.kept
     return replace(
         outcome,
@@ -24,7 +24,7 @@ def fitted_outcome(outcome: SubmitOutcome) -> SubmitOutcome:
 
 
 def fitted_status(status: TaskStatus) -> TaskStatus:
-    """Where a task stands."""
+    """A task's status."""
     return replace(status, error=_error(status.error), finished=_finished(status.finished))
 
 

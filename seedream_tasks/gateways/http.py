@@ -2,7 +2,7 @@
 
 Whether a paid request may have reached the gateway decides whether it may be sent again, so this module does not guess it
 from the kind of exception (the transport reports a connection that broke after sending as a connect timeout). A `SendWitness`
-is told by the pool itself when a connection stands; before that moment nothing can have left.
+is notified by the pool itself when a connection is established; nothing can have been sent before.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from .proxy import is_here
 SANDBOX_HEADER = "Seedream-Sandbox"
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
 # A paid request goes over a connection that is fresh or was idle for less than this: an older one may have been closed by
-# the other side already, and finding that out after sending would leave the payment's fate unknown.
+# the other side already, and finding that out after sending would leave the outcome of the payment unknown.
 SUBMIT_IDLE_S = 2.0
 CONNECT_TIMEOUT_S = 10.0
 USER_AGENT = "seedream-tasks"
@@ -30,7 +30,7 @@ _HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip,
 
 
 class SendWitness:
-    """Whether a request had a connection to leave on, and what came back of its answer, however that ended."""
+    """Whether a request got a connection, and how much of its answer arrived."""
 
     def __init__(self) -> None:
         self.connected = False
@@ -57,7 +57,7 @@ class Answer:
 
     @property
     def simulated(self) -> bool:
-        """Whether the sandbox gave it."""
+        """Whether it came from the sandbox."""
         return SANDBOX_HEADER in self.headers
 
     def json(self) -> Any:
@@ -65,7 +65,7 @@ class Answer:
         return read_json(self.content)
 
     def json_object(self) -> dict[str, Any] | None:
-        """The body as a JSON object, or None when it is none."""
+        """The body as a JSON object; None for any other body."""
         try:
             body = self.json()
         except ValueError:
@@ -73,17 +73,17 @@ class Answer:
         return body if isinstance(body, dict) else None
 
     def retry_after_s(self) -> float | None:
-        """Retry-After in seconds, given as a number or as a date; None where it says nothing usable."""
+        """Retry-After in seconds, given as a number or as a date; None when it has no usable value."""
         return retry_after(self.headers.get("Retry-After", ""), self.headers.get("Date", ""), datetime.now(UTC))
 
 
 class AnswerTooLarge(httpx.TransportError):
-    """An answer larger than any gateway's."""
+    """The answer is larger than any gateway sends."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """Connections of one kind: those to this machine, and those to others, which a proxy may stand before."""
+    """Connections of one kind: direct ones to this machine, and those to other hosts, possibly through a proxy."""
 
     here: AiohttpTransport
     elsewhere: AiohttpTransport
@@ -99,7 +99,7 @@ class _Pool:
 class HttpClients:
     """The connection pools of one process: `paid` for submits, `free` for everything that costs nothing.
 
-    `connections` bounds open connections per pool; `proxy` stands before all but this machine. Use as an async context manager.
+    `connections` bounds open connections per pool; `proxy` is used for all but this machine. Use as an async context manager.
     """
 
     connections: int = 512
@@ -139,7 +139,7 @@ class HttpClients:
     async def send_paid(self, url: str, body: bytes, headers: Mapping[str, str], witness: SendWitness) -> Answer:
         """POST a paid request once; no redirect is followed, nothing is repeated. Raises what went wrong, as it comes.
 
-        How long its answer is waited for is the caller's to say, see gateways/patience.py.
+        The caller sets the timeout for the answer, see gateways/patience.py.
         """
         token = _witness.set(witness)
         try:
@@ -150,7 +150,7 @@ class HttpClients:
     async def send_free(
         self, method: str, url: str, timeout_s: float = 30.0, headers: Mapping[str, str] | None = None, **more: Any
     ) -> Answer:
-        """A request that costs nothing. Raises httpx.HTTPError or OSError."""
+        """A free request. Raises httpx.HTTPError or OSError."""
         return await _read(self._free, method, url, timeout_s, headers or {}, **more)
 
 

@@ -1,4 +1,4 @@
-"""Task ids: what can be one, and where answers hold them."""
+"""Task ids: their format, and where answers contain them."""
 
 import json
 import re
@@ -7,11 +7,11 @@ from typing import Any
 
 JSON = dict[str, Any]
 
-# It becomes part of a path: printable, no blanks, nothing that means something in an address.
+# It becomes part of a path: printable, no spaces, no characters that are special in a URL.
 _FORM = re.compile(r"[A-Za-z0-9._:~@+=|$-]{1,200}")
 _NAMES = ("task_id", "taskId", "taskID", "id")
 _PLACES = ("data", "task", "result", "output")
-# Of a text that is no JSON: a name that ends as those of ids do, and a value that is there to its end.
+# In text that is not JSON: a name that ends like an id's, and a complete value.
 _IN_TEXT = re.compile(r'"([A-Za-z_]*(?:id|Id|ID|uuid|UUID))"\s*:\s*(?:"([^"\\]{1,200})"|(\d{1,30})(?=[\s,}\]]))')
 _MOST_KEPT = 20
 

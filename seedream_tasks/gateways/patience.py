@@ -1,8 +1,8 @@
-"""Waiting for an answer, by the time in which it could have been read.
+"""Waiting for an answer, counting only time in which it could have been read.
 
-A process that is stopped, or whose machine sleeps, wakes up with its timers run down and its answers waiting in its sockets. A
-timeout that fires in the turn in which it wakes calls every one of them lost, though each is paid for. So time asleep is not
-waiting, and what has arrived is read before a timeout counts.
+A process that was stopped, or whose machine slept, wakes with expired timers and answers waiting in its sockets. A timeout that
+fires at once would treat all of them as lost, though each is paid for. So time asleep does not count, and answers that have
+arrived are read before a timeout applies.
 """
 
 import asyncio
@@ -10,12 +10,12 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-# No longer than this counts at once, however late one wakes.
+# At most this much counts at once, however late the process wakes.
 _STEP_S = 1.0
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, waited for so long. Raises TimeoutError, and then the work is ended."""
+    """The result of `work` within this time. Raises TimeoutError after cancelling the work."""
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
     left = seconds
@@ -25,7 +25,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
             if await _is_done(task, step):
                 return await task
             left -= min(loop.time() - began, 2 * step)
-        # Woken and out of time in one turn: what has come meanwhile is read now.
+        # Woken and timed out in the same iteration: read what has arrived meanwhile.
         if await _is_done(task, min(seconds, _STEP_S)):
             return await task
         raise TimeoutError(f"no answer within {seconds:g} s")

@@ -1,7 +1,7 @@
-"""The proxy that gateways and their links are reached through, where SEEDREAM_PROXY names one.
+"""The proxy for gateways and their links, if SEEDREAM_PROXY names one.
 
-The usual variables (HTTP_PROXY and its like) are meant for everything a machine asks for, and are not read: a paid request goes
-where somebody has sent it on purpose. Nothing on this machine is reached through a proxy.
+The usual variables (HTTP_PROXY and others) apply to everything on a machine, and are not read: paid requests use a proxy only
+when configured on purpose. Hosts on this machine are never reached through a proxy.
 """
 
 import ipaddress

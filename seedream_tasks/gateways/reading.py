@@ -1,7 +1,7 @@
 """Reading what gateways write: times, links, charges, errors and status words, wherever they put them.
 
-One rule for all: what has one reading is read, whatever it looks like; what has none raises Unreadable and is asked again or
-kept for a person. No reading here turns a no into a yes, or a yes into a no.
+One rule for all: an unambiguous value is read, whatever its form; otherwise Unreadable is raised, and the answer is requested
+again or kept for a person. Reading never turns a refusal into an acceptance, or the reverse.
 """
 
 import json
@@ -62,7 +62,7 @@ def object_at(body: JSON, name: str) -> JSON:
 
 
 _MILLISECONDS = 100_000_000_000
-# Zero and the like stand for no time at all.
+# Zero and the like mean no time.
 _FIRST_YEAR, _LAST_YEAR = 2000, 2200
 
 
@@ -70,7 +70,7 @@ def read_time(value: Any) -> datetime | None:
     """A point in time as gateways write it: epoch seconds or ISO 8601; None for anything else, and for what is no date of now."""
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            # Some write milliseconds; a time that is none must not cost the links beside it.
+            # Some write milliseconds; an invalid time must not lose the links beside it.
             found = datetime.fromtimestamp(value / 1000 if value > _MILLISECONDS else value, UTC)
         elif isinstance(value, str):
             found = datetime.fromisoformat(value)
@@ -99,7 +99,7 @@ def has_error(body: JSON) -> bool:
 
 
 def named_status(body: JSON) -> int | None:
-    """The HTTP status that an error body's code names; None when it names none."""
+    """The HTTP status named by an error body's code; None if none."""
     error = body.get("error")
     code = error.get("code") if isinstance(error, dict) else None
     if code is None:
@@ -139,7 +139,7 @@ def read_error(body: JSON, status: int | None, codes: Mapping[str, ErrorClass], 
     message = _said(found) or (_words(error) if not found else "") or _said(body)
     if found and not message:
         message = "" if found.keys() <= {*_CODES, "type", "param"} else json.dumps(found, ensure_ascii=False)
-    # A number says no more than the HTTP status; the type does.
+    # A number adds nothing to the HTTP status; the type does.
     name = code if code and not code.isdigit() else (kind or code or str(status or "") or word)
     return ErrorInfo(name, message, classify(name, kind, status, {**market().error_codes, **codes}))
 
@@ -170,11 +170,11 @@ def _decoded(text: str) -> Any:
 
 # Links
 
-# What is named as a result comes first: a body may repeat the request, whose own references are `image_urls`.
+# Result fields come first: a body may repeat the request, whose own references are `image_urls`.
 _RESULTS = ("results", "result", "result_data", "resultUrls", "output", "images")
 _LINK_FIELDS = (*_RESULTS, "data", "url", "urls", "image_url", "image_urls")
 _SCHEME = re.compile(r"https?:(?=//)", re.IGNORECASE)
-# Fields of a result that hold links to something else than the image that was made.
+# Fields of a result whose links are not the generated image.
 _ELSEWHERE = re.compile(r"thumb|preview|input|source|reference|callback|webhook|status|doc|mask", re.IGNORECASE)
 
 
@@ -221,7 +221,7 @@ def _only_link(value: JSON, expires_at: datetime | None) -> list[Link]:
 
 
 def no_links_stated(value: Any) -> bool:
-    """Whether a finished task says itself that it made nothing: a known list of results, and it is empty."""
+    """Whether a finished task states that it made nothing: a known list of results that is empty."""
     if isinstance(value, dict):
         return any(no_links_stated(value.get(name)) for name in _LINK_FIELDS)
     return isinstance(value, list) and not value
@@ -277,7 +277,7 @@ def failed_task(
 
 # Status words
 
-# Words that gateways of this kind use beside those that they document.
+# Undocumented status words that gateways of this kind use.
 _SYNONYMS: Mapping[str, TaskState] = {
     **dict.fromkeys(
         (
@@ -305,7 +305,7 @@ _SYNONYMS: Mapping[str, TaskState] = {
     **dict.fromkeys(("cancelled", "canceled"), TaskState.CANCELLED),
 }
 _STATUS_FIELDS = ("status", "state", "task_status", "taskStatus")
-# What tells a task that went wrong from an answer that did.
+# Fields that distinguish a failed task from a refused request.
 _OF_A_TASK = frozenset({"id", "task_id", "taskId", "object", "created", "created_at", "model", "progress", "task_info"})
 
 
@@ -315,7 +315,7 @@ def plain_word(text: str) -> str:
 
 
 def tells_status(body: JSON) -> bool:
-    """Whether an answer tells where a task stands, in whatever word."""
+    """Whether an answer states a task's status, in any word."""
     return any(_word_in(holder) for holder in _holders(body))
 
 
@@ -337,7 +337,7 @@ def find_task(body: JSON, own: Mapping[str, TaskState], inner_first: bool = Fals
         if word not in own and state in (TaskState.FAILED, TaskState.CANCELLED) and not _OF_A_TASK & holder.keys():
             raise Unreadable(f"{text.strip()!r}, which may be the answer's own status")
         if word == "expired" and find_links(holder):
-            state = TaskState.FINISHED  # it was made: whether its links still live, they show themselves
+            state = TaskState.FINISHED  # it was made: fetching shows whether its links still work
         return holder, state, word
     raise Unreadable("no status")
 
@@ -354,6 +354,6 @@ def _word_in(holder: JSON) -> str:
 
 
 def model_in(task: JSON) -> str | None:
-    """The model that a task names."""
+    """The model named by a task."""
     model = task.get("model")
     return model if isinstance(model, str) else None

@@ -3,8 +3,8 @@
 An entry point names a package that is laid out as the folders here are: `offers.OFFERS`, `dialect.DIALECT` and, for the
 sandbox, `stand_in.STAND_IN`. What another package brings is loaded with the offers, once; its dialect when it is first spoken.
 
-A package that cannot be loaded is said in a warning, with its name and the cause, and whoever uses its gateway (names it, or
-has its key configured) is told the same as an error. What does not use it goes on without it.
+A package that cannot be loaded is logged as a warning, with its name and the cause, and is an error for a run that uses its
+gateway (names it, or has its key configured). Other runs continue without it.
 """
 
 import importlib
@@ -24,7 +24,7 @@ logger = logging.getLogger("seedream_tasks.gateways")
 
 GROUP = "seedream_tasks.gateways"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_TAKEN = frozenset({"sandbox"})  # the stand-ins' server has routes of its own there
+_TAKEN = frozenset({"sandbox"})  # used by routes of the stand-ins' server
 
 
 class _Broken(Exception):
@@ -33,10 +33,10 @@ class _Broken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Where a gateway is."""
+    """A gateway's package."""
 
     gateway: str
-    package: str  # as Python imports it
+    package: str  # import name
 
 
 def load_market() -> Market:
@@ -47,7 +47,7 @@ def load_market() -> Market:
     for name, points in sorted(_brought().items()):
         try:
             others.append(_offers(_one_of(name, points)))
-        except Exception as error:  # noqa: BLE001 - whatever somebody else's package does when it is loaded
+        except Exception as error:  # noqa: BLE001 - a foreign package may raise anything when imported
             broken[name] = _why(name, _packages(points), error)
             logger.warning("%s", broken[name])
     return Market((*own, *others), broken)
@@ -55,7 +55,7 @@ def load_market() -> Market:
 
 @cache
 def dialect(gateway: str) -> Dialect:
-    """How a gateway is spoken to. Raises ConfigurationError where there is no such gateway, or where it cannot be loaded."""
+    """A gateway's dialect. Raises ConfigurationError for an unknown gateway, or one that cannot be loaded."""
     market().at(gateway)
     for own in _own():
         if own.gateway == gateway:

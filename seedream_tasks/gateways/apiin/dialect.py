@@ -75,13 +75,13 @@ class ApiIn(Dialect):
         return f"/api/v1/tasks/{quote(task_id, safe='')}"
 
     def read_status(self, body: JSON) -> TaskStatus:
-        # The status stands in `data` or at the top, and links may stand in `data` all the same.
+        # The status is in `data` or at the top; links may be in `data` in both cases.
         task, state, word = find_task(body, _STATES, inner_first=True)
         if state is TaskState.RUNNING:
             return TaskStatus(state)
         if state is TaskState.FINISHED:
             decoded = _decoded(task.get("resultJson"))
-            # A task names its references too: of it only what stands under the usual names is an image.
+            # A task lists its references too: only links under the usual names are images.
             links = tuple(find_links(decoded) or find_links(task)) or made_links(decoded, *map(task.get, _RESULTS))
             return TaskStatus(state, Finished(links, model=model_in(task)))
         return failed_task(task, state, word, ERROR_CODES)

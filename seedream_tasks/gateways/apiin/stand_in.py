@@ -21,7 +21,7 @@ _TEXT_MODELS = ("seedream/4.5-text-to-image", "seedream-4-5")
 _EDIT_MODEL = "seedream/4.5-edit"
 _TIER = {"basic": "2K", "high": "4K"}
 
-# No limit is documented; what is no image at all still fails.
+# No limit is documented; a file that is not an image still fails.
 _RULES = ReferenceRules(
     most=None,
     formats=frozenset({"JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"}),
@@ -93,7 +93,7 @@ class ApiinStandIn(AsyncStandIn):
         return _envelope({"task_id": task.task_id, "status": "IN_PROGRESS"})
 
     def status(self, task: Task, base: str) -> dict[str, Any]:
-        """The task as it stands now."""
+        """The task's current state."""
         data: dict[str, Any] = {"task_id": task.task_id, "model": task.model, "status": "IN_PROGRESS"}
         if task.status == "running":
             return _envelope({**data, "progress": self.progress(task)})

@@ -112,11 +112,11 @@ class EvolinkStandIn(AsyncStandIn):
             raise Refused("task_id", f"invalid task id: must begin with {_TASK_PREFIX}", "task_id")
 
     def accepted(self, task: Task, base: str) -> dict[str, Any]:
-        """The task as it stands at its beginning, with what was reserved for it."""
+        """The task's initial state, with its reservation."""
         return {**self._task(task, "pending"), "progress": 0}
 
     def status(self, task: Task, base: str) -> dict[str, Any]:
-        """The task as it stands now."""
+        """The task's current state."""
         if task.status == "running":
             progress = self.progress(task)
             return {**self._task(task, "processing" if progress else "pending"), "progress": progress}

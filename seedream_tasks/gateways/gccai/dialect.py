@@ -89,7 +89,7 @@ class Gccai(Dialect):
         if state is TaskState.RUNNING:
             return TaskStatus(state)
         if state is TaskState.FINISHED:
-            # Its currency is stated nowhere: a larger figure than expected is a reason for doubt, no more.
+            # Its currency is not stated: a figure larger than expected is only a reason for doubt.
             links = made_links(*(task.get(name) for name in _RESULTS))
             return TaskStatus(state, Finished(links, unitless=reported(task.get("cost"))))
         return failed_task(task, state, word, ERROR_CODES)

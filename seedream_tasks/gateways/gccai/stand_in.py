@@ -105,7 +105,7 @@ class GccaiStandIn(AsyncStandIn):
         return {"code": 200, "data": [{"status": "submitted", "task_id": task.task_id}]}
 
     def status(self, task: Task, base: str) -> dict[str, Any]:
-        """The task as it stands now."""
+        """The task's current state."""
         progress = self.progress(task)
         data: dict[str, Any] = {
             "id": task.task_id,
