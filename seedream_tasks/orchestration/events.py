@@ -34,7 +34,7 @@ _DRIFT_TODO = (
     " until then every run stops buying there."
 )
 
-logger = logging.getLogger("seedream_tasks.flows")
+logger = logging.getLogger("seedream_tasks.orchestration")
 
 _NAMESPACE = uuid.UUID("0d0f4f0e-6c1c-4f4e-8f0a-6a1d2b7c9e35")
 # A server whose database is busy answers late, and the next run may be a week away.

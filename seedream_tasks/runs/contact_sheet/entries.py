@@ -89,7 +89,7 @@ def _title_column(manifest: pq.ParquetFile) -> str | None:
 def shown(
     row: Mapping[str, Any], archive: str, reviews: Mapping[tuple[str, int], Review], imaged: set[str]
 ) -> dict[str, Any]:
-    """One record on the page. `shown`: sha256 of the references that have a thumbnail."""
+    """One record on the page. `imaged`: sha256 of the references that have a thumbnail."""
     return {
         "row": row["row_number"],
         "key": row["row_key"],

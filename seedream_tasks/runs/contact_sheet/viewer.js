@@ -1,11 +1,11 @@
 // One record at full size, its review, the keyboard, and the start.
 
-let image = 0;
+let chosen = 0;
 const inView = () => shown[current];
 
 function openViewer() {
   if (!inView()) return;
-  image = 0;
+  chosen = 0;
   show();
   if (!$('viewer').open) $('viewer').showModal();
 }
@@ -14,17 +14,17 @@ const closeViewer = () => { $('viewer').close(); if (inView()) select(current); 
 
 function show() {
   const record = inView();
-  image = Math.max(0, Math.min(image, record.images.length - 1));
-  const image = record.images[image];
+  chosen = Math.max(0, Math.min(chosen, record.images.length - 1));
+  const image = record.images[chosen];
   $('viewer-key').textContent = [record.key, record.shot].filter(Boolean).join(' · ');
   $('viewer-title').textContent = record.title || record.key || 'no key';
   $('viewer-marks').replaceChildren(...marksOf(record, true));
   $('panes').replaceChildren(...record.references.slice(0, 2).map((each) => referencePane(record, each)), resultPane(record, image));
   $('strip').replaceChildren(...(record.images.length > 1 ? record.images.map((each, number) => make('button', {
-    type: 'button', 'aria-label': `Image ${number + 1}`, 'aria-current': String(number === image),
-    on: { click: () => { image = number; show(); } },
+    type: 'button', 'aria-label': `Image ${number + 1}`, 'aria-current': String(number === chosen),
+    on: { click: () => { chosen = number; show(); } },
   }, imageOf(thumbnailOf(each.sha), null, ''))) : []));
-  $('which').textContent = record.images.length > 1 ? `Image ${image + 1} of ${record.images.length}; each has its own verdict.` : '';
+  $('which').textContent = record.images.length > 1 ? `Image ${chosen + 1} of ${record.images.length}; each has its own verdict.` : '';
   $('viewer-error').hidden = !(record.error && PROBLEMS.has(record.status));
   $('viewer-error').textContent = record.error || '';
   $('viewer-prompt').textContent = record.prompt || 'none';
@@ -38,7 +38,7 @@ function show() {
 
 function verdictButtons() {
   const record = inView();
-  const image = record.images[image];
+  const image = record.images[chosen];
   const verdict = image ? verdictOf(record, image) : '';
   for (const [id, word] of [['approve', 'approved'], ['reject', 'rejected']]) {
     $(id).setAttribute('aria-pressed', String(verdict === word));
@@ -100,7 +100,7 @@ function changed(record) {
 function judge(verdict) {
   const record = inView();
   if (!record) return;
-  const images = $('viewer').open ? record.images.slice(image, image + 1) : record.images;
+  const images = $('viewer').open ? record.images.slice(chosen, chosen + 1) : record.images;
   if (verdict) toggle(record, images, verdict);
   else { decide(record, images, ''); changed(record); }
 }
@@ -109,7 +109,7 @@ function step(by) {
   if (!shown.length) return;
   if ($('viewer').open && (current + by < 0 || current + by >= shown.length)) return;
   select(current < 0 ? 0 : current + by, !$('viewer').open);
-  if ($('viewer').open) { image = 0; draw(false); show(); }
+  if ($('viewer').open) { chosen = 0; draw(false); show(); }
 }
 
 function progress() {
