@@ -198,7 +198,7 @@ def test_what_an_older_version_called_lost_counts_again(gateways: Sandbox, tmp_p
     catalog, url = products(tmp_path / "c.csv", 2), beside(tmp_path)
     run(catalog, tmp_path / "a", gateways=["evolink"], ledger=url)
     gateways.advance(LONG_AFTER_S)
-    ledger(tmp_path, "UPDATE images SET state = 'lost'")
+    ledger(tmp_path, "UPDATE pictures SET state = 'lost'")
     ledger(tmp_path, "UPDATE slots SET state = 'closed', closed = 'lost'")
     (tmp_path / "a").rename(tmp_path / "b")
     assert_all_there(run(catalog, tmp_path / "b", gateways=["evolink"], ledger=url), tmp_path / "b", 2)

@@ -193,7 +193,7 @@ def test_what_just_fits_is_no_obstacle(row: Capability, asked: dict[str, Any]) -
     assert obstacles(job(model=row.model, **asked), row) == []
 
 
-def test_references_that_leave_no_room_for_a_image_are_refused() -> None:
+def test_references_that_leave_no_room_for_an_image_are_refused() -> None:
     """Fifteen in all: as many references as that make a call without an output."""
     row = replace(EVOLINK, references=replace(EVOLINK.references, count=replace(EVOLINK.references.count, value=20)))
     (found,) = obstacles(job(references=photos(15)), row)

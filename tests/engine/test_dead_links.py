@@ -36,7 +36,7 @@ def ended(archive: Path, hours_ago: float) -> None:
     """As if the links had been good until then."""
     until = datetime.now(UTC) - timedelta(hours=hours_ago)
     with sqlite3.connect(archive / "ledger.db") as ledger:
-        ledger.execute("UPDATE images SET expires_at = ?", (int(until.timestamp() * 1_000_000),))
+        ledger.execute("UPDATE pictures SET expires_at = ?", (int(until.timestamp() * 1_000_000),))
         ledger.execute("UPDATE attempts SET submitted_at = submitted_at - ?", (100 * 3600 * 1_000_000,))
 
 

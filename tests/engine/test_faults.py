@@ -211,7 +211,7 @@ def test_another_price_is_billed_where_reported_and_at_risk_where_not(
 
 
 @pytest.mark.parametrize("gateway", EVERY_GATEWAY)
-def test_a_task_that_finishes_without_a_image_failed_and_cost_nothing(
+def test_a_task_that_finishes_without_an_image_failed_and_cost_nothing(
     gateways: Sandbox, tmp_path: Path, gateway: str
 ) -> None:
     """Finished with no images at all: failed, no_images, billed as produced, and bought again by --retry failed only."""

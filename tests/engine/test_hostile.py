@@ -158,7 +158,7 @@ def test_a_ledger_that_is_locked_after_the_acceptance_keeps_it_in_the_rescue_fil
     assert_finishes(gateways, catalog, tmp_path / "a", archived=2)
 
 
-def test_a_image_reaches_the_archive_though_the_ledger_takes_no_more_records(
+def test_an_image_reaches_the_archive_though_the_ledger_takes_no_more_records(
     gateways: Sandbox, processes: Runs, tmp_path: Path
 ) -> None:
     """What is paid for and downloaded is stored before its record fails: its link may be dead when the ledger is back."""

@@ -229,7 +229,7 @@ def test_only_narrows_what_is_bought_and_not_what_is_recorded(gateways: Sandbox,
         ("expired_link", "expired", "expired"),
     ],
 )
-def test_what_ended_without_a_image_stays_closed_until_its_word_is_named(
+def test_what_ended_without_an_image_stays_closed_until_its_word_is_named(
     gateways: Sandbox, tmp_path: Path, kind: str, status: str, word: str
 ) -> None:
     """Only the --retry word of its ending opens a slot again, once; paid attempts stay billed beside the new one."""

@@ -35,7 +35,7 @@ IMAGES = {kind: image(kind) for kind in EXTENSIONS}
 
 @pytest.mark.parametrize("kind", EXTENSIONS)
 @pytest.mark.parametrize("look", [looked, decode])
-def test_a_image_is_known_by_its_content(kind: str, look: Look) -> None:
+def test_an_image_is_known_by_its_content(kind: str, look: Look) -> None:
     """Format, type and size in pixels, whatever the file was called."""
     assert look(IMAGES[kind]) == DecodedImage(kind, f"image/{kind.lower()}", 60, 40)
 
@@ -119,7 +119,7 @@ def outcome(content: bytes) -> DecodedImage | UndecodableImage:
     st.sampled_from(sorted(EXTENSIONS)),
     st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), min_size=1, max_size=8),
 )
-def test_damage_is_either_a_image_or_undecodable(kind: str, damage: list[tuple[int, int]]) -> None:
+def test_damage_is_either_an_image_or_undecodable(kind: str, damage: list[tuple[int, int]]) -> None:
     """Whatever bytes a gateway delivers, there are two outcomes: an image, or one kind of error."""
     content = bytearray(IMAGES[kind])
     for place, value in damage:
@@ -203,7 +203,7 @@ def test_a_bomb_beside_the_pixels_is_not_unpacked(where: str) -> None:
         (b"\x00\x00\x00\x24ftypheic", "a HEIC image"),
     ],
 )
-def test_what_is_often_taken_for_a_image_is_named(content: bytes, words: str) -> None:
+def test_what_is_often_taken_for_an_image_is_named(content: bytes, words: str) -> None:
     """Whoever has to find the right file is told what this one is."""
     with pytest.raises(UndecodableImage, match=words):
         examine(content)

@@ -48,7 +48,7 @@ def test_a_white_product_on_white_is_not_blank() -> None:
     box=tuples(integers(0, 255), integers(0, 255), integers(1, 256), integers(1, 256)),
     size=tuples(integers(1, 256), integers(1, 256)),
 )
-def test_a_image_is_blank_where_no_channel_varies(
+def test_an_image_is_blank_where_no_channel_varies(
     ground: int, mark: int, box: tuple[int, int, int, int], size: tuple[int, int]
 ) -> None:
     """What its averages tell beforehand is what all of its pixels tell: a standard deviation of two levels or more."""

@@ -209,7 +209,7 @@ def test_a_file_that_another_archive_has_too_goes_from_this_one_only(tmp_path: P
     assert_files(back)
 
 
-def test_what_was_made_of_a_image_goes_with_it(tmp_path: Path, gateways: Sandbox) -> None:
+def test_what_was_made_of_an_image_goes_with_it(tmp_path: Path, gateways: Sandbox) -> None:
     """The shop's file beside it, counted in bytes and listed; that of an image that stays stays."""
     shots = tmp_path / "shots.yaml"
     shots.write_text(

@@ -64,7 +64,7 @@ def _move(archive: Path, what: str, hours_ahead: float) -> None:
         ledger.execute(f"UPDATE {table} SET {column} = ?", (at,))  # noqa: S608 - our own names
 
 
-def test_a_image_whose_link_dies_is_told_once(
+def test_an_image_whose_link_dies_is_told_once(
     gateways: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Delivered, no copy made, under six hours left: one event per image, whatever the number of passes."""
@@ -72,9 +72,9 @@ def test_a_image_whose_link_dies_is_told_once(
     gateways.faults([{"gateway": "*", "kind": "download_500", "rate": 1}])
     archive = tmp_path / "a"
     left = run(products(tmp_path / "c.csv", 1, n=2), archive, gateways=["evolink"], wait_s=1)
-    _move(archive, "images.expires_at", 6.5)
+    _move(archive, "pictures.expires_at", 6.5)
     assert result(collect(archive))["expiring"] == 0
-    _move(archive, "images.expires_at", 5.5)
+    _move(archive, "pictures.expires_at", 5.5)
     state = collect(archive)
     assert result(state)["expiring"] == 2
     assert "# 0 saved, 2 about to expire" in asyncio.run(_artifacts(state))["seedream-collect"]

@@ -284,7 +284,7 @@ def test_a_copy_keeps_to_the_row_or_is_refused(
 
 @pytest.mark.parametrize("aspect", [(1 / 3, 3.0), (1 / 16, 16.0)])
 @given(side=st.integers(15, 120), most=st.integers(3_000, 30_000), wide=st.booleans())
-def test_rounding_does_not_push_a_image_out_of_shape(
+def test_rounding_does_not_push_an_image_out_of_shape(
     aspect: tuple[float, float], side: int, most: int, wide: bool
 ) -> None:
     """At the very end of what is taken, scaled down, it is still taken."""
