@@ -79,8 +79,8 @@ def test_settings_cross_as_json(gateways: Sandbox, tmp_path: Path) -> None:
     """What a shard is started with is what the parent had; no key is in it."""
     wanted = settings(tmp_path / "c.csv", tmp_path / "a", max_premium=None, retry=("failed",), only=("p1",))
     kept = TypeAdapter(RunOptions).dump_python(wanted, mode="json")
-    parameters = process_shard.validate_parameters({"run_id": "r", "settings": kept, "start": 0, "stop": 2})
-    assert parameters["settings"] == wanted
+    parameters = process_shard.validate_parameters({"run_id": "r", "options": kept, "start": 0, "stop": 2})
+    assert parameters["options"] == wanted
     assert "key-of" not in str(kept)
 
 
