@@ -50,8 +50,8 @@ class Ended:
 
 # Everything between two statements of which money could fall: name -> module, class or None, function.
 PLACES: dict[str, tuple[str, str | None, str]] = {
-    "record": ("seedream_tasks.ledger.store", "Ledger", "write"),  # claim, accepted, delivered, archived: each in turn
-    "commit": ("seedream_tasks.ledger.store", None, "_deliver"),  # on disk, and nobody has heard of it
+    "record": ("seedream_tasks.ledger.writer", "Ledger", "write"),  # claim, accepted, delivered, archived: each in turn
+    "commit": ("seedream_tasks.ledger.writer", None, "_deliver"),  # on disk, and nobody has heard of it
     "send": ("seedream_tasks.engine.buyer", "Buyer", "_send"),  # what is claimed is on disk, and nothing has left
     "submit": ("seedream_tasks.gateways.client", "GatewayClient", "submit"),
     "status": ("seedream_tasks.gateways.client", "GatewayClient", "fetch"),

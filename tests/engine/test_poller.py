@@ -22,7 +22,7 @@ MODEL = "seedream-4.5"
 
 
 @pytest.fixture(autouse=True)
-def _usual_costs(monkeypatch: pytest.MonkeyPatch, _short_waits: None, request: pytest.FixtureRequest) -> None:
+def _usual_costs(monkeypatch: pytest.MonkeyPatch, short_waits: None, request: pytest.FixtureRequest) -> None:
     """Virtual seconds cost nothing: looks cost what they do in a run."""
     if "gateways" not in request.fixturenames:
         monkeypatch.setattr(poller, "POLL_COST_S", 0.15)
