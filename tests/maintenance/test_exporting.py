@@ -36,7 +36,7 @@ def test_every_table_comes_out_whole(tmp_path: Path, gateways: Sandbox, ledger_u
     for name in ("submitted_at", "lease_until"):
         assert bought.schema.field(name).type == pa.timestamp("us", tz="UTC")
         assert all(abs((each - datetime.now(UTC)).total_seconds()) < 3600 for each in bought[name].to_pylist())
-    links = pq.read_table(tmp_path / "out" / "images.parquet")["url"].to_pylist()
+    links = pq.read_table(tmp_path / "out" / "pictures.parquet")["url"].to_pylist()
     assert len(links) == 3
     assert not any("?" in link for link in links)
 
