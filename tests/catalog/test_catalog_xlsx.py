@@ -197,7 +197,7 @@ def test_a_workbook_that_is_made_to_harm_or_broken_is_refused(
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"sku,title\n", "no XLSX"), (b"\xd0\xcf\x11\xe0" + b"\0" * 600, "password"), (b"", "no XLSX")],
+    [(b"sku,title\n", "no XLSX"), (b"\xd0\xcf\x11\xe0" + b"\0" * 600, "password"), (b"", "not an XLSX")],
 )
 def test_what_is_no_workbook_is_told(content: bytes, says: str, tmp_path: Path) -> None:
     """A renamed CSV, an old or locked file."""
