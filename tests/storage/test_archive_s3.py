@@ -11,7 +11,7 @@ from s3_server import KEY_ID, S3, SECRET
 from seedream_tasks.core.errors import ArchiveFault, ConfigurationError
 from seedream_tasks.storage.archive import Archive
 
-ROOT = "s3://shop/pictures"
+ROOT = "s3://shop/images"
 HERO = "images/p1/hero-abcdef01-0.jpg"
 LARGE = 101 * 2**20  # bytes; s3fs sends what is above 100 MiB in parts
 
@@ -81,7 +81,7 @@ def test_what_another_process_wrote_is_seen_at_once(archive: Archive, s3: S3) ->
         s3.client().put_object(Bucket="shop", Key=f"images/runs/{run}/jobs.parquet", Body=b"x")
         assert archive.list_runs() == ["r1", "r2"][: int(run[1])]
     assert archive.exists(HERO)
-    assert list(archive.list_files("images")) == [(HERO, 7)]
+    assert list(archive.list_files("images")) == [(HERO, 5)]
     s3.client().delete_object(Bucket="shop", Key=f"images/{HERO}")
     assert not archive.exists(HERO)
     assert list(archive.list_files("images")) == []
@@ -123,7 +123,7 @@ def test_an_upload_that_breaks_off_leaves_no_file(match: str, archive: Archive, 
     source.write_bytes(b"\0" * LARGE)
     archive.publish_json("manifest.parquet", "the last one")
     s3.fail(403, "AccessDenied", "PUT", match)
-    with pytest.raises(ArchiveFault, match=r"shop/pictures/manifest\.parquet"):
+    with pytest.raises(ArchiveFault, match=r"shop/images/manifest\.parquet"):
         archive.publish("manifest.parquet", source)
     with pytest.raises(ArchiveFault, match=HERO):
         archive.store(HERO, source.read_bytes())
@@ -154,13 +154,13 @@ def test_the_proof_of_writing_says_what_is_wrong(s3: S3, monkeypatch: pytest.Mon
     with pytest.raises(ArchiveFault, match=r"s3://nobodys/x.*(?i:bucket)") as caught:
         Archive("s3://nobodys/x").prove_writable()
     s3.fail(403, "SignatureDoesNotMatch", "PUT")
-    with pytest.raises(ArchiveFault, match="s3://shop/pictures: PermissionError") as refused:
+    with pytest.raises(ArchiveFault, match="s3://shop/images: PermissionError") as refused:
         Archive(ROOT).prove_writable()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     fsspec.get_filesystem_class("s3").clear_instance_cache()
-    with pytest.raises(ArchiveFault, match=r"s3://shop/pictures: .*(?i:credentials)") as without:
+    with pytest.raises(ArchiveFault, match=r"s3://shop/images: .*(?i:credentials)") as without:
         Archive(ROOT).prove_writable()
     for fault in (caught.value, refused.value, without.value):
         assert not fault.facts["passing"]
@@ -194,7 +194,7 @@ def test_a_store_that_is_not_there_is_a_bad_moment(s3: S3, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     "root",
     [
-        f"s3://{KEY_ID}:{SECRET}@shop/pictures",
+        f"s3://{KEY_ID}:{SECRET}@shop/images",
         "s3://key:pass@shop",
         "sftp://user:hunter2@host/share",
         "https://x:hunter2@host",
@@ -213,11 +213,11 @@ def test_an_address_with_a_secret_in_it_is_refused_and_not_repeated(root: str) -
 @pytest.mark.parametrize(
     ("given", "name"),
     [
-        ("s3://shop/pictures/", ROOT),
+        ("s3://shop/images/", ROOT),
         ("s3://shop//images", ROOT),
         ("s3://shop/./a/../images", ROOT),
-        ("s3a://shop/pictures", ROOT),
-        ("S3://shop/pictures", ROOT),
+        ("s3a://shop/images", ROOT),
+        ("S3://shop/images", ROOT),
         ("s3://shop/", "s3://shop"),
     ],
 )
