@@ -57,6 +57,8 @@ def test_what_the_ledger_forgot_is_written_again_with_its_answer(
 ) -> None:
     """Whatever answer is about to be recorded, its attempt is made again first: same slots, same money, same run."""
     catalog, archive = products(place / "c.csv", rows_at(moment)), place / "a"
+    if rows_at(moment) > 1:  # no other one has been archived by then
+        gateways.faults([{"gateway": "*", "kind": "slow", "rate": 1, "value": 3}])
     wanted = order(
         catalog, archive, moment, gateways=["evolink"], ledger=ledger_url, deeds=[["lag", ledger_url, *lost]]
     )
