@@ -17,8 +17,7 @@ from ..core.stored_images import Stored
 from ..images.decode import EXTENSIONS
 from ..images.image_store import ImageStore, StoreRequest
 from ..images.store_pool import Keeping
-from ..ledger import archives, identity, missing_images, queries
-from ..ledger import image_records as records
+from ..ledger import archives, identity, image_records, missing_images, queries
 from ..ledger.values import Attempt, ImageRecord
 from ..ledger.writer import Ledger
 from ..references.address_guard import AddressRefused
@@ -82,9 +81,9 @@ class Archiver:
 
         def write(connection: Connection) -> None:
             if outcome.state == "delivered":
-                records.not_fetched(connection, of, outcome.why)
-            elif attempt.error_code == records.NOT_FETCHED:
-                records.not_fetched(connection, of, None)
+                image_records.not_fetched(connection, of, outcome.why)
+            elif attempt.error_code == image_records.NOT_FETCHED:
+                image_records.not_fetched(connection, of, None)
             if record is not None:
                 record(connection)
 
@@ -126,7 +125,7 @@ class Archiver:
         def write(connection: Connection) -> None:
             if record is not None:
                 record(connection)
-            records.note_on_attempt(connection, image.attempt_id, None, None)  # it is not expired any more
+            image_records.note_on_attempt(connection, image.attempt_id, None, None)  # it is not expired any more
 
         return write
 
@@ -237,7 +236,7 @@ class Archiver:
         stored = await self._patiently(lambda: self._keeping.keep(wanted, content))
         return Outcome(
             "archived",
-            record=lambda connection: records.archived(connection, image.attempt_id, image.ordinal, stored),
+            record=lambda connection: image_records.archived(connection, image.attempt_id, image.ordinal, stored),
         )
 
     async def _patiently(self, store: Callable[[], Awaitable[Stored]]) -> Stored:
@@ -259,7 +258,7 @@ class Archiver:
         return Outcome(
             "quarantined",
             why,
-            lambda connection: records.quarantined(connection, image.attempt_id, image.ordinal, stored, why),
+            lambda connection: image_records.quarantined(connection, image.attempt_id, image.ordinal, stored, why),
         )
 
     async def _expired(self, fetch: Fetch) -> Outcome:
@@ -279,7 +278,7 @@ class Archiver:
             hours = late.total_seconds() / 3600
             why += f"; it was good until {fetch.dies_at:%Y-%m-%d %H:%M} UTC, missed by {hours:.1f} hours"
         return Outcome(
-            "expired", why, lambda connection: records.expired(connection, image.attempt_id, image.ordinal, why)
+            "expired", why, lambda connection: image_records.expired(connection, image.attempt_id, image.ordinal, why)
         )
 
     async def copy_here(self, name: JobName, image: ImageRecord) -> None:
@@ -319,7 +318,9 @@ class Archiver:
         stem = _stem(name, image, safe_key(name.row_key, first))
         wanted = StoreRequest(stem, warnings=image.warnings)
         stored = await self._patiently(lambda: self._keeping.keep(wanted, content))
-        await self._ledger.write(lambda connection: records.copied(connection, image.attempt_id, image.ordinal, stored))
+        await self._ledger.write(
+            lambda connection: image_records.copied(connection, image.attempt_id, image.ordinal, stored)
+        )
 
     def _is_ours(self, other: Archive, name: str) -> bool:
         """Whether that root holds this ledger's archive, not another one or an empty mount."""

@@ -8,7 +8,7 @@ from ..core.errors import ArchiveFault, ResourceFault, UndecodableImage
 from ..core.jobs import Job
 from ..core.output_profiles import OUTPUT_FORMATS
 from ..images.derivatives import make_output
-from ..ledger import image_records as records
+from ..ledger import image_records
 from ..ledger.image_records import Derived
 from ..ledger.values import ImageRecord, JobView
 from ..ledger.writer import Ledger
@@ -53,7 +53,7 @@ class Deriver:
                 self._failed.add((image.attempt_id, image.ordinal))
                 self._progress.tell("no_output", job.row_key, job.shot, fault.message)
                 continue
-            await self._ledger.write(lambda connection, made=file: records.made(connection, made))  # type: ignore[misc]
+            await self._ledger.write(lambda connection, made=file: image_records.made(connection, made))  # type: ignore[misc]
 
     def _made(self, job: Job, image: ImageRecord) -> Derived:
         if job.output is None:
